@@ -1,0 +1,3 @@
+//! What a plate says: reads, grammar, colours and kinds. Pure.
+mod read;
+pub use read::{CharRead, PlateRead};
