@@ -142,9 +142,7 @@ impl Quad {
             ka.total_cmp(&kb)
         });
         // Clockwise on the screen now; begin at the corner with the smallest x + y.
-        let first = (0..4)
-            .min_by(|&i, &j| (p[i].x + p[i].y).total_cmp(&(p[j].x + p[j].y)))
-            .unwrap_or(0);
+        let first = (0..4).min_by(|&i, &j| (p[i].x + p[i].y).total_cmp(&(p[j].x + p[j].y))).unwrap_or(0);
         p.rotate_left(first);
         Self(p)
     }
@@ -176,9 +174,9 @@ impl Polygon {
     }
 
     pub fn bounds(&self) -> Rect {
-        self.0.iter().fold(Rect::new(f32::MAX, f32::MAX, f32::MIN, f32::MIN), |r, p| {
-            r.union(&Rect::new(p.x, p.y, p.x, p.y))
-        })
+        self.0
+            .iter()
+            .fold(Rect::new(f32::MAX, f32::MAX, f32::MIN, f32::MIN), |r, p| r.union(&Rect::new(p.x, p.y, p.x, p.y)))
     }
 }
 
