@@ -12,8 +12,8 @@ const STRIDES: [usize; 3] = [8, 16, 32];
 /// Side lengths in pixels of the two priors of each stride.
 const PRIORS: [[f32; 2]; 3] = [[24.0, 48.0], [96.0, 192.0], [384.0, 768.0]];
 const VARIANCES: [f32; 2] = [0.1, 0.2];
-/// The deepest stride; an input that is a multiple of it has no half-used cells.
-const DEEPEST: u32 = 32;
+/// Boxes that overlap by more than this are one plate.
+const NMS_IOU: f32 = 0.4;
 
 /// A plate as the detector finds it, in the picture's pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,27 +45,57 @@ impl PlateDetector {
         &self.net
     }
 
-    /// Plates in `region`, which is scaled by `scale` first (1 = as it is) and padded to whole cells.
-    /// What scores at least `min_score`, overlapping finds suppressed at `nms` IoU, best first.
+    /// Plates in `region`, which is scaled by `scale` first (1 = as it is). What scores at least `min_score`,
+    /// overlapping finds suppressed, best first.
     pub fn find(
         &mut self,
         picture: &RgbImage,
         region: Rect,
         scale: f32,
         min_score: f32,
-        nms: f32,
     ) -> Result<Vec<Found>, RuntimeError> {
         let region = region.clipped(picture.width() as f32, picture.height() as f32);
-        let side = |s: f32| (s * scale).round().max(1.0) as u32;
+        let side = |s: f32| (s * scale).round().max(32.0) as u32;
         let (w, h) = (side(region.width()), side(region.height()));
-        let pad = |s: u32| s.div_ceil(DEEPEST) * DEEPEST;
-        let (pw, ph) = (pad(w), pad(h));
+        self.run(picture, region, w, h, w, h, min_score)
+    }
+
+    /// Plates in `region`, put into the left top of an input that always has the size `width` x `height`, so that
+    /// the runtime sees one shape only. `scale` is such that the region fits.
+    pub fn find_in(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        (width, height): (u32, u32),
+        scale: f32,
+        min_score: f32,
+    ) -> Result<Vec<Found>, RuntimeError> {
+        let region = region.clipped(picture.width() as f32, picture.height() as f32);
+        let w = ((region.width() * scale).round() as u32).clamp(1, width);
+        let h = ((region.height() * scale).round() as u32).clamp(1, height);
+        self.run(picture, region, w, h, width, height, min_score)
+    }
+
+    #[allow(clippy::too_many_arguments)] // private: the picture's part and the two sizes it passes through
+    fn run(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        w: u32,
+        h: u32,
+        pw: u32,
+        ph: u32,
+        min_score: f32,
+    ) -> Result<Vec<Found>, RuntimeError> {
         let Some(scaled) = self.scaler.scale(picture, region, w, h) else {
             return Ok(Vec::new());
         };
-        // The padding is the mean colour: zero after the mean is taken away.
-        self.input.clear();
-        self.input.resize(3 * (pw * ph) as usize, 0.0);
+        let len = 3 * (pw * ph) as usize;
+        if (w, h) != (pw, ph) {
+            // The padding is the mean colour: zero after the mean is taken away.
+            self.input.clear();
+        }
+        self.input.resize(len, 0.0);
         planes_bgr(scaled.rgb, w as usize, pw as usize, &mut self.input, MEAN_BGR, 1.0);
         let (sx, sy) = (region.width() / w as f32, region.height() / h as f32);
         let back = |p: Point| Point::new(region.x0 + p.x * sx, region.y0 + p.y * sy);
@@ -76,7 +106,7 @@ impl PlateDetector {
         })?;
         let found =
             found.ok_or_else(|| self.net.error("its outputs are not loc, conf and landms over RetinaFace priors"))?;
-        Ok(suppress(found, nms))
+        Ok(suppress(found))
     }
 }
 
@@ -123,12 +153,12 @@ fn decode(
     Some(found)
 }
 
-/// Keeps the best of each group of boxes that overlap by more than `nms` IoU.
-pub fn suppress(mut found: Vec<Found>, nms: f32) -> Vec<Found> {
+/// Keeps the best of each group of boxes that overlap, best first.
+pub(super) fn suppress(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Found> = Vec::new();
     for f in found {
-        if !kept.iter().any(|k| k.rect.iou(&f.rect) > nms) {
+        if !kept.iter().any(|k| k.rect.iou(&f.rect) > NMS_IOU) {
             kept.push(f);
         }
     }

@@ -172,7 +172,7 @@ pub struct Net {
 }
 
 /// One output: its shape and its values.
-pub type Output<'a> = (&'a [i64], &'a [f32]);
+pub(super) type Output<'a> = (&'a [i64], &'a [f32]);
 
 impl Net {
     pub fn name(&self) -> &str {
