@@ -1,6 +1,7 @@
 //! Finding vehicles and plates and reading them; the only home of `ort`.
 mod colour;
 mod ctc;
+mod look;
 mod open;
 pub mod pixels;
 mod plates;
@@ -10,6 +11,7 @@ mod tworow;
 mod types;
 mod vehicles;
 pub use ctc::Reader;
+pub use look::{Expected, Place, Spent, Vision};
 pub use open::{ModelChoice, OpenError, Opener};
 pub use plates::PlateFinder;
 pub use retina::{Found, PlateDetector};

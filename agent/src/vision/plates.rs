@@ -120,6 +120,11 @@ impl PlateFinder {
         Ok(PlateFind { quad, score: found.score, read, colour, legibility: legibility(found) })
     }
 
+    /// A find that is followed but not read in this frame.
+    pub fn unread(&self, found: &Found) -> PlateFind {
+        PlateFind { quad: found.quad, score: found.score, read: None, colour: None, legibility: legibility(found) }
+    }
+
     /// One straightening and one run of the reader. `None` for a degenerate quad.
     pub(super) fn read_quad(&mut self, picture: &RgbImage, quad: &Quad) -> Result<Option<PlateRead>, RuntimeError> {
         let (mx, my) = MARGIN;
