@@ -10,17 +10,9 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
 
+pub use crate::passage::FrameTime;
 pub use folder::FolderSource;
 pub use video::VideoSource;
-
-/// When a frame was captured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameTime {
-    /// Wall clock of the capture.
-    pub capture: DateTime<FixedOffset>,
-    /// Time since the first frame. Never goes back, whatever the wall clock does: timeouts use this one.
-    pub mono: Duration,
-}
 
 /// One frame of a camera. Cloning shares the pixels.
 #[derive(Debug, Clone)]

@@ -54,6 +54,20 @@ impl<'a> Opener<'a> {
         Ok(Self { choice, manifest, runtime })
     }
 
+    /// Name and version of each model in use; of one's own, the first digits of its checksum or `own`.
+    pub fn used(&self) -> Vec<(String, String)> {
+        let c = self.choice;
+        let version = |m: &ModelEntry| match (&m.source, &m.sha256) {
+            (Some(s), _) => s.version.clone(),
+            (None, Some(sha)) => sha.chars().take(12).collect(),
+            (None, None) => "own".into(),
+        };
+        [&c.vehicles, &c.plates, &c.reader]
+            .into_iter()
+            .filter_map(|n| self.manifest.model(n).ok().map(|m| (n.clone(), version(m))))
+            .collect()
+    }
+
     fn net(&self, model: &ModelEntry) -> Result<Net, OpenError> {
         let path = self.manifest.file(&self.choice.location.cache, model);
         refuse_wrong(&path, model.bytes, model.sha256.as_deref())?;
