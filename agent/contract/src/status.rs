@@ -1,0 +1,220 @@
+//! How the agent is: retained, so that who subscribes later sees the last word.
+
+use chrono::{DateTime, FixedOffset};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::passage::{Clock, ModelUsed};
+use crate::{Id, Topic};
+
+crate::codes::word_list! {
+    /// Whether the agent is connected.
+    pub enum AgentState {
+        Online = "online", "在线";
+        Offline = "offline", "离线";
+    }
+}
+
+crate::codes::word_list! {
+    /// Why an agent is offline.
+    pub enum OfflineReason {
+        /// Told to stop, as by the box's operator.
+        Shutdown = "shutdown", "正常关闭";
+        /// Stops to start again, as for a new version or a new config.
+        Restart = "restart", "重新启动";
+        /// Stops because a part of it ended that must not.
+        Failure = "failure", "故障退出";
+        /// The last will: the broker no longer hears from it.
+        ConnectionLost = "connection_lost", "连接中断";
+    }
+}
+
+crate::codes::word_list! {
+    /// How well the agent or a part of it is; the last is the worst.
+    pub enum Health {
+        Ok = "ok", "正常";
+        /// It works, with less than it should, or it is being tried again.
+        Degraded = "degraded", "降级";
+        /// It does not work.
+        Failed = "failed", "失效";
+    }
+}
+
+/// The agent's birth, its state at intervals and on change, and its last will.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusMessage {
+    pub schema_version: SchemaVersion,
+    /// UUIDv7. Repeats of a message carry the same id.
+    pub id: Uuid,
+    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay
+    /// and in the last will, which the broker sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    pub site: Id,
+    pub agent: Id,
+    /// When this was written. The last will is written when the agent connects, so its time is
+    /// that of the connection, not of its loss.
+    #[serde(with = "crate::time")]
+    #[schemars(with = "DateTime<FixedOffset>")]
+    pub time: DateTime<FixedOffset>,
+    pub state: AgentState,
+    /// Present exactly when `state` is `offline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<OfflineReason>,
+    /// When the agent started.
+    #[serde(with = "crate::time")]
+    #[schemars(with = "DateTime<FixedOffset>")]
+    pub started_at: DateTime<FixedOffset>,
+    pub software: Software,
+    /// `degraded` as soon as one part is not `ok`; `failed` when no passage can be recorded.
+    pub health: Health,
+    #[serde(default)]
+    pub cameras: Vec<CameraStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<OutboxStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<UplinkStatus>,
+    /// The models in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelUsed>,
+    /// The key that this agent's messages are signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
+}
+
+/// The program that speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Software {
+    pub name: String,
+    pub version: String,
+}
+
+/// How a camera is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CameraStatus {
+    pub camera: Id,
+    pub health: Health,
+    /// For people: what is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Since when `health` is what it is.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub since: Option<DateTime<FixedOffset>>,
+    /// Capture time of the newest frame.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub last_frame: Option<DateTime<FixedOffset>>,
+    /// Frames looked at since the agent started.
+    pub frames: u64,
+    /// Frames not looked at since the agent started: newer ones came first.
+    pub frames_dropped: u64,
+    /// Frames that could not be decoded since the agent started.
+    pub frames_broken: u64,
+}
+
+/// How the file system that the agent keeps its data on is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskStatus {
+    pub health: Health,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// What waits for the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutboxStatus {
+    pub health: Health,
+    /// Messages not yet acknowledged.
+    pub waiting: u64,
+    /// Those of them that are hits.
+    pub waiting_hits: u64,
+    /// When the oldest of them was committed.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub oldest: Option<DateTime<FixedOffset>>,
+    /// Messages given up for lack of room, ever.
+    pub evicted: u64,
+}
+
+/// How the way to the platform is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UplinkStatus {
+    pub health: Health,
+    /// Connections made since the agent started.
+    pub connections: u64,
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub connected_since: Option<DateTime<FixedOffset>>,
+}
+
+/// A public key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublicKey {
+    /// `ed25519`.
+    pub algorithm: String,
+    /// The key, in base64 with padding.
+    pub base64: String,
+}
+
+impl Message for StatusMessage {
+    const KIND: MessageKind = MessageKind::Status;
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+    fn site(&self) -> &Id {
+        &self.site
+    }
+    fn agent(&self) -> &Id {
+        &self.agent
+    }
+    fn time(&self) -> DateTime<FixedOffset> {
+        self.time
+    }
+    fn topic(&self) -> Topic {
+        Topic::Status {
+            site: self.site.clone(),
+            agent: self.agent.clone(),
+        }
+    }
+    fn subject(&self) -> String {
+        self.agent.to_string()
+    }
+
+    fn check(&self) -> Result<(), MessageError> {
+        match (self.state, self.reason) {
+            (AgentState::Online, Some(_)) => Err(MessageError::invalid(
+                "reason",
+                "present although the agent is online",
+            )),
+            (AgentState::Offline, None) => Err(MessageError::invalid(
+                "reason",
+                "missing: the agent is offline",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
