@@ -3,6 +3,7 @@
 For each plate: in how many frames it was in view, found, and read exactly; what else was read where no plate is; and,
 if the vehicle model is there, how often each plate's vehicle was found. For tuning the scene, not for measuring Kakou.
 """
+
 import argparse
 import json
 import math
@@ -66,13 +67,20 @@ class Plates:
         wide = (np.linalg.norm(a[1] - a[0]) + np.linalg.norm(a[2] - a[3])) / 2
         high = (np.linalg.norm(a[3] - a[0]) + np.linalg.norm(a[2] - a[1])) / 2
         w = int(min(320, max(32, round(32 * wide / max(high, 1)))))
-        flat = cv2.warpPerspective(frame, cv2.getPerspectiveTransform(a, np.float32([[0, 0], [w, 0], [w, 32], [0, 32]])), (w, 32), flags=cv2.INTER_CUBIC)
+        flat = cv2.warpPerspective(
+            frame,
+            cv2.getPerspectiveTransform(a, np.float32([[0, 0], [w, 0], [w, 32], [0, 32]])),
+            (w, 32),
+            flags=cv2.INTER_CUBIC,
+        )
         line = np.zeros((1, 3, 32, 320), "float32")
         line[0, :, :, :w] = ((flat.astype("float32") / 255 - 0.5) / 0.5).transpose(2, 0, 1)
         best = self.read.run(None, {self.read.get_inputs()[0].name: line})[0][0]
         order = best.argmax(1)
         chosen = [(c, best[t, c]) for t, c in enumerate(order) if c and (t == 0 or order[t - 1] != c)]
-        return "".join(self.letters[c - 1] for c, _ in chosen), float(np.mean([s for _, s in chosen])) if chosen else 0.0
+        return "".join(self.letters[c - 1] for c, _ in chosen), (
+            float(np.mean([s for _, s in chosen])) if chosen else 0.0
+        )
 
 
 class Vehicles:
@@ -81,7 +89,10 @@ class Vehicles:
 
     def find(self, frame):
         """Car, truck and bus boxes at 0.5, in pixels; decodes nothing but picks the outputs by their shape."""
-        out = self.model.run(None, {self.model.get_inputs()[0].name: cv2.cvtColor(cv2.resize(frame, (300, 300)), cv2.COLOR_BGR2RGB)[None]})
+        out = self.model.run(
+            None,
+            {self.model.get_inputs()[0].name: cv2.cvtColor(cv2.resize(frame, (300, 300)), cv2.COLOR_BGR2RGB)[None]},
+        )
         boxes = next(o for o in out if o.shape[-1] == 4).reshape(-1, 4)
         scores = next(o for o in out if o.shape[-1] >= 90).reshape(len(boxes), -1)[:, :90]
         best = scores[:, [2, 5, 7]].max(1)
@@ -134,7 +145,11 @@ def main():
             if i in used:
                 continue
             # a real plate that is too small or partly outside for plates.jsonl is no stray
-            early = next((p for p in truth["plates"] if np.linalg.norm(np.mean(p["quad"], 0) - q.mean(0)) < 30), None) if truth else None
+            early = (
+                next((p for p in truth["plates"] if np.linalg.norm(np.mean(p["quad"], 0) - q.mean(0)) < 30), None)
+                if truth
+                else None
+            )
             if early:
                 counts[early["text"]]["small or cut"] += 1
                 counts[early["text"]]["small or cut exact"] += text == early["text"]

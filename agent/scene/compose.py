@@ -2,6 +2,7 @@
 
 Lays the parts over the background, adds the sensor's noise, writes JPEG frames and the truth beside them.
 """
+
 import argparse
 import json
 from datetime import datetime, timedelta
@@ -10,9 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sequences import ALL, RATE
+from sequences import ALL, CLASSES, RATE
 
-CLASSES = {"sedan": "car", "suv": "car", "van": "car", "truck": "truck", "bus": "bus"}
 FEATHER = 8  # as render.py leaves around what moves
 LEAST_VISIBLE = 24  # pixels of height from which a vehicle counts as in the picture
 
@@ -74,15 +74,28 @@ def main():
 
         time = start + timedelta(milliseconds=1000 // RATE * number)
         frames.append({"file": name, "time": time.isoformat(timespec="milliseconds")})
-        plates.append({"image": name, "plates": [{k: p[k] for k in ("text", "colour", "quad")} for p in record["plates"] if p["seen"]]})
+        plates.append(
+            {
+                "image": name,
+                "plates": [{k: p[k] for k in ("text", "colour", "quad")} for p in record["plates"] if p["seen"]],
+            }
+        )
         for vehicle in record["vehicles"]:
             if vehicle["box"][3] - vehicle["box"][1] >= LEAST_VISIBLE:
                 seen.setdefault(vehicle["passage"], []).append(number / RATE)
 
     passages = [
-        {"text": p.text, "colour": p.colour, "class": CLASSES[p.kind], "lane": p.lane,
-         "direction": "leaving" if sequence.leaving else "approaching", "from_s": seen[i][0], "to_s": seen[i][-1]}
-        for i, p in enumerate(sequence.passages) if i in seen
+        {
+            "text": p.text,
+            "colour": p.colour,
+            "class": CLASSES[p.kind],
+            "lane": p.lane,
+            "direction": "leaving" if sequence.leaving else "approaching",
+            "from_s": seen[i][0],
+            "to_s": seen[i][-1],
+        }
+        for i, p in enumerate(sequence.passages)
+        if i in seen
     ]
     lines(options.out / "frames.jsonl", frames)
     lines(options.out / "plates.jsonl", plates)

@@ -1,4 +1,5 @@
 """Materials, each made once and kept by name."""
+
 import bpy
 
 _made = {}
@@ -67,10 +68,17 @@ def _glass(name, tint):
     tree = material.node_tree
     tree.nodes.clear()
     out, mix = tree.nodes.new("ShaderNodeOutputMaterial"), tree.nodes.new("ShaderNodeMixShader")
-    clear, gloss, fresnel = (tree.nodes.new(k) for k in ("ShaderNodeBsdfTransparent", "ShaderNodeBsdfGlossy", "ShaderNodeFresnel"))
+    clear, gloss, fresnel = (
+        tree.nodes.new(k) for k in ("ShaderNodeBsdfTransparent", "ShaderNodeBsdfGlossy", "ShaderNodeFresnel")
+    )
     clear.inputs["Color"].default_value = (*tint, 1)
     gloss.inputs["Roughness"].default_value = 0.02
-    for a, b in ((fresnel.outputs[0], mix.inputs[0]), (clear.outputs[0], mix.inputs[1]), (gloss.outputs[0], mix.inputs[2]), (mix.outputs[0], out.inputs["Surface"])):
+    for a, b in (
+        (fresnel.outputs[0], mix.inputs[0]),
+        (clear.outputs[0], mix.inputs[1]),
+        (gloss.outputs[0], mix.inputs[2]),
+        (mix.outputs[0], out.inputs["Surface"]),
+    ):
         tree.links.new(a, b)
     return material
 

@@ -3,6 +3,7 @@
 All sizes are millimetres. A plate is drawn four times finer than it is kept: Cycles does not filter textures, so
 a texture much finer than the picture would turn into noise at two samples a pixel.
 """
+
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,9 @@ def draw(text, colour, rows=1, seed=0):
     image = Image.fromarray(background(colour, width, height).astype("uint8"))
     pen = ImageDraw.Draw(image)
     edge = (30, 90, 60) if colour == "green" else ink
-    pen.rounded_rectangle((3 * DRAW, 3 * DRAW, width - 3 * DRAW, height - 3 * DRAW), radius=9 * DRAW, outline=edge, width=2 * DRAW)
+    pen.rounded_rectangle(
+        (3 * DRAW, 3 * DRAW, width - 3 * DRAW, height - 3 * DRAW), radius=9 * DRAW, outline=edge, width=2 * DRAW
+    )
 
     cells, dot = cells_two_rows() if rows == 2 else cells_one_row(colour)
     for char, (x, y, w, h) in zip(text, cells, strict=True):

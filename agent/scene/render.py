@@ -3,6 +3,7 @@
 Writes DIR/background.png, DIR/NNNNNN-K.png (only the parts of the picture where something moves) and DIR/NNNNNN.json
 (where those parts belong, the vehicles' boxes, the plates' corners). compose.py makes the footage of it.
 """
+
 import argparse
 import json
 import math
@@ -69,7 +70,9 @@ def set_border(box):
     render.use_border = render.use_crop_to_border = True
     # Blender counts from the bottom; the small shift keeps rounding from losing a row
     render.border_min_x, render.border_max_x = (x0 + 0.01) / world.WIDTH, (x1 + 0.01) / world.WIDTH
-    render.border_min_y, render.border_max_y = (world.HEIGHT - y1 + 0.01) / world.HEIGHT, (world.HEIGHT - y0 + 0.01) / world.HEIGHT
+    render.border_min_y, render.border_max_y = (world.HEIGHT - y1 + 0.01) / world.HEIGHT, (
+        world.HEIGHT - y0 + 0.01
+    ) / world.HEIGHT
     return [x0, y0, x1, y1]
 
 
@@ -89,8 +92,13 @@ def plate_truth(vehicle):
             hit, place, *_ = scene.ray_cast(graph, eye, way.normalized(), distance=way.length + 0.1)
             if hit and (place - eye).length < way.length - 0.02:
                 seen = False
-    return {"text": vehicle.text, "colour": vehicle.plate_colour, "width": round(width, 1), "seen": seen,
-            "quad": [[round(x, 1), round(y, 1)] for x, y in quad]}
+    return {
+        "text": vehicle.text,
+        "colour": vehicle.plate_colour,
+        "width": round(width, 1),
+        "seen": seen,
+        "quad": [[round(x, 1), round(y, 1)] for x, y in quad],
+    }
 
 
 def area(box):
@@ -159,8 +167,10 @@ def main():
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     world.build(sequence.dusk)
-    fleet = [Vehicle(p.kind, p.paint, p.text, p.colour, options.work, number, sequence.leaving, sequence.dusk)
-             for number, p in enumerate(sequence.passages)]
+    fleet = [
+        Vehicle(p.kind, p.paint, p.text, p.colour, options.work, number, sequence.leaving, sequence.dusk)
+        for number, p in enumerate(sequence.passages)
+    ]
     settings(sequence, options.samples, options.threads)
 
     background = options.work / "background.png"
@@ -181,7 +191,14 @@ def main():
         for number, box in enumerate(join(moving)):
             parts.append({"file": f"{name}-{number}.png", "box": set_border(box)})
             write(options.work / parts[-1]["file"])
-        record = {"frame": frame, "before": before, "parts": parts, "kept": kept, "vehicles": vehicles, "plates": plates}
+        record = {
+            "frame": frame,
+            "before": before,
+            "parts": parts,
+            "kept": kept,
+            "vehicles": vehicles,
+            "plates": plates,
+        }
         (options.work / f"{name}.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
         print(f"frame {frame}: {time.monotonic() - started:.1f} s {[p['box'] for p in parts]}", flush=True)
         before = frame

@@ -3,9 +3,11 @@
 Lengths are metres from the foot of the camera along the road, to the vehicle's nearest end; the picture shows the
 road from about 9 to 24 m. All plate texts are made up.
 """
+
 from dataclasses import dataclass
 
 RATE = 10  # frames per second
+CLASSES = {"sedan": "car", "suv": "car", "van": "car", "truck": "truck", "bus": "bus"}
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,16 @@ class Sequence:
 
 
 DAY = Sequence(
-    name="day", time="2026-03-14T09:00:00.000+08:00", frames=155,
+    name="day",
+    time="2026-03-14T09:00:00.000+08:00",
+    frames=155,
     note="lane 1: a queue, two vehicles stand for about four seconds; the second one carries no plate",
     passages=(
         Passage("sedan", "red", "1", "京N8P527", "blue", 15.0, 4.2),
         # stops at the line and stands for 4.4 s
-        Passage("sedan", "silver", "1", "鲁E6K829", "blue", 24.0, 5.0, ((1.2, 0), (3.2, -1.5625), (4.4, 0), (2.3, 1.9))),
+        Passage(
+            "sedan", "silver", "1", "鲁E6K829", "blue", 24.0, 5.0, ((1.2, 0), (3.2, -1.5625), (4.4, 0), (2.3, 1.9))
+        ),
         # stops behind it and stands for 4.1 s
         Passage("suv", "white", "1", None, None, 33.8, 4.2, ((1.9, 0), (3.8, -1.10526), (4.1, 0), (2.3, 1.9))),
         Passage("sedan", "white", "2", "浙AD62983", "green", 20.0, 4.2),
@@ -69,17 +75,25 @@ DAY = Sequence(
 )
 
 DUSK = Sequence(
-    name="dusk", time="2026-03-14T18:40:00.000+08:00", frames=48, dusk=True, exposure=0.9, noise=1.7,
+    name="dusk",
+    time="2026-03-14T18:40:00.000+08:00",
+    frames=48,
+    dusk=True,
+    exposure=0.9,
+    noise=1.7,
     note="sun down, head lights on, fill light at the camera",
     passages=(
-        Passage("sedan", "grey", "1", "豫P3Y792", "blue", 17.0, 4.4),
+        Passage("sedan", "grey", "1", "豫P3H792", "blue", 17.0, 4.4),
         Passage("suv", "white", "1", "沪AD53826", "green", 27.5, 4.4),
         Passage("truck", "red", "2", "苏F8L536", "yellow", 21.5, 4.2),
     ),
 )
 
 LEAVING = Sequence(
-    name="leaving", time="2026-03-14T09:20:00.000+08:00", frames=34, leaving=True,
+    name="leaving",
+    time="2026-03-14T09:20:00.000+08:00",
+    frames=34,
+    leaving=True,
     note="seen from behind; the truck's plate has two rows",
     passages=(
         Passage("truck", "green", "2", "冀B75K28", "yellow", 7.2, 3.8),

@@ -1,4 +1,5 @@
 """Small building blocks: meshes from points, boxes, cylinders, tubes, and patches laid onto a curved body."""
+
 import math
 
 import bmesh
@@ -94,7 +95,9 @@ def ball(centre, radii, material, parent=None, sides=20):
         t = math.pi * i / rings
         for j in range(sides):
             p = 2 * math.pi * j / sides
-            points.append((radii[0] * math.sin(t) * math.cos(p), radii[1] * math.sin(t) * math.sin(p), radii[2] * math.cos(t)))
+            points.append(
+                (radii[0] * math.sin(t) * math.cos(p), radii[1] * math.sin(t) * math.sin(p), radii[2] * math.cos(t))
+            )
     for i in range(rings):
         for j in range(sides):
             k = (j + 1) % sides
@@ -124,7 +127,9 @@ class Surface:
         graph.update()
         solid = obj.evaluated_get(graph)
         data = solid.to_mesh()
-        self.tree = BVHTree.FromPolygons([v.co.copy() for v in data.vertices], [tuple(p.vertices) for p in data.polygons])
+        self.tree = BVHTree.FromPolygons(
+            [v.co.copy() for v in data.vertices], [tuple(p.vertices) for p in data.polygons]
+        )
         solid.to_mesh_clear()
 
     def at(self, side, point, lift=0.0):

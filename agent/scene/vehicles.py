@@ -1,4 +1,5 @@
 """One way to make any vehicle: build it, hang its plate, fuse it, switch its lamps on."""
+
 import math
 
 import bpy
@@ -9,7 +10,6 @@ import plates
 from materials import get, picture
 from shapes import box, fuse, link, mesh
 
-CLASSES = {"sedan": "car", "suv": "car", "van": "car", "truck": "truck", "bus": "bus"}
 # Middle of the plate: height and, for box-shaped vehicles, how far it stands off the nose or tail.
 FRONT_HEIGHT = {"sedan": 0.45, "suv": 0.56, "van": 0.47, "truck": 0.47, "bus": 0.47}
 REAR_HEIGHT = {"sedan": 0.59, "suv": 0.78, "van": 0.62, "truck": 0.62, "bus": 0.62}
@@ -91,4 +91,9 @@ class Vehicle:
         w, length, h = self.size
         x, y = self.root.location[:2]
         near = y - length if self.leaving else y
-        return [(x + a * w / 2, near + b * length - 0.15 * (1 - 2 * b), c * h) for a in (-1, 1) for b in (0, 1) for c in (0, 1)]
+        return [
+            (x + a * w / 2, near + b * length - 0.15 * (1 - 2 * b), c * h)
+            for a in (-1, 1)
+            for b in (0, 1)
+            for c in (0, 1)
+        ]

@@ -1,4 +1,5 @@
 """The checkpoint: two lanes between concrete barriers, a guard booth, the camera above, and the light of day or dusk."""
+
 import math
 import random
 
@@ -15,7 +16,13 @@ FOCAL = 2450.0  # pixels at a width of 1280
 WIDTH, HEIGHT = 1280, 720
 # Towards the sun by day, from the Nishita sky's elevation and rotation: left behind the camera.
 SUN_ELEVATION, SUN_ROTATION = math.radians(42), math.radians(215)
-SUN = Vector((math.sin(SUN_ROTATION) * math.cos(SUN_ELEVATION), math.cos(SUN_ROTATION) * math.cos(SUN_ELEVATION), math.sin(SUN_ELEVATION)))
+SUN = Vector(
+    (
+        math.sin(SUN_ROTATION) * math.cos(SUN_ELEVATION),
+        math.cos(SUN_ROTATION) * math.cos(SUN_ELEVATION),
+        math.sin(SUN_ELEVATION),
+    )
+)
 
 
 def math_node(tree, operation, a, b):
@@ -56,7 +63,11 @@ def asphalt():
 
     shade = math_node(tree, "MULTIPLY", voronoi(90, "F1", where), 0.06)
     uneven = noise(3)
-    for source, share in ((noise(0.5).outputs["Fac"], 0.05), (noise(1, (2.2, 0.06, 1)).outputs["Fac"], 0.07), (uneven.outputs["Fac"], 0.06)):
+    for source, share in (
+        (noise(0.5).outputs["Fac"], 0.05),
+        (noise(1, (2.2, 0.06, 1)).outputs["Fac"], 0.07),
+        (uneven.outputs["Fac"], 0.06),
+    ):
         shade = math_node(tree, "ADD", shade, math_node(tree, "MULTIPLY", source, share))
     shade = math_node(tree, "MULTIPLY", math_node(tree, "ADD", shade, -0.015), 0.8)
 
@@ -75,7 +86,9 @@ def worn_paint(name, colour):
     """Road paint with flakes missing."""
     material = principled(name, colour, 0.6)
     tree = material.node_tree
-    where, noise, spread = (tree.nodes.new(k) for k in ("ShaderNodeTexCoord", "ShaderNodeTexNoise", "ShaderNodeMapRange"))
+    where, noise, spread = (
+        tree.nodes.new(k) for k in ("ShaderNodeTexCoord", "ShaderNodeTexNoise", "ShaderNodeMapRange")
+    )
     noise.inputs["Scale"].default_value, noise.inputs["Detail"].default_value = 9, 9
     spread.inputs["From Min"].default_value, spread.inputs["From Max"].default_value = 0.36, 0.46
     tree.links.new(where.outputs["Object"], noise.inputs["Vector"])
@@ -97,13 +110,24 @@ def road():
     flat(3.30, 3.45, -5, 90, 0.003, white)
     for x0, x1 in ((-3.2, -0.2), (0.2, 3.2)):
         flat(x0, x1, 9.2, 9.55, 0.003, white)  # stop line
-    profile = [(-0.30, 0), (-0.30, 0.08), (-0.12, 0.34), (-0.09, 0.81), (0.09, 0.81), (0.12, 0.34), (0.30, 0.08), (0.30, 0)]
+    profile = [
+        (-0.30, 0),
+        (-0.30, 0.08),
+        (-0.12, 0.34),
+        (-0.09, 0.81),
+        (0.09, 0.81),
+        (0.12, 0.34),
+        (0.30, 0.08),
+        (0.30, 0),
+    ]
     n = len(profile)
     for side in (-1, 1):
         for i in range(24):
             y = -4 + 3.0 * i
             points = [(side * 4.1 + x, yy, z) for yy in (y + 0.02, y + 2.98) for x, z in profile]
-            faces = [tuple(range(n)), tuple(range(2 * n - 1, n - 1, -1))] + [(k, (k + 1) % n, n + (k + 1) % n, n + k) for k in range(n)]
+            faces = [tuple(range(n)), tuple(range(2 * n - 1, n - 1, -1))] + [
+                (k, (k + 1) % n, n + (k + 1) % n, n + k) for k in range(n)
+            ]
             bevel(mesh("barrier", points, faces, [get("concrete")], smooth=False), 0.015, 2, angle=0.6)
         near, far = sorted((side * 5, side * 60))
         flat(near, far, -5, 90, -0.01, get("paving" if side > 0 else "grass"))
@@ -125,9 +149,21 @@ def furniture():
     for _ in range(26):
         side = dice.choice((-1, 1))
         r = dice.uniform(1.5, 3)
-        ball((side * dice.uniform(9, 20), dice.uniform(-40, 60), dice.uniform(2, 4)), (r, r, dice.uniform(2, 4)), get("foliage"), None, 16)
+        ball(
+            (side * dice.uniform(9, 20), dice.uniform(-40, 60), dice.uniform(2, 4)),
+            (r, r, dice.uniform(2, 4)),
+            get("foliage"),
+            None,
+            16,
+        )
     for _ in range(8):
-        box((dice.choice((-1, 1)) * dice.uniform(20, 40), -30 - dice.uniform(0, 30), 6), (12, 10, dice.uniform(8, 22)), get("house"), None, 0.05)
+        box(
+            (dice.choice((-1, 1)) * dice.uniform(20, 40), -30 - dice.uniform(0, 30), 6),
+            (12, 10, dice.uniform(8, 22)),
+            get("house"),
+            None,
+            0.05,
+        )
 
 
 def sky(dusk):

@@ -40,7 +40,7 @@ impl Speaker {
         let time = p.passed_at.capture.clamp(p.first_seen.capture, p.last_seen.capture.max(p.first_seen.capture));
         let picture = &best.frame.picture;
         Ok(PassageMessage {
-            schema_version: SchemaVersion,
+            schema_version: SchemaVersion::CURRENT,
             id: replay_id(time, &self.content_hash(p, pictures)),
             sequence: None,
             site: self.site.clone(),

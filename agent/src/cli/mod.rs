@@ -1,8 +1,13 @@
 //! The command line: one small file per subcommand.
 
+mod bench;
+mod check_config;
 mod common;
 mod eval;
 mod models;
+mod replay;
+mod send;
+mod table;
 
 use clap::{Parser, Subcommand};
 
@@ -19,7 +24,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Replay(replay::Args),
     Eval(eval::Args),
+    Bench(bench::Args),
+    CheckConfig(check_config::Args),
     #[command(subcommand)]
     Models(models::Command),
 }
@@ -28,7 +36,10 @@ impl Cli {
     /// Runs the subcommand; the result is the process's exit code.
     pub fn run(self) -> anyhow::Result<std::process::ExitCode> {
         match self.command {
+            Command::Replay(a) => replay::run(a),
             Command::Eval(a) => eval::run(a),
+            Command::Bench(a) => bench::run(a),
+            Command::CheckConfig(a) => check_config::run(a),
             Command::Models(c) => models::run(c),
         }
     }

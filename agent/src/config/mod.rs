@@ -116,6 +116,12 @@ impl Config {
         resolve::resolve(raw, text, path)
     }
 
+    /// The broker as people may see it: a password stays out.
+    pub fn broker_for_people(&self) -> String {
+        let address = self.broker.as_ref().and_then(|u| u.parse::<crate::uplink::BrokerAddress>().ok());
+        address.map_or_else(|| "none: nothing is published".into(), |a| a.to_string())
+    }
+
     /// The camera of this id; of an unknown id, a plain one.
     pub fn camera(&self, id: &str) -> CameraConfig {
         self.cameras.iter().find(|c| c.id == id).cloned().unwrap_or_else(|| CameraConfig::plain(id))

@@ -74,7 +74,8 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     let broker = match &raw.broker {
         Some(b) => {
             let url = b.url.get_ref();
-            url::Url::parse(url).map_err(|e| at.wrong(b.url.span(), "broker.url", e.to_string()))?;
+            url.parse::<crate::uplink::BrokerAddress>()
+                .map_err(|e| at.wrong(b.url.span(), "broker.url", e.to_string()))?;
             Some(url.clone())
         }
         None => None,

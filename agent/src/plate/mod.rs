@@ -1,12 +1,22 @@
 //! What a plate says: reads, grammar, colours and kinds. Pure.
+//!
+//! The grammar is a weight, never a filter: a foreign or damaged plate passes through as it was read.
+mod colour;
+mod confusable;
+mod grammar;
+mod kind;
 mod read;
-pub use read::{CharRead, PlateRead};
+mod tally;
+mod vote;
 
-/// Whether a text could stand on a mainland plate.
-pub fn plausible(text: &str) -> bool {
-    let c: Vec<char> = text.chars().collect();
-    (7..=8).contains(&c.len())
-        && !c[0].is_ascii()
-        && c[1].is_ascii_uppercase()
-        && c[2..6].iter().all(|c| c.is_ascii_alphanumeric())
-}
+#[cfg(test)]
+mod vote_tests;
+
+pub use colour::{ColourVote, fits};
+pub use confusable::{confusable, distance, similarity};
+pub use grammar::{Form, Grammar, Invalid, PROVINCES, check, is_province};
+pub use kind::{KindCode, kind};
+pub use read::{CharRead, PlateRead};
+pub use tally::Correction;
+pub(crate) use vote::quality;
+pub use vote::{Ballot, NotReadable, VoteConfig, VotedPlate};

@@ -11,7 +11,7 @@ use super::runtime::RuntimeError;
 use super::types::PlateFind;
 use super::{colour, tworow};
 use crate::geometry::{Point, Quad, Rect};
-use crate::plate::{PlateRead, plausible};
+use crate::plate::{PlateRead, check};
 
 /// Coarse finds below this are not looked at again.
 const COARSE_SCORE: f32 = 0.2;
@@ -159,5 +159,5 @@ fn legibility(found: &Found) -> f32 {
 /// Whether a read of a single picture is worth showing. Signs and grilles are read as short or doubtful texts.
 fn acceptable(read: &PlateRead) -> bool {
     let n = read.chars.len();
-    (plausible(&read.text()) && read.mean_conf() >= 0.6) || ((6..=8).contains(&n) && read.mean_conf() >= 0.85)
+    (check(&read.text(), None).is_valid() && read.mean_conf() >= 0.6) || ((6..=8).contains(&n) && read.mean_conf() >= 0.85)
 }

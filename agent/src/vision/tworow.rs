@@ -7,7 +7,7 @@ use super::pixels::{grow, straighten};
 use super::plates::PlateFinder;
 use super::runtime::RuntimeError;
 use crate::geometry::Quad;
-use crate::plate::{PlateRead, plausible};
+use crate::plate::{PlateRead, check};
 
 /// The straightened two-row plate, before it is cut. GA 36: 440 x 220 mm.
 const HEIGHT: u32 = 96;
@@ -29,7 +29,7 @@ pub(super) fn read(
     quad: &Quad,
     one: &PlateRead,
 ) -> Result<Option<(PlateRead, Quad)>, RuntimeError> {
-    if plausible(&one.text()) {
+    if check(&one.text(), None).is_valid() {
         return Ok(None);
     }
     let mut best: Option<(PlateRead, Quad)> = None;
@@ -44,7 +44,7 @@ pub(super) fn read(
             let mut read = finder.reader.read(&side_by_side(&flat, cut))?;
             read.rows = 2;
             let better = best.as_ref().is_none_or(|(b, _)| read.mean_conf() > b.mean_conf());
-            if plausible(&read.text()) && read.min_conf() >= MIN_CONF && better {
+            if check(&read.text(), None).is_valid() && read.min_conf() >= MIN_CONF && better {
                 best = Some((read, grown));
             }
         }
