@@ -1,3 +1,21 @@
 //! What a plate says: reads, grammar, colours and kinds. Pure.
+//!
+//! The grammar is a weight, never a filter: a foreign or damaged plate passes through as it was read.
+mod colour;
+mod confusable;
+mod grammar;
+mod kind;
 mod read;
+mod tally;
+mod vote;
+
+#[cfg(test)]
+mod vote_tests;
+
+pub use colour::{ColourVote, fits};
+pub use confusable::{confusable, distance, similarity};
+pub use grammar::{Form, Grammar, Invalid, PROVINCES, check, is_province};
+pub use kind::{KindCode, kind};
 pub use read::{CharRead, PlateRead};
+pub use tally::Correction;
+pub use vote::{Ballot, NotReadable, VoteConfig, VotedPlate};
