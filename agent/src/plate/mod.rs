@@ -18,4 +18,5 @@ pub use grammar::{Form, Grammar, Invalid, PROVINCES, check, is_province};
 pub use kind::{KindCode, kind};
 pub use read::{CharRead, PlateRead};
 pub use tally::Correction;
+pub(crate) use vote::quality;
 pub use vote::{Ballot, NotReadable, VoteConfig, VotedPlate};

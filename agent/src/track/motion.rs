@@ -1,0 +1,151 @@
+//! Where something is going: a box followed at nearly constant velocity, growing or shrinking.
+
+use std::time::Duration;
+
+use crate::geometry::{Point, Rect};
+
+/// How fast estimates follow, in seconds. Plates are found steadily, vehicle boxes jump about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    place: f32,
+    speed: f32,
+}
+
+pub(crate) const PLATE: Pace = Pace { place: 0.05, speed: 0.3 };
+pub(crate) const VEHICLE: Pace = Pace { place: 0.12, speed: 0.5 };
+
+/// Over how long the calm place that tells standing from moving is averaged.
+const CALM: f32 = 1.0;
+/// Predictions beyond this many seconds no longer move: velocities are not trusted that long.
+const HORIZON: f32 = 2.0;
+/// Growth per second is kept within these bounds (natural logarithm of the size).
+const MAX_GROWTH: f32 = 2.0;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Motion {
+    /// Time of the last measurement, seconds since the start of the stream.
+    at: f32,
+    born: f32,
+    pub(crate) hits: u32,
+    center: Point,
+    width: f32,
+    height: f32,
+    velocity: Point,
+    /// Change of the logarithm of the size per second.
+    growth: f32,
+    calm: Point,
+    calm_width: f32,
+}
+
+fn blend(dt: f32, tau: f32) -> f32 {
+    1.0 - (-dt / tau).exp()
+}
+
+impl Motion {
+    pub(crate) fn new(now: Duration, r: &Rect) -> Self {
+        let at = now.as_secs_f32();
+        Self {
+            at,
+            born: at,
+            hits: 1,
+            center: r.center(),
+            width: r.width().max(1.0),
+            height: r.height().max(1.0),
+            velocity: Point::default(),
+            growth: 0.0,
+            calm: r.center(),
+            calm_width: r.width().max(1.0),
+        }
+    }
+
+    pub(crate) fn age(&self, now: Duration) -> f32 {
+        (now.as_secs_f32() - self.at).max(0.0)
+    }
+
+    /// Whether the velocity rests on more than one place.
+    pub(crate) fn moving_known(&self) -> bool {
+        self.hits > 1
+    }
+
+    pub(crate) fn width(&self) -> f32 {
+        self.width
+    }
+
+    pub(crate) fn velocity(&self) -> Point {
+        self.velocity
+    }
+
+    /// Whether it hardly moved over the last second or so, measured in its own width.
+    pub(crate) fn stands(&self, limit: f32) -> bool {
+        let moved = self.center.distance(self.calm) / self.width;
+        let grown = (self.width / self.calm_width).ln().abs();
+        self.at - self.born >= 0.5 * CALM && moved < limit && grown < limit
+    }
+
+    pub(crate) fn predict(&self, now: Duration) -> Rect {
+        let dt = self.age(now).min(HORIZON);
+        let s = (self.growth * dt).clamp(-1.0, 1.0).exp();
+        let (w, h) = (self.width * s / 2.0, self.height * s / 2.0);
+        let c = Point::new(self.center.x + self.velocity.x * dt, self.center.y + self.velocity.y * dt);
+        Rect::new(c.x - w, c.y - h, c.x + w, c.y + h)
+    }
+
+    /// Takes a measurement; `trust` below 1 moves the estimate less (a box that seems wrong).
+    pub(crate) fn measure(&mut self, now: Duration, r: &Rect, pace: Pace, trust: f32) {
+        let dt = self.age(now);
+        if dt <= 0.0 {
+            return;
+        }
+        let p = self.predict(now);
+        let (pc, c) = (p.center(), r.center());
+        let (w, h) = (r.width().max(1.0), r.height().max(1.0));
+        let age = (self.at - self.born + dt).max(dt);
+        // The first velocities are plain averages: one step of one frame is mostly noise.
+        let kv = blend(dt, pace.speed).max(dt / age) * trust;
+        let kx = blend(dt, pace.place) * trust;
+        self.velocity.x += kv * (c.x - pc.x) / dt;
+        self.velocity.y += kv * (c.y - pc.y) / dt;
+        self.growth = (self.growth + kv * (w / p.width().max(1.0)).ln() / dt).clamp(-MAX_GROWTH, MAX_GROWTH);
+        self.center = Point::new(pc.x + kx * (c.x - pc.x), pc.y + kx * (c.y - pc.y));
+        self.width = p.width() + kx * (w - p.width());
+        self.height = p.height() + kx * (h - p.height());
+        let kc = blend(dt, CALM);
+        self.calm.x += kc * (self.center.x - self.calm.x);
+        self.calm.y += kc * (self.center.y - self.calm.y);
+        self.calm_width += kc * (self.width - self.calm_width);
+        self.at = now.as_secs_f32();
+        self.hits = self.hits.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow(fps: f32, speed: f32, seconds: f32) -> (Motion, f32) {
+        let rect = |t: f32| Rect::new(speed * t, 100.0, speed * t + 100.0, 200.0);
+        let mut m = Motion::new(Duration::ZERO, &rect(0.0));
+        let mut t = 0.0;
+        while t < seconds {
+            t += 1.0 / fps;
+            m.measure(Duration::from_secs_f32(t), &rect(t), PLATE, 1.0);
+        }
+        (m, t)
+    }
+
+    #[test]
+    fn learns_a_steady_motion_at_any_rate() {
+        for fps in [5.0, 12.5, 25.0] {
+            let (m, t) = follow(fps, 300.0, 1.0);
+            let p = m.predict(Duration::from_secs_f32(t + 1.0));
+            assert!((p.center().x - (300.0 * (t + 1.0) + 50.0)).abs() < 30.0, "{fps} {p:?}");
+            assert!(!m.stands(0.12));
+        }
+    }
+
+    #[test]
+    fn knows_standing() {
+        assert!(follow(10.0, 0.0, 2.0).0.stands(0.12));
+        assert!(!follow(10.0, 60.0, 2.0).0.stands(0.12));
+    }
+}
