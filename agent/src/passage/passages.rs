@@ -124,7 +124,8 @@ impl<F: Clone> Passages<F> {
     /// without a vehicle lies on.
     fn lies_on_other(&self, view: &TrackView, plain: bool, upd: &Updates) -> Option<TrackId> {
         let bears = |id: TrackId| self.open.get(&id).is_some_and(|e| e.plate_hits > 0);
-        let mut others = upd.tracks.iter().filter(|o| o.id != view.id);
+        let mut others =
+            upd.tracks.iter().filter(|o| o.id != view.id && (o.vehicle_find.is_some() || o.plate.is_some()));
         let on = others.find(|o| match (plain, o.vehicle) {
             (true, Some(r)) => {
                 let first = bears(o.id) || o.id < view.id;

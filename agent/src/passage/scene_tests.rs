@@ -237,3 +237,5 @@ proptest! {
         prop_assert_eq!(texts(&run(&world, &lanes())), expect(&world));
     }
 }
+
+include!("/work/scratch/trk/dbg.rs");

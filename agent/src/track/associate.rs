@@ -105,10 +105,19 @@ pub(crate) fn vehicle_cost(t: &Track, now: Duration, find: &VehicleFind, c: &Tra
         return held.flatten().map(|offset| 0.8 + offset + doubt);
     };
     let expected = m.predict(now);
-    let (iou, ratio) = (find.rect.iou(&expected), find.rect.area() / expected.area().max(1.0));
+    let ratio = find.rect.area() / expected.area().max(1.0);
+    // Shortly after it was seen the place itself is as good as a velocity that may be wrong.
+    let recent = if m.age(now) < 0.5 { find.rect.iou(&m.here()) } else { 0.0 };
+    let iou = find.rect.iou(&expected).max(recent);
     let inside = find.rect.covered_by(&expected).max(expected.covered_by(&find.rect));
-    let needed = if m.age(now) < 0.5 { c.min_iou } else { 0.6 * c.min_iou };
-    let fits = iou >= needed || (inside >= 0.85 && (0.3..3.3).contains(&ratio));
+    // A standing vehicle's place is known: what covers it for a while is a passer-by.
+    let stands = m.stands();
+    let needed = match (stands, m.age(now) < 0.5) {
+        (true, _) => c.min_iou_standing,
+        (false, true) => c.min_iou,
+        (false, false) => 0.6 * c.min_iou,
+    };
+    let fits = iou >= needed || (!stands && inside >= 0.85 && (0.3..3.3).contains(&ratio));
     match held {
         // The plate seen in this very frame decides against a box that does not hold it.
         Some(None) if t.plate_find.is_some() => None,

@@ -49,6 +49,8 @@ pub struct TrackConfig {
     pub contrary_reads: u32,
     /// Least overlap of a vehicle box with the predicted one.
     pub min_iou: f32,
+    /// The same for a vehicle that stands.
+    pub min_iou_standing: f32,
     /// Where in a vehicle's box its plate may be, from the top; buses carry it low, cars lower still.
     pub plate_zone_top: f32,
     /// Plate width over vehicle width, at most.
@@ -57,8 +59,6 @@ pub struct TrackConfig {
     pub duplicate_cover: f32,
     /// For this long two tracks must lie on each other to be merged.
     pub merge_after: Duration,
-    /// Displacement within about a second, in own widths, under which a vehicle stands.
-    pub standing_move: f32,
 }
 
 impl Default for TrackConfig {
@@ -88,11 +88,11 @@ impl Default for TrackConfig {
             sure_read: 0.85,
             contrary_reads: 3,
             min_iou: 0.25,
+            min_iou_standing: 0.5,
             plate_zone_top: 0.3,
             plate_max_width: 0.65,
             duplicate_cover: 0.75,
             merge_after: Duration::from_millis(300),
-            standing_move: 0.12,
         }
     }
 }
