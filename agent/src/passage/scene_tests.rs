@@ -238,4 +238,3 @@ proptest! {
     }
 }
 
-include!("/work/scratch/trk/dbg.rs");

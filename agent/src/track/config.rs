@@ -55,6 +55,8 @@ pub struct TrackConfig {
     pub plate_zone_top: f32,
     /// Plate width over vehicle width, at most.
     pub plate_max_width: f32,
+    /// Boxes of one frame that overlap by more than this are one vehicle of two classes.
+    pub same_box: f32,
     /// A new box covered this much by a known vehicle (or covering it) is the same vehicle again.
     pub duplicate_cover: f32,
     /// For this long two tracks must lie on each other to be merged.
@@ -91,6 +93,7 @@ impl Default for TrackConfig {
             min_iou_standing: 0.5,
             plate_zone_top: 0.3,
             plate_max_width: 0.65,
+            same_box: 0.7,
             duplicate_cover: 0.75,
             merge_after: Duration::from_millis(300),
         }

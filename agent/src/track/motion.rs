@@ -27,6 +27,8 @@ const CALM: f32 = 1.0;
 const HORIZON: f32 = 2.0;
 /// Growth per second is kept within these bounds (natural logarithm of the size).
 const MAX_GROWTH: f32 = 1.2;
+/// Predictions change the size by at most this much (natural logarithm).
+const MAX_SCALE: f32 = 0.5;
 /// Seconds of rest that a new track is believed to come with: damps its first, noisy velocities.
 const REST: f32 = 0.15;
 
@@ -106,7 +108,7 @@ impl Motion {
 
     fn after(&self, dt: f32) -> Rect {
         let dt = dt.min(HORIZON);
-        let s = (self.growth * dt).clamp(-1.0, 1.0).exp();
+        let s = (self.growth * dt).clamp(-MAX_SCALE, MAX_SCALE).exp();
         let (w, h) = (self.width * s / 2.0, self.height * s / 2.0);
         let c = Point::new(self.center.x + self.velocity.x * dt, self.center.y + self.velocity.y * dt);
         Rect::new(c.x - w, c.y - h, c.x + w, c.y + h)

@@ -84,7 +84,9 @@ impl Track {
                 let ratio = find.rect.area() / m.predict(now).area().max(1.0);
                 // A second one in a row is no slip, and boxes cut off by the border change quickly.
                 let odd = !(0.62..1.7).contains(&ratio) && !at_border(&find.rect, size);
-                let trust = if odd && !self.odd_box { 0.25 } else { 1.0 };
+                // Nor does a standing vehicle go off without its plate: that box may be a passer-by's.
+                let passer = m.stands() && self.plate.is_some() && self.plate_find.is_none();
+                let trust = if (odd && !self.odd_box) || passer { 0.25 } else { 1.0 };
                 self.odd_box = odd && !self.odd_box;
                 m.measure(now, &find.rect, trust);
             }
