@@ -1,16 +1,23 @@
 //! All that is known about one vehicle that may become a passage.
 
+use std::cmp::Reverse;
+
 use kakou_contract::VehicleClass;
 
 use crate::geometry::{Point, Rect};
 use crate::plate::{Ballot, VotedPlate, quality};
-use crate::track::{TrackView, Updates};
+use crate::track::{TrackId, TrackView, Updates};
 use crate::vision::{Detections, PlateFind};
 
 use super::best::Candidates;
 use super::lane::{Anchor, LaneVote};
 use super::travel::Travel;
 use super::{Best, FrameTime, PassageConfig};
+
+/// Track ids remembered per vehicle; it takes very broken tracking to need more.
+const KEEP_IDS: usize = 16;
+/// Share of its frames that a plate must have lain on a vehicle to be that vehicle's.
+const HOSTED: f32 = 0.6;
 
 pub(crate) const CLASSES: [VehicleClass; 5] =
     [VehicleClass::Car, VehicleClass::Bus, VehicleClass::Truck, VehicleClass::Motorcycle, VehicleClass::Bicycle];
@@ -38,8 +45,11 @@ pub(crate) struct Evidence<F> {
     pub(crate) plate_width: f32,
     /// Frames in which a vehicle's box held the plate.
     pub(crate) around: u32,
-    /// Frames in which the plate lay on a vehicle that has another plate.
+    /// Frames in which the plate lay on another track's vehicle, with a plate of its own or without.
     pub(crate) on_other: u32,
+    pub(crate) hosts: Vec<(TrackId, u32)>,
+    /// The tracks that this was gathered from.
+    pub(crate) ids: Vec<TrackId>,
     pub(crate) sure_read: bool,
     pub(crate) plate_travel: Travel,
     pub(crate) first_plate: Option<Rect>,
@@ -59,7 +69,7 @@ pub(crate) struct Evidence<F> {
 }
 
 impl<F: Clone> Evidence<F> {
-    pub(crate) fn new(s: &Scene<'_, F>) -> Self {
+    pub(crate) fn new(s: &Scene<'_, F>, id: TrackId) -> Self {
         Self {
             first: s.time,
             last: s.time,
@@ -72,6 +82,8 @@ impl<F: Clone> Evidence<F> {
             plate_width: 0.0,
             around: 0,
             on_other: 0,
+            hosts: Vec::new(),
+            ids: vec![id],
             sure_read: false,
             plate_travel: Travel::default(),
             first_plate: None,
@@ -122,7 +134,7 @@ impl<F: Clone> Evidence<F> {
         self.score_area += area * f64::from(find.score);
         self.area += area;
         self.vehicle_height = self.vehicle_height.max(find.rect.height());
-        self.vehicle_travel.see(s.time.mono, &find.rect);
+        self.vehicle_travel.see(s.time.mono, &find.rect, !whole(&find.rect, s.upd.size));
         self.first_vehicle.get_or_insert(find.rect);
         self.last_vehicle = Some(find.rect);
     }
@@ -132,7 +144,7 @@ impl<F: Clone> Evidence<F> {
             return;
         };
         self.plate_hits = self.plate_hits.saturating_add(1);
-        self.plate_travel.see(s.time.mono, &bounds);
+        self.plate_travel.see(s.time.mono, &bounds, !whole(&bounds, s.upd.size));
         self.first_plate.get_or_insert(bounds);
         self.last_plate = Some(bounds);
         if view.around {
@@ -167,7 +179,6 @@ impl<F: Clone> Evidence<F> {
 
     fn offer(&mut self, s: &Scene<'_, F>, view: &TrackView, plate: Option<&PlateFind>) {
         let (w, h) = (s.upd.size.0 as f32, s.upd.size.1 as f32);
-        let whole = |r: &Rect| r.x0 > 1.0 && r.y0 > 1.0 && r.x1 < w - 1.0 && r.y1 < h - 1.0;
         let found = view.vehicle_find.and_then(|i| s.det.vehicles.get(i));
         let best = || Best {
             frame: s.frame.clone(),
@@ -179,12 +190,12 @@ impl<F: Clone> Evidence<F> {
         let read = plate.and_then(|p| p.read.as_ref().map(|r| (p, r)));
         match (read, found) {
             (Some((p, r)), _) if r.chars.len() >= s.config.vote.min_chars => {
-                let cut_off = if whole(&p.quad.bounds()) { 1.0 } else { 0.5 };
+                let cut_off = if whole(&p.quad.bounds(), s.upd.size) { 1.0 } else { 0.5 };
                 self.best.offer_read(r.text(), quality(r, p.legibility) * cut_off, &self.ballot, best);
             }
             (_, Some(v)) => {
                 let share = v.rect.area() / (w * h).max(1.0);
-                let cut_off = if whole(&v.rect) { 1.0 } else { 0.2 };
+                let cut_off = if whole(&v.rect, s.upd.size) { 1.0 } else { 0.2 };
                 self.best.offer_plain(share * v.score * cut_off, best);
             }
             // A plate alone, unread: better than no picture at all.
@@ -223,6 +234,22 @@ impl<F: Clone> Evidence<F> {
         self.ballot.result(self.class().map(|c| c.0)).ok()
     }
 
+    /// Counts frames in which the plate lay on another track's vehicle that shows no plate.
+    pub(crate) fn hosted(&mut self, id: TrackId, n: u32) {
+        if let Some(h) = self.hosts.iter_mut().find(|h| h.0 == id) {
+            h.1 = h.1.saturating_add(n);
+        } else if self.hosts.len() < KEEP_IDS {
+            self.hosts.push((id, n));
+        }
+    }
+
+    /// The vehicle that a plate without a vehicle of its own lay on nearly always.
+    pub(crate) fn host(&self) -> Option<TrackId> {
+        let most = self.hosts.iter().copied().max_by_key(|h| (h.1, Reverse(h.0)))?;
+        let alone = self.vehicle_hits as f32 <= 0.2 * self.frames as f32;
+        (alone && most.1 as f32 >= HOSTED * self.plate_hits as f32).then_some(most.0)
+    }
+
     /// Joins what turned out to be the same vehicle.
     pub(crate) fn absorb(&mut self, other: Self) {
         let later = other.first.mono >= self.first.mono;
@@ -243,6 +270,11 @@ impl<F: Clone> Evidence<F> {
         self.plate_width = self.plate_width.max(other.plate_width);
         self.around += other.around;
         self.on_other += other.on_other;
+        for (id, n) in other.hosts {
+            self.hosted(id, n);
+        }
+        self.ids.extend(other.ids);
+        self.ids.truncate(KEEP_IDS);
         self.sure_read |= other.sure_read;
         self.plate_travel.absorb(&other.plate_travel);
         self.vehicle_hits += other.vehicle_hits;
@@ -256,4 +288,9 @@ impl<F: Clone> Evidence<F> {
         self.vehicle_height = self.vehicle_height.max(other.vehicle_height);
         self.vehicle_travel.absorb(&other.vehicle_travel);
     }
+}
+
+/// Whether the picture shows all of a box.
+fn whole(r: &Rect, size: (u32, u32)) -> bool {
+    r.x0 > 1.0 && r.y0 > 1.0 && r.x1 < size.0 as f32 - 1.0 && r.y1 < size.1 as f32 - 1.0
 }

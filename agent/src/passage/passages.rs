@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::geometry::Rect;
+use crate::geometry::{Point, Rect};
 use crate::track::{EndReason, TrackId, TrackView, Updates};
 use crate::vision::Detections;
 
@@ -103,35 +103,42 @@ impl<F: Clone> Passages<F> {
     fn see(&mut self, frame: &F, time: FrameTime, det: &Detections, upd: &Updates) {
         let scene = Scene { frame, time, det, upd, config: &self.config };
         for view in &upd.tracks {
-            let e = self.open.entry(view.id).or_insert_with(|| Evidence::new(&scene));
+            let e = self.open.entry(view.id).or_insert_with(|| Evidence::new(&scene, view.id));
             e.see(&scene, view);
         }
         for view in upd.tracks.iter().filter(|v| v.vehicle_find.is_some() || v.plate.is_some()) {
             let plain = self.open.get(&view.id).is_some_and(|e| e.plate_hits == 0);
             let on = self.lies_on_other(view, plain, upd);
-            if let Some(e) = self.open.get_mut(&view.id).filter(|_| on) {
+            if let Some((e, other)) = self.open.get_mut(&view.id).zip(on) {
                 if plain {
                     e.shadowed = e.shadowed.saturating_add(1);
                 } else {
                     e.on_other = e.on_other.saturating_add(1);
+                    e.hosted(other, 1);
                 }
             }
         }
     }
 
-    /// Whether a box without a plate lies on an older or plate-bearing vehicle, or a plate on a vehicle that
-    /// shows another plate.
-    fn lies_on_other(&self, view: &TrackView, plain: bool, upd: &Updates) -> bool {
+    /// The other vehicle that a box without a plate lies on (an older or plate-bearing one), or that a plate
+    /// without a vehicle lies on.
+    fn lies_on_other(&self, view: &TrackView, plain: bool, upd: &Updates) -> Option<TrackId> {
         let bears = |id: TrackId| self.open.get(&id).is_some_and(|e| e.plate_hits > 0);
-        upd.tracks.iter().filter(|o| o.id != view.id && o.vehicle.is_some()).any(|o| match (plain, o.vehicle) {
+        let mut others =
+            upd.tracks.iter().filter(|o| o.id != view.id && (o.vehicle_find.is_some() || o.plate.is_some()));
+        let on = others.find(|o| match (plain, o.vehicle) {
             (true, Some(r)) => {
                 let first = bears(o.id) || o.id < view.id;
                 let covers = |v: &Rect| v.iou(&r) > 0.4 || v.covered_by(&r) > 0.75;
                 first && view.vehicle.as_ref().is_some_and(covers)
             }
-            (false, Some(r)) => o.plate.is_some() && view.plate.is_some_and(|q| r.contains(q.center())),
+            (false, Some(r)) => {
+                let place = |p: Point| r.contains(p) && p.y > r.y0 + 0.3 * r.height();
+                view.vehicle.is_none() && view.plate.is_some_and(|q| place(q.center()))
+            }
             (_, None) => false,
-        })
+        });
+        on.map(|o| o.id)
     }
 
     /// An ended vehicle's turn: it joins what is still there of it, or goes out, or is dropped.
@@ -141,7 +148,7 @@ impl<F: Clone> Passages<F> {
         // ghost which stays. It is dropped as a repeat when it ends.
         let same = |e: &Evidence<F>| {
             let other = Trace::of(e, &self.config);
-            let waits = trace.plate.is_none() || other.plate.is_some();
+            let waits = trace.plate.is_none() || other.plate.is_some() || trace.lies_on(&other);
             waits && same_vehicle(&trace, &other, &self.config)
         };
         let again = self.open.iter().find(|(_, e)| same(e)).map(|(id, _)| *id);

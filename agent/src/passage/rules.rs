@@ -96,9 +96,11 @@ fn vehicle<F: Clone>(e: &Evidence<F>, c: &PassageConfig, finishing: bool) -> Res
 
 /// By the vehicle's own motion; where that is too little, by how it crossed the trigger line.
 fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Direction {
-    // Plates are found more steadily than boxes, which the border cuts off besides.
-    let travel = if e.plate_hits >= 3 || !e.vehicle_travel.seen() { &e.plate_travel } else { &e.vehicle_travel };
-    let toward = travel.toward(e.height);
+    // Plates are found more steadily than boxes, which the border cuts off besides; but a plate may have
+    // been seen for only a part of the way.
+    let (plate, vehicle) = (e.plate_travel.toward(e.height), e.vehicle_travel.toward(e.height));
+    let plate_tells = e.plate_hits >= 3 && plate.abs() >= c.direction_move;
+    let toward = if plate_tells || e.vehicle_hits < c.vehicle_hits { plate } else { vehicle };
     let crossing = lane.and_then(|l| e.lanes.crossing(l));
     if toward >= c.direction_move {
         Direction::Approaching

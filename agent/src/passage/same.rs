@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::geometry::Rect;
 use crate::plate::{VotedPlate, confusable, distance};
+use crate::track::TrackId;
 
 use super::evidence::Evidence;
 use super::{FrameTime, PassageConfig};
@@ -22,6 +23,8 @@ pub(crate) struct Trace {
     pub(crate) lane: Option<usize>,
     pub(crate) first: FrameTime,
     pub(crate) last: FrameTime,
+    ids: Vec<TrackId>,
+    host: Option<TrackId>,
     first_box: (Option<Rect>, Option<Rect>),
     last_box: (Option<Rect>, Option<Rect>),
 }
@@ -33,9 +36,16 @@ impl Trace {
             lane: e.lanes.winner(c.min_lane_frames, c.min_lane_time),
             first: e.first,
             last: e.last,
+            ids: e.ids.clone(),
+            host: e.host(),
             first_box: (e.first_vehicle, e.first_plate),
             last_box: (e.last_vehicle, e.last_plate),
         }
+    }
+
+    /// Whether this is a plate that nearly always lay on `vehicle`, which shows none.
+    pub(crate) fn lies_on(&self, vehicle: &Self) -> bool {
+        vehicle.plate.is_none() && self.host.is_some_and(|h| vehicle.ids.contains(&h))
     }
 
     /// The vehicle was seen once more: it is followed from there.
@@ -77,6 +87,10 @@ fn likeness(a: &VotedPlate, b: &VotedPlate) -> Likeness {
 
 /// Whether `b` is the vehicle of `a` again.
 pub(crate) fn same_vehicle(a: &Trace, b: &Trace, c: &PassageConfig) -> bool {
+    // A plate and a vehicle without one that were never joined, though the one lay on the other.
+    if a.lies_on(b) || b.lies_on(a) {
+        return true;
+    }
     let (early, late) = if a.first.mono <= b.first.mono { (a, b) } else { (b, a) };
     let gap = late.first.mono.saturating_sub(early.last.mono);
     let at_once = late.first.mono + OVERLAP < early.last.mono;

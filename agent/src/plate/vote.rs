@@ -11,7 +11,7 @@ use kakou_contract::{PlateColour, VehicleClass};
 
 use super::colour::{ColourVote, fits_length};
 use super::confusable::{align, distance_chars};
-use super::grammar::check_chars;
+use super::grammar::{Grammar, Invalid, check_chars};
 use super::kind::{KindCode, kind};
 use super::read::{CharRead, PlateRead};
 use super::tally::{Bounds, Cell, Correction, apply_grammar};
@@ -193,11 +193,23 @@ impl Ballot {
         Kept { weight, quality: quality(read, legibility), read: read.clone() }
     }
 
+    /// The kept reads with their weights. Texts that fit the grammar but not the voted colour weigh as if
+    /// outside the grammar: a white foreign plate is misread as a green one more easily than it is green.
+    fn weighted(&self) -> Vec<(f32, &PlateRead)> {
+        let colour = self.colours.decide(None).map(|c| c.0);
+        let against = |k: &Kept| {
+            let chars: Vec<char> = k.read.chars.iter().map(|c| c.ch).collect();
+            colour.is_some() && matches!(check_chars(&chars, colour), Grammar::Invalid(Invalid::Colour(_)))
+        };
+        let weight = |k: &Kept| if against(k) { k.weight * self.config.outside_grammar } else { k.weight };
+        self.kept.iter().map(|k| (weight(k), &k.read)).collect()
+    }
+
     /// The number of characters with the most support, and its share of all support.
-    fn length(&self) -> Option<(usize, f64)> {
+    fn length(&self, reads: &[(f32, &PlateRead)]) -> Option<(usize, f64)> {
         let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
-        for k in &self.kept {
-            *sums.entry(k.read.chars.len()).or_default() += f64::from(k.weight);
+        for (w, r) in reads {
+            *sums.entry(r.chars.len()).or_default() += f64::from(*w);
         }
         if let Some((colour, share)) = self.colours.decide(None) {
             for (len, s) in &mut sums {
@@ -213,23 +225,23 @@ impl Ballot {
         Some((len, if total > 0.0 { sum / total } else { 0.0 }))
     }
 
-    fn cells(&self, len: usize) -> Vec<Cell> {
+    fn cells(&self, reads: &[(f32, &PlateRead)], len: usize) -> Vec<Cell> {
         let mut cells = vec![Cell::default(); len];
-        for k in self.kept.iter().filter(|k| k.read.chars.len() == len) {
-            for (cell, c) in cells.iter_mut().zip(&k.read.chars) {
-                cast(cell, c, k.weight);
+        for (w, r) in reads.iter().filter(|r| r.1.chars.len() == len) {
+            for (cell, c) in cells.iter_mut().zip(&r.chars) {
+                cast(cell, c, *w);
             }
         }
         cells.iter_mut().for_each(Cell::settle);
         let pivot: Vec<char> = cells.iter().filter_map(|c| c.top().map(|t| t.0)).collect();
-        for k in self.kept.iter().filter(|k| k.read.chars.len() != len) {
-            let chars: Vec<char> = k.read.chars.iter().map(|c| c.ch).collect();
+        for (w, r) in reads.iter().filter(|r| r.1.chars.len() != len) {
+            let chars: Vec<char> = r.chars.iter().map(|c| c.ch).collect();
             if distance_chars(&pivot, &chars) > self.config.other_length_edits {
                 continue;
             }
-            for (place, c) in align(&pivot, &chars).into_iter().zip(&k.read.chars) {
+            for (place, c) in align(&pivot, &chars).into_iter().zip(&r.chars) {
                 if let Some(p) = place {
-                    cast(&mut cells[p], c, k.weight * self.config.other_length);
+                    cast(&mut cells[p], c, w * self.config.other_length);
                 }
             }
         }
@@ -239,17 +251,18 @@ impl Ballot {
 
     /// The voted plate; `class` is the vehicle's, for the kind.
     pub fn result(&self, class: Option<VehicleClass>) -> Result<VotedPlate, NotReadable> {
-        let (len, length_share) = self.length().ok_or(NotReadable::NoRead)?;
+        let reads = self.weighted();
+        let (len, length_share) = self.length(&reads).ok_or(NotReadable::NoRead)?;
         if len < self.config.min_chars {
             return Err(NotReadable::TooShort { chars: len });
         }
-        let cells = self.cells(len);
+        let cells = self.cells(&reads, len);
         let bounds = Bounds { min_share: self.config.correction_share, max_changes: self.config.max_corrections };
         let seen = self.colours.decide(None).map(|c| c.0);
         let (chars, corrected) = apply_grammar(&cells, seen, bounds);
         let text: String = chars.iter().collect();
 
-        let evidence: f64 = self.kept.iter().filter(|k| k.read.chars.len() == len).map(|k| f64::from(k.weight)).sum();
+        let evidence: f64 = reads.iter().filter(|r| r.1.chars.len() == len).map(|r| f64::from(r.0)).sum();
         let chars = self.voted_chars(&cells, &chars, &corrected);
         let confidence = self.confidence(&chars, evidence, length_share);
         if confidence < self.config.min_confidence {

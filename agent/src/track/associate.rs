@@ -35,14 +35,24 @@ pub(crate) fn is_scrap(find: &PlateFind, c: &TrackConfig) -> bool {
     find.read.as_ref().is_some_and(|r| r.chars.len() < c.min_plate_chars)
 }
 
-/// The vehicle finds worth looking at: neither faint nor the whole picture.
+/// The vehicle finds worth looking at, best first: neither faint nor the whole picture, nor the same box
+/// once more as another class.
 pub(crate) fn usable(det: &Detections, size: (u32, u32), c: &TrackConfig) -> Vec<usize> {
     let picture = size.0 as f32 * size.1 as f32;
     let fine = |v: &VehicleFind| {
         let share = v.rect.clipped(size.0 as f32, size.1 as f32).area() / picture.max(1.0);
         v.score >= c.min_vehicle_score && share < c.whole_picture && v.rect.area() > 0.0
     };
-    (0..det.vehicles.len()).filter(|&i| fine(&det.vehicles[i])).collect()
+    let mut found: Vec<usize> = (0..det.vehicles.len()).filter(|&i| fine(&det.vehicles[i])).collect();
+    found.sort_by(|&a, &b| det.vehicles[b].score.total_cmp(&det.vehicles[a].score).then(a.cmp(&b)));
+    let mut kept: Vec<usize> = Vec::with_capacity(found.len());
+    for i in found {
+        let again = |&k: &usize| det.vehicles[k].rect.iou(&det.vehicles[i].rect) > c.same_box;
+        if !kept.iter().any(again) {
+            kept.push(i);
+        }
+    }
+    kept
 }
 
 /// Whether a vehicle's box holds a plate at a plausible place, and how badly placed it is there (0 is best).
@@ -77,6 +87,10 @@ pub(crate) fn plate_cost(t: &Track, now: Duration, find: &PlateFind, c: &TrackCo
         stretch *= 2.0;
     }
     let ratio = (seen.width().max(1.0) / expected.width().max(1.0)).ln().abs();
+    // A badge near the plate must not lead the track away from it.
+    if is_scrap(find, c) {
+        reach = reach.min(c.scrap_reach);
+    }
     if away > reach || ratio > stretch {
         return None;
     }
@@ -101,10 +115,19 @@ pub(crate) fn vehicle_cost(t: &Track, now: Duration, find: &VehicleFind, c: &Tra
         return held.flatten().map(|offset| 0.8 + offset + doubt);
     };
     let expected = m.predict(now);
-    let (iou, ratio) = (find.rect.iou(&expected), find.rect.area() / expected.area().max(1.0));
+    let ratio = find.rect.area() / expected.area().max(1.0);
+    // Shortly after it was seen the place itself is as good as a velocity that may be wrong.
+    let recent = if m.age(now) < 0.5 { find.rect.iou(&m.here()) } else { 0.0 };
+    let iou = find.rect.iou(&expected).max(recent);
     let inside = find.rect.covered_by(&expected).max(expected.covered_by(&find.rect));
-    let needed = if m.age(now) < 0.5 { c.min_iou } else { 0.6 * c.min_iou };
-    let fits = iou >= needed || (inside >= 0.85 && (0.3..3.3).contains(&ratio));
+    // A standing vehicle's place is known: what covers it for a while is a passer-by.
+    let stands = m.stands() || t.stands();
+    let needed = match (stands, m.age(now) < 0.5) {
+        (true, _) => c.min_iou_standing,
+        (false, true) => c.min_iou,
+        (false, false) => 0.6 * c.min_iou,
+    };
+    let fits = iou >= needed || (!stands && inside >= 0.85 && (0.3..3.3).contains(&ratio));
     match held {
         // The plate seen in this very frame decides against a box that does not hold it.
         Some(None) if t.plate_find.is_some() => None,

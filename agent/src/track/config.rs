@@ -36,6 +36,8 @@ pub struct TrackConfig {
     pub plate_reach_rate: f32,
     pub plate_reach_rate_new: f32,
     pub plate_reach: f32,
+    /// The reach for a find read too short to be a plate.
+    pub scrap_reach: f32,
     /// The reach grows by this factor for a plate that reads the same.
     pub same_text_reach: f32,
     /// Texts at least this similar are the same plate, at most `other_text` similar are different ones.
@@ -47,16 +49,18 @@ pub struct TrackConfig {
     pub contrary_reads: u32,
     /// Least overlap of a vehicle box with the predicted one.
     pub min_iou: f32,
+    /// The same for a vehicle that stands.
+    pub min_iou_standing: f32,
     /// Where in a vehicle's box its plate may be, from the top; buses carry it low, cars lower still.
     pub plate_zone_top: f32,
     /// Plate width over vehicle width, at most.
     pub plate_max_width: f32,
+    /// Boxes of one frame that overlap by more than this are one vehicle of two classes.
+    pub same_box: f32,
     /// A new box covered this much by a known vehicle (or covering it) is the same vehicle again.
     pub duplicate_cover: f32,
     /// For this long two tracks must lie on each other to be merged.
     pub merge_after: Duration,
-    /// Displacement within about a second, in own widths, under which a vehicle stands.
-    pub standing_move: f32,
 }
 
 impl Default for TrackConfig {
@@ -79,17 +83,19 @@ impl Default for TrackConfig {
             plate_reach_rate: 2.0,
             plate_reach_rate_new: 8.0,
             plate_reach: 2.5,
+            scrap_reach: 0.4,
             same_text_reach: 3.0,
             same_text: 0.7,
             other_text: 0.55,
             sure_read: 0.85,
             contrary_reads: 3,
             min_iou: 0.25,
+            min_iou_standing: 0.5,
             plate_zone_top: 0.3,
             plate_max_width: 0.65,
+            same_box: 0.7,
             duplicate_cover: 0.75,
             merge_after: Duration::from_millis(300),
-            standing_move: 0.12,
         }
     }
 }

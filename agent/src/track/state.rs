@@ -25,6 +25,8 @@ pub(crate) struct Track {
     pub(crate) plate_find: Option<usize>,
     /// A find of this frame moved the plate, but its read contradicts the track.
     pub(crate) doubted: bool,
+    /// The last vehicle box was trusted less.
+    odd_box: bool,
     /// The vehicle box of the last frame it was found in.
     pub(crate) last_box: Option<Rect>,
     pub(crate) last_plate_box: Option<Rect>,
@@ -44,6 +46,7 @@ impl Track {
             vehicle_find: None,
             plate_find: None,
             doubted: false,
+            odd_box: false,
             last_box: None,
             last_plate_box: None,
         }
@@ -62,8 +65,8 @@ impl Track {
     pub(crate) fn see_plate(&mut self, now: Duration, index: usize, find: &PlateFind, c: &TrackConfig) {
         let b = find.quad.bounds();
         match &mut self.plate {
-            Some(m) => m.measure(now, &b, PLATE, 1.0),
-            None => self.plate = Some(Motion::new(now, &b)),
+            Some(m) => m.measure(now, &b, 1.0),
+            None => self.plate = Some(Motion::new(now, &b, PLATE)),
         }
         self.plate_find = Some(index);
         self.last_plate_box = Some(b);
@@ -74,15 +77,20 @@ impl Track {
         }
     }
 
-    pub(crate) fn see_vehicle(&mut self, now: Duration, index: usize, find: &VehicleFind) {
+    pub(crate) fn see_vehicle(&mut self, now: Duration, index: usize, find: &VehicleFind, size: (u32, u32)) {
         match &mut self.vehicle {
             Some(m) => {
                 // A box over two vehicles, or over half of one: seen, but it should not drag the estimate.
                 let ratio = find.rect.area() / m.predict(now).area().max(1.0);
-                let trust = if (0.55..1.8).contains(&ratio) { 1.0 } else { 0.3 };
-                m.measure(now, &find.rect, VEHICLE, trust);
+                // A second one in a row is no slip, and boxes cut off by the border change quickly.
+                let odd = !(0.62..1.7).contains(&ratio) && !at_border(&find.rect, size);
+                // Nor does a standing vehicle go off without its plate: that box may be a passer-by's.
+                let passer = m.stands() && self.plate.is_some() && self.plate_find.is_none();
+                let trust = if (odd && !self.odd_box) || passer { 0.25 } else { 1.0 };
+                self.odd_box = odd && !self.odd_box;
+                m.measure(now, &find.rect, trust);
             }
-            None => self.vehicle = Some(Motion::new(now, &find.rect)),
+            None => self.vehicle = Some(Motion::new(now, &find.rect, VEHICLE)),
         }
         self.vehicle_find = Some(index);
         self.last_box = Some(find.rect);
@@ -121,13 +129,10 @@ impl Track {
         self.hits() < 3 || self.last_seen.saturating_sub(self.born) < c.tentative_for
     }
 
-    pub(crate) fn stands(&self, c: &TrackConfig) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         match (&self.plate, &self.vehicle) {
-            // A plate moves by more of its own width than a vehicle does.
-            (Some(p), _) if self.plate_missing <= self.vehicle_missing || self.vehicle.is_none() => {
-                p.stands(4.0 * c.standing_move)
-            }
-            (_, Some(v)) => v.stands(c.standing_move),
+            (Some(p), _) if self.plate_missing <= self.vehicle_missing || self.vehicle.is_none() => p.stands(),
+            (_, Some(v)) => v.stands(),
             _ => false,
         }
     }
@@ -152,7 +157,7 @@ impl Track {
     /// Whether it was last seen at the border of the picture, going out or cut off by it.
     pub(crate) fn leaving(&self, size: (u32, u32), now: Duration) -> bool {
         let (w, h) = (size.0 as f32, size.1 as f32);
-        let margin = 0.015 * w.min(h);
+        let margin = BORDER * w.min(h);
         let out = |m: &Motion, last: &Rect| {
             let p = m.predict(now).center();
             let v = m.velocity();
@@ -197,4 +202,13 @@ impl Track {
         self.last_seen = self.last_seen.max(other.last_seen);
         self.texts.merge(other.texts);
     }
+}
+
+/// How near the border of the picture a box counts as cut off by it, as a share of the shorter side.
+const BORDER: f32 = 0.015;
+
+fn at_border(r: &Rect, size: (u32, u32)) -> bool {
+    let (w, h) = (size.0 as f32, size.1 as f32);
+    let m = BORDER * w.min(h);
+    r.x0 < m || r.y0 < m || r.x1 > w - m || r.y1 > h - m
 }

@@ -13,6 +13,8 @@ use super::{EndReason, Merge, TrackConfig, TrackId, TrackView, Updates};
 
 /// Detectors that pause for longer than this say nothing about what was not seen meanwhile.
 const MAX_STEP: Duration = Duration::from_secs(1);
+/// Unseen for this long by steady detectors, a vehicle is hidden rather than overlooked.
+const HIDDEN: Duration = Duration::from_millis(400);
 /// A track that could vouch for a cut was found at least this often.
 const ESTABLISHED: u32 = 5;
 
@@ -142,7 +144,7 @@ impl Tracker {
             }
         }
         for p in greedy(pairs) {
-            self.tracks[p.track].see_vehicle(f.now, p.find, &f.det.vehicles[p.find]);
+            self.tracks[p.track].see_vehicle(f.now, p.find, &f.det.vehicles[p.find], f.size);
             f.vehicles.retain(|&i| i != p.find);
         }
     }
@@ -232,7 +234,7 @@ impl Tracker {
                 continue;
             }
             let mut t = self.begin(f.now);
-            t.see_vehicle(f.now, find, v);
+            t.see_vehicle(f.now, find, v, f.size);
             self.tracks.push(t);
         }
     }
@@ -249,7 +251,9 @@ impl Tracker {
         }
         let overlap = own.iou(rect) > 0.4 || rect.covered_by(&own) > c.duplicate_cover;
         // A larger box around a plate-bearing vehicle; around a plain one it may be the better box.
-        let around = own.covered_by(rect) > c.duplicate_cover;
+        // and around one out of sight it is what hides it.
+        let hidden = !t.seen_now() && t.missing() > HIDDEN;
+        let around = !hidden && own.covered_by(rect) > c.duplicate_cover;
         overlap || around
     }
 
@@ -326,7 +330,7 @@ impl Tracker {
             }
             let patience = if t.tentative(c) {
                 c.tentative_lost_after
-            } else if t.stands(c) {
+            } else if t.stands() {
                 c.standing_lost_after
             } else {
                 c.lost_after
@@ -352,7 +356,7 @@ impl Tracker {
             plate_find: t.plate_find.filter(|_| !t.doubted),
             plate,
             around: plate.is_some_and(|q| holder(&q.bounds())),
-            standing: t.stands(&self.config),
+            standing: t.stands(),
         }
     }
 }
