@@ -1,0 +1,198 @@
+//! The central side: subscribes, and subscribes again on every connection, for ever.
+//!
+//! Policy of the queue towards the reader: it blocks. A reader that is slow slows the broker down, and
+//! nothing is dropped here; what the broker does with what it cannot pass on is the broker's setting.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::address::BrokerAddress;
+use super::backoff::Backoff;
+use super::error::Error;
+use super::link::{Link, LinkEvent, LinkOptions, Loss};
+use super::message::Received;
+
+#[derive(Debug, Clone)]
+pub struct SubscriberConfig {
+    pub client_id: String,
+    /// Topic filters; best without overlap, or a broker may send a message once for each.
+    pub filters: Vec<String>,
+    /// Some: the broker keeps what arrives while this subscriber is away, for that long. The client id
+    /// must then stay the same.
+    pub keep_session: Option<Duration>,
+    pub max_packet: u32,
+    pub keep_alive: Duration,
+    pub connect_timeout: Duration,
+    pub backoff_first: Duration,
+    pub backoff_most: Duration,
+    /// Events between the connection and the reader.
+    pub queue: usize,
+}
+
+impl SubscriberConfig {
+    pub fn new(filters: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            client_id: format!("kakou-watch-{}", uuid::Uuid::now_v7().simple()),
+            filters: filters.into_iter().map(Into::into).collect(),
+            keep_session: None,
+            max_packet: 16 << 20,
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            backoff_first: Duration::from_millis(200),
+            backoff_most: Duration::from_secs(15),
+            queue: 64,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The broker confirmed the subscriptions: from now on nothing is missed.
+    Subscribed,
+    /// The broker does not allow this filter.
+    Refused {
+        filter: String,
+        why: String,
+    },
+    Message(Received),
+    /// The connection, or a try for one, ended; the next one comes by itself.
+    Lost {
+        why: String,
+    },
+}
+
+/// Dropping it ends the connection.
+#[derive(Debug)]
+pub struct Subscriber {
+    broker: String,
+    events: mpsc::Receiver<Event>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Subscriber {
+    /// Starts connecting in the background; must be called within a tokio runtime.
+    pub fn connect(address: BrokerAddress, config: SubscriberConfig) -> Self {
+        let broker = address.to_string();
+        let (tell, events) = mpsc::channel(config.queue.max(1));
+        let options = LinkOptions {
+            address,
+            client_id: config.client_id,
+            keep_alive: config.keep_alive,
+            connect_timeout: config.connect_timeout,
+            max_packet: config.max_packet,
+            window: 1,
+            keep_session: config.keep_session,
+        };
+        let backoff = Backoff::new(config.backoff_first, config.backoff_most);
+        let task = tokio::spawn(run(options, config.filters, backoff, tell));
+        Self {
+            broker,
+            events,
+            task,
+        }
+    }
+
+    /// The next event; None only when the connection task has ended. May be cancelled.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// Waits until the broker confirmed the subscriptions, so that what is published afterwards is seen.
+    /// Messages that come before, retained ones for example, are passed over.
+    pub async fn subscribed(&mut self, within: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + within;
+        let mut why = "still connecting".to_owned();
+        loop {
+            match timeout_at(deadline, self.recv()).await {
+                Ok(Some(Event::Subscribed)) => return Ok(()),
+                Ok(Some(Event::Lost { why: lost })) => why = lost,
+                Ok(Some(Event::Refused {
+                    filter,
+                    why: refused,
+                })) => why = format!("{filter}: {refused}"),
+                Ok(Some(Event::Message(_))) => {}
+                Ok(None) => {
+                    return Err(Error::Stopped {
+                        broker: self.broker.clone(),
+                    });
+                }
+                Err(_) => {
+                    return Err(Error::Unreachable {
+                        broker: self.broker.clone(),
+                        within,
+                        why,
+                    });
+                }
+            }
+        }
+    }
+}
+
+async fn run(
+    options: LinkOptions,
+    filters: Vec<String>,
+    mut backoff: Backoff,
+    tell: mpsc::Sender<Event>,
+) {
+    loop {
+        let mut link = Link::open(&options);
+        let loss = match connection(&mut link, &filters, &mut backoff, &tell).await {
+            Ok(()) => return,
+            Err(loss) => loss,
+        };
+        drop(link);
+        if tell.send(Event::Lost { why: loss.why }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(backoff.wait()).await;
+    }
+}
+
+/// One connection. Ok: nobody listens any more.
+async fn connection(
+    link: &mut Link,
+    filters: &[String],
+    backoff: &mut Backoff,
+    tell: &mpsc::Sender<Event>,
+) -> Result<(), Loss> {
+    loop {
+        let event = match link.event().await? {
+            LinkEvent::Up(_) => {
+                if !link.subscribe(filters) {
+                    return Err(Loss::new("the subscription could not be sent"));
+                }
+                continue;
+            }
+            LinkEvent::Subscribed(answers) => {
+                let mut refused = 0;
+                for (filter, answer) in filters.iter().zip(answers) {
+                    let Err(why) = answer else { continue };
+                    refused += 1;
+                    let filter = filter.clone();
+                    if tell.send(Event::Refused { filter, why }).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                if refused == filters.len() {
+                    return Err(Loss::new("the broker refused every subscription"));
+                }
+                backoff.reset();
+                Event::Subscribed
+            }
+            LinkEvent::Message(message) => Event::Message(message),
+            _ => continue,
+        };
+        if tell.send(event).await.is_err() {
+            return Ok(());
+        }
+    }
+}
