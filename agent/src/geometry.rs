@@ -133,7 +133,8 @@ impl Quad {
         (self.0[0].distance(self.0[3]) + self.0[1].distance(self.0[2])) / 2.0
     }
 
-    /// Four points in any order, put into this type's order by where they lie.
+    /// Four points in any order, put into this type's order: clockwise on the screen, beginning so that the upper
+    /// edge runs most to the right and the left edge most downwards.
     pub fn ordered(points: [Point; 4]) -> Self {
         let c = Self(points).center();
         let mut p = points;
@@ -141,10 +142,11 @@ impl Quad {
             let (ka, kb) = ((a.y - c.y).atan2(a.x - c.x), (b.y - c.y).atan2(b.x - c.x));
             ka.total_cmp(&kb)
         });
-        // Clockwise on the screen now; begin at the corner with the smallest x + y.
-        let first = (0..4)
-            .min_by(|&i, &j| (p[i].x + p[i].y).total_cmp(&(p[j].x + p[j].y)))
-            .unwrap_or(0);
+        let upright = |r: usize| {
+            let q = |i: usize| p[(i + r) % 4];
+            (q(1).x - q(0).x) + (q(2).x - q(3).x) + (q(3).y - q(0).y) + (q(2).y - q(1).y)
+        };
+        let first = (0..4).max_by(|&i, &j| upright(i).total_cmp(&upright(j))).unwrap_or(0);
         p.rotate_left(first);
         Self(p)
     }
@@ -176,9 +178,9 @@ impl Polygon {
     }
 
     pub fn bounds(&self) -> Rect {
-        self.0.iter().fold(Rect::new(f32::MAX, f32::MAX, f32::MIN, f32::MIN), |r, p| {
-            r.union(&Rect::new(p.x, p.y, p.x, p.y))
-        })
+        self.0
+            .iter()
+            .fold(Rect::new(f32::MAX, f32::MAX, f32::MIN, f32::MIN), |r, p| r.union(&Rect::new(p.x, p.y, p.x, p.y)))
     }
 }
 
@@ -195,5 +197,30 @@ impl Line {
         let (dx, dy) = (self.b.x - self.a.x, self.b.y - self.a.y);
         let n = dx.hypot(dy).max(f32::EPSILON);
         (dx * (p.y - self.a.y) - dy * (p.x - self.a.x)) / n
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corners_in_any_order_come_out_as_a_reader_sees_them() {
+        // Tilted by 30 degrees, so that "smallest x + y" would pick the wrong corner first.
+        let want =
+            Quad([Point::new(20.0, 80.0), Point::new(120.0, 20.0), Point::new(135.0, 45.0), Point::new(35.0, 105.0)]);
+        let p = want.0;
+        for order in [[0, 1, 2, 3], [2, 3, 0, 1], [3, 1, 0, 2], [1, 0, 3, 2]] {
+            assert_eq!(Quad::ordered(order.map(|i: usize| p[i])), want);
+        }
+    }
+
+    #[test]
+    fn polygon_and_line() {
+        let lane = Polygon(vec![Point::new(0.0, 0.0), Point::new(10.0, 0.0), Point::new(5.0, 10.0)]);
+        assert!(lane.contains(Point::new(5.0, 5.0)) && !lane.contains(Point::new(1.0, 9.0)));
+        assert_eq!(lane.bounds(), Rect::new(0.0, 0.0, 10.0, 10.0));
+        let line = Line { a: Point::new(0.0, 5.0), b: Point::new(10.0, 5.0) };
+        assert!(line.side(Point::new(3.0, 8.0)) > 0.0 && line.side(Point::new(3.0, 1.0)) < 0.0);
     }
 }

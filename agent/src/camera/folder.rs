@@ -1,0 +1,170 @@
+//! A folder of JPEG or PNG frames in natural order (`2.jpg` before `10.jpg`).
+//!
+//! Times come from a `frames.jsonl` beside the pictures, a JSON object a line: `{"file": "000000.jpg", "time":
+//! "2026-03-14T09:00:00.000+08:00"}`; its order is the frames' order. Without one, the first frame is given an
+//! assumed time and the rest follow at an assumed rate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, FixedOffset, TimeDelta};
+use serde::Deserialize;
+
+use super::{Assumed, Frame, FrameSource, Monotonic, Next, SourceError};
+
+const TIMES: &str = "frames.jsonl";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    file: String,
+    time: DateTime<FixedOffset>,
+}
+
+enum Entry {
+    Picture(PathBuf, DateTime<FixedOffset>),
+    Broken(String, String),
+}
+
+pub struct FolderSource {
+    entries: std::vec::IntoIter<Entry>,
+    total: u64,
+    number: u64,
+    clock: Monotonic,
+}
+
+impl FolderSource {
+    pub fn open(folder: &Path, assumed: Assumed) -> Result<Self, SourceError> {
+        let err = |reason: String| SourceError::Open { path: folder.into(), reason };
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+            .and_then(|dir| dir.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
+            .map_err(|e| err(e.to_string()))?;
+        files.retain(|p| is_picture(p));
+        alphanumeric_sort::sort_path_slice(&mut files);
+        let times = folder.join(TIMES);
+        let entries = if times.is_file() { timed(folder, &times, files)? } else { spaced(files, assumed) };
+        if entries.is_empty() {
+            return Err(err("there is no JPEG or PNG picture in it".into()));
+        }
+        let total = entries.len() as u64;
+        Ok(Self { entries: entries.into_iter(), total, number: 0, clock: Monotonic::default() })
+    }
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ext = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    matches!(ext.as_deref(), Some("jpg" | "jpeg" | "png"))
+}
+
+fn spaced(files: Vec<PathBuf>, assumed: Assumed) -> Vec<Entry> {
+    let at = |i: usize| {
+        let us = (i as f64 / assumed.fps * 1e6).round() as i64;
+        assumed.start + TimeDelta::microseconds(us)
+    };
+    files.into_iter().enumerate().map(|(i, p)| Entry::Picture(p, at(i))).collect()
+}
+
+fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
+    let text = std::fs::read_to_string(times)
+        .map_err(|e| SourceError::Open { path: times.into(), reason: e.to_string() })?;
+    let mut entries = Vec::new();
+    let mut listed = std::collections::HashSet::new();
+    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let fault = |reason: String| SourceError::Times { path: times.into(), line: i + 1, reason };
+        let line: Line = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
+        let path = folder.join(&line.file);
+        if !listed.insert(path.clone()) {
+            return Err(fault(format!("{} is listed twice", line.file)));
+        }
+        entries.push(Entry::Picture(path, line.time));
+    }
+    // A picture without a time has no place in the order; losing it silently would be worse than saying so.
+    for path in files.into_iter().filter(|p| !listed.contains(p)) {
+        entries.push(Entry::Broken(path.display().to_string(), format!("{TIMES} gives it no time")));
+    }
+    Ok(entries)
+}
+
+impl FrameSource for FolderSource {
+    fn next(&mut self) -> Result<Next, SourceError> {
+        let Some(entry) = self.entries.next() else { return Ok(Next::End) };
+        let number = self.number;
+        self.number += 1;
+        let (path, capture) = match entry {
+            Entry::Picture(path, capture) => (path, capture),
+            Entry::Broken(name, reason) => return Ok(Next::Broken { name, reason }),
+        };
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        match image::open(&path) {
+            Ok(picture) => Ok(Next::Frame(Frame {
+                number,
+                name: name.into(),
+                time: self.clock.at(capture),
+                picture: Arc::new(picture.into_rgb8()),
+            })),
+            Err(e) => Ok(Next::Broken { name: path.display().to_string(), reason: e.to_string() }),
+        }
+    }
+
+    fn total(&self) -> Option<u64> {
+        Some(self.total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn assumed() -> Assumed {
+        Assumed { start: DateTime::parse_from_rfc3339("2026-03-14T09:00:00+08:00").unwrap(), fps: 10.0 }
+    }
+
+    fn picture(dir: &Path, name: &str) {
+        image::RgbImage::new(8, 8).save(dir.join(name)).unwrap();
+    }
+
+    fn drain(dir: &Path) -> Vec<String> {
+        let mut s = FolderSource::open(dir, assumed()).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match s.next().unwrap() {
+                Next::Frame(f) => seen.push(format!("{} {} {}", f.number, f.name, f.time.mono.as_millis())),
+                Next::Broken { name, .. } => seen.push(format!("broken {}", name.rsplit('/').next().unwrap())),
+                Next::End => return seen,
+            }
+        }
+    }
+
+    #[test]
+    fn natural_order_and_broken_pictures_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in ["10.png", "2.png", "1.PNG"] {
+            picture(dir.path(), n);
+        }
+        std::fs::write(dir.path().join("3.jpg"), b"\xff\xd8 torn").unwrap();
+        std::fs::write(dir.path().join("notes.txt"), b"x").unwrap();
+        assert_eq!(drain(dir.path()), ["0 1.PNG 0", "1 2.png 100", "broken 3.jpg", "3 10.png 300"]);
+    }
+
+    #[test]
+    fn times_beside_the_pictures_count() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in ["a.png", "b.png", "c.png"] {
+            picture(dir.path(), n);
+        }
+        let line = |f: &str, s: &str| format!("{{\"file\": \"{f}\", \"time\": \"2026-03-14T09:00:{s}+08:00\"}}\n");
+        let times = dir.path().join(TIMES);
+        std::fs::write(&times, line("b.png", "00.000") + &line("gone.png", "00.1") + &line("a.png", "00.250")).unwrap();
+        assert_eq!(drain(dir.path()), ["0 b.png 0", "broken gone.png", "2 a.png 250", "broken c.png"]);
+        std::fs::write(&times, "{\"file\": \"a.png\", \"time\": \"noon\"}\n").unwrap();
+        let e = FolderSource::open(dir.path(), assumed()).err().unwrap().to_string();
+        assert!(e.contains("frames.jsonl: line 1"), "{e}");
+    }
+
+    #[test]
+    fn an_empty_folder_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(FolderSource::open(dir.path(), assumed()).err().unwrap().to_string().contains("no JPEG or PNG"));
+    }
+}

@@ -1,0 +1,35 @@
+//! The command line: one small file per subcommand.
+
+mod common;
+mod eval;
+mod models;
+
+use clap::{Parser, Subcommand};
+
+/// Kakou (卡口), the agent of a road checkpoint: camera frames in, one truthful record per vehicle out, over MQTT.
+#[derive(Debug, Parser)]
+#[command(name = "kakou", version, propagate_version = true)]
+pub struct Cli {
+    /// Log filter, for example `info`, `debug`, `kakou::track=trace`. The log goes to stderr.
+    #[arg(long, global = true, env = "KAKOU_LOG", default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Eval(eval::Args),
+    #[command(subcommand)]
+    Models(models::Command),
+}
+
+impl Cli {
+    /// Runs the subcommand; the result is the process's exit code.
+    pub fn run(self) -> anyhow::Result<std::process::ExitCode> {
+        match self.command {
+            Command::Eval(a) => eval::run(a),
+            Command::Models(c) => models::run(c),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The config: as written ([`raw`]), then checked and resolved. A fault names file, line and key.
+
+pub mod raw;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use crate::geometry::{Line, Point, Polygon};
+use crate::vision::ModelChoice;
+use kakou_contract::Direction;
+
+/// What the agent works with: everything checked, every default filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub site: String,
+    pub agent: String,
+    /// `None`: nothing is published.
+    pub broker: Option<String>,
+    pub models: ModelChoice,
+    pub look: LookConfig,
+    pub passage: PassageTimes,
+    pub evidence: EvidenceConfig,
+    pub cameras: Vec<CameraConfig>,
+}
+
+/// What vision looks for, where and how often, in a stream of frames.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LookConfig {
+    /// Vehicles scoring less are not seen.
+    pub vehicle_score: f32,
+    /// The longer side, in pixels, to which the looked-at part of a frame is scaled for the plate detector.
+    pub plate_side: u32,
+    /// Milliseconds of recording between two runs of the vehicle detector; 0: every frame.
+    pub vehicle_every_ms: u32,
+    /// Milliseconds between two searches for new plates in the whole looked-at part; 0: every frame. Plates that
+    /// are already followed are looked at where they are expected in every frame.
+    pub plate_every_ms: u32,
+    /// A plate read alike and surely this many times is read only now and then after that.
+    pub enough_reads: u32,
+}
+
+/// How long a vehicle may be out of sight, in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassageTimes {
+    pub lost_after_s: f32,
+    pub standing_lost_after_s: f32,
+    pub rejoin_s: f32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvidenceConfig {
+    /// JPEG quality, 1 to 100.
+    pub quality: u8,
+    /// Width of the thumbnail in pixels.
+    pub thumbnail_width: u32,
+}
+
+/// One camera. Lanes and masks are in parts of the picture's width and height (0 to 1), so that they hold for any
+/// resolution the camera is switched to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CameraConfig {
+    pub id: String,
+    pub lanes: Vec<LaneConfig>,
+    pub masks: Vec<Polygon>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneConfig {
+    pub id: String,
+    pub name: Option<String>,
+    pub polygon: Polygon,
+    pub trigger: Option<Line>,
+    pub direction: Option<Direction>,
+}
+
+impl CameraConfig {
+    /// A camera nobody described: one lane-less picture.
+    pub fn plain(id: &str) -> Self {
+        Self { id: id.into(), lanes: Vec::new(), masks: Vec::new() }
+    }
+}
+
+/// A polygon given in parts of the picture, in pixels of a picture of this size.
+pub fn scaled(polygon: &Polygon, width: u32, height: u32) -> Polygon {
+    Polygon(polygon.0.iter().map(|p| Point::new(p.x * width as f32, p.y * height as f32)).collect())
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: {reason}")]
+    Read { path: PathBuf, reason: String },
+    #[error("{path}: {reason}")]
+    Syntax { path: PathBuf, reason: String },
+    #[error("{path}: line {line}: {key}: {reason}")]
+    Value { path: PathBuf, line: usize, key: String, reason: String },
+}
+
+impl Config {
+    /// The config that holds where none is given.
+    pub fn without_file() -> Result<Self, ConfigError> {
+        Self::parse("", Path::new("(no config file)"))
+    }
+
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| ConfigError::Read { path: path.into(), reason: e.to_string() })?;
+        Self::parse(&text, path)
+    }
+
+    /// Relative paths in the config count from the config file's folder.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let raw: raw::RawConfig = toml::from_str(text)
+            .map_err(|e| ConfigError::Syntax { path: path.into(), reason: e.to_string().trim_end().to_owned() })?;
+        resolve::resolve(raw, text, path)
+    }
+
+    /// The camera of this id; of an unknown id, a plain one.
+    pub fn camera(&self, id: &str) -> CameraConfig {
+        self.cameras.iter().find(|c| c.id == id).cloned().unwrap_or_else(|| CameraConfig::plain(id))
+    }
+}

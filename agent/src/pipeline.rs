@@ -1,0 +1,257 @@
+//! One camera's way from a frame to finished passages: vision, track, passage, evidence, message.
+
+use std::time::{Duration, Instant};
+
+use kakou_contract::{EvidenceRole, Id, IdError, ModelUsed, PassageMessage, Topic};
+
+use crate::attention::Attention;
+use crate::camera::Frame;
+use crate::config::{CameraConfig, Config, EvidenceConfig, PassageTimes, scaled};
+use crate::evidence::draw::{Drawing, annotated};
+use crate::evidence::{EncodeError, Picture, pictures};
+use crate::geometry::{Line, Point, Polygon, Rect};
+use crate::message::Speaker;
+use crate::passage::{Best, Lane, Passage, PassageConfig, Passages};
+use crate::track::{TrackConfig, Tracker};
+use crate::vision::{Opener, OpenError, Place, RuntimeError, Spent, Vision};
+
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error("camera {camera}, frame {frame}: {source}")]
+    Vision { camera: String, frame: String, source: RuntimeError },
+    #[error("camera {camera}, frame {frame}: {source}")]
+    Encode { camera: String, frame: String, source: EncodeError },
+    #[error(transparent)]
+    Id(#[from] IdError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// A passage with everything that is sent or kept of it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub message: PassageMessage,
+    pub pictures: Vec<Picture>,
+    best: Best<Frame>,
+    lanes: Vec<Polygon>,
+}
+
+impl Record {
+    /// The best frame with what the agent saw drawn into it.
+    pub fn annotated(&self) -> image::RgbImage {
+        let text = self.message.plate.as_ref().map_or("", |p| p.text.as_str());
+        let class = self.message.vehicle.as_ref().map(|v| v.class.to_string()).unwrap_or_default();
+        let lane = self.message.lane.as_ref().map(|l| format!(" lane {}", l.id)).unwrap_or_default();
+        let note = format!("{class}{lane}");
+        let quad = self.best.quad;
+        let vehicle = self.best.vehicle;
+        annotated(
+            &self.best.frame.picture,
+            &Drawing { lanes: &self.lanes, vehicle: vehicle.as_ref(), plate: quad.as_ref(), text, note: note.trim() },
+        )
+    }
+}
+
+/// What could only be set up when the size of the frames was known.
+struct Stream {
+    size: (u32, u32),
+    place: Place,
+    lanes: Vec<Polygon>,
+    tracker: Tracker,
+    passages: Passages<Frame>,
+    attention: Attention,
+}
+
+/// Wall time spent in the stages that are not model runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stages {
+    pub vision: Duration,
+    pub track: Duration,
+    pub evidence: Duration,
+}
+
+pub struct Pipeline {
+    camera: CameraConfig,
+    times: PassageTimes,
+    evidence: EvidenceConfig,
+    enough_reads: u32,
+    speaker: Speaker,
+    vision: Vision,
+    stream: Option<Stream>,
+    stages: Stages,
+    frames: u64,
+}
+
+impl Pipeline {
+    pub fn open(config: &Config, camera: &CameraConfig) -> Result<Self, PipelineError> {
+        let opener = Opener::new(&config.models)?;
+        let speaker = Speaker {
+            site: Id::new("site", config.site.as_str())?,
+            agent: Id::new("agent", config.agent.as_str())?,
+            camera: Id::new("camera", camera.id.as_str())?,
+            lane_names: camera.lanes.iter().map(|l| (l.id.clone(), l.name.clone())).collect(),
+            models: opener.used().into_iter().map(|(name, version)| ModelUsed { name, version }).collect(),
+        };
+        Ok(Self {
+            camera: camera.clone(),
+            times: config.passage.clone(),
+            evidence: config.evidence.clone(),
+            enough_reads: config.look.enough_reads,
+            speaker,
+            vision: Vision::open(&opener, config.look.clone())?,
+            stream: None,
+            stages: Stages::default(),
+            frames: 0,
+        })
+    }
+
+    pub fn spent(&self) -> Spent {
+        self.vision.spent()
+    }
+
+    pub fn stages(&self) -> Stages {
+        self.stages
+    }
+
+    /// Takes in one frame; returns the passages that ended with it.
+    pub fn frame(&mut self, frame: &Frame) -> Result<Vec<Record>, PipelineError> {
+        let size = frame.picture.dimensions();
+        if self.stream.as_ref().is_none_or(|s| s.size != size) {
+            // Another size is another picture: what was open ends, and the lanes are laid anew.
+            let done = self.finish()?;
+            self.stream = Some(Stream::new(&self.camera, &self.times, self.enough_reads, size));
+            if !done.is_empty() {
+                let mut all = done;
+                all.extend(self.frame(frame)?);
+                return Ok(all);
+            }
+        }
+        let Some(s) = &mut self.stream else { return Ok(Vec::new()) };
+        let now = frame.time.mono;
+        let start = Instant::now();
+        let expected = s.attention.expected(now);
+        let seen = self.vision.look(&frame.picture, now, &s.place, &expected).map_err(|source| {
+            PipelineError::Vision { camera: self.camera.id.clone(), frame: frame.name.to_string(), source }
+        })?;
+        let looked = Instant::now();
+        let updates = s.tracker.update(now, size, &seen);
+        s.attention.update(now, &seen, &updates);
+        let ended = s.passages.update(frame, frame.time, &seen, &updates);
+        let tracked = Instant::now();
+        let lanes = s.lanes.clone();
+        self.stages.vision += looked - start;
+        self.stages.track += tracked - looked;
+        self.frames += 1;
+        self.records(ended, &lanes)
+    }
+
+    /// The recording is over: what is still open ends as passages.
+    pub fn finish(&mut self) -> Result<Vec<Record>, PipelineError> {
+        let Some(mut s) = self.stream.take() else { return Ok(Vec::new()) };
+        let ended = s.passages.finish();
+        for (reason, n) in s.passages.rejected() {
+            tracing::debug!(camera = %self.camera.id, ?reason, n, "tracks that were no passage");
+        }
+        self.records(ended, &s.lanes)
+    }
+
+    fn records(&mut self, ended: Vec<Passage<Frame>>, lanes: &[Polygon]) -> Result<Vec<Record>, PipelineError> {
+        let start = Instant::now();
+        let mut records = Vec::with_capacity(ended.len());
+        for mut p in ended {
+            // A passage without a picture cannot be shown to anybody; the rules of `passage` give each one.
+            let Some(best) = p.best.take() else {
+                tracing::error!(camera = %self.camera.id, number = p.number, "a passage without a frame was dropped");
+                continue;
+            };
+            let picture = &best.frame.picture;
+            let pictures = pictures(picture, best.quad.as_ref(), best.vehicle.as_ref(), &self.evidence).map_err(
+                |source| PipelineError::Encode {
+                    camera: self.camera.id.clone(),
+                    frame: best.frame.name.to_string(),
+                    source,
+                },
+            )?;
+            let mut message = self.speaker.passage(&p, &best, &pictures)?;
+            for e in &mut message.evidence {
+                e.topic = Some(evidence_topic(&self.speaker, message.id, e.role).to_string());
+            }
+            records.push(Record { message, pictures, best, lanes: lanes.to_vec() });
+        }
+        self.stages.evidence += start.elapsed();
+        Ok(records)
+    }
+}
+
+fn evidence_topic(s: &Speaker, passage: uuid::Uuid, role: EvidenceRole) -> Topic {
+    Topic::Evidence { site: s.site.clone(), agent: s.agent.clone(), passage, role }
+}
+
+/// The lanes' surroundings are looked at too, in parts of the frame's size: a vehicle is taller than its lane.
+const AROUND_LANES: f32 = 0.12;
+/// If that is most of the frame anyway, all of it is looked at.
+const MOST_OF_FRAME: f32 = 0.75;
+
+impl Stream {
+    fn new(camera: &CameraConfig, times: &PassageTimes, enough_reads: u32, size: (u32, u32)) -> Self {
+        let (w, h) = (size.0 as f32, size.1 as f32);
+        let lanes: Vec<Polygon> = camera.lanes.iter().map(|l| scaled(&l.polygon, size.0, size.1)).collect();
+        let point = |p: Point| Point::new(p.x * w, p.y * h);
+        let passage = PassageConfig {
+            lanes: camera
+                .lanes
+                .iter()
+                .zip(&lanes)
+                .map(|(l, polygon)| Lane {
+                    id: l.id.clone(),
+                    polygon: polygon.clone(),
+                    trigger: l.trigger.map(|t| Line { a: point(t.a), b: point(t.b) }),
+                    expected: l.direction,
+                })
+                .collect(),
+            rejoin: Duration::from_secs_f32(times.rejoin_s),
+            ..PassageConfig::default()
+        };
+        let track = TrackConfig {
+            lost_after: Duration::from_secs_f32(times.lost_after_s),
+            standing_lost_after: Duration::from_secs_f32(times.standing_lost_after_s),
+            ..TrackConfig::default()
+        };
+        let place = Place {
+            region: region(&lanes, w, h),
+            masks: camera.masks.iter().map(|m| scaled(m, size.0, size.1)).collect(),
+        };
+        Self {
+            size,
+            place,
+            lanes,
+            tracker: Tracker::new(track),
+            passages: Passages::new(passage),
+            attention: Attention::new(enough_reads),
+        }
+    }
+}
+
+fn region(lanes: &[Polygon], w: f32, h: f32) -> Rect {
+    let whole = Rect::new(0.0, 0.0, w, h);
+    let Some(union) = lanes.iter().map(Polygon::bounds).reduce(|a, b| a.union(&b)) else { return whole };
+    let part = union.grown(w * AROUND_LANES, h * AROUND_LANES).clipped(w, h);
+    if part.area() > MOST_OF_FRAME * whole.area() { whole } else { part }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_region_is_the_lanes_with_their_surroundings() {
+        let lane = |x0: f32, x1: f32| {
+            Polygon([(x0, 300.0), (x1, 300.0), (x1, 600.0), (x0, 600.0)].map(|(x, y)| Point::new(x, y)).to_vec())
+        };
+        assert_eq!(region(&[], 1000.0, 1000.0), Rect::new(0.0, 0.0, 1000.0, 1000.0));
+        let one = region(&[lane(200.0, 400.0)], 1000.0, 1000.0);
+        assert_eq!(one, Rect::new(80.0, 180.0, 520.0, 720.0));
+        let wide = region(&[lane(0.0, 450.0), lane(450.0, 990.0)], 1000.0, 700.0);
+        assert_eq!(wide, Rect::new(0.0, 0.0, 1000.0, 700.0));
+    }
+}

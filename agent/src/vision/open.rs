@@ -1,0 +1,113 @@
+//! Opening the models that a config names, by their kind in the manifest.
+
+use std::path::{Path, PathBuf};
+
+use super::ctc::Reader;
+use super::plates::PlateFinder;
+use super::retina::PlateDetector;
+use super::runtime::{Net, Provider, Runtime, RuntimeError};
+use super::vehicles::{Layout, VehicleDetector};
+use crate::models::{Kind, Location, Manifest, ManifestError, ModelEntry, State, check_file};
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// Which models, and how they are run.
+#[derive(Debug, Clone)]
+pub struct ModelChoice {
+    pub location: Location,
+    /// The runtime's library; `None`: the fetched one.
+    pub runtime: Option<PathBuf>,
+    pub vehicles: String,
+    pub plates: String,
+    pub reader: String,
+    pub provider: Provider,
+    pub threads: usize,
+}
+
+/// Opens models of one manifest.
+pub struct Opener<'a> {
+    choice: &'a ModelChoice,
+    manifest: Manifest,
+    runtime: Runtime,
+}
+
+impl<'a> Opener<'a> {
+    pub fn new(choice: &'a ModelChoice) -> Result<Self, OpenError> {
+        let manifest = Manifest::read(&choice.location.manifest)?;
+        let env = std::env::var_os("KAKOU_ONNXRUNTIME").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let runtime = match choice.runtime.clone().or(env) {
+            Some(own) => Runtime::load(&own)?,
+            None => {
+                let path = choice.location.cache.join(&manifest.runtime.file);
+                if let Some(l) = manifest.library() {
+                    refuse_wrong(&path, Some(l.bytes), Some(&l.sha256))?;
+                }
+                Runtime::load(&path)?
+            }
+        };
+        Ok(Self { choice, manifest, runtime })
+    }
+
+    /// Name and version of each model in use; of one's own, the first digits of its checksum or `own`.
+    pub fn used(&self) -> Vec<(String, String)> {
+        let c = self.choice;
+        let version = |m: &ModelEntry| match (&m.source, &m.sha256) {
+            (Some(s), _) => s.version.clone(),
+            (None, Some(sha)) => sha.chars().take(12).collect(),
+            (None, None) => "own".into(),
+        };
+        [&c.vehicles, &c.plates, &c.reader]
+            .into_iter()
+            .filter_map(|n| self.manifest.model(n).ok().map(|m| (n.clone(), version(m))))
+            .collect()
+    }
+
+    fn net(&self, model: &ModelEntry) -> Result<Net, OpenError> {
+        let path = self.manifest.file(&self.choice.location.cache, model);
+        refuse_wrong(&path, model.bytes, model.sha256.as_deref())?;
+        Ok(self.runtime.open(&model.name, &path, self.choice.threads, self.choice.provider)?)
+    }
+
+    fn expect(&self, name: &str, kinds: &[Kind], what: &str) -> Result<&ModelEntry, OpenError> {
+        let model = self.manifest.model(name)?;
+        if !kinds.contains(&model.kind) {
+            return Err(self.manifest.wrong(model, format!("its kind {:?} is no {what}", model.kind)).into());
+        }
+        Ok(model)
+    }
+
+    pub fn vehicles(&self) -> Result<VehicleDetector, OpenError> {
+        let model = self.expect(&self.choice.vehicles, &[Kind::SsdCoco, Kind::Yolox], "vehicle detector")?;
+        let layout = if model.kind == Kind::Yolox { Layout::Yolox } else { Layout::SsdCoco };
+        Ok(VehicleDetector::new(self.net(model)?, layout, self.manifest.labels(model)?)?)
+    }
+
+    pub fn plates(&self) -> Result<PlateFinder, OpenError> {
+        let detector = self.expect(&self.choice.plates, &[Kind::RetinaPlate], "plate detector")?;
+        let reader = self.expect(&self.choice.reader, &[Kind::CtcReader], "plate reader")?;
+        let Some(path) = self.manifest.dictionary(&self.choice.location.cache, reader) else {
+            return Err(self.manifest.wrong(reader, "a reader needs a dictionary").into());
+        };
+        let d = reader.dictionary.as_ref();
+        refuse_wrong(&path, d.and_then(|d| d.bytes), d.and_then(|d| d.sha256.as_deref()))?;
+        let dictionary = std::fs::read_to_string(&path)
+            .map_err(|e| ManifestError::File { file: path.clone(), reason: e.to_string() })?;
+        let detector = PlateDetector::new(self.net(detector)?)?;
+        Ok(PlateFinder::new(detector, Reader::new(self.net(reader)?, &dictionary)?))
+    }
+}
+
+/// A truncated or altered file is refused by name; one that is not vouched for is taken as it is.
+fn refuse_wrong(path: &Path, bytes: Option<u64>, sha256: Option<&str>) -> Result<(), ManifestError> {
+    let state = check_file(path, bytes, sha256);
+    match state {
+        State::Right | State::Unchecked => Ok(()),
+        fault => Err(ManifestError::File { file: path.into(), reason: fault.to_string() }),
+    }
+}
