@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use kakou::demo::Broker;
 use kakou::uplink::{
-    BrokerAddress, Error, Event, Outgoing, Publisher, PublisherConfig, Received, Subscriber,
-    SubscriberConfig,
+    BrokerAddress, Error, Event, Outgoing, Publisher, PublisherConfig, Received, Subscriber, SubscriberConfig,
 };
 use mosquitto::{Mosquitto, free_port};
 use scripted::{Answer, Scripted};
@@ -54,19 +53,11 @@ fn message(n: usize) -> Outgoing {
 }
 
 fn small(n: usize) -> Outgoing {
-    Outgoing {
-        payload: n.to_string().into_bytes(),
-        topic: "t".to_owned(),
-        ..Outgoing::default()
-    }
+    Outgoing { payload: n.to_string().into_bytes(), topic: "t".to_owned(), ..Outgoing::default() }
 }
 
 fn number(received: &Received) -> usize {
-    std::str::from_utf8(&received.payload)
-        .unwrap()
-        .trim_end()
-        .parse()
-        .unwrap()
+    std::str::from_utf8(&received.payload).unwrap().trim_end().parse().unwrap()
 }
 
 /// Receives until `count` different messages are here; how often each came.
@@ -91,11 +82,7 @@ async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeMap<usize, u
         }
     };
     let done = tokio::time::timeout(LONG, all).await;
-    assert!(
-        done.is_ok(),
-        "only {} of {count} messages within {LONG:?}",
-        times.len()
-    );
+    assert!(done.is_ok(), "only {} of {count} messages within {LONG:?}", times.len());
     times
 }
 
@@ -166,37 +153,19 @@ async fn an_absent_broker_is_an_error_with_its_address_in_time() {
     for n in 0..3 {
         publisher.publish(small(n)).await.unwrap();
     }
-    let error = publisher
-        .connected(Duration::from_millis(100))
-        .await
-        .unwrap_err();
+    let error = publisher.connected(Duration::from_millis(100)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     let begin = Instant::now();
-    let error = publisher
-        .finish(Duration::from_millis(500))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        begin.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begin.elapsed()
-    );
+    let error = publisher.finish(Duration::from_millis(500)).await.unwrap_err().to_string();
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(error.contains(&address.to_string()), "{error}");
-    assert!(
-        error.contains("3 of 3 messages") && error.contains("refused"),
-        "{error}"
-    );
+    assert!(error.contains("3 of 3 messages") && error.contains("refused"), "{error}");
 }
 
 #[tokio::test]
 async fn a_full_buffer_is_an_error_in_time() {
     let address = BrokerAddress::new("127.0.0.1", free_port());
-    let config = PublisherConfig {
-        buffered_bytes: 1 << 20,
-        publish_timeout: Duration::from_millis(200),
-        ..quick()
-    };
+    let config = PublisherConfig { buffered_bytes: 1 << 20, publish_timeout: Duration::from_millis(200), ..quick() };
     let publisher = Publisher::connect(address, config);
     let mut taken = 0;
     let error = loop {
@@ -207,44 +176,22 @@ async fn a_full_buffer_is_an_error_in_time() {
     };
     assert_eq!(taken, 3, "three of 300 KiB fit into one MiB");
     assert!(matches!(error, Error::NoRoom { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("kakou/v1/site-1/agent-1/passage/cam-0"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("kakou/v1/site-1/agent-1/passage/cam-0"), "{error}");
 }
 
 #[tokio::test]
 async fn a_message_too_large_names_topic_and_sizes() {
     let broker = Mosquitto::start("max_packet_size 100000");
     let publisher = Publisher::connect(broker.address(), quick());
-    let own = Outgoing {
-        payload: vec![0; 9 << 20],
-        ..small(0)
-    };
+    let own = Outgoing { payload: vec![0; 9 << 20], ..small(0) };
     let error = publisher.publish(own).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::TooLarge {
-                limit: 0x0080_0000,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::TooLarge { limit: 0x0080_0000, .. }), "{error}");
 
     for n in 0..20 {
         publisher.publish(message(n)).await.unwrap();
     }
     let error = publisher.finish(LONG).await.unwrap_err();
-    let Error::Refused {
-        count, ref first, ..
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let Error::Refused { count, ref first, .. } = error else { panic!("{error}") };
     assert_eq!(count, 2, "0 and 10 are larger, the others pass");
     assert_eq!(first.topic, "kakou/v1/site-1/agent-1/passage/cam-0");
     assert!(first.why.contains("the broker takes 100000"), "{error}");
@@ -259,12 +206,7 @@ async fn a_limit_that_the_broker_does_not_announce_stops_only_the_message_itself
         publisher.publish(message(n)).await.unwrap();
     }
     let error = publisher.finish(LONG).await.unwrap_err();
-    let Error::Refused {
-        count, accepted, ..
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let Error::Refused { count, accepted, .. } = error else { panic!("{error}") };
     assert_eq!((count, accepted), (2, 20), "{error}");
 }
 
@@ -275,31 +217,17 @@ async fn a_topic_that_is_not_allowed_is_a_refusal() {
     let publisher = Publisher::connect(broker.address(), quick());
     publisher.publish(small(1)).await.unwrap();
     let error = publisher.finish(LONG).await.unwrap_err();
-    assert!(
-        error.to_string().contains("t: not authorised to publish"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("t: not authorised to publish"), "{error}");
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_told_without_the_password() {
     let broker = Mosquitto::start("allow_anonymous false");
-    let address: BrokerAddress = broker
-        .address()
-        .to_string()
-        .replace("//", "//gate:S3CRET@")
-        .parse()
-        .unwrap();
+    let address: BrokerAddress = broker.address().to_string().replace("//", "//gate:S3CRET@").parse().unwrap();
     let publisher = Publisher::connect(address, quick());
-    let error = publisher
-        .connected(Duration::from_secs(2))
-        .await
-        .unwrap_err();
+    let error = publisher.connected(Duration::from_secs(2)).await.unwrap_err();
     let told = format!("{error} {error:?} {publisher:?}");
-    assert!(
-        error.to_string().contains("not authorised to connect"),
-        "{told}"
-    );
+    assert!(error.to_string().contains("not authorised to connect"), "{told}");
     assert!(!told.contains("S3CRET"), "{told}");
 }
 
@@ -309,10 +237,7 @@ async fn a_subscription_that_is_not_allowed_is_told() {
     let config = SubscriberConfig::new(["kakou/#/wrong"]);
     let mut subscriber = Subscriber::connect(broker.address(), config);
     let event = tokio::time::timeout(LONG, subscriber.recv()).await.unwrap();
-    assert!(
-        matches!(event, Some(Event::Lost { .. } | Event::Refused { .. })),
-        "{event:?}"
-    );
+    assert!(matches!(event, Some(Event::Lost { .. } | Event::Refused { .. })), "{event:?}");
 }
 
 #[tokio::test]
@@ -329,11 +254,7 @@ async fn acknowledgements_out_of_order_belong_to_their_own_messages() {
     let report = publisher.finish(LONG).await.unwrap();
     assert_eq!((report.acked, report.connections), (400, 1));
     let payloads: Vec<_> = broker.seen().into_iter().map(|seen| seen.payload).collect();
-    assert_eq!(
-        payloads,
-        (0..400).map(|n| n.to_string()).collect::<Vec<_>>(),
-        "each once, in order"
-    );
+    assert_eq!(payloads, (0..400).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
 }
 
 #[tokio::test]
@@ -352,36 +273,15 @@ async fn a_quota_is_waited_for_and_a_refusal_is_reported() {
         publisher.publish(small(n)).await.unwrap();
     }
     let error = publisher.finish(LONG).await.unwrap_err();
-    let Error::Refused {
-        count: 1,
-        ref first,
-        ..
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let Error::Refused { count: 1, ref first, .. } = error else { panic!("{error}") };
     assert!(first.why.contains("format"), "{error}");
-    assert_eq!(
-        broker
-            .seen()
-            .iter()
-            .filter(|seen| seen.payload == "5")
-            .count(),
-        4
-    );
+    assert_eq!(broker.seen().iter().filter(|seen| seen.payload == "5").count(), 4);
 }
 
 #[tokio::test]
 async fn a_connection_cut_again_and_again_loses_nothing() {
     // Every seventh publish of a connection cuts it before its acknowledgement.
-    let broker = Scripted::start(5, |seen| {
-        if seen.id == 5 {
-            Answer::Cut
-        } else {
-            Answer::Ack(0)
-        }
-    })
-    .await;
+    let broker = Scripted::start(5, |seen| if seen.id == 5 { Answer::Cut } else { Answer::Ack(0) }).await;
     let publisher = Publisher::connect(broker.address(), quick());
     for n in 0..60 {
         publisher.publish(small(n)).await.unwrap();
@@ -389,8 +289,7 @@ async fn a_connection_cut_again_and_again_loses_nothing() {
     let report = publisher.finish(LONG).await.unwrap();
     assert_eq!(report.acked, 60);
     assert!(report.connections > 10, "{report:?}");
-    let seen: std::collections::BTreeSet<_> =
-        broker.seen().into_iter().map(|seen| seen.payload).collect();
+    let seen: std::collections::BTreeSet<_> = broker.seen().into_iter().map(|seen| seen.payload).collect();
     assert_eq!(seen.len(), 60);
 }
 
@@ -401,42 +300,21 @@ async fn a_broker_that_never_acknowledges_is_left_and_told_of() {
         _ => Answer::Ack(0),
     })
     .await;
-    let config = || PublisherConfig {
-        answer_timeout: Duration::from_millis(300),
-        ..quick()
-    };
+    let config = || PublisherConfig { answer_timeout: Duration::from_millis(300), ..quick() };
     let publisher = Publisher::connect(broker.address(), config());
     publisher.publish(small(1)).await.unwrap();
     let report = publisher.finish(LONG).await.unwrap();
-    assert_eq!(
-        (report.acked, report.connections),
-        (1, 2),
-        "the second connection delivers"
-    );
+    assert_eq!((report.acked, report.connections), (1, 2), "the second connection delivers");
 
     let mute = Scripted::start(10, |_| Answer::Ignore).await;
     let publisher = Publisher::connect(mute.address(), config());
     publisher.publish(small(1)).await.unwrap();
     let error = publisher.finish(Duration::from_secs(1)).await.unwrap_err();
-    let Error::Unacknowledged {
-        missing: 1,
-        accepted: 1,
-        ..
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let Error::Unacknowledged { missing: 1, accepted: 1, .. } = error else { panic!("{error}") };
 }
 
 #[tokio::test]
 async fn finishing_with_nothing_to_say_needs_no_broker() {
     let publisher = Publisher::connect(BrokerAddress::new("127.0.0.1", free_port()), quick());
-    assert_eq!(
-        publisher
-            .finish(Duration::from_millis(500))
-            .await
-            .unwrap()
-            .acked,
-        0
-    );
+    assert_eq!(publisher.finish(Duration::from_millis(500)).await.unwrap().acked, 0);
 }

@@ -3,6 +3,8 @@
 mod common;
 mod eval;
 mod models;
+pub mod table;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +24,7 @@ enum Command {
     Eval(eval::Args),
     #[command(subcommand)]
     Models(models::Command),
+    Watch(watch::Args),
 }
 
 impl Cli {
@@ -30,6 +33,7 @@ impl Cli {
         match self.command {
             Command::Eval(a) => eval::run(a),
             Command::Models(c) => models::run(c),
+            Command::Watch(a) => watch::run(a),
         }
     }
 }

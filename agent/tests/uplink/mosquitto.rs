@@ -29,18 +29,10 @@ impl Mosquitto {
              max_queued_messages 0\nmax_inflight_messages 100\nlog_dest file {dir}/log\n{}\n",
             settings.replace("{dir}", &dir.to_string())
         );
-        let anonymous = if settings.contains("allow_anonymous") {
-            ""
-        } else {
-            "allow_anonymous true\n"
-        };
+        let anonymous = if settings.contains("allow_anonymous") { "" } else { "allow_anonymous true\n" };
         fs::write(folder.path().join("config"), config + anonymous).expect("the config file");
         fs::write(folder.path().join("empty"), "").expect("the empty file");
-        let mut broker = Self {
-            folder,
-            port,
-            child: None,
-        };
+        let mut broker = Self { folder, port, child: None };
         broker.restart();
         broker
     }
@@ -70,11 +62,7 @@ impl Mosquitto {
         self.child = Some(child);
         let limit = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            assert!(
-                Instant::now() < limit,
-                "mosquitto does not accept: {}",
-                self.log()
-            );
+            assert!(Instant::now() < limit, "mosquitto does not accept: {}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -105,7 +93,5 @@ fn binary() -> PathBuf {
         .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
         .map(|folder| folder.join("mosquitto"))
         .find(|file| Path::is_file(file))
-        .expect(
-            "these tests need the broker `mosquitto`, and it is not installed: apt-get install mosquitto",
-        )
+        .expect("these tests need the broker `mosquitto`, and it is not installed: apt-get install mosquitto")
 }

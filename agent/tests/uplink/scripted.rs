@@ -34,13 +34,8 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     /// `answer` is asked about every publish. `receive_max` stands in the CONNACK.
-    pub(crate) async fn start(
-        receive_max: u16,
-        answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port");
+    pub(crate) async fn start(receive_max: u16, answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
@@ -77,9 +72,7 @@ async fn serve(
         match kind >> 4 {
             1 => {
                 let [high, low] = receive_max.to_be_bytes();
-                stream
-                    .write_all(&[0x20, 6, 0, 0, 3, 0x21, high, low])
-                    .await?;
+                stream.write_all(&[0x20, 6, 0, 0, 3, 0x21, high, low]).await?;
             }
             3 => {
                 let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
@@ -87,11 +80,7 @@ async fn serve(
                 // The tests' properties are shorter than 128 bytes: one byte of length.
                 let payload = &body[5 + topic + usize::from(body[4 + topic])..];
                 let payload = String::from_utf8_lossy(payload).into_owned();
-                let seen = Seen {
-                    connection,
-                    id,
-                    payload,
-                };
+                let seen = Seen { connection, id, payload };
                 let what = answer(&seen);
                 log.lock().expect("no panic while logging").push(seen);
                 match what {
