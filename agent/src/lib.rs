@@ -3,6 +3,8 @@ pub mod attention;
 pub mod camera;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod eval;
 pub mod evidence;
 pub mod geometry;
@@ -11,8 +13,5 @@ pub mod models;
 pub mod passage;
 pub mod pipeline;
 pub mod plate;
-pub mod replay;
-pub mod replay_truth;
-pub mod track;
 pub mod uplink;
 pub mod vision;

@@ -5,9 +5,8 @@ mod check_config;
 mod common;
 mod eval;
 mod models;
-mod replay;
-mod send;
-mod table;
+pub mod table;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +29,7 @@ enum Command {
     CheckConfig(check_config::Args),
     #[command(subcommand)]
     Models(models::Command),
+    Watch(watch::Args),
 }
 
 impl Cli {
@@ -41,6 +41,7 @@ impl Cli {
             Command::Bench(a) => bench::run(a),
             Command::CheckConfig(a) => check_config::run(a),
             Command::Models(c) => models::run(c),
+            Command::Watch(a) => watch::run(a),
         }
     }
 }

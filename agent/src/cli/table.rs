@@ -1,12 +1,281 @@
+//! Passages as rows of a table that grows as they come.
+//!
+//! The texts come from the network: control characters are taken out of them, so that no message can
+//! steer the terminal that shows it.
+
+use std::io::{self, IsTerminal, Write};
+
+use chrono::{FixedOffset, NaiveDate};
 use indicatif::ProgressBar;
-use kakou_contract::PassageMessage;
-pub struct Table { bar: ProgressBar }
+use kakou_contract::{HitMessage, Level, PassageMessage, Plate, PlateColour, PlateKind, Vehicle};
+use unicode_width::UnicodeWidthStr;
+
+const HEADINGS: [&str; 8] = ["time", "site/camera", "lane", "plate", "colour", "kind", "vehicle", "conf"];
+/// Where most rows fit; a longer cell widens its column from then on.
+const WIDTHS: [usize; 8] = [12, 16, 8, 10, 6, 19, 7, 6];
+const PLATE: usize = 3;
+const NONE: &str = "—";
+
+/// Makes the lines; printing them is the caller's part, see `print`.
+#[derive(Debug)]
+pub struct Table {
+    coloured: bool,
+    widths: [usize; 8],
+    /// The day, and the offset from UTC, of the row before.
+    day: Option<(NaiveDate, FixedOffset)>,
+}
+
 impl Table {
-    pub fn new(bar: ProgressBar) -> Self { Self { bar } }
-    pub fn row(&mut self, m: &PassageMessage) -> anyhow::Result<()> {
-        let s = format!("{} {:?} {} {:?} {:?} {} {} {:?} frames {}", m.time, m.lane.as_ref().map(|l| l.id.as_str().to_owned()),
-            m.plate.as_ref().map_or("-", |p| &p.text), m.plate.as_ref().and_then(|p| p.colour.map(|c| c.value)), m.plate.as_ref().map(|p| p.confidence.get()), m.plate.as_ref().map_or(0, |p| p.frames_agreeing), m.direction, m.vehicle.as_ref().map(|v| v.class), m.frames_seen);
-        self.bar.suspend(|| println!("{s} reason {:?} seen {}..{}", m.no_plate_reason, m.first_seen, m.last_seen));
-        Ok(())
+    pub fn new(coloured: bool) -> Self {
+        Self { coloured, widths: WIDTHS, day: None }
+    }
+
+    /// Coloured on a terminal, unless the user asked for none (no-color.org).
+    pub fn for_stdout() -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::new(io::stdout().is_terminal() && !no_color)
+    }
+
+    /// The row of a passage; before the first one the headings, and before the first of a day its date.
+    pub fn passage(&mut self, message: &PassageMessage) -> Vec<String> {
+        let plate = match (&message.plate, message.no_plate_reason) {
+            (Some(plate), _) => grouped(&plate.text),
+            (None, Some(reason)) => format!("{NONE} ({})", reason.as_str().replace('_', " ")),
+            (None, None) => NONE.to_owned(),
+        };
+        let read = message.plate.as_ref();
+        let cells = [
+            message.time.format("%H:%M:%S%.3f").to_string(),
+            format!("{}/{}", message.site, message.camera),
+            message.lane.as_ref().map_or(NONE, |lane| lane.name.as_deref().unwrap_or(lane.id.as_str())).to_owned(),
+            plate,
+            read.and_then(|plate| plate.colour).map_or(NONE, |colour| colour.value.as_str()).replace('_', "-"),
+            read.and_then(|plate| plate.kind).map_or(NONE.to_owned(), kind),
+            message.vehicle.as_ref().map_or(NONE, class).to_owned(),
+            read.map_or(NONE.to_owned(), |plate| plate.confidence.to_string()),
+        ];
+        let colour = read.and_then(|plate| plate.colour).map(|colour| colour.value);
+        let mut row = self.row(cells, colour);
+        for note in notes(message) {
+            row.push_str("  ");
+            row.push_str(&note);
+        }
+        // After the row: the headings stand above its columns.
+        let mut lines = self.headings(message);
+        lines.push(row);
+        lines
+    }
+
+    /// A hit is no row: it is a sentence that cannot be overlooked.
+    pub fn hit(&self, message: &HitMessage) -> String {
+        let plate = self.painted(&grouped(&clean(&message.plate.text)), message.plate.colour.map(|c| c.value));
+        let level = message.level.as_str().to_uppercase();
+        let (on, off) = if self.coloured { (alarm(message.level), "\x1b[0m") } else { ("", "") };
+        let late = if message.is_late { " (late)" } else { "" };
+        let text = format!(
+            "{}/{} {}: {}; match {} {}{late}",
+            message.site,
+            message.camera,
+            clean(&message.category),
+            clean(&message.reason),
+            message.doubt.kind,
+            message.doubt.confidence,
+        );
+        format!("{on}HIT {level}{off} {} {plate} {text}", message.time.format("%H:%M:%S%.3f"))
+    }
+
+    fn headings(&mut self, message: &PassageMessage) -> Vec<String> {
+        let day = (message.time.date_naive(), *message.time.offset());
+        if self.day == Some(day) {
+            return Vec::new();
+        }
+        let first = self.day.replace(day).is_none();
+        let date = format!("{} (UTC{})", day.0, day.1);
+        if first { vec![date, self.row(HEADINGS.map(str::to_owned), None)] } else { vec![date] }
+    }
+
+    fn row(&mut self, cells: [String; 8], colour: Option<PlateColour>) -> String {
+        let mut row = String::new();
+        for (at, (cell, width)) in cells.iter().zip(self.widths.iter_mut()).enumerate() {
+            let cell = clean(cell);
+            let wide = cell.width();
+            *width = (*width).max(wide);
+            let gap = *width - wide + 2;
+            if at == PLATE {
+                row.push_str(&paint(&cell, colour.filter(|_| self.coloured)));
+            } else {
+                row.push_str(&cell);
+            }
+            row.extend(std::iter::repeat_n(' ', gap));
+        }
+        row.truncate(row.trim_end().len());
+        row
+    }
+
+    fn painted(&self, plate: &str, colour: Option<PlateColour>) -> String {
+        paint(plate, colour.filter(|_| self.coloured))
+    }
+}
+
+/// Prints lines on stdout, above a progress bar if there is one: also when the bar is hidden, for
+/// example because stderr is no terminal.
+pub fn print(lines: &[String], bar: Option<&ProgressBar>) -> io::Result<()> {
+    let write = || {
+        let mut out = io::stdout().lock();
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        out.flush()
+    };
+    bar.map_or_else(write, |bar| bar.suspend(write))
+}
+
+/// As it is written on the plate: 鲁E·6K829. Plates of other forms stay as they are.
+pub fn grouped(text: &str) -> String {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(province), Some(letter)) if !province.is_ascii() && letter.is_ascii_uppercase() => {
+            format!("{province}{letter}·{}", characters.as_str())
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Control characters, and those that turn the direction of writing, as a replacement character.
+pub fn clean(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+fn class(vehicle: &Vehicle) -> &'static str {
+    vehicle.class.as_str()
+}
+
+/// `52 small new energy`: the code of GA 36, and its English name.
+fn kind(kind: PlateKind) -> String {
+    let mut text = kind.code().to_owned();
+    for c in format!("{kind:?}").chars() {
+        if c.is_ascii_uppercase() {
+            text.push(' ');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
+}
+
+/// What a reader should know before trusting the row.
+fn notes(message: &PassageMessage) -> Vec<String> {
+    let corrections =
+        |plate: &Plate| plate.corrected.iter().map(|c| format!("{}→{}", c.from, c.to)).collect::<Vec<_>>();
+    let mut notes = Vec::new();
+    if let Some(corrected) = message.plate.as_ref().map(corrections).filter(|list| !list.is_empty()) {
+        notes.push(clean(&format!("corrected {}", corrected.join(" "))));
+    }
+    if message.is_late {
+        notes.push("late".to_owned());
+    }
+    notes
+}
+
+/// The plate as it looks on the road: 97 and 30 are white and black letters, 4x is the ground.
+fn paint(text: &str, colour: Option<PlateColour>) -> String {
+    let Some(colour) = colour else {
+        return text.to_owned();
+    };
+    let style = match colour {
+        PlateColour::Blue => "97;44",
+        PlateColour::Yellow => "30;43",
+        PlateColour::Green => "30;42",
+        PlateColour::White => "30;47",
+        PlateColour::Black => "97;40",
+        PlateColour::YellowGreen => {
+            let cut = text.char_indices().nth(2).map_or(text.len(), |(at, _)| at);
+            let (left, right) = text.split_at(cut);
+            return format!("\x1b[30;43m{left}\x1b[30;42m{right}\x1b[0m");
+        }
+    };
+    format!("\x1b[{style}m{text}\x1b[0m")
+}
+
+fn alarm(level: Level) -> &'static str {
+    match level {
+        Level::Red => "\x1b[1;97;41m",
+        Level::Orange => "\x1b[1;30;43m",
+        Level::Yellow => "\x1b[1;33m",
+        Level::Blue => "\x1b[1;34m",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use kakou_contract::{Message, NoPlateReason};
+
+    fn golden() -> PassageMessage {
+        PassageMessage::from_json(include_bytes!("../../contract/golden/passage.json")).unwrap()
+    }
+
+    fn without_colour(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('\x1b') {
+            out.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        out + rest
+    }
+
+    #[test]
+    fn columns_stay_aligned_by_width_on_the_screen() {
+        let mut table = Table::new(true);
+        let lines = table.passage(&golden());
+        assert_eq!(lines.len(), 3, "day, headings, row: {lines:?}");
+        let (headings, row) = (&lines[1], without_colour(&lines[2]));
+        let column = |line: &str, what: &str| line.split_once(what).unwrap().0.width();
+        let colour = golden().plate.unwrap().colour.unwrap().value.as_str();
+        assert_eq!(column(headings, "colour"), column(&row, colour), "{headings}\n{row}");
+        assert!(row.contains(&grouped(&golden().plate.unwrap().text)), "{row}");
+        assert_eq!(table.passage(&golden()).len(), 1, "headings and day are told once");
+    }
+
+    #[test]
+    fn a_vehicle_without_a_plate_says_why() {
+        let mut message = golden();
+        message.plate = None;
+        message.no_plate_reason = Some(NoPlateReason::NotReadable);
+        assert!(Table::new(true).passage(&message).last().unwrap().contains("— (not readable)"));
+    }
+
+    #[test]
+    fn plates_are_grouped_as_on_the_road() {
+        assert_eq!(grouped("鲁E6K829"), "鲁E·6K829");
+        assert_eq!(grouped("京AD12345"), "京A·D12345");
+        assert_eq!(grouped("使014578"), "使014578");
+        assert_eq!(grouped("WJ鲁12345"), "WJ鲁12345");
+        assert_eq!(grouped(""), "");
+    }
+
+    #[test]
+    fn colour_only_where_it_is_wanted_and_both_halves_of_yellow_green() {
+        assert!(!Table::new(false).passage(&golden()).concat().contains('\x1b'));
+        let painted = paint("京A·12345D", Some(PlateColour::YellowGreen));
+        assert_eq!(painted, "\x1b[30;43m京A\x1b[30;42m·12345D\x1b[0m");
+    }
+
+    #[test]
+    fn a_message_cannot_steer_the_terminal() {
+        let mut message = golden();
+        let mut plate = message.plate.take().unwrap();
+        plate.text = "\x1b[2J\u{202e}鲁\u{9b}E\n".to_owned();
+        message.plate = Some(plate);
+        let lines = Table::new(false).passage(&message).concat();
+        assert!(!lines.contains(|c: char| c.is_control() || c == '\u{202e}'), "{lines:?}");
+    }
+
+    #[test]
+    fn kinds_have_code_and_name() {
+        assert_eq!(kind(PlateKind::SmallNewEnergy), "52 small new energy");
+        assert_eq!(kind(PlateKind::Small), "02 small");
     }
 }

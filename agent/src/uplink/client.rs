@@ -171,14 +171,8 @@ impl Publisher {
         let mut status = self.status.clone();
         match timeout(within, status.wait_for(|status| status.connections > 0)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Error::Stopped {
-                broker: self.broker.clone(),
-            }),
-            Err(_) => Err(Error::Unreachable {
-                broker: self.broker.clone(),
-                within,
-                why: self.why(),
-            }),
+            Ok(Err(_)) => Err(Error::Stopped { broker: self.broker.clone() }),
+            Err(_) => Err(Error::Unreachable { broker: self.broker.clone(), within, why: self.why() }),
         }
     }
 
@@ -186,37 +180,19 @@ impl Publisher {
     pub async fn publish(&self, message: Outgoing) -> Result<(), Error> {
         let broker = || self.broker.clone();
         if let Some(why) = message.fault() {
-            return Err(Error::Invalid {
-                broker: broker(),
-                topic: message.topic,
-                why,
-            });
+            return Err(Error::Invalid { broker: broker(), topic: message.topic, why });
         }
         let message = Prepared::new(message);
         let (topic, size) = (message.topic().to_owned(), message.size());
         if size > self.max_packet {
-            return Err(Error::TooLarge {
-                broker: broker(),
-                topic,
-                size,
-                limit: self.max_packet,
-            });
+            return Err(Error::TooLarge { broker: broker(), topic, size, limit: self.max_packet });
         }
         // One message larger than the whole buffer takes all of it.
         let permits = size.min(self.buffered_bytes) / PERMIT_BYTES;
         let permits = u32::try_from(permits.max(1)).unwrap_or(u32::MAX);
         let queue = async {
-            let room = Arc::clone(&self.room)
-                .acquire_many_owned(permits)
-                .await
-                .ok()?;
-            self.inbox
-                .send(Queued {
-                    message,
-                    _room: room,
-                })
-                .await
-                .ok()
+            let room = Arc::clone(&self.room).acquire_many_owned(permits).await.ok()?;
+            self.inbox.send(Queued { message, _room: room }).await.ok()
         };
         match timeout(self.publish_timeout, queue).await {
             Ok(Some(())) => {
@@ -226,26 +202,14 @@ impl Publisher {
             Ok(None) => Err(Error::Stopped { broker: broker() }),
             Err(_) => {
                 let (waited, why) = (self.publish_timeout, self.why());
-                Err(Error::NoRoom {
-                    broker: broker(),
-                    topic,
-                    waited,
-                    why,
-                })
+                Err(Error::NoRoom { broker: broker(), topic, waited, why })
             }
         }
     }
 
     /// Waits until every message has its own acknowledgement with a success reason, then disconnects.
     pub async fn finish(self, within: Duration) -> Result<Report, Error> {
-        let Self {
-            broker,
-            inbox,
-            accepted,
-            status,
-            mut task,
-            ..
-        } = self;
+        let Self { broker, inbox, accepted, status, mut task, .. } = self;
         drop(inbox);
         let ended = timeout(within, &mut task.0).await;
         let (status, accepted) = (status.borrow().clone(), accepted.into_inner());
@@ -254,26 +218,11 @@ impl Publisher {
             Ok(Err(_)) => Err(Error::Stopped { broker }),
             Err(_) if missing > 0 => {
                 let why = why(&status);
-                Err(Error::Unacknowledged {
-                    broker,
-                    accepted,
-                    missing,
-                    waited: within,
-                    why,
-                })
+                Err(Error::Unacknowledged { broker, accepted, missing, waited: within, why })
             }
             _ => match status.refusals.into_iter().next() {
-                Some(first) => Err(Error::Refused {
-                    broker,
-                    accepted,
-                    count: status.refused,
-                    first,
-                }),
-                None => Ok(Report {
-                    acked: status.acked,
-                    unheard: status.unheard,
-                    connections: status.connections,
-                }),
+                Some(first) => Err(Error::Refused { broker, accepted, count: status.refused, first }),
+                None => Ok(Report { acked: status.acked, unheard: status.unheard, connections: status.connections }),
             },
         }
     }

@@ -68,10 +68,7 @@ impl Driver {
     pub(super) async fn run(mut self) {
         while let End::Lost(loss) = self.connection().await {
             if let Some(culprit) = self.session.lost(loss.blames_message) {
-                self.refused(
-                    &culprit,
-                    format!("the broker closed the connection over it: {}", loss.why),
-                );
+                self.refused(&culprit, format!("the broker closed the connection over it: {}", loss.why));
             }
             self.status.send_modify(|status| {
                 status.connected = false;
@@ -89,12 +86,8 @@ impl Driver {
 
     /// One link, from its start to its end.
     async fn connection(&mut self) -> End {
-        let mut connection = Connection {
-            link: Link::open(&self.options),
-            limits: None,
-            heard: Instant::now(),
-            pause_until: None,
-        };
+        let mut connection =
+            Connection { link: Link::open(&self.options), limits: None, heard: Instant::now(), pause_until: None };
         loop {
             self.hand_over(&mut connection);
             if !self.queue_open && self.session.is_empty() {
@@ -136,10 +129,7 @@ impl Driver {
 
     /// Gives the link what the window allows.
     fn hand_over(&mut self, connection: &mut Connection) {
-        let Some(limits) = connection
-            .limits
-            .filter(|_| connection.pause_until.is_none())
-        else {
+        let Some(limits) = connection.limits.filter(|_| connection.pause_until.is_none()) else {
             return;
         };
         if self.session.unanswered() == 0 {
@@ -148,11 +138,7 @@ impl Driver {
         }
         while let Some(Queued { message, .. }) = self.session.next() {
             let fault = if message.size() > limits.max_packet {
-                format!(
-                    "{} bytes as a packet, the broker takes {}",
-                    message.size(),
-                    limits.max_packet
-                )
+                format!("{} bytes as a packet, the broker takes {}", message.size(), limits.max_packet)
             } else if message.retain() && !limits.retain {
                 "the broker keeps no retained messages".to_owned()
             } else if connection.link.publish(message) {
@@ -175,9 +161,7 @@ impl Driver {
         }
         match event {
             LinkEvent::Up(limits) if !limits.at_least_once => {
-                return Err(Loss::new(
-                    "the broker offers QoS 0 only, which loses messages",
-                ));
+                return Err(Loss::new("the broker offers QoS 0 only, which loses messages"));
             }
             LinkEvent::Up(limits) => {
                 tracing::info!(broker = self.broker, "connected");
@@ -206,8 +190,7 @@ impl Driver {
                     let wait = self.retry.wait();
                     tracing::warn!(broker = self.broker, retry_in = ?wait, "not taken: {reason}");
                     connection.pause_until = Some(Instant::now() + wait);
-                    self.status
-                        .send_modify(|status| status.last_loss = Some(reason.to_string()));
+                    self.status.send_modify(|status| status.last_loss = Some(reason.to_string()));
                 }
                 Verdict::Refused(queued, reason) => self.refused(&queued, reason.to_string()),
                 Verdict::Unknown => {

@@ -10,12 +10,10 @@ use std::time::Duration;
 use rumqttc::Outgoing as Sent;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, Packet, PubAckReason, Publish,
-    PublishProperties, SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, Packet, PubAckReason, Publish, PublishProperties,
+    SubscribeReasonCode,
 };
-use rumqttc::v5::{
-    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes,
-};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes};
 
 use super::address::BrokerAddress;
 use super::message::{Outgoing, Received};
@@ -68,10 +66,7 @@ pub(super) struct Loss {
 
 impl Loss {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self {
-            why: why.into(),
-            blames_message: false,
-        }
+        Self { why: why.into(), blames_message: false }
     }
 }
 
@@ -137,9 +132,7 @@ impl Link {
     }
 
     pub(super) fn subscribe(&self, filters: &[String]) -> bool {
-        let filters = filters
-            .iter()
-            .map(|path| Filter::new(path, QoS::AtLeastOnce));
+        let filters = filters.iter().map(|path| Filter::new(path, QoS::AtLeastOnce));
         self.client.try_subscribe_many(filters).is_ok()
     }
 
@@ -175,12 +168,7 @@ impl Prepared {
             user_properties: message.user_properties,
             ..PublishProperties::default()
         };
-        let Outgoing {
-            topic,
-            payload,
-            retain,
-            ..
-        } = message;
+        let Outgoing { topic, payload, retain, .. } = message;
         let mut publish = Publish::new(topic.as_str(), QoS::AtLeastOnce, payload, Some(properties));
         publish.retain = retain;
         // Any id but 0, which `size` takes for "no id yet" and leaves out.
@@ -243,9 +231,7 @@ fn limits(answer: &ConnAck) -> Limits {
     let told = answer.properties.as_ref();
     Limits {
         receive_max: told.and_then(|told| told.receive_max).unwrap_or(u16::MAX),
-        max_packet: told
-            .and_then(|told| told.max_packet_size)
-            .map_or(usize::MAX, |max| max as usize),
+        max_packet: told.and_then(|told| told.max_packet_size).map_or(usize::MAX, |max| max as usize),
         retain: told.and_then(|told| told.retain_available) != Some(0),
         at_least_once: told.and_then(|told| told.max_qos) != Some(0),
     }
@@ -294,35 +280,20 @@ fn loss(error: &ConnectionError) -> Loss {
             ConnectReturnCode::NotAuthorized => "not authorised to connect".to_owned(),
             other => format!("connection refused by the broker: {other:?}"),
         },
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            "closed by the broker".to_owned()
-        }
+        ConnectionError::MqttState(StateError::ConnectionAborted) => "closed by the broker".to_owned(),
         ConnectionError::MqttState(StateError::AwaitPingResp) => "no answer to a ping".to_owned(),
-        ConnectionError::MqttState(StateError::ServerDisconnect {
-            reason_code,
-            reason_string,
-        }) => {
-            let told = reason_string
-                .as_ref()
-                .map(|text| format!(" ({text})"))
-                .unwrap_or_default();
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
+            let told = reason_string.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
             format!("disconnected by the broker: {reason_code:?}{told}")
         }
-        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => {
-            error.to_string()
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => error.to_string(),
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))) => {
+            format!("the broker answered with reason code {code:#04x}")
         }
-        ConnectionError::MqttState(StateError::Deserialization(
-            mqttbytes::Error::InvalidConnectReturnCode(code),
-        )) => format!("the broker answered with reason code {code:#04x}"),
-        ConnectionError::NotConnAck(_) => {
-            "the answer to the connection request is no CONNACK".to_owned()
-        }
+        ConnectionError::NotConnAck(_) => "the answer to the connection request is no CONNACK".to_owned(),
         other => other.to_string(),
     };
-    Loss {
-        why,
-        blames_message: blames_message(error),
-    }
+    Loss { why, blames_message: blames_message(error) }
 }
 
 fn blames_message(error: &ConnectionError) -> bool {
@@ -341,9 +312,7 @@ fn blames_message(error: &ConnectionError) -> bool {
         // A PUBACK with a reason that rumqttc does not know (Mosquitto says 0x95, packet too large, with
         // a PUBACK): the connection breaks without telling which packet id it was. The error's name is
         // rumqttc's slip, it comes from PUBACK and DISCONNECT too.
-        ConnectionError::MqttState(StateError::Deserialization(
-            mqttbytes::Error::InvalidConnectReturnCode(_),
-        )) => true,
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(_))) => true,
         _ => false,
     }
 }

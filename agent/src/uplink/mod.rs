@@ -31,6 +31,6 @@ pub use address::{AddressError, BrokerAddress, Secret, User};
 pub use backoff::Backoff;
 pub use client::{Publisher, PublisherConfig, Refusal, Report, Status};
 pub use error::Error;
-pub use message::{Outgoing, Received};
+pub use message::{Known, Outgoing, Received, Unknown};
 pub use session::{AckReason, Session, Verdict};
 pub use subscriber::{Event, Subscriber, SubscriberConfig};

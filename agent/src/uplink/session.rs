@@ -43,10 +43,7 @@ impl AckReason {
 
     /// Whether the same message may pass later without anyone changing it or the broker's rules.
     fn may_pass_later(self) -> bool {
-        matches!(
-            self,
-            Self::Unspecified | Self::Implementation | Self::IdInUse | Self::QuotaExceeded
-        )
+        matches!(self, Self::Unspecified | Self::Implementation | Self::IdInUse | Self::QuotaExceeded)
     }
 }
 
@@ -118,10 +115,7 @@ impl<M> Session<M> {
     }
 
     pub fn push(&mut self, message: M) {
-        self.waiting.push_back(Item {
-            order: self.next_order,
-            message,
-        });
+        self.waiting.push_back(Item { order: self.next_order, message });
         self.next_order += 1;
     }
 
@@ -194,9 +188,7 @@ impl<M> Session<M> {
             self.resolved();
             Verdict::Delivered(item.message, reason)
         } else if reason.may_pass_later() {
-            let place = self
-                .waiting
-                .partition_point(|waiting| waiting.order < item.order);
+            let place = self.waiting.partition_point(|waiting| waiting.order < item.order);
             self.waiting.insert(place, item);
             Verdict::Again(reason)
         } else {
@@ -222,9 +214,7 @@ impl<M> Session<M> {
             }
         }
         for item in open {
-            let place = self
-                .waiting
-                .partition_point(|waiting| waiting.order < item.order);
+            let place = self.waiting.partition_point(|waiting| waiting.order < item.order);
             self.waiting.insert(place, item);
         }
         culprit

@@ -28,21 +28,14 @@ struct Wire {
 
 impl Wire {
     fn new(ids: u16) -> Self {
-        Self {
-            ids,
-            last: 0,
-            open: BTreeMap::new(),
-        }
+        Self { ids, last: 0, open: BTreeMap::new() }
     }
 
     fn send(&mut self, message: u32) -> u16 {
         let id = self.last + 1;
         self.last = if id == self.ids { 0 } else { id };
         let collided = self.open.insert(id, message);
-        assert_eq!(
-            collided, None,
-            "packet id {id} was still in use: rumqttc would stall"
-        );
+        assert_eq!(collided, None, "packet id {id} was still in use: rumqttc would stall");
         assert!(self.open.len() <= usize::from(self.ids), "window exceeded");
         id
     }
@@ -57,20 +50,10 @@ fn session_of(messages: u32, window: u16) -> Session<u32> {
 #[test]
 fn only_its_own_ack_delivers_a_message() {
     let mut session = session_of(3, 10);
-    assert_eq!(
-        session.next(),
-        None,
-        "nothing leaves before the broker accepted us"
-    );
+    assert_eq!(session.next(), None, "nothing leaves before the broker accepted us");
     session.connected(u16::MAX);
-    assert_eq!(
-        send_all(&mut session, &mut Wire::new(10)),
-        [(1, 0), (2, 1), (3, 2)]
-    );
-    assert_eq!(
-        session.acked(2, AckReason::Success),
-        Verdict::Delivered(1, AckReason::Success)
-    );
+    assert_eq!(send_all(&mut session, &mut Wire::new(10)), [(1, 0), (2, 1), (3, 2)]);
+    assert_eq!(session.acked(2, AckReason::Success), Verdict::Delivered(1, AckReason::Success));
     assert_eq!(session.acked(2, AckReason::Success), Verdict::Unknown);
     assert_eq!(session.acked(9, AckReason::Success), Verdict::Unknown);
     assert_eq!(session.len(), 2);
@@ -91,11 +74,7 @@ fn an_id_in_use_is_not_used_again() {
     send_all(&mut session, &mut wire);
     wire.open.remove(&2);
     session.acked(2, AckReason::Success);
-    assert_eq!(
-        session.next(),
-        None,
-        "id 1 would be next, and is still open"
-    );
+    assert_eq!(session.next(), None, "id 1 would be next, and is still open");
     wire.open.remove(&1);
     session.acked(1, AckReason::Success);
     assert_eq!(send_all(&mut session, &mut wire), [(1, 3), (2, 4)]);
@@ -111,10 +90,7 @@ fn a_lost_connection_sends_again_in_the_old_order() {
     assert_eq!(session.lost(false), None);
     assert_eq!(session.next(), None);
     session.connected(u16::MAX);
-    assert_eq!(
-        send_all(&mut session, &mut Wire::new(3)),
-        [(1, 0), (2, 2), (3, 3)]
-    );
+    assert_eq!(send_all(&mut session, &mut Wire::new(3)), [(1, 0), (2, 2), (3, 3)]);
 }
 
 #[test]
@@ -156,10 +132,7 @@ fn the_message_that_breaks_the_connection_is_found_and_set_aside() {
             }
             for (id, message) in sent {
                 wire.open.remove(&id);
-                assert_eq!(
-                    session.acked(id, AckReason::Success),
-                    Verdict::Delivered(message, AckReason::Success)
-                );
+                assert_eq!(session.acked(id, AckReason::Success), Verdict::Delivered(message, AckReason::Success));
                 delivered.push(message);
             }
         }
@@ -167,11 +140,7 @@ fn the_message_that_breaks_the_connection_is_found_and_set_aside() {
     }
     assert_eq!(culprits, [poison]);
     delivered.sort_unstable();
-    assert_eq!(
-        delivered,
-        [0, 1, 2, 3, 4, 6, 7, 8, 9],
-        "its neighbours are delivered"
-    );
+    assert_eq!(delivered, [0, 1, 2, 3, 4, 6, 7, 8, 9], "its neighbours are delivered");
 }
 
 #[test]
