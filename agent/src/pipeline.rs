@@ -134,6 +134,11 @@ impl Pipeline {
             PipelineError::Vision { camera: self.camera.id.clone(), frame: frame.name.to_string(), source }
         })?;
         let looked = Instant::now();
+        for p in &seen.plates {
+            let (text, conf) = p.read.as_ref().map_or((String::new(), 0.0), |r| (r.text(), r.mean_conf()));
+            let c = p.quad.center();
+            tracing::trace!(frame = %frame.name, x = c.x, y = c.y, width = p.quad.width(), p.score, text, conf, "plate");
+        }
         let updates = s.tracker.update(now, size, &seen);
         s.attention.update(now, &seen, &updates);
         let ended = s.passages.update(frame, frame.time, &seen, &updates);

@@ -3,8 +3,12 @@
 mod bench;
 mod check_config;
 mod common;
+#[cfg(feature = "demo")]
+mod demo;
 mod eval;
 mod models;
+mod replay;
+mod send;
 pub mod table;
 mod watch;
 
@@ -23,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     Replay(replay::Args),
     Eval(eval::Args),
     Bench(bench::Args),
@@ -36,6 +42,8 @@ impl Cli {
     /// Runs the subcommand; the result is the process's exit code.
     pub fn run(self) -> anyhow::Result<std::process::ExitCode> {
         match self.command {
+            #[cfg(feature = "demo")]
+            Command::Demo(a) => demo::run(a),
             Command::Replay(a) => replay::run(a),
             Command::Eval(a) => eval::run(a),
             Command::Bench(a) => bench::run(a),

@@ -11,7 +11,7 @@ use kakou_contract::{EvidenceRole, Message, PassageMessage};
 
 use super::common::{ConfigArgs, print_line};
 use super::send::Sender;
-use super::table::Table;
+use super::table::{Table, print};
 use crate::camera::Assumed;
 use crate::config::Config;
 use crate::evidence::jpeg;
@@ -72,7 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let url = args.broker.as_ref().or(config.broker.as_ref());
     let mut sender = url.map(|u| Sender::connect(u, &format!("kakou-replay-{}", config.agent))).transpose()?;
     let bar = if args.json { ProgressBar::hidden() } else { progress() };
-    let mut table = (!args.json).then(|| Table::new(bar.clone()));
+    let mut table = (!args.json).then(|| Table::for_stdout());
     let mut messages: Vec<PassageMessage> = Vec::new();
     let assumed = Assumed { start: args.start, fps: args.fps };
     let summary = replay(&args.path, assumed, &mut pipeline, |event| -> anyhow::Result<()> {
@@ -87,7 +87,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                     s.send(&record)?;
                 }
                 match &mut table {
-                    Some(t) => t.row(&record.message)?,
+                    Some(t) => print(&t.passage(&record.message), Some(&bar))?,
                     None => print_line(&String::from_utf8(record.message.to_json()?)?)?,
                 }
                 messages.push(record.message);
