@@ -92,11 +92,11 @@ DUSK = Sequence(
 LEAVING = Sequence(
     name="leaving",
     time="2026-03-14T09:20:00.000+08:00",
-    frames=34,
+    frames=26,
     leaving=True,
     note="seen from behind; the truck's plate has two rows",
     passages=(
-        Passage("truck", "green", "2", "冀B75K28", "yellow", 7.2, 3.8),
+        Passage("truck", "green", "2", "皖C75K28", "yellow", 7.2, 3.8),
         Passage("sedan", "silver", "1", "辽H4U836", "blue", 4.4, 4.2),
     ),
 )

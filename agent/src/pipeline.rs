@@ -140,6 +140,13 @@ impl Pipeline {
             tracing::trace!(frame = %frame.name, x = c.x, y = c.y, width = p.quad.width(), p.score, text, conf, "plate");
         }
         let updates = s.tracker.update(now, size, &seen);
+        for v in &seen.vehicles {
+            tracing::trace!(frame = %frame.name, rect = ?v.rect, class = %v.class, v.score, "vehicle");
+        }
+        for t in &updates.tracks {
+            tracing::trace!(frame = %frame.name, track = t.id.0, vehicle = ?t.vehicle, plate = ?t.plate_find, "track");
+        }
+        tracing::trace!(frame = %frame.name, ended = ?updates.ended, merged = ?updates.merged, "tracks");
         s.attention.update(now, &seen, &updates);
         let ended = s.passages.update(frame, frame.time, &seen, &updates);
         let tracked = Instant::now();

@@ -90,7 +90,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
         threads: at.within("vision.threads", v.threads.as_ref(), 1..=64, 1)?,
     };
     let look = LookConfig {
-        vehicle_score: at.within("vision.vehicle_score", v.vehicle_score.as_ref(), 0.05..=0.99, 0.5)?,
+        vehicle_score: at.within("vision.vehicle_score", v.vehicle_score.as_ref(), 0.05..=0.99, 0.3)?,
         plate_side: at.within("vision.plate_side", v.plate_side.as_ref(), 160..=4096, 640)?,
         vehicle_every_ms: v.vehicle_every_ms.unwrap_or(0),
         plate_every_ms: v.plate_every_ms.unwrap_or(0),

@@ -26,6 +26,8 @@ pub struct VoteConfig {
     pub min_chars: usize,
     /// What a read outside the grammar weighs. Near 1: foreign plates must be able to win.
     pub outside_grammar: f32,
+    /// A read weighs its sureness (0 to 1) to this power.
+    pub sure_power: i32,
     /// What a read of another length weighs at the places where it aligns.
     pub other_length: f32,
     /// How many edits away a read of another length may be to be aligned at all.
@@ -47,6 +49,7 @@ impl Default for VoteConfig {
             keep_texts: 512,
             min_chars: 5,
             outside_grammar: 0.6,
+            sure_power: 5,
             other_length: 0.5,
             other_length_edits: 2.0,
             doubt: 0.12,
@@ -181,9 +184,10 @@ impl Ballot {
 
     fn weigh(&self, read: &PlateRead, legibility: f32) -> Kept {
         let chars: Vec<char> = read.chars.iter().map(|c| c.ch).collect();
-        // The weakest character says more about a read than its mean.
+        // The weakest character says more about a read than its mean. The power is high because unsure reads are
+        // wrong in the same way again and again: twenty of them must not outvote three sure ones.
         let sure = 0.5 * (read.mean_conf() + read.min_conf());
-        let mut weight = legibility.clamp(0.05, 1.0) * sure.clamp(0.0, 1.0).powi(2);
+        let mut weight = legibility.clamp(0.05, 1.0) * sure.clamp(0.0, 1.0).powi(self.config.sure_power);
         if !check_chars(&chars, None).is_valid() {
             weight *= self.config.outside_grammar;
         }

@@ -26,6 +26,10 @@ const CLOSE_INPUT: (u32, u32) = (352, 256);
 /// Width and the margins (parts of the plate's width and height) at which plates are straightened.
 const STRAIGHT_WIDTH: u32 = 112;
 const MARGIN: (f32, f32) = (0.02, 0.05);
+/// The second look must find a plate of about the same size, or it is another thing: least and most ratio.
+const SAME_SIZE: (f32, f32) = (0.55, 1.8);
+/// Part of a plate's box that must lie inside the picture. What is cut by the border reads as a shorter text.
+const INSIDE: f32 = 0.93;
 /// A picture that is itself a plate is scaled to this width.
 const CROP_WIDTH: u32 = 100;
 /// A plate narrower than this in the picture (pixels) is not read: what comes out is guessed.
@@ -93,10 +97,16 @@ impl PlateFinder {
         let (hw, hh) = (CLOSE_INPUT.0 as f32 / scale / 2.0, CLOSE_INPUT.1 as f32 / scale / 2.0);
         let region = Rect::new(c.x - hw, c.y - hh, c.x + hw, c.y + hh);
         let found = self.detector.find_in(picture, region, CLOSE_INPUT, scale, COARSE_SCORE)?;
-        let near = |f: &&Found| f.quad.center().distance(c) < 0.5 * w;
+        let whole = |f: &Found| {
+            f.quad.bounds().covered_by(&Rect::new(0.0, 0.0, picture.width() as f32, picture.height() as f32)) >= INSIDE
+        };
+        let near = |f: &&Found| {
+            let ratio = f.quad.width() / w;
+            f.quad.center().distance(c) < 0.5 * w && (SAME_SIZE.0..=SAME_SIZE.1).contains(&ratio) && whole(f)
+        };
         match found.iter().filter(near).max_by(|a, b| a.score.total_cmp(&b.score)) {
             Some(f) if f.score >= CLOSE_SCORE => Ok(Some(*f)),
-            _ if coarse.score >= ALONE_SCORE => Ok(Some(*coarse)),
+            _ if coarse.score >= ALONE_SCORE && whole(coarse) => Ok(Some(*coarse)),
             _ => Ok(None),
         }
     }

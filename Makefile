@@ -1,0 +1,79 @@
+# Kakou. `make demo` shows it, `make test` proves it. Both do all the set-up on a fresh Debian machine with Rust and
+# Python; the second run needs no network.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+CARGO ?= cargo
+KAKOU := target/release/kakou
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# program=Debian package
+NEEDED_TO_BUILD := cc=gcc make=make
+NEEDED_TO_FETCH := npm=npm
+NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients
+
+.PHONY: help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
+
+help:
+	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
+	@echo "make test       every test, on material the project made itself"
+	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
+	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
+	@echo "make bench      speed of this machine on the sample footage"
+	@echo "make models     fetch ONNX Runtime and the models into models/cache"
+	@echo "make samples    render the sample footage anew (an hour)"
+
+# Installs the Debian packages of the programs that are not there: $(call need,program=package ...)
+define need
+	@missing=""; for p in $(1); do command -v "$${p%%=*}" >/dev/null 2>&1 || [ -x "/usr/sbin/$${p%%=*}" ] || missing="$$missing $${p#*=}"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
+endef
+
+tools-build:
+	$(call need,$(NEEDED_TO_BUILD))
+
+tools-test: tools-build
+	$(call need,$(NEEDED_TO_TEST))
+
+# npm and venv are needed only while something is missing in the cache.
+models:
+	@if ! $(PYTHON) models/fetch.py --check >/dev/null 2>&1; then \
+	  command -v npm >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends npm; }; \
+	  $(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv; }; \
+	  $(PYTHON) models/fetch.py; fi
+
+build: tools-build
+	$(CARGO) build --release --locked -p kakou
+
+demo: models build
+	$(KAKOU) demo
+
+test: models tools-test build
+	$(PYTHON) -m unittest discover -s models/tests
+	$(CARGO) test --release --locked --workspace
+
+# An absent folder is a failure, not a skip: whoever asks for this wants the figures.
+test-data: models tools-test build
+	@[ -n "$${KAKOU_DATA:-}" ] && [ -d "$${KAKOU_DATA}" ] || { echo "KAKOU_DATA must name the folder with the real pictures (it is '$${KAKOU_DATA:-}')" >&2; exit 1; }
+	KAKOU_DATA="$$(realpath "$${KAKOU_DATA}")" $(CARGO) test --release --locked -p kakou --features test-data --test data -- --nocapture --test-threads 1
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+clippy: tools-build
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+lint: fmt-check clippy
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check bans licenses sources
+
+bench: models build
+	taskset -c 0 $(KAKOU) bench
+
+samples:
+	$(MAKE) -C agent/scene
+
+clean:
+	$(CARGO) clean
+	rm -rf out
