@@ -1,5 +1,6 @@
 //! The command line: one small file per subcommand.
 
+pub mod broker;
 mod common;
 mod eval;
 mod models;
