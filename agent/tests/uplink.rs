@@ -1,4 +1,5 @@
 //! Publisher and subscriber against the embedded broker, a real Mosquitto and a scripted broker.
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "uplink/mosquitto.rs"]

@@ -1,7 +1,6 @@
 //! The command line: one small file per subcommand.
 
-mod bench;
-mod check_config;
+pub mod broker;
 mod common;
 #[cfg(feature = "demo")]
 mod demo;

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 const HEADINGS: [&str; 8] = ["time", "site/camera", "lane", "plate", "colour", "kind", "vehicle", "conf"];
 /// Where most rows fit; a longer cell widens its column from then on.
-const WIDTHS: [usize; 8] = [12, 16, 8, 10, 6, 19, 7, 6];
+const WIDTHS: [usize; 8] = [12, 16, 8, 16, 6, 19, 7, 6];
 const PLATE: usize = 3;
 const NONE: &str = "—";
 

@@ -13,8 +13,9 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use uuid::Uuid;
 
+use super::broker::BrokerUrl;
 use super::table::{Table, clean};
-use crate::uplink::{BrokerAddress, Event, Known, Received, Subscriber, SubscriberConfig};
+use crate::uplink::{Event, Known, Received, Subscriber, SubscriberConfig};
 
 /// How many message ids are remembered to recognise repeats: at ten passages a second the last hours.
 const REMEMBERED: usize = 100_000;
@@ -35,7 +36,7 @@ pub struct Args {
         hide_env_values = true,
         default_value = "mqtt://127.0.0.1:1883"
     )]
-    broker: BrokerAddress,
+    broker: BrokerUrl,
     /// Print messages as they are, one JSON object a line, and nothing else on stdout.
     #[arg(long)]
     json: bool,
@@ -69,9 +70,10 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
     if args.count == Some(0) {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut subscriber = Subscriber::connect(args.broker.clone(), SubscriberConfig::new(filters(&args)));
+    let broker = args.broker.address()?;
+    let mut subscriber = Subscriber::connect(broker.clone(), SubscriberConfig::new(filters(&args)));
     let table = if args.json { None } else { Some(Table::for_stdout()) };
-    let mut view = View::new(args.broker.to_string(), table, args.count, io::stdout(), io::stderr());
+    let mut view = View::new(broker.to_string(), table, args.count, io::stdout(), io::stderr());
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut reader_gone = std::pin::pin!(reader_gone());
     let end = loop {
@@ -349,7 +351,8 @@ mod tests {
         assert_eq!(of(&[]).len(), 3);
         assert_eq!(of(&["--json"]), ["kakou/v1/+/+/passage/+"]);
         assert_eq!(of(&["--site", "g1", "--messages", "hit,hit"]), ["kakou/v1/g1/+/hit/+/+"]);
-        let error = Cli::try_parse_from(["kakou", "--broker", "mqtts://b"]).unwrap_err().to_string();
-        assert!(error.contains("TLS"), "{error}");
+        let wrong = Cli::try_parse_from(["kakou", "--broker", "mqtts://user:S3CRET@b"]).unwrap();
+        let error = format!("{wrong:?} {}", wrong.args.broker.address().unwrap_err());
+        assert!(error.contains("TLS") && !error.contains("S3CRET"), "{error}");
     }
 }

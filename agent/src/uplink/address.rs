@@ -57,7 +57,7 @@ impl fmt::Display for BrokerAddress {
 }
 
 /// Why a text is not a broker's address. `text` has no user and no password in it.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum AddressError {
     #[error("{text:?} is not a broker URL: it has no scheme; write mqtt://{text}")]
     NoScheme { text: String },
