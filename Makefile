@@ -71,8 +71,11 @@ lint: fmt-check clippy
 bench: models build
 	taskset -c 0 $(KAKOU) bench
 
+# What it needs is in agent/scene/README.md.
 samples:
-	$(MAKE) -C agent/scene
+	for s in day dusk leaving; do \
+	  $(PYTHON) agent/scene/render.py --sequence $$s --work out/scene/$$s; \
+	  $(PYTHON) agent/scene/compose.py --sequence $$s --work out/scene/$$s --out agent/samples/$$s; done
 
 clean:
 	$(CARGO) clean

@@ -24,7 +24,12 @@ pub struct Speaker {
 
 impl Speaker {
     /// The message of a recorded passage. Its id is made from its time and content, so that two replays agree.
-    pub fn passage(&self, p: &Passage<Frame>, best: &Best<Frame>, pictures: &[Picture]) -> Result<PassageMessage, IdError> {
+    pub fn passage(
+        &self,
+        p: &Passage<Frame>,
+        best: &Best<Frame>,
+        pictures: &[Picture],
+    ) -> Result<PassageMessage, IdError> {
         let lane = match &p.lane {
             Some(id) => Some(Lane { id: Id::new("lane", id.as_str())?, name: self.lane_name(id) }),
             None => None,

@@ -13,7 +13,7 @@ use crate::geometry::{Line, Point, Polygon, Rect};
 use crate::message::Speaker;
 use crate::passage::{Best, Lane, Passage, PassageConfig, Passages};
 use crate::track::{TrackConfig, Tracker};
-use crate::vision::{Opener, OpenError, Place, RuntimeError, Spent, Vision};
+use crate::vision::{OpenError, Opener, Place, RuntimeError, Spent, Vision};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -177,13 +177,10 @@ impl Pipeline {
                 continue;
             };
             let picture = &best.frame.picture;
-            let pictures = pictures(picture, best.quad.as_ref(), best.vehicle.as_ref(), &self.evidence).map_err(
-                |source| PipelineError::Encode {
-                    camera: self.camera.id.clone(),
-                    frame: best.frame.name.to_string(),
-                    source,
-                },
-            )?;
+            let pictures =
+                pictures(picture, best.quad.as_ref(), best.vehicle.as_ref(), &self.evidence).map_err(|source| {
+                    PipelineError::Encode { camera: self.camera.id.clone(), frame: best.frame.name.to_string(), source }
+                })?;
             let mut message = self.speaker.passage(&p, &best, &pictures)?;
             for e in &mut message.evidence {
                 e.topic = Some(evidence_topic(&self.speaker, message.id, e.role).to_string());

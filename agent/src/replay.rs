@@ -37,7 +37,7 @@ pub enum Event<'a> {
     /// Frames done, of how many if that is known.
     Progress(u64, Option<u64>),
     Broken(&'a str),
-    Record(Record),
+    Record(Box<Record>),
 }
 
 /// Replays `path`. `on` is told what happens, in order; it may take its time.
@@ -71,7 +71,7 @@ pub fn replay<E: From<ReplayError>>(
                     summary.frames += 1;
                     for record in pipeline.frame(&frame).map_err(ReplayError::from)? {
                         summary.passages += 1;
-                        on(Event::Record(record))?;
+                        on(Event::Record(Box::new(record)))?;
                     }
                     on(Event::Progress(summary.frames, total))?;
                 }
@@ -79,7 +79,7 @@ pub fn replay<E: From<ReplayError>>(
         }
         for record in pipeline.finish().map_err(ReplayError::from)? {
             summary.passages += 1;
-            on(Event::Record(record))?;
+            on(Event::Record(Box::new(record)))?;
         }
         Ok(summary)
     })

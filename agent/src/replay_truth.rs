@@ -47,8 +47,11 @@ pub fn read(path: &Path, recording: &Path) -> Result<Vec<Known>, TruthError> {
         std::fs::read_to_string(path).map_err(|e| TruthError::Read { path: path.into(), reason: e.to_string() })?;
     let mut all: Vec<RawFootage> = Vec::new();
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let raw = serde_json::from_str(line)
-            .map_err(|e| TruthError::Line { path: path.into(), line: i + 1, reason: e.to_string() })?;
+        let raw = serde_json::from_str(line).map_err(|e| TruthError::Line {
+            path: path.into(),
+            line: i + 1,
+            reason: e.to_string(),
+        })?;
         all.push(raw);
     }
     let full = recording.canonicalize().unwrap_or_else(|_| recording.to_path_buf());

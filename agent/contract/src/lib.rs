@@ -21,19 +21,18 @@ mod values;
 
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
-    Direction, EvidenceRole, Level, NoPlateReason, PLATE_KIND_STANDARD, PlateColour, PlateKind,
-    VehicleClass,
+    Direction, EvidenceRole, Level, NoPlateReason, PLATE_KIND_STANDARD, PlateColour, PlateKind, VehicleClass,
 };
 pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter};
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{
-    Character, Clock, ClockState, Correction, Evidence, Lane, ModelUsed, PassageMessage,
-    PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp, Vehicle,
+    Character, Clock, ClockState, Correction, Evidence, Lane, ModelUsed, PassageMessage, PictureSize, PixelBox, Plate,
+    PlateColourRead, RunnerUp, Vehicle,
 };
 pub use status::{
-    AgentState, CameraStatus, DiskStatus, Health, OfflineReason, OutboxStatus, PublicKey, Software,
-    StatusMessage, UplinkStatus,
+    AgentState, CameraStatus, DiskStatus, Health, OfflineReason, OutboxStatus, PublicKey, Software, StatusMessage,
+    UplinkStatus,
 };
 pub use topics::{Filter, QOS, Topic, TopicError};
 pub use values::{Confidence, Px, Sha256Hex};

@@ -104,19 +104,11 @@ pub struct CameraStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Since when `health` is what it is.
-    #[serde(
-        default,
-        with = "crate::time::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub since: Option<DateTime<FixedOffset>>,
     /// Capture time of the newest frame.
-    #[serde(
-        default,
-        with = "crate::time::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub last_frame: Option<DateTime<FixedOffset>>,
     /// Frames looked at since the agent started.
@@ -144,11 +136,7 @@ pub struct OutboxStatus {
     /// Those of them that are hits.
     pub waiting_hits: u64,
     /// When the oldest of them was committed.
-    #[serde(
-        default,
-        with = "crate::time::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub oldest: Option<DateTime<FixedOffset>>,
     /// Messages given up for lack of room, ever.
@@ -161,11 +149,7 @@ pub struct UplinkStatus {
     pub health: Health,
     /// Connections made since the agent started.
     pub connections: u64,
-    #[serde(
-        default,
-        with = "crate::time::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub connected_since: Option<DateTime<FixedOffset>>,
 }
@@ -195,10 +179,7 @@ impl Message for StatusMessage {
         self.time
     }
     fn topic(&self) -> Topic {
-        Topic::Status {
-            site: self.site.clone(),
-            agent: self.agent.clone(),
-        }
+        Topic::Status { site: self.site.clone(), agent: self.agent.clone() }
     }
     fn subject(&self) -> String {
         self.agent.to_string()
@@ -206,14 +187,10 @@ impl Message for StatusMessage {
 
     fn check(&self) -> Result<(), MessageError> {
         match (self.state, self.reason) {
-            (AgentState::Online, Some(_)) => Err(MessageError::invalid(
-                "reason",
-                "present although the agent is online",
-            )),
-            (AgentState::Offline, None) => Err(MessageError::invalid(
-                "reason",
-                "missing: the agent is offline",
-            )),
+            (AgentState::Online, Some(_)) => {
+                Err(MessageError::invalid("reason", "present although the agent is online"))
+            }
+            (AgentState::Offline, None) => Err(MessageError::invalid("reason", "missing: the agent is offline")),
             _ => Ok(()),
         }
     }

@@ -51,9 +51,7 @@ impl<'de> Deserialize<'de> for Confidence {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = f64::deserialize(d)?;
         if !(0.0..=1.0).contains(&value) {
-            return Err(de::Error::custom(format_args!(
-                "confidence {value} is not within 0 to 1"
-            )));
+            return Err(de::Error::custom(format_args!("confidence {value} is not within 0 to 1")));
         }
         Ok(Self((value * f64::from(Self::ONE)).round() as u16))
     }
@@ -141,11 +139,9 @@ impl Serialize for Sha256Hex {
 impl<'de> Deserialize<'de> for Sha256Hex {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(d)?;
-        parse_hex(&text).map(Self).ok_or_else(|| {
-            de::Error::custom(format_args!(
-                "{text:?} is not 64 lower-case hexadecimal digits"
-            ))
-        })
+        parse_hex(&text)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom(format_args!("{text:?} is not 64 lower-case hexadecimal digits")))
     }
 }
 
@@ -186,16 +182,8 @@ mod tests {
 
     #[test]
     fn nothing_unspeakable_reaches_json() {
-        for (value, json) in [
-            (f32::NAN, "0.0"),
-            (7.0, "1.0"),
-            (-1.0, "0.0"),
-            (0.98768, "0.9877"),
-        ] {
-            assert_eq!(
-                serde_json::to_string(&Confidence::new(value)).unwrap(),
-                json
-            );
+        for (value, json) in [(f32::NAN, "0.0"), (7.0, "1.0"), (-1.0, "0.0"), (0.98768, "0.9877")] {
+            assert_eq!(serde_json::to_string(&Confidence::new(value)).unwrap(), json);
         }
         assert_eq!(serde_json::to_string(&Px::new(f32::NAN)).unwrap(), "0.0");
         assert_eq!(serde_json::to_string(&Px::new(-3.26)).unwrap(), "-3.3");
@@ -204,19 +192,13 @@ mod tests {
 
     #[test]
     fn a_whole_number_is_a_confidence_too() {
-        assert_eq!(
-            serde_json::from_str::<Confidence>("1").unwrap(),
-            Confidence::new(1.0)
-        );
+        assert_eq!(serde_json::from_str::<Confidence>("1").unwrap(), Confidence::new(1.0));
     }
 
     #[test]
     fn a_bad_digest_is_refused() {
         for bad in ["", "00", &"g".repeat(64), &"A".repeat(64)] {
-            assert!(
-                serde_json::from_value::<Sha256Hex>(bad.into()).is_err(),
-                "{bad}"
-            );
+            assert!(serde_json::from_value::<Sha256Hex>(bad.into()).is_err(), "{bad}");
         }
     }
 

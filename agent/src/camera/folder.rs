@@ -65,8 +65,8 @@ fn spaced(files: Vec<PathBuf>, assumed: Assumed) -> Vec<Entry> {
 }
 
 fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
-    let text = std::fs::read_to_string(times)
-        .map_err(|e| SourceError::Open { path: times.into(), reason: e.to_string() })?;
+    let text =
+        std::fs::read_to_string(times).map_err(|e| SourceError::Open { path: times.into(), reason: e.to_string() })?;
     let mut entries = Vec::new();
     let mut listed = std::collections::HashSet::new();
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {

@@ -173,8 +173,14 @@ fn resident_mib() -> anyhow::Result<f64> {
 }
 
 fn show(m: &Measured) -> anyhow::Result<()> {
-    print_line(&format!("{} frames of {}x{}, {} passages, {} thread(s)", m.frames, m.width, m.height, m.passages, m.threads))?;
-    print_line(&format!("frames/s            {:8.1}   ({:.1} without decoding)", m.frames_per_second, m.frames_per_second_without_decoding))?;
+    print_line(&format!(
+        "{} frames of {}x{}, {} passages, {} thread(s)",
+        m.frames, m.width, m.height, m.passages, m.threads
+    ))?;
+    print_line(&format!(
+        "frames/s            {:8.1}   ({:.1} without decoding)",
+        m.frames_per_second, m.frames_per_second_without_decoding
+    ))?;
     print_line("ms per frame")?;
     for (name, ms, runs) in [
         ("decode", m.ms_decode, None),

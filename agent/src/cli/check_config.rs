@@ -17,7 +17,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let c = Config::read(&args.file)?;
     print_line(&format!("{}: right", args.file.display()))?;
     print_line(&format!("  site {}, agent {}", c.site, c.agent))?;
-    print_line(&format!("  broker {}", c.broker_for_people()))?;
+    // Shown without its password.
+    let broker = c.broker.as_ref().map_or_else(|| "none: nothing is published".to_owned(), ToString::to_string);
+    print_line(&format!("  broker {broker}"))?;
     print_line(&format!("  models {} on {}", c.models.location.manifest.display(), c.models.provider))?;
     for camera in &c.cameras {
         let lanes: Vec<&str> = camera.lanes.iter().map(|l| l.id.as_str()).collect();

@@ -36,7 +36,8 @@ pub struct Args {
 }
 
 /// A sequence of the sample footage and the config that holds for it.
-const SEQUENCES: [(&str, &str); 3] = [("day", "samples.toml"), ("dusk", "samples.toml"), ("leaving", "samples-leaving.toml")];
+const SEQUENCES: [(&str, &str); 3] =
+    [("day", "samples.toml"), ("dusk", "samples.toml"), ("leaving", "samples-leaving.toml")];
 /// How long the broker may take to hand on what it was given.
 const HAND_ON: Duration = Duration::from_secs(10);
 
@@ -49,7 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     print_line(&format!("MQTT broker on {address}; models from {}", location.manifest.display()))?;
     let bar = progress();
     let centre = Centre::start(address.clone(), bar.clone())?;
-    let mut sender = Sender::connect(&format!("mqtt://127.0.0.1:{}", broker.port()), "kakou-demo")?;
+    let mut sender = Sender::connect(address.clone(), "kakou-demo")?;
     let (mut sent, mut frames) = (0, 0);
     let mut truths = Vec::new();
     for (name, config) in SEQUENCES {

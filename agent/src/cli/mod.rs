@@ -1,6 +1,8 @@
 //! The command line: one small file per subcommand.
 
-pub mod broker;
+pub mod bench;
+mod broker;
+mod check_config;
 mod common;
 #[cfg(feature = "demo")]
 mod demo;

@@ -9,6 +9,7 @@ use chrono::{DateTime, FixedOffset};
 use indicatif::{ProgressBar, ProgressStyle};
 use kakou_contract::{EvidenceRole, Message, PassageMessage};
 
+use super::broker::BrokerUrl;
 use super::common::{ConfigArgs, print_line};
 use super::send::Sender;
 use super::table::{Table, print};
@@ -35,7 +36,7 @@ pub struct Args {
     camera: Option<String>,
     /// Publish the passages and their pictures to this MQTT 5 broker, e.g. mqtt://127.0.0.1:1883.
     #[arg(long, value_name = "URL")]
-    broker: Option<String>,
+    broker: Option<BrokerUrl>,
     /// Print one passage message a line (JSON) on stdout, and nothing else.
     #[arg(long)]
     json: bool,
@@ -69,10 +70,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let known = args.truth.as_ref().map(|t| read(t, &args.path)).transpose()?;
     let camera = choose_camera(&config, args.camera.as_deref())?;
     let mut pipeline = Pipeline::open(&config, &camera)?;
-    let url = args.broker.as_ref().or(config.broker.as_ref());
-    let mut sender = url.map(|u| Sender::connect(u, &format!("kakou-replay-{}", config.agent))).transpose()?;
+    let given = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
+    let address = given.or_else(|| config.broker.clone());
+    let mut sender = address.map(|a| Sender::connect(a, &format!("kakou-replay-{}", config.agent))).transpose()?;
     let bar = if args.json { ProgressBar::hidden() } else { progress() };
-    let mut table = (!args.json).then(|| Table::for_stdout());
+    let mut table = (!args.json).then(Table::for_stdout);
     let mut messages: Vec<PassageMessage> = Vec::new();
     let assumed = Assumed { start: args.start, fps: args.fps };
     let summary = replay(&args.path, assumed, &mut pipeline, |event| -> anyhow::Result<()> {

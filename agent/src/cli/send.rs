@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use kakou_contract::{Attributes, Message};
 use tokio::runtime::Runtime;
 
 use crate::pipeline::Record;
@@ -20,8 +18,7 @@ pub struct Sender {
 
 impl Sender {
     /// Connects; a broker that does not answer is an error at once, before a recording was worked through.
-    pub fn connect(url: &str, client_id: &str) -> anyhow::Result<Self> {
-        let address: BrokerAddress = url.parse().with_context(|| "broker address".to_owned())?;
+    pub fn connect(address: BrokerAddress, client_id: &str) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let config = PublisherConfig { client_id: client_id.into(), ..PublisherConfig::default() };
         let publisher = runtime.block_on(async {
@@ -34,25 +31,14 @@ impl Sender {
     /// The passage first, then its pictures: who listens wants the text before the pixels.
     pub fn send(&mut self, record: &Record) -> anyhow::Result<()> {
         let m = &record.message;
-        let passage = m.attributes();
-        self.publish(m.topic().to_string(), m.to_json()?, &passage)?;
+        self.publish(Outgoing::of(m)?)?;
         for (evidence, picture) in m.evidence.iter().zip(&record.pictures) {
-            if let Some(topic) = &evidence.topic {
-                let attributes = Attributes::of_evidence(m, evidence);
-                self.publish(topic.clone(), picture.bytes.to_vec(), &attributes)?;
-            }
+            self.publish(Outgoing::picture(m, evidence, picture.bytes.to_vec()))?;
         }
         Ok(())
     }
 
-    fn publish(&self, topic: String, payload: Vec<u8>, attributes: &Attributes) -> anyhow::Result<()> {
-        let message = Outgoing {
-            topic,
-            payload,
-            content_type: Some(attributes.datacontenttype.clone()),
-            user_properties: attributes.user_properties(),
-            retain: false,
-        };
+    fn publish(&self, message: Outgoing) -> anyhow::Result<()> {
         Ok(self.runtime.block_on(self.publisher.publish(message))?)
     }
 

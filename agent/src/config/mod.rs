@@ -8,6 +8,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::geometry::{Line, Point, Polygon};
+use crate::uplink::BrokerAddress;
 use crate::vision::ModelChoice;
 use kakou_contract::Direction;
 
@@ -17,7 +18,7 @@ pub struct Config {
     pub site: String,
     pub agent: String,
     /// `None`: nothing is published.
-    pub broker: Option<String>,
+    pub broker: Option<BrokerAddress>,
     pub models: ModelChoice,
     pub look: LookConfig,
     pub passage: PassageTimes,
@@ -114,12 +115,6 @@ impl Config {
         let raw: raw::RawConfig = toml::from_str(text)
             .map_err(|e| ConfigError::Syntax { path: path.into(), reason: e.to_string().trim_end().to_owned() })?;
         resolve::resolve(raw, text, path)
-    }
-
-    /// The broker as people may see it: a password stays out.
-    pub fn broker_for_people(&self) -> String {
-        let address = self.broker.as_ref().and_then(|u| u.parse::<crate::uplink::BrokerAddress>().ok());
-        address.map_or_else(|| "none: nothing is published".into(), |a| a.to_string())
     }
 
     /// The camera of this id; of an unknown id, a plain one.

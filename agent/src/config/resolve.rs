@@ -73,10 +73,8 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     let v = &raw.vision;
     let broker = match &raw.broker {
         Some(b) => {
-            let url = b.url.get_ref();
-            url.parse::<crate::uplink::BrokerAddress>()
-                .map_err(|e| at.wrong(b.url.span(), "broker.url", e.to_string()))?;
-            Some(url.clone())
+            let parsed = b.url.get_ref().parse::<crate::uplink::BrokerAddress>();
+            Some(parsed.map_err(|e| at.wrong(b.url.span(), "broker.url", e.to_string()))?)
         }
         None => None,
     };

@@ -80,15 +80,15 @@ mod tests {
     #[test]
     fn three_pictures_from_one_frame() {
         let frame = RgbImage::from_fn(640, 360, |x, y| image::Rgb([x as u8, y as u8, 77]));
-        let quad = Quad([(300.0, 200.0), (400.0, 205.0), (400.0, 237.0), (300.0, 232.0)].map(|(x, y)| Point::new(x, y)));
+        let quad =
+            Quad([(300.0, 200.0), (400.0, 205.0), (400.0, 237.0), (300.0, 232.0)].map(|(x, y)| Point::new(x, y)));
         let config = EvidenceConfig { quality: 85, thumbnail_width: 160 };
         let vehicle = Rect::new(200.0, 100.0, 500.0, 300.0);
         let all = pictures(&frame, Some(&quad), Some(&vehicle), &config).unwrap();
-        assert_eq!(all.iter().map(|p| p.role).collect::<Vec<_>>(), [
-            EvidenceRole::Frame,
-            EvidenceRole::Plate,
-            EvidenceRole::Thumbnail
-        ]);
+        assert_eq!(
+            all.iter().map(|p| p.role).collect::<Vec<_>>(),
+            [EvidenceRole::Frame, EvidenceRole::Plate, EvidenceRole::Thumbnail]
+        );
         for p in &all {
             let back = image::load_from_memory(&p.bytes).unwrap();
             assert_eq!((back.width(), back.height()), (p.width, p.height));

@@ -237,4 +237,3 @@ proptest! {
         prop_assert_eq!(texts(&run(&world, &lanes())), expect(&world));
     }
 }
-

@@ -169,5 +169,6 @@ fn legibility(found: &Found) -> f32 {
 /// Whether a read of a single picture is worth showing. Signs and grilles are read as short or doubtful texts.
 fn acceptable(read: &PlateRead) -> bool {
     let n = read.chars.len();
-    (check(&read.text(), None).is_valid() && read.mean_conf() >= 0.6) || ((6..=8).contains(&n) && read.mean_conf() >= 0.85)
+    (check(&read.text(), None).is_valid() && read.mean_conf() >= 0.6)
+        || ((6..=8).contains(&n) && read.mean_conf() >= 0.85)
 }

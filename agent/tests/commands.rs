@@ -1,0 +1,136 @@
+//! The other subcommands, by running the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::path::Path;
+
+use support::*;
+
+#[test]
+fn eval_counts_the_plates_of_the_samples() {
+    // The frames of the dusk sequence, each looked at by itself.
+    let report = json(&succeed(&["eval", "agent/samples/dusk", "--json"]));
+    for key in ["plates", "right", "wrong", "missed", "false_reads", "ms_per_picture", "by_colour", "by_length"] {
+        assert!(report.get(key).is_some(), "{key} is missing: {report}");
+    }
+    let n = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!(n("plates"), n("right") + n("wrong") + n("missed"));
+    assert!(n("plates") >= 40, "{report}");
+    assert!(n("right") * 100 >= n("plates") * 85, "{report}");
+    assert!(n("false_reads") <= 1, "{report}");
+}
+
+#[test]
+fn eval_counts_a_picture_it_cannot_read_as_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("torn.jpg"), b"\xff\xd8torn").unwrap();
+    std::fs::write(dir.path().join("truth.jsonl"), "{\"image\": \"torn.jpg\", \"text\": \"鲁E6K829\"}\n").unwrap();
+    let o = kakou(&["eval", dir.path().to_str().unwrap(), "--json"]);
+    assert!(!o.status.success() && stderr(&o).contains("torn.jpg"));
+    let report = json(&o);
+    assert_eq!((report["plates"].as_u64(), report["missed"].as_u64()), (Some(1), Some(1)));
+}
+
+#[test]
+fn bench_measures_every_stage() {
+    let frames = some_frames("dusk", 0..12);
+    let m = json(&succeed(&["bench", "--frames", frames.path().to_str().unwrap(), "--rounds", "1", "--json"]));
+    for key in ["frames_per_second", "ms_decode", "ms_vehicles", "ms_plates", "ms_reader", "overhead", "resident_mib"] {
+        assert!(m[key].as_f64().is_some_and(|v| v > 0.0), "{key}: {m}");
+    }
+    assert_eq!(m["frames"], 12);
+    assert_eq!(m["runs_vehicles"], 1.0, "by default vehicles are looked for in every frame");
+}
+
+#[test]
+fn every_example_config_is_right() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(root().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            succeed(&["check-config", path.to_str().unwrap()]);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4);
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad.toml");
+    std::fs::write(&bad, "site = \"a\"\n\n[[camera]]\nid = \"x\"\nlanes = 3\n").unwrap();
+    let o = kakou(&["check-config", bad.to_str().unwrap()]);
+    assert!(!o.status.success());
+    assert!(stderr(&o).contains("line 5") && stderr(&o).contains("lanes"), "{}", stderr(&o));
+}
+
+fn copy_cache(to: &Path) {
+    for f in
+        ["clp_det.onnx", "clp_v2_c_rec.onnx", "clp_dict.txt", "ssdlite_mobilenet_v2_coco.onnx", "libonnxruntime.so"]
+    {
+        std::fs::copy(root().join("models/cache").join(f), to.join(f)).unwrap();
+    }
+}
+
+#[test]
+fn an_altered_or_truncated_model_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_cache(dir.path());
+    let run = |args: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_kakou"))
+            .args(args)
+            .current_dir(root())
+            .env("KAKOU_MODELS_CACHE", dir.path())
+            .output()
+            .unwrap()
+    };
+    let whole = run(&["models", "verify"]);
+    assert!(whole.status.success(), "{}", stderr(&whole));
+    let model = dir.path().join("clp_det.onnx");
+    let mut bytes = std::fs::read(&model).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&model, &bytes).unwrap();
+    let reader = dir.path().join("clp_v2_c_rec.onnx");
+    let half = std::fs::read(&reader).unwrap();
+    std::fs::write(&reader, &half[..half.len() / 2]).unwrap();
+    let o = run(&["models", "verify"]);
+    let said = stderr(&o);
+    assert_eq!(o.status.code(), Some(1), "{said}");
+    assert!(said.contains("clp_det.onnx has sha256") && said.contains("clp_v2_c_rec.onnx has"), "{said}");
+    let o = run(&["eval", "agent/samples/dusk"]);
+    assert!(!o.status.success() && stderr(&o).contains("clp_det.onnx"), "it is not run either: {}", stderr(&o));
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_a_clear_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("gpu.toml");
+    std::fs::write(&config, "[vision]\nprovider = \"openvino\"\n").unwrap();
+    let o = kakou(&["eval", "agent/samples/dusk", "--config", config.to_str().unwrap()]);
+    assert!(!o.status.success());
+    let said = stderr(&o);
+    assert!(said.contains("openvino") && said.contains("cpu"), "{said}");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in ["demo", "replay", "eval", "bench", "watch", "check-config"] {
+        let text = stdout(&succeed(&[command, "--help"]));
+        assert!(text.lines().count() > 8, "{command} --help says too little:\n{text}");
+    }
+    assert!(stdout(&succeed(&["models", "verify", "--help"])).contains("Exit code"));
+}
+
+/// The demo end to end: broker, replay, central subscriber, pictures.
+#[test]
+fn the_demo_shows_every_passage() {
+    let dir = tempfile::tempdir().unwrap();
+    let o = succeed(&["demo", "--out", dir.path().to_str().unwrap()]);
+    let text = stdout(&o);
+    for plate in ["鲁E·6K829", "浙A·D62983", "皖K·9H275", "沪A·D53826"] {
+        assert!(text.contains(plate), "{plate} is not shown:\n{text}");
+    }
+    let annotated = std::fs::read_dir(dir.path().join("day"))
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with("-annotated.jpg"))
+        .count();
+    assert_eq!(annotated, 7);
+}
