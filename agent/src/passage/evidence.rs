@@ -56,7 +56,9 @@ pub(crate) struct Evidence<F> {
     pub(crate) last_plate: Option<Rect>,
 
     pub(crate) vehicle_hits: u32,
+    /// Frames between its first and last sight in which vehicles were looked for, and those since.
     pub(crate) vehicle_looked: u32,
+    looked_since: u32,
     /// Frames in which it lay on another vehicle.
     pub(crate) shadowed: u32,
     scores: [f64; CLASSES.len()],
@@ -90,6 +92,7 @@ impl<F: Clone> Evidence<F> {
             last_plate: None,
             vehicle_hits: 0,
             vehicle_looked: 0,
+            looked_since: 0,
             shadowed: 0,
             scores: [0.0; CLASSES.len()],
             score_area: 0.0,
@@ -104,7 +107,7 @@ impl<F: Clone> Evidence<F> {
     /// Takes one frame in which the track lives, found or not.
     pub(crate) fn see(&mut self, s: &Scene<'_, F>, view: &TrackView) {
         if s.det.vehicles_looked_for {
-            self.vehicle_looked = self.vehicle_looked.saturating_add(1);
+            self.looked_since = self.looked_since.saturating_add(1);
         }
         let plate = view.plate_find.and_then(|i| s.det.plates.get(i));
         if view.vehicle_find.is_none() && view.plate.is_none() {
@@ -125,6 +128,7 @@ impl<F: Clone> Evidence<F> {
             return;
         };
         self.vehicle_hits = self.vehicle_hits.saturating_add(1);
+        self.vehicle_looked = self.vehicle_looked.saturating_add(std::mem::take(&mut self.looked_since));
         for (c, sum) in CLASSES.iter().zip(&mut self.scores) {
             if *c == find.class {
                 *sum += f64::from(find.score);

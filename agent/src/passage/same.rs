@@ -108,7 +108,10 @@ pub(crate) fn same_vehicle(a: &Trace, b: &Trace, c: &PassageConfig) -> bool {
 /// Whether something begins where the other ended.
 fn continues(last: (Option<Rect>, Option<Rect>), first: (Option<Rect>, Option<Rect>)) -> bool {
     match (last, first) {
-        ((Some(a), _), (Some(b), _)) => a.iou(&b) >= 0.3 || b.covered_by(&a) >= 0.8,
+        ((Some(a), _), (Some(b), _)) => {
+            let alike = (0.5..2.0).contains(&(b.area() / a.area().max(1.0)));
+            a.iou(&b) >= 0.3 || b.covered_by(&a) >= 0.8 || (alike && a.iou(&b) >= 0.2)
+        }
         ((_, Some(p)), (Some(v), _)) | ((Some(v), _), (_, Some(p))) => v.contains(p.center()),
         ((_, Some(a)), (_, Some(b))) => a.center().distance(b.center()) < a.width().max(b.width()),
         _ => false,

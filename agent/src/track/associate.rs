@@ -122,7 +122,10 @@ pub(crate) fn vehicle_cost(t: &Track, now: Duration, find: &VehicleFind, c: &Tra
     let inside = find.rect.covered_by(&expected).max(expected.covered_by(&find.rect));
     // A standing vehicle's place is known: what covers it for a while is a passer-by.
     let stands = m.stands() || t.stands();
+    // All the more when its plate has gone with it.
+    let covered = t.plate.as_ref().is_some_and(|p| p.age(now) > 0.3);
     let needed = match (stands, m.age(now) < 0.5) {
+        (true, _) if covered => c.min_iou_covered,
         (true, _) => c.min_iou_standing,
         (false, true) => c.min_iou,
         (false, false) => 0.6 * c.min_iou,
@@ -138,6 +141,18 @@ pub(crate) fn vehicle_cost(t: &Track, now: Duration, find: &VehicleFind, c: &Tra
         None if fits => Some(1.0 - iou + doubt),
         _ => None,
     }
+}
+
+/// The cost of a box that no track claimed for a standing vehicle lately out of sight: it may have driven off
+/// in the frames in which it was missed.
+pub(crate) fn departure_cost(t: &Track, now: Duration, find: &VehicleFind, c: &TrackConfig) -> Option<f32> {
+    let m = t.vehicle.as_ref().filter(|m| m.age(now) < 1.0)?;
+    // With a plate in sight lately, that plate would have gone along.
+    if t.plate.as_ref().is_some_and(|p| p.age(now) < 1.0) {
+        return None;
+    }
+    let (iou, ratio) = (find.rect.iou(&m.here()), find.rect.area() / m.here().area().max(1.0));
+    (iou >= c.min_iou_departing && (0.5..2.0).contains(&ratio)).then_some(1.0 - iou)
 }
 
 #[cfg(test)]

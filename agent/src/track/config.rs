@@ -51,6 +51,10 @@ pub struct TrackConfig {
     pub min_iou: f32,
     /// The same for a vehicle that stands.
     pub min_iou_standing: f32,
+    /// The same for a vehicle that stands and whose plate is out of sight.
+    pub min_iou_covered: f32,
+    /// The same for a vehicle that stood, was missed for a moment and may have driven off.
+    pub min_iou_departing: f32,
     /// Where in a vehicle's box its plate may be, from the top; buses carry it low, cars lower still.
     pub plate_zone_top: f32,
     /// Plate width over vehicle width, at most.
@@ -91,6 +95,8 @@ impl Default for TrackConfig {
             contrary_reads: 3,
             min_iou: 0.25,
             min_iou_standing: 0.5,
+            min_iou_covered: 0.65,
+            min_iou_departing: 0.2,
             plate_zone_top: 0.3,
             plate_max_width: 0.65,
             same_box: 0.7,

@@ -129,10 +129,14 @@ impl Motion {
         let kx = blend(dt, pace.place) * trust;
         self.velocity.x += kv * (c.x - pc.x) / dt;
         self.velocity.y += kv * (c.y - pc.y) / dt;
-        self.growth = (self.growth + kv * (w / p.width().max(1.0)).ln() / dt).clamp(-MAX_GROWTH, MAX_GROWTH);
+        // The size of a box that seems wrong says nothing at all.
+        let ks = if trust < 1.0 { 0.0 } else { kx };
+        if trust >= 1.0 {
+            self.growth = (self.growth + kv * (w / p.width().max(1.0)).ln() / dt).clamp(-MAX_GROWTH, MAX_GROWTH);
+        }
         self.center = Point::new(pc.x + kx * (c.x - pc.x), pc.y + kx * (c.y - pc.y));
-        self.width = p.width() + kx * (w - p.width());
-        self.height = p.height() + kx * (h - p.height());
+        self.width = p.width() + ks * (w - p.width());
+        self.height = p.height() + ks * (h - p.height());
         let kc = blend(dt, CALM);
         self.calm.x += kc * (self.center.x - self.calm.x);
         self.calm.y += kc * (self.center.y - self.calm.y);

@@ -8,10 +8,13 @@ use super::*;
 use crate::geometry::Point;
 use crate::vision::Detections;
 
+type Bore = BTreeMap<String, BTreeSet<TrackId>>;
+type Ends = Vec<(f32, TrackId, EndReason)>;
+
 /// Which tracks bore which text's plate, by near-equality, and all ends.
-fn run(world: &World) -> (BTreeMap<String, BTreeSet<TrackId>>, Vec<(f32, TrackId, EndReason)>) {
+fn run(world: &World) -> (Bore, Ends) {
     let mut tracker = Tracker::new(TrackConfig::default());
-    let (mut bore, mut ends) = (BTreeMap::<String, BTreeSet<TrackId>>::new(), Vec::new());
+    let (mut bore, mut ends) = (Bore::new(), Ends::new());
     for (now, det) in world.frames() {
         let upd = tracker.update(now, SIZE, &det);
         for v in &upd.tracks {

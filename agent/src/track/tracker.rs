@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::geometry::Rect;
-use crate::vision::Detections;
+use crate::vision::{Detections, VehicleFind};
 
-use super::associate::{Pair, greedy, holds, is_scrap, plate_cost, usable, vehicle_cost};
+use super::associate::{Pair, departure_cost, greedy, holds, is_scrap, plate_cost, usable, vehicle_cost};
 use super::state::Track;
 use super::texts::Verdict;
 use super::{EndReason, Merge, TrackConfig, TrackId, TrackView, Updates};
@@ -31,6 +31,8 @@ pub struct Tracker {
     /// For how long two tracks have lain on each other.
     together: BTreeMap<(TrackId, TrackId), Duration>,
 }
+
+type VehicleCost = fn(&Track, Duration, &VehicleFind, &TrackConfig) -> Option<f32>;
 
 /// What is left of one frame's finds while tracks take theirs.
 struct Frame<'a> {
@@ -74,7 +76,8 @@ impl Tracker {
         let vehicles = usable(det, size, &self.config);
         let mut f = Frame { now, size, det, vehicles, plates: (0..det.plates.len()).collect() };
         self.match_plates(&mut f, &mut out);
-        self.match_vehicles(&mut f);
+        self.match_vehicles(&mut f, vehicle_cost);
+        self.match_vehicles(&mut f, departure_cost);
         if self.scene_jumped(&f) {
             self.end_all(&mut out);
             f.vehicles = usable(det, size, &self.config);
@@ -82,7 +85,7 @@ impl Tracker {
         }
         self.join_plates(&mut f);
         self.start_plates(&mut f);
-        self.match_vehicles(&mut f);
+        self.match_vehicles(&mut f, vehicle_cost);
         self.start_vehicles(&mut f);
         self.merge(&f, step, &mut out);
         self.count_misses(now, det);
@@ -134,11 +137,11 @@ impl Tracker {
         out.ended.extend(replaced.into_iter().map(|id| (id, EndReason::Replaced)));
     }
 
-    fn match_vehicles(&mut self, f: &mut Frame<'_>) {
+    fn match_vehicles(&mut self, f: &mut Frame<'_>, cost: VehicleCost) {
         let mut pairs = Vec::new();
         for (track, t) in self.tracks.iter().enumerate().filter(|(_, t)| t.vehicle_find.is_none()) {
             for &find in &f.vehicles {
-                if let Some(cost) = vehicle_cost(t, f.now, &f.det.vehicles[find], &self.config) {
+                if let Some(cost) = cost(t, f.now, &f.det.vehicles[find], &self.config) {
                     pairs.push(Pair { cost, track, find });
                 }
             }
