@@ -96,7 +96,7 @@ LEAVING = Sequence(
     leaving=True,
     note="seen from behind; the truck's plate has two rows",
     passages=(
-        Passage("truck", "green", "2", "皖C75K28", "yellow", 7.2, 3.8),
+        Passage("truck", "green", "2", "皖C3K528", "yellow", 7.2, 3.8),
         Passage("sedan", "silver", "1", "辽H4U836", "blue", 4.4, 4.2),
     ),
 )

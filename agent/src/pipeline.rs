@@ -254,13 +254,13 @@ mod tests {
 
     #[test]
     fn the_region_is_the_lanes_with_their_surroundings() {
-        let lane = |x0: f32, x1: f32| {
-            Polygon([(x0, 300.0), (x1, 300.0), (x1, 600.0), (x0, 600.0)].map(|(x, y)| Point::new(x, y)).to_vec())
+        let lane = |x0: f32, y0: f32, x1: f32| {
+            Polygon([(x0, y0), (x1, y0), (x1, 600.0), (x0, 600.0)].map(|(x, y)| Point::new(x, y)).to_vec())
         };
         assert_eq!(region(&[], 1000.0, 1000.0), Rect::new(0.0, 0.0, 1000.0, 1000.0));
-        let one = region(&[lane(200.0, 400.0)], 1000.0, 1000.0);
+        let one = region(&[lane(200.0, 300.0, 400.0)], 1000.0, 1000.0);
         assert_eq!(one, Rect::new(80.0, 180.0, 520.0, 720.0));
-        let wide = region(&[lane(0.0, 450.0), lane(450.0, 990.0)], 1000.0, 700.0);
+        let wide = region(&[lane(0.0, 100.0, 450.0), lane(450.0, 100.0, 990.0)], 1000.0, 700.0);
         assert_eq!(wide, Rect::new(0.0, 0.0, 1000.0, 700.0));
     }
 }

@@ -9,16 +9,24 @@ use support::*;
 
 #[test]
 fn eval_counts_the_plates_of_the_samples() {
-    // The frames of the dusk sequence, each looked at by itself.
-    let report = json(&succeed(&["eval", "agent/samples/dusk", "--json"]));
+    // Frames of the dusk sequence, each looked at by itself.
+    let o = succeed(&["eval", "agent/samples/dusk", "--json", "--errors"]);
+    let report = json(&o);
     for key in ["plates", "right", "wrong", "missed", "false_reads", "ms_per_picture", "by_colour", "by_length"] {
         assert!(report.get(key).is_some(), "{key} is missing: {report}");
     }
     let n = |key: &str| report[key].as_u64().unwrap();
     assert_eq!(n("plates"), n("right") + n("wrong") + n("missed"));
     assert!(n("plates") >= 40, "{report}");
-    assert!(n("right") * 100 >= n("plates") * 85, "{report}");
-    assert!(n("false_reads") <= 1, "{report}");
+    assert!(n("right") * 100 >= n("plates") * 95, "{report}");
+    // The truth leaves out plates under 60 pixels. Those may be read; nothing else may.
+    let said = stderr(&o);
+    let false_reads: Vec<&str> = said.lines().filter(|l| l.ends_with("was read where no plate is")).collect();
+    assert_eq!(false_reads.len() as u64, n("false_reads"));
+    for line in false_reads {
+        let of_a_sample = ["3H792", "8L536", "53826"].iter().any(|end| line.contains(end));
+        assert!(of_a_sample, "{line}");
+    }
 }
 
 #[test]
