@@ -29,7 +29,8 @@ impl Slot {
     pub(crate) fn takes(self, ch: char) -> bool {
         match self {
             Self::Province => is_province(ch),
-            Self::Office => ch.is_ascii_uppercase() && ch != 'I',
+            // The reader's alphabet has no O: it spells it 0.
+            Self::Office => (ch.is_ascii_uppercase() && ch != 'I') || ch == '0',
             Self::Serial => ch.is_ascii_digit() || Self::Letter.takes(ch),
             Self::Digit => ch.is_ascii_digit(),
             Self::Letter => ch.is_ascii_uppercase() && ch != 'I' && ch != 'O',

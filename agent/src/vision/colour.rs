@@ -27,50 +27,80 @@ fn hsv(p: [u8; 3]) -> (f32, f32, f32) {
     (h, d / max, max)
 }
 
-/// The colour and how sure it is (0 to 1): the share of coloured pixels that agree.
+/// Below this mean chroma a plate has no colour of its own: white or black.
+const COLOURLESS: f32 = 0.05;
+/// A hue this many degrees within its range, and this mean chroma, make a colour sure.
+const SURE_HUE: f32 = 20.0;
+const SURE_CHROMA: f32 = 0.2;
+/// Hues (degrees) of yellow, green and blue plates, from the cheapest lamp's yellow to dusk's violet.
+const RANGES: [(f32, f32, PlateColour); 3] =
+    [(10.0, 80.0, PlateColour::Yellow), (80.0, 182.0, PlateColour::Green), (182.0, 300.0, PlateColour::Blue)];
+
+/// Mean hue, weighted by chroma, and mean chroma over brightness. Letters are white or black and hardly count; the
+/// ground speaks for itself even under a colour cast or where it is faded.
+#[derive(Default)]
+struct Tint {
+    x: f32,
+    y: f32,
+    value: f32,
+}
+
+impl Tint {
+    fn add(&mut self, (h, s, v): (f32, f32, f32)) {
+        let (sin, cos) = h.to_radians().sin_cos();
+        self.x += s * v * cos;
+        self.y += s * v * sin;
+        self.value += v;
+    }
+
+    fn hue(&self) -> f32 {
+        self.y.atan2(self.x).to_degrees().rem_euclid(360.0)
+    }
+
+    fn chroma(&self) -> f32 {
+        self.x.hypot(self.y) / self.value.max(f32::EPSILON)
+    }
+}
+
+/// The colour and how sure it is, 0 to 1.
 pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> {
     let flat = straighten(picture, quad, WIDTH, HEIGHT)?;
-    let (mut blue, mut green, mut yellow, mut grey) = (0u32, 0u32, 0u32, 0u32);
-    let mut yellow_left = 0u32;
+    let (mut all, mut left, mut right) = (Tint::default(), Tint::default(), Tint::default());
     let mut values = Vec::new();
     // The rim is often the vehicle's body or the plate's frame.
     for (x, _, p) in
         flat.enumerate_pixels().filter(|(x, y, _)| (2..WIDTH - 2).contains(x) && (2..HEIGHT - 2).contains(y))
     {
-        let (h, s, v) = hsv(p.0);
-        values.push(v);
-        if s < 0.22 || v < 0.12 {
-            grey += 1;
-        } else if (185.0..270.0).contains(&h) {
-            blue += 1;
-        } else if (75.0..185.0).contains(&h) {
-            green += 1;
-        } else if (15.0..75.0).contains(&h) {
-            yellow += 1;
-            yellow_left += u32::from(x < WIDTH / 3);
-        } else {
-            grey += 1;
+        let pixel = hsv(p.0);
+        values.push(pixel.2);
+        all.add(pixel);
+        if x < WIDTH / 4 {
+            left.add(pixel);
+        } else if x > WIDTH * 2 / 5 {
+            right.add(pixel);
         }
     }
-    let coloured = blue + green + yellow;
-    let total = coloured + grey;
-    let share = |n: u32| n as f32 / total.max(1) as f32;
-    if share(coloured) < 0.25 {
-        values.sort_by(f32::total_cmp);
-        // Most of a plate is its ground: bright behind black letters, or dark behind white ones.
-        let (median, top) = (values.get(values.len() / 2)?, values.get(values.len() * 95 / 100)?);
-        let colour = if *median > 0.55 * top { PlateColour::White } else { PlateColour::Black };
-        return Some((colour, (1.0 - share(coloured) * 2.0).clamp(0.1, 0.9)));
-    }
-    let (colour, n) = [(PlateColour::Blue, blue), (PlateColour::Green, green), (PlateColour::Yellow, yellow)]
-        .into_iter()
-        .max_by_key(|c| c.1)?;
-    let colour = if green > 0 && yellow_left * 2 > yellow && yellow * 3 > green && green * 3 > yellow * 2 {
-        PlateColour::YellowGreen
-    } else {
-        colour
+    let (hue, chroma) = (all.hue(), all.chroma());
+    let within = RANGES.iter().find(|(from, to, _)| (*from..*to).contains(&hue));
+    let Some((from, to, colour)) = within.filter(|_| chroma >= COLOURLESS) else {
+        return Some((black_or_white(&mut values)?, (1.0 - chroma / COLOURLESS / 2.0).clamp(0.2, 0.9)));
     };
-    Some((colour, n as f32 / coloured as f32))
+    let margin = (hue - from).min(to - hue) / SURE_HUE;
+    let sure = margin.clamp(0.2, 1.0) * (chroma / SURE_CHROMA).clamp(0.3, 1.0);
+    let yellow_left = (25.0..70.0).contains(&left.hue()) && left.chroma() > SURE_CHROMA;
+    let green_right = (95.0..182.0).contains(&right.hue()) && right.chroma() > COLOURLESS;
+    if yellow_left && green_right {
+        return Some((PlateColour::YellowGreen, sure));
+    }
+    Some((*colour, sure))
+}
+
+/// Most of a plate is its ground: bright behind black letters, or dark behind white ones.
+fn black_or_white(values: &mut [f32]) -> Option<PlateColour> {
+    values.sort_by(f32::total_cmp);
+    let at = |part: usize| values.get(values.len() * part / 100).copied();
+    let (low, median, high) = (at(3)?, at(50)?, at(97)?);
+    Some(if median > (low + high) / 2.0 { PlateColour::White } else { PlateColour::Black })
 }
 
 #[cfg(test)]
@@ -87,6 +117,13 @@ mod tests {
     }
 
     #[test]
+    fn a_large_new_energy_plate_is_yellow_then_green() {
+        let p = RgbImage::from_fn(94, 24, |x, _| image::Rgb(if x < 28 { [230, 190, 30] } else { [110, 200, 150] }));
+        let q = [(0.0, 0.0), (94.0, 0.0), (94.0, 24.0), (0.0, 24.0)].map(|(x, y)| Point::new(x, y));
+        assert_eq!(of(&p, &Quad(q)).unwrap().0, PlateColour::YellowGreen);
+    }
+
+    #[test]
     fn plain_grounds() {
         for (ground, ink, want) in [
             ([12, 62, 170], [240, 244, 250], PlateColour::Blue),
@@ -94,7 +131,9 @@ mod tests {
             ([110, 200, 150], [12, 14, 14], PlateColour::Green),
             ([225, 225, 220], [10, 10, 10], PlateColour::White),
             ([15, 15, 18], [240, 240, 240], PlateColour::Black),
-            ([4, 20, 58], [80, 82, 84], PlateColour::Blue), // at dusk
+            ([4, 20, 58], [80, 82, 84], PlateColour::Blue),     // at dusk
+            ([70, 75, 95], [150, 150, 150], PlateColour::Blue), // faded
+            ([90, 70, 40], [30, 26, 20], PlateColour::Yellow),  // by lamplight
         ] {
             assert_eq!(plate(ground, ink).unwrap().0, want, "{ground:?}");
         }

@@ -42,35 +42,56 @@ impl Reader {
         &self.net
     }
 
+    /// The dictionary: class `i + 1` is its character `i`.
+    pub(super) fn dictionary(&self) -> &[char] {
+        &self.dictionary
+    }
+
     /// Reads a straightened plate of height [`HEIGHT`] and at most [`WIDTH`] wide.
     pub fn read(&mut self, plate: &RgbImage) -> Result<PlateRead, RuntimeError> {
+        let steps = self.steps(plate)?;
+        Ok(decode(&steps, &self.dictionary))
+    }
+
+    /// The probabilities of every class, step by step from left to right.
+    pub(super) fn steps(&mut self, plate: &RgbImage) -> Result<Steps, RuntimeError> {
         if plate.height() != HEIGHT || plate.width() > WIDTH {
             return Err(self.net.error(format!("a plate of {} x {} was handed to it", plate.width(), plate.height())));
         }
         self.input.clear();
         self.input.resize(3 * (WIDTH * HEIGHT) as usize, 0.0);
         planes_bgr(plate.as_raw(), plate.width() as usize, WIDTH as usize, &mut self.input, [127.5; 3], 1.0 / 127.5);
-        let dictionary = &self.dictionary;
-        let read = self.net.run_f32(&[1, 3, i64::from(HEIGHT), i64::from(WIDTH)], &self.input, |out| {
+        let wanted = self.dictionary.len() + 1;
+        let steps = self.net.run_f32(&[1, 3, i64::from(HEIGHT), i64::from(WIDTH)], &self.input, |out| {
             let (shape, values) = out.first()?;
             let classes = *shape.last()? as usize;
-            (classes == dictionary.len() + 1).then(|| decode(values, classes, dictionary))
+            (classes == wanted).then(|| Steps { classes, values: values.to_vec() })
         })?;
-        read.ok_or_else(|| {
-            self.net.error(format!(
-                "its output does not have the dictionary's {} characters and a blank",
-                self.dictionary.len()
-            ))
+        steps.ok_or_else(|| {
+            self.net.error(format!("its output does not have the dictionary's {} characters and a blank", wanted - 1))
         })
+    }
+}
+
+/// The reader's output: per step the probability of the blank and of each character.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Steps {
+    pub(super) classes: usize,
+    pub(super) values: Vec<f32>,
+}
+
+impl Steps {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.classes)
     }
 }
 
 /// Best-path decoding. A character's confidence is the highest probability in its run of equal steps; its runner-up
 /// is the next most probable character at that same step.
-fn decode(values: &[f32], classes: usize, dictionary: &[char]) -> PlateRead {
+pub(super) fn decode(steps: &Steps, dictionary: &[char]) -> PlateRead {
     let mut chars: Vec<CharRead> = Vec::new();
     let mut last = 0usize;
-    for step in values.chunks_exact(classes) {
+    for step in steps.iter() {
         let mut best = 0usize;
         for (i, v) in step.iter().enumerate() {
             if *v > step[best] {
@@ -117,10 +138,13 @@ mod tests {
             0.2, 0.7, 0.0, 0.1, // a second A
             0.0, 0.0, 0.4, 0.6, // C at once after it
         ];
-        let r = decode(&steps, 4, &dict);
+        let r = decode(&Steps { classes: 4, values: steps.to_vec() }, &dict);
         assert_eq!(r.text(), "AAC");
         assert_eq!(r.chars[0], CharRead { ch: 'A', conf: 0.9, runner_up: Some(('B', 0.1)) });
         assert_eq!(r.chars[2].runner_up, Some(('B', 0.4)));
-        assert_eq!(decode(&[1.0, 0.0, 0.0, 0.0], 4, &dict), PlateRead { chars: vec![], rows: 1 });
+        assert_eq!(
+            decode(&Steps { classes: 4, values: vec![1.0, 0.0, 0.0, 0.0] }, &dict),
+            PlateRead { chars: vec![], rows: 1 }
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Finding vehicles and plates and reading them; the only home of `ort`.
 mod colour;
 mod ctc;
+mod fuse;
 mod look;
 mod open;
 pub mod pixels;

@@ -3,8 +3,10 @@
 //! The figures behind every constant stand in `docs/measurements.md`.
 
 use image::RgbImage;
+use kakou_contract::PlateColour;
 
 use super::ctc::{self, Reader};
+use super::fuse::fuse;
 use super::pixels::{grow, straighten};
 use super::retina::{Found, PlateDetector, suppress};
 use super::runtime::RuntimeError;
@@ -19,19 +21,25 @@ const COARSE_SCORE: f32 = 0.2;
 const CLOSE_SCORE: f32 = 0.5;
 /// or, where that look finds nothing, if the first one scored at least this.
 const ALONE_SCORE: f32 = 0.7;
-/// Width in input pixels to which a plate is scaled for the second look.
+/// Width in input pixels to which a plate is scaled for the second look,
 const CLOSE_WIDTH: f32 = 160.0;
-/// Input of the second look; one size, so that the runtime keeps one plan.
+/// and for a third one that single pictures get, with better corners.
+const CLOSER_WIDTH: f32 = 192.0;
+/// Input of these looks; one size, so that the runtime keeps one plan.
 const CLOSE_INPUT: (u32, u32) = (352, 256);
-/// Width and the margins (parts of the plate's width and height) at which plates are straightened.
-const STRAIGHT_WIDTH: u32 = 112;
-const MARGIN: (f32, f32) = (0.02, 0.05);
+/// Width and margins (parts of the plate's width and height) at which plates are straightened: the first for every
+/// read, all of them for an unsure one of a single picture.
+const STRAIGHT: [(u32, f32, f32); 4] = [(112, 0.02, 0.05), (104, 0.0, 0.1), (120, 0.0, 0.0), (112, 0.04, 0.12)];
+/// Widths at which a picture that is itself a plate is read: likewise.
+const CROPPED: [u32; 4] = [100, 104, 96, 112];
+/// A read with a character below this is unsure.
+const SURE: f32 = 0.95;
 /// The second look must find a plate of about the same size, or it is another thing: least and most ratio.
 const SAME_SIZE: (f32, f32) = (0.55, 1.8);
 /// Part of a plate's box that must lie inside the picture. What is cut by the border reads as a shorter text.
 const INSIDE: f32 = 0.93;
-/// A picture that is itself a plate is scaled to this width.
-const CROP_WIDTH: u32 = 100;
+/// A colour at least this sure has a say in what the text can be.
+const SURE_COLOUR: f32 = 0.8;
 /// A plate narrower than this in the picture (pixels) is not read: what comes out is guessed.
 const READABLE_WIDTH: f32 = 28.0;
 
@@ -65,7 +73,8 @@ impl PlateFinder {
         }
         let mut finds = Vec::new();
         for f in suppress(close) {
-            let find = self.read(picture, &f)?;
+            let f = self.closer(picture, &f)?;
+            let find = self.read_with(picture, &f, true)?;
             if find.read.as_ref().is_some_and(acceptable) {
                 finds.push(find);
             }
@@ -92,8 +101,17 @@ impl PlateFinder {
 
     /// Second look around one find, with the plate scaled to the width the detector likes best.
     pub fn close(&mut self, picture: &RgbImage, coarse: &Found) -> Result<Option<Found>, RuntimeError> {
+        self.again(picture, coarse, CLOSE_WIDTH)
+    }
+
+    /// Third look, for the corners' sake: what it does not find stays as it was.
+    fn closer(&mut self, picture: &RgbImage, found: &Found) -> Result<Found, RuntimeError> {
+        Ok(self.again(picture, found, CLOSER_WIDTH)?.unwrap_or(*found))
+    }
+
+    fn again(&mut self, picture: &RgbImage, coarse: &Found, width: f32) -> Result<Option<Found>, RuntimeError> {
         let (c, w) = (coarse.quad.center(), coarse.quad.width().max(4.0));
-        let scale = CLOSE_WIDTH / w;
+        let scale = width / w;
         let (hw, hh) = (CLOSE_INPUT.0 as f32 / scale / 2.0, CLOSE_INPUT.1 as f32 / scale / 2.0);
         let region = Rect::new(c.x - hw, c.y - hh, c.x + hw, c.y + hh);
         let found = self.detector.find_in(picture, region, CLOSE_INPUT, scale, COARSE_SCORE)?;
@@ -111,13 +129,23 @@ impl PlateFinder {
         }
     }
 
-    /// Straightens and reads one find.
+    /// Straightens and reads one find, once.
     pub fn read(&mut self, picture: &RgbImage, found: &Found) -> Result<PlateFind, RuntimeError> {
+        self.read_with(picture, found, false)
+    }
+
+    /// `thoroughly`: an unsure read is made again from several straightenings. In a stream of frames that is not
+    /// needed: the next frame is another look.
+    fn read_with(&mut self, picture: &RgbImage, found: &Found, thoroughly: bool) -> Result<PlateFind, RuntimeError> {
         let colour = colour::of(picture, &found.quad);
         let mut quad = found.quad;
         let mut read = None;
         if found.quad.width() >= READABLE_WIDTH {
-            let one = self.read_quad(picture, &found.quad)?;
+            let shapes = if thoroughly { &STRAIGHT[..] } else { &STRAIGHT[..1] };
+            let one = self.read_looks(shapes.len(), colour, |i| {
+                let (width, mx, my) = shapes[i];
+                grow(&found.quad, mx, my, mx, my).and_then(|q| straighten(picture, &q, width, ctc::HEIGHT))
+            })?;
             let two = match &one {
                 Some(one) => tworow::read(self, picture, &found.quad, one)?,
                 None => None,
@@ -130,30 +158,43 @@ impl PlateFinder {
         Ok(PlateFind { quad, score: found.score, read, colour, legibility: legibility(found) })
     }
 
+    /// Reads the first of `n` looks, and the others too if that one is unsure or can be no plate.
+    fn read_looks(
+        &mut self,
+        n: usize,
+        colour: Option<(PlateColour, f32)>,
+        look: impl Fn(usize) -> Option<RgbImage>,
+    ) -> Result<Option<PlateRead>, RuntimeError> {
+        let Some(first) = look(0) else { return Ok(None) };
+        let first = self.reader.steps(&first)?;
+        let read = ctc::decode(&first, self.reader.dictionary());
+        // A colour that is not sure says nothing about the text.
+        let colour = colour.filter(|c| c.1 >= SURE_COLOUR).map(|c| c.0);
+        let plausible = |text: &str| check(text, colour).is_valid();
+        if n == 1 || (read.min_conf() >= SURE && plausible(&read.text())) {
+            return Ok(Some(read));
+        }
+        let mut looks = vec![first];
+        for i in 1..n {
+            if let Some(again) = look(i) {
+                looks.push(self.reader.steps(&again)?);
+            }
+        }
+        Ok(fuse(&looks, self.reader.dictionary(), plausible).or(Some(read)))
+    }
+
     /// A find that is followed but not read in this frame.
     pub fn unread(&self, found: &Found) -> PlateFind {
         PlateFind { quad: found.quad, score: found.score, read: None, colour: None, legibility: legibility(found) }
-    }
-
-    /// One straightening and one run of the reader. `None` for a degenerate quad.
-    pub(super) fn read_quad(&mut self, picture: &RgbImage, quad: &Quad) -> Result<Option<PlateRead>, RuntimeError> {
-        let (mx, my) = MARGIN;
-        let plate = grow(quad, mx, my, mx, my).and_then(|q| straighten(picture, &q, STRAIGHT_WIDTH, ctc::HEIGHT));
-        match plate {
-            Some(p) => Ok(Some(self.reader.read(&p)?)),
-            None => Ok(None),
-        }
     }
 
     /// Reads a picture that is a cropped plate and nothing else.
     pub fn read_crop(&mut self, picture: &RgbImage) -> Result<PlateFind, RuntimeError> {
         let (w, h) = (picture.width() as f32, picture.height() as f32);
         let quad = Quad([Point::new(0.0, 0.0), Point::new(w, 0.0), Point::new(w, h), Point::new(0.0, h)]);
-        let read = match straighten(picture, &quad, CROP_WIDTH, ctc::HEIGHT) {
-            Some(p) => Some(self.reader.read(&p)?),
-            None => None,
-        };
-        Ok(PlateFind { quad, score: 1.0, read, colour: colour::of(picture, &quad), legibility: 1.0 })
+        let colour = colour::of(picture, &quad);
+        let read = self.read_looks(CROPPED.len(), None, |i| straighten(picture, &quad, CROPPED[i], ctc::HEIGHT))?;
+        Ok(PlateFind { quad, score: 1.0, read, colour, legibility: 1.0 })
     }
 }
 
