@@ -245,6 +245,8 @@ fn region(lanes: &[Polygon], w: f32, h: f32) -> Rect {
     let whole = Rect::new(0.0, 0.0, w, h);
     let Some(union) = lanes.iter().map(Polygon::bounds).reduce(|a, b| a.union(&b)) else { return whole };
     let part = union.grown(w * AROUND_LANES, h * AROUND_LANES).clipped(w, h);
+    // Whole pixels: what is cut there needs no resampling of its own.
+    let part = Rect::new(part.x0.floor(), part.y0.floor(), part.x1.ceil(), part.y1.ceil());
     if part.area() > MOST_OF_FRAME * whole.area() { whole } else { part }
 }
 

@@ -62,7 +62,7 @@ pub fn replay<E: From<ReplayError>>(
                 Next::End => break,
                 Next::Broken { name, reason } => {
                     let broken = format!("{name}: {reason}");
-                    tracing::warn!("skipped {broken}");
+                    tracing::debug!("skipped {broken}");
                     on(Event::Broken(&broken))?;
                     summary.broken.push(broken);
                 }

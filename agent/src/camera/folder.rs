@@ -10,6 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use serde::Deserialize;
 
+use super::picture::decode;
 use super::{Assumed, Frame, FrameSource, Monotonic, Next, SourceError};
 
 const TIMES: &str = "frames.jsonl";
@@ -95,14 +96,14 @@ impl FrameSource for FolderSource {
             Entry::Broken(name, reason) => return Ok(Next::Broken { name, reason }),
         };
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        match image::open(&path) {
+        match decode(&path) {
             Ok(picture) => Ok(Next::Frame(Frame {
                 number,
                 name: name.into(),
                 time: self.clock.at(capture),
-                picture: Arc::new(picture.into_rgb8()),
+                picture: Arc::new(picture),
             })),
-            Err(e) => Ok(Next::Broken { name: path.display().to_string(), reason: e.to_string() }),
+            Err(reason) => Ok(Next::Broken { name: path.display().to_string(), reason }),
         }
     }
 

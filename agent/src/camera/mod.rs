@@ -1,6 +1,7 @@
 //! Where frames come from: a folder of pictures, or a video file. Every frame carries its capture time.
 
 mod folder;
+mod picture;
 mod video;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use image::RgbImage;
 
 pub use crate::passage::FrameTime;
 pub use folder::FolderSource;
+pub use picture::decode;
 pub use video::VideoSource;
 
 /// One frame of a camera. Cloning shares the pixels.

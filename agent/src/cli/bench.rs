@@ -30,6 +30,10 @@ pub struct Args {
     /// Work through the frames this often; the first time is not counted if there are several.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Keep the config's intervals (vehicle_every_ms, plate_every_ms, enough_reads). Without this, vehicles and plates
+    /// are looked for, and plates read, in every frame.
+    #[arg(long)]
+    as_configured: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -64,7 +68,10 @@ struct Measured {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = args.config.load()?;
+    let mut config = args.config.load()?;
+    if !args.as_configured {
+        (config.look.vehicle_every_ms, config.look.plate_every_ms, config.look.enough_reads) = (0, 0, 0);
+    }
     let camera = choose_camera(&config, args.camera.as_deref())?;
     let path = match &args.frames {
         Some(p) => p.clone(),

@@ -56,7 +56,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for (name, config) in SEQUENCES {
         let mut config = Config::read(&root.join("configs").join(config))?;
         config.models.location = location.clone();
-        config.models.threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
         let footage = root.join("agent/samples").join(name);
         let records = sequence(&footage, &config, &args.out.join(name), &mut sender, &bar)?;
         sent += records.messages.len();

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::common::{ConfigArgs, print_line};
+use crate::camera::decode;
 use crate::eval::{Outcome, Picture, Report, Score, read_truth};
 use crate::vision::{Opener, PlateFind, PlateFinder};
 
@@ -35,8 +36,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut score = Score::default();
     let mut spent = Duration::ZERO;
     for picture in &pictures {
-        let image = match image::open(&picture.image) {
-            Ok(i) => i.into_rgb8(),
+        let image = match decode(&picture.image) {
+            Ok(i) => i,
             Err(e) => {
                 let reason = format!("{}: {e}", picture.image.display());
                 eprintln!("kakou: {reason}");

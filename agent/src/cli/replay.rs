@@ -171,7 +171,7 @@ pub fn write_pictures(dir: &std::path::Path, record: &Record) -> anyhow::Result<
 }
 
 fn show(c: &Comparison) -> anyhow::Result<()> {
-    print_line(&format!("matched    {} of {}", c.matched, c.passages))?;
+    print_line(&format!("matched     {} of {}", c.matched, c.passages))?;
     for (what, list) in [
         ("missed", &c.missed),
         ("extra", &c.extra),
@@ -180,7 +180,7 @@ fn show(c: &Comparison) -> anyhow::Result<()> {
         ("other class", &c.wrong_class),
     ] {
         let names = if list.is_empty() { String::new() } else { format!("  {}", list.join(", ")) };
-        print_line(&format!("{what:<11}{}{names}", list.len()))?;
+        print_line(&format!("{what:<12}{}{names}", list.len()))?;
     }
     Ok(())
 }

@@ -125,7 +125,10 @@ pub fn annotated(frame: &RgbImage, d: &Drawing<'_>) -> RgbImage {
     label(&mut image, b.x0, b.y0 - 4.0, d.text, AMBER);
     if let Some(plate) = straighten(frame, q, 192, 64) {
         let x = (b.x0 as i64).clamp(0, i64::from(image.width().saturating_sub(192)));
-        let y = (b.y1 as i64 + 6).min(i64::from(image.height().saturating_sub(64)));
+        // Below the plate, or above its label where there is no room: the plate itself stays in sight.
+        let below = b.y1 as i64 + 6;
+        let above = (b.y0 as i64 - 4 - i64::from(CELL) - 4 - 6 - 64).max(0);
+        let y = if below + 64 <= i64::from(image.height()) { below } else { above };
         image::imageops::replace(&mut image, &plate, x, y);
     }
     image

@@ -10,9 +10,15 @@ pub struct EncodeError {
     reason: String,
 }
 
+impl EncodeError {
+    pub(super) fn new(image: &RgbImage, reason: String) -> Self {
+        Self { width: image.width(), height: image.height(), reason }
+    }
+}
+
 /// `quality`: 1 to 100.
 pub fn jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
-    let err = |reason: String| EncodeError { width: image.width(), height: image.height(), reason };
+    let err = |reason: String| EncodeError::new(image, reason);
     let side = |s: u32| u16::try_from(s).map_err(|_| err("JPEG has at most 65535 pixels a side".into()));
     let (width, height) = (side(image.width())?, side(image.height())?);
     let mut bytes = Vec::with_capacity(image.as_raw().len() / 8);

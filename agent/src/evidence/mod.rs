@@ -49,7 +49,8 @@ pub fn pictures(
     let width = config.thumbnail_width.min(part.width() as u32).max(1);
     let height = ((part.height() / part.width() * width as f32).round() as u32).max(1);
     let mut scaler = Scaler::default();
-    if let Some(small) = scaler.scale(frame, part, width, height)
+    let small = scaler.scale(frame, part, width, height).map_err(|e| EncodeError::new(frame, e))?;
+    if let Some(small) = small
         && let Some(small) = RgbImage::from_raw(small.width, small.height, small.rgb.to_vec())
     {
         all.push(picture(EvidenceRole::Thumbnail, &small, config.quality)?);

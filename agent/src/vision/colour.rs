@@ -27,8 +27,12 @@ fn hsv(p: [u8; 3]) -> (f32, f32, f32) {
     (h, d / max, max)
 }
 
-/// Below this mean chroma a plate has no colour of its own: white or black.
+/// Below this mean chroma a plate has no colour of its own: white or black. Bright pictures show their colours, so
+/// there it is more; the pale blue of a white plate under the sky is none.
 const COLOURLESS: f32 = 0.05;
+const COLOURLESS_BRIGHT: f32 = 0.12;
+/// Median brightness from which a picture is bright.
+const BRIGHT: f32 = 0.4;
 /// A hue this many degrees within its range, and this mean chroma, make a colour sure.
 const SURE_HUE: f32 = 20.0;
 const SURE_CHROMA: f32 = 0.2;
@@ -81,9 +85,12 @@ pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> 
         }
     }
     let (hue, chroma) = (all.hue(), all.chroma());
+    values.sort_by(f32::total_cmp);
+    let bright = values.get(values.len() / 2).is_some_and(|v| *v > BRIGHT);
+    let colourless = if bright { COLOURLESS_BRIGHT } else { COLOURLESS };
     let within = RANGES.iter().find(|(from, to, _)| (*from..*to).contains(&hue));
-    let Some((from, to, colour)) = within.filter(|_| chroma >= COLOURLESS) else {
-        return Some((black_or_white(&mut values)?, (1.0 - chroma / COLOURLESS / 2.0).clamp(0.2, 0.9)));
+    let Some((from, to, colour)) = within.filter(|_| chroma >= colourless) else {
+        return Some((black_or_white(&values)?, (1.0 - chroma / colourless / 2.0).clamp(0.2, 0.9)));
     };
     let margin = (hue - from).min(to - hue) / SURE_HUE;
     let sure = margin.clamp(0.2, 1.0) * (chroma / SURE_CHROMA).clamp(0.3, 1.0);
@@ -95,9 +102,8 @@ pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> 
     Some((*colour, sure))
 }
 
-/// Most of a plate is its ground: bright behind black letters, or dark behind white ones.
-fn black_or_white(values: &mut [f32]) -> Option<PlateColour> {
-    values.sort_by(f32::total_cmp);
+/// From sorted brightnesses. Most of a plate is its ground: bright behind black letters, or dark behind white ones.
+fn black_or_white(values: &[f32]) -> Option<PlateColour> {
     let at = |part: usize| values.get(values.len() * part / 100).copied();
     let (low, median, high) = (at(3)?, at(50)?, at(97)?);
     Some(if median > (low + high) / 2.0 { PlateColour::White } else { PlateColour::Black })

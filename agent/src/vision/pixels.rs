@@ -29,24 +29,35 @@ pub struct Scaled<'a> {
 impl Scaler {
     /// The part `region` of `picture` (clipped to it) scaled to `width` x `height`, anti-aliased bilinear.
     /// `None` if nothing of the region lies inside the picture.
-    pub fn scale(&mut self, picture: &RgbImage, region: Rect, width: u32, height: u32) -> Option<Scaled<'_>> {
-        let r = region.clipped(picture.width() as f32, picture.height() as f32);
-        if r.width() < 1.0 || r.height() < 1.0 || width == 0 || height == 0 {
-            return None;
+    pub fn scale(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        width: u32,
+        height: u32,
+    ) -> Result<Option<Scaled<'_>>, String> {
+        let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
+        let edge = |v: f32, most: f64| f64::from(v).clamp(0.0, most);
+        let (x0, y0) = (edge(region.x0, w), edge(region.y0, h));
+        // A crop whose sum rounds to a hair beyond the picture would be refused.
+        let (cw, ch) = ((edge(region.x1, w) - x0).min(w - x0), (edge(region.y1, h) - y0).min(h - y0));
+        if cw < 1.0 || ch < 1.0 || width == 0 || height == 0 {
+            return Ok(None);
         }
         let len = width as usize * height as usize * 3;
         self.bytes.resize(len, 0);
-        let src =
-            fr::images::ImageRef::new(picture.width(), picture.height(), picture.as_raw(), fr::PixelType::U8x3).ok()?;
-        let mut dst = fr::images::Image::from_slice_u8(width, height, &mut self.bytes, fr::PixelType::U8x3).ok()?;
-        let options = fr::ResizeOptions::new().resize_alg(fr::ResizeAlg::Convolution(fr::FilterType::Bilinear)).crop(
-            f64::from(r.x0),
-            f64::from(r.y0),
-            f64::from(r.width()),
-            f64::from(r.height()),
-        );
-        self.resizer.resize(&src, &mut dst, &options).ok()?;
-        Some(Scaled { width, height, rgb: &self.bytes[..len] })
+        let rgb = fr::PixelType::U8x3;
+        let src = fr::images::ImageRef::new(picture.width(), picture.height(), picture.as_raw(), rgb)
+            .map_err(|e| e.to_string())?;
+        let mut dst =
+            fr::images::Image::from_slice_u8(width, height, &mut self.bytes, rgb).map_err(|e| e.to_string())?;
+        let options = fr::ResizeOptions::new()
+            .resize_alg(fr::ResizeAlg::Convolution(fr::FilterType::Bilinear))
+            .crop(x0, y0, cw, ch);
+        self.resizer
+            .resize(&src, &mut dst, &options)
+            .map_err(|e| format!("scaling {region:?} of {w} x {h} to {width} x {height}: {e}"))?;
+        Ok(Some(Scaled { width, height, rgb: &self.bytes[..len] }))
     }
 }
 
@@ -185,6 +196,21 @@ mod tests {
         assert_eq!(cut.get_pixel(0, 0), picture.get_pixel(4, 6));
         assert_eq!(cut.get_pixel(19, 9), picture.get_pixel(23, 15));
         assert!(straighten(&picture, &Quad::default(), 20, 10).is_none());
+    }
+
+    #[test]
+    fn any_region_of_a_picture_can_be_scaled() {
+        let picture = RgbImage::new(1280, 720);
+        let mut scaler = Scaler::default();
+        for i in 0..200 {
+            // Edges that no binary fraction meets: their difference rounds up as often as down.
+            let (a, b) = (i as f32 * 0.317, 1280.0 - i as f32 * 0.113);
+            let part = Rect::new(a, a * 0.37, b, 720.0 - i as f32 * 0.0701);
+            assert!(scaler.scale(&picture, part, 300, 300).unwrap().is_some(), "{part:?}");
+            let beyond = Rect::new(a, a, 1280.0001, 720.00006);
+            assert!(scaler.scale(&picture, beyond, 64, 64).unwrap().is_some());
+        }
+        assert!(scaler.scale(&picture, Rect::new(1300.0, 0.0, 1400.0, 90.0), 64, 64).unwrap().is_none());
     }
 
     #[test]

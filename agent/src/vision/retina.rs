@@ -87,7 +87,8 @@ impl PlateDetector {
         ph: u32,
         min_score: f32,
     ) -> Result<Vec<Found>, RuntimeError> {
-        let Some(scaled) = self.scaler.scale(picture, region, w, h) else {
+        let scaled = self.scaler.scale(picture, region, w, h).map_err(|e| self.net.error(e))?;
+        let Some(scaled) = scaled else {
             return Ok(Vec::new());
         };
         let len = 3 * (pw * ph) as usize;

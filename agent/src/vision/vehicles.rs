@@ -76,7 +76,8 @@ impl VehicleDetector {
     }
 
     fn ssd(&mut self, picture: &RgbImage, region: Rect, min_score: f32) -> Result<Vec<VehicleFind>, RuntimeError> {
-        let Some(scaled) = self.scaler.scale(picture, region, self.width, self.height) else {
+        let scaled = self.scaler.scale(picture, region, self.width, self.height).map_err(|e| self.net.error(e))?;
+        let Some(scaled) = scaled else {
             return Ok(Vec::new());
         };
         let shape = [1, i64::from(self.height), i64::from(self.width), 3];
@@ -100,7 +101,8 @@ impl VehicleDetector {
         let (width, height) = (self.width as usize, self.height as usize);
         self.input.clear();
         self.input.resize(3 * width * height, 114.0);
-        let Some(scaled) = self.scaler.scale(picture, region, w, h) else {
+        let scaled = self.scaler.scale(picture, region, w, h).map_err(|e| self.net.error(e))?;
+        let Some(scaled) = scaled else {
             return Ok(Vec::new());
         };
         planes_bgr(scaled.rgb, w as usize, width, &mut self.input, [0.0; 3], 1.0);
