@@ -89,7 +89,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     };
     let look = LookConfig {
         vehicle_score: at.within("vision.vehicle_score", v.vehicle_score.as_ref(), 0.05..=0.99, 0.3)?,
-        plate_side: at.within("vision.plate_side", v.plate_side.as_ref(), 160..=4096, 640)?,
+        plate_side: at.within("vision.plate_side", v.plate_side.as_ref(), 160..=4096, 960)?,
         vehicle_every_ms: v.vehicle_every_ms.unwrap_or(0),
         plate_every_ms: v.plate_every_ms.unwrap_or(0),
         enough_reads: v.enough_reads.unwrap_or(0),

@@ -77,7 +77,7 @@ impl Vision {
         let mut seen = Detections::default();
         if due(&mut self.vehicles_at, now, self.config.vehicle_every_ms) {
             seen.vehicles_looked_for = true;
-            seen.vehicles = self.vehicles.find(picture, place.region, self.config.vehicle_score)?;
+            seen.vehicles = self.vehicles.find(picture, whole(picture), self.config.vehicle_score)?;
         }
         let mut coarse = Vec::new();
         if due(&mut self.plates_at, now, self.config.plate_every_ms) {
@@ -117,11 +117,15 @@ impl Vision {
             let known = expected.iter().find(|e| e.quad.center().distance(c) < 0.5 * e.quad.width());
             finds.push(match known {
                 Some(e) if !e.read => self.plates.unread(&f),
-                _ => self.plates.read(picture, &f)?,
+                _ => self.plates.read_closely(picture, &f)?,
             });
         }
         Ok(finds)
     }
+}
+
+fn whole(picture: &RgbImage) -> Rect {
+    Rect::new(0.0, 0.0, picture.width() as f32, picture.height() as f32)
 }
 
 /// Whether something that is done every `every_ms` is due; if so, it counts as done now.

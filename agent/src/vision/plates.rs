@@ -134,6 +134,12 @@ impl PlateFinder {
         self.read_with(picture, found, false)
     }
 
+    /// With a third look for the corners, and several straightenings where a read is unsure.
+    pub fn read_closely(&mut self, picture: &RgbImage, found: &Found) -> Result<PlateFind, RuntimeError> {
+        let f = self.closer(picture, found)?;
+        self.read_with(picture, &f, true)
+    }
+
     /// `thoroughly`: an unsure read is made again from several straightenings. In a stream of frames that is not
     /// needed: the next frame is another look.
     fn read_with(&mut self, picture: &RgbImage, found: &Found, thoroughly: bool) -> Result<PlateFind, RuntimeError> {
