@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn what_can_be_a_plate_goes_before_what_cannot_but_only_if_it_was_seen() {
         let l = look(&[[0.0, 0.0, 0.6, 0.4]]);
-        assert_eq!(fuse(&[l.clone()], &DICT, |t| t == "0").unwrap().text(), "0");
+        assert_eq!(fuse(std::slice::from_ref(&l), &DICT, |t| t == "0").unwrap().text(), "0");
         assert_eq!(fuse(&[l], &DICT, |t| t == "A").unwrap().text(), "8", "A was never seen");
         assert!(fuse(&[look(&[[1.0, 0.0, 0.0, 0.0]])], &DICT, |_| true).is_none());
     }

@@ -81,9 +81,10 @@ impl Vision {
         }
         let mut coarse = Vec::new();
         if due(&mut self.plates_at, now, self.config.plate_every_ms) {
+            // Where only followed plates are looked at, a new one that is not seen means nothing.
+            seen.plates_looked_for = true;
             coarse = self.plates.coarse(picture, place.region, &[self.config.plate_side as f32])?;
         }
-        seen.plates_looked_for = true;
         seen.plates = self.close(picture, place, coarse, expected)?;
         Ok(seen)
     }
@@ -131,7 +132,8 @@ fn whole(picture: &RgbImage) -> Rect {
 /// Whether something that is done every `every_ms` is due; if so, it counts as done now.
 fn due(last: &mut Option<Duration>, now: Duration, every_ms: u32) -> bool {
     let every = Duration::from_millis(u64::from(every_ms));
-    let is_due = last.is_none_or(|l| now.saturating_sub(l) >= every);
+    // A time before the last one is that of another recording.
+    let is_due = last.is_none_or(|l| now < l || now - l >= every);
     if is_due {
         *last = Some(now);
     }
@@ -149,5 +151,6 @@ mod tests {
         let seen: Vec<bool> = [0, 40, 80, 120, 160].iter().map(|t| due(&mut last, ms(*t), 80)).collect();
         assert_eq!(seen, [true, false, true, false, true]);
         assert!(due(&mut last, ms(160), 0));
+        assert!(due(&mut last, ms(0), 80), "another recording begins");
     }
 }

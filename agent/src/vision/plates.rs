@@ -129,19 +129,19 @@ impl PlateFinder {
         }
     }
 
-    /// Straightens and reads one find, once.
-    pub fn read(&mut self, picture: &RgbImage, found: &Found) -> Result<PlateFind, RuntimeError> {
-        self.read_with(picture, found, false)
-    }
-
-    /// With a third look for the corners, and several straightenings where a read is unsure.
+    /// Reads one find of a stream; if that is unsure, again with a third look for the corners and several
+    /// straightenings.
     pub fn read_closely(&mut self, picture: &RgbImage, found: &Found) -> Result<PlateFind, RuntimeError> {
-        let f = self.closer(picture, found)?;
-        self.read_with(picture, &f, true)
+        let once = self.read_with(picture, found, false)?;
+        let sure = |r: &PlateRead| r.min_conf() >= SURE && check(&r.text(), None).is_valid();
+        if once.read.as_ref().is_none_or(sure) {
+            return Ok(once);
+        }
+        let closer = self.closer(picture, found)?;
+        self.read_with(picture, &closer, true)
     }
 
-    /// `thoroughly`: an unsure read is made again from several straightenings. In a stream of frames that is not
-    /// needed: the next frame is another look.
+    /// `thoroughly`: an unsure read is made again from several straightenings.
     fn read_with(&mut self, picture: &RgbImage, found: &Found, thoroughly: bool) -> Result<PlateFind, RuntimeError> {
         let colour = colour::of(picture, &found.quad);
         let mut quad = found.quad;
