@@ -23,7 +23,8 @@ pub struct Expected {
 /// Where the camera's owner wants us to look, in pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// The part of the frame that is looked at: the lanes with their surroundings, or all of it.
+    /// The part of the frame in which plates are looked for: the lanes with their surroundings, or all of it.
+    /// Vehicles are looked for in the whole frame, whose border cuts fewer of them into half boxes.
     pub region: Rect,
     /// Nothing that lies in one of these is a plate: burnt-in text, signs.
     pub masks: Vec<Polygon>,
