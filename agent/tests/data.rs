@@ -110,8 +110,8 @@ fn an_own_detector_drops_in() {
     std::fs::write(&manifest, own).unwrap();
     let samples = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();
     let config = dir.path().join("own.toml");
-    let (head, cameras) = samples.split_once("[[camera]]").unwrap();
-    std::fs::write(&config, format!("{head}[vision]\nvehicles = \"own\"\n\n[[camera]]{cameras}")).unwrap();
+    assert!(samples.contains("[vision]\n"));
+    std::fs::write(&config, samples.replace("[vision]\n", "[vision]\nvehicles = \"own\"\n")).unwrap();
     let o = std::process::Command::new(env!("CARGO_BIN_EXE_kakou"))
         .args(["replay", "agent/samples/day", "--truth", "agent/samples/day/truth.jsonl", "--json"])
         .args(["--config", config.to_str().unwrap(), "--models", manifest.to_str().unwrap()])
