@@ -26,6 +26,7 @@ pub mod evidence;
 pub mod geometry;
 pub mod message;
 pub mod models;
+pub mod outbox;
 pub mod passage;
 pub mod pipeline;
 pub mod plate;

@@ -21,7 +21,8 @@ mod values;
 
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
-    Direction, EvidenceRole, Level, NoPlateReason, PLATE_KIND_STANDARD, PlateColour, PlateKind, VehicleClass,
+    Direction, EvidenceRole, Held, Lane as OutboxLane, Level, NoPlateReason, PLATE_KIND_STANDARD, PlateColour,
+    PlateKind, VehicleClass,
 };
 pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter};
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};

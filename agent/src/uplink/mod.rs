@@ -25,6 +25,7 @@ mod error;
 mod link;
 mod message;
 mod session;
+mod store;
 mod subscriber;
 
 pub use address::{AddressError, BrokerAddress, Secret, User};
@@ -33,4 +34,5 @@ pub use client::{Publisher, PublisherConfig, Refusal, Report, Status};
 pub use error::Error;
 pub use message::{Known, Outgoing, Received, Unknown};
 pub use session::{AckReason, Session, Verdict};
+pub use store::{Store, StoreError};
 pub use subscriber::{Event, Subscriber, SubscriberConfig};
