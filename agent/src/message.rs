@@ -45,14 +45,16 @@ impl Speaker {
         let time = p.passed_at.capture.clamp(p.first_seen.capture, p.last_seen.capture.max(p.first_seen.capture));
         let picture = &best.frame.picture;
         Ok(PassageMessage {
+            is_late: false,
             schema_version: SchemaVersion::CURRENT,
             id: replay_id(time, &self.content_hash(p, pictures)),
-            sequence: None,
             site: self.site.clone(),
             agent: self.agent.clone(),
             camera: self.camera.clone(),
             lane,
             direction: p.direction,
+            // A passage says `false` also for a lane without a lawful direction, so only `true` is a statement.
+            wrong_way: p.wrong_way.then_some(true),
             time,
             first_seen: p.first_seen.capture,
             last_seen: p.last_seen.capture,
@@ -63,8 +65,8 @@ impl Speaker {
             no_plate_reason,
             evidence: pictures.iter().map(evidence).collect(),
             clock: None,
-            is_late: false,
             models: self.models.clone(),
+            sequence: None,
         })
     }
 

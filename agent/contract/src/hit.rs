@@ -18,12 +18,14 @@ use crate::{Id, Topic};
 /// entry, and the doubt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HitMessage {
+    /// Sent more than a minute after it was captured: history, no reason to stop a vehicle.
+    ///
+    /// The first field: it is decided when the message is sent, after it was signed.
+    #[serde(default)]
+    pub is_late: bool,
     pub schema_version: SchemaVersion,
     /// UUIDv7, not that of the passage. Repeats of a message carry the same id.
     pub id: Uuid,
-    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
     pub site: Id,
     pub agent: Id,
     pub camera: Id,
@@ -58,9 +60,11 @@ pub struct HitMessage {
     /// As in the passage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
-    /// Sent more than a minute after it was captured: history, no reason to stop a vehicle.
-    #[serde(default)]
-    pub is_late: bool,
+    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay.
+    ///
+    /// The last field: it is given when the message is committed, after it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// The entry of the watchlist that matched, as it stands in the list.

@@ -85,18 +85,24 @@ pub enum MessageKind {
     Passage,
     Hit,
     Status,
+    /// What the agent did, and what it lost.
+    Audit,
+    /// The answer to a command.
+    Result,
     /// A picture; its bytes are the whole payload.
     Evidence,
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 4] = [Self::Passage, Self::Hit, Self::Status, Self::Evidence];
+    pub const ALL: [Self; 6] = [Self::Passage, Self::Hit, Self::Status, Self::Audit, Self::Result, Self::Evidence];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passage => "passage",
             Self::Hit => "hit",
             Self::Status => "status",
+            Self::Audit => "audit",
+            Self::Result => "result",
             Self::Evidence => "evidence",
         }
     }

@@ -14,18 +14,24 @@ use crate::{Id, Topic};
 /// could be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PassageMessage {
+    /// Sent more than a minute after it was captured: history, no reason to stop a vehicle.
+    ///
+    /// The first field: it is decided when the message is sent, after it was signed.
+    #[serde(default)]
+    pub is_late: bool,
     pub schema_version: SchemaVersion,
     /// UUIDv7 of the passage time. Repeats of a message carry the same id.
     pub id: Uuid,
-    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
     pub site: Id,
     pub agent: Id,
     pub camera: Id,
     /// `null`: the vehicle was in none of the configured lanes.
     pub lane: Option<Lane>,
     pub direction: Direction,
+    /// Drives against the lane's lawful direction; missing when the lane has none, or when it cannot
+    /// be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong_way: Option<bool>,
     /// When the evidence frame was captured.
     #[serde(with = "crate::time")]
     #[schemars(with = "DateTime<FixedOffset>")]
@@ -55,12 +61,14 @@ pub struct PassageMessage {
     /// How the agent's clock stood. Missing in a replay, whose times are the recording's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
-    /// Sent more than a minute after it was captured: history, no reason to stop a vehicle.
-    #[serde(default)]
-    pub is_late: bool,
     /// The models that found and read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelUsed>,
+    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay.
+    ///
+    /// The last field: it is given when the message is committed, after it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// A configured lane.

@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::{HitMessage, MessageKind, PassageMessage, StatusMessage};
+use crate::{AuditMessage, HitMessage, MessageKind, PassageMessage, ResultMessage, StatusMessage};
 
 /// The file under `schema/` that holds a kind's schema; pictures have none.
 pub fn file_name(kind: MessageKind) -> Option<String> {
@@ -20,6 +20,8 @@ pub fn generate(kind: MessageKind) -> Option<Value> {
         MessageKind::Passage => generator.into_root_schema_for::<PassageMessage>(),
         MessageKind::Hit => generator.into_root_schema_for::<HitMessage>(),
         MessageKind::Status => generator.into_root_schema_for::<StatusMessage>(),
+        MessageKind::Audit => generator.into_root_schema_for::<AuditMessage>(),
+        MessageKind::Result => generator.into_root_schema_for::<ResultMessage>(),
         MessageKind::Evidence => return None,
     };
     if let Some(uri) = kind.schema_uri() {

@@ -5,6 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::VerifyingKey;
+
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{Clock, ModelUsed};
 use crate::{Id, Topic};
@@ -48,10 +52,6 @@ pub struct StatusMessage {
     pub schema_version: SchemaVersion,
     /// UUIDv7. Repeats of a message carry the same id.
     pub id: Uuid,
-    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay
-    /// and in the last will, which the broker sends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
     pub site: Id,
     pub agent: Id,
     /// When this was written. The last will is written when the agent connects, so its time is
@@ -86,6 +86,10 @@ pub struct StatusMessage {
     /// The key that this agent's messages are signed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_key: Option<PublicKey>,
+    /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay
+    /// and in the last will, which the broker sends. The last field, as in the passage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// The program that speaks.
@@ -161,6 +165,39 @@ pub struct PublicKey {
     pub algorithm: String,
     /// The key, in base64 with padding.
     pub base64: String,
+}
+
+/// Why a [`PublicKey`] is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("public key algorithm {0:?} is not known here; ed25519 is")]
+    Algorithm(String),
+    #[error("the public key is not 32 bytes in base64 with padding")]
+    Form,
+    /// No point of the curve, or one with which signatures prove nothing.
+    #[error("the public key is no sound ed25519 key")]
+    Unsound,
+}
+
+impl PublicKey {
+    const ED25519: &str = "ed25519";
+
+    pub fn of(key: &VerifyingKey) -> Self {
+        Self { algorithm: Self::ED25519.to_owned(), base64: STANDARD.encode(key.as_bytes()) }
+    }
+
+    /// The key to verify with ([`crate::Seal::verify`]).
+    ///
+    /// A status that anybody could have published proves nothing: compare the key with the one noted
+    /// when the box was installed.
+    pub fn key(&self) -> Result<VerifyingKey, KeyError> {
+        if self.algorithm != Self::ED25519 {
+            return Err(KeyError::Algorithm(self.algorithm.clone()));
+        }
+        let bytes = STANDARD.decode(&self.base64).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let key = VerifyingKey::from_bytes(&bytes.ok_or(KeyError::Form)?).map_err(|_| KeyError::Unsound)?;
+        if key.is_weak() { Err(KeyError::Unsound) } else { Ok(key) }
+    }
 }
 
 impl Message for StatusMessage {

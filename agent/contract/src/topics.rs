@@ -4,6 +4,8 @@
 //! kakou/v1/{site}/{agent}/passage/{camera}
 //! kakou/v1/{site}/{agent}/hit/{level}/{camera}
 //! kakou/v1/{site}/{agent}/status                         retained, also the last will
+//! kakou/v1/{site}/{agent}/audit
+//! kakou/v1/{site}/{agent}/result                         answers to commands without a response topic
 //! kakou/v1/{site}/{agent}/evidence/{passage id}/{role}   a picture's bytes
 //! kakou/v1/{site}/{agent}/cmd/{command}                  from the platform to the agent
 //! ```
@@ -28,6 +30,8 @@ pub enum Topic {
     Passage { site: Id, agent: Id, camera: Id },
     Hit { site: Id, agent: Id, level: Level, camera: Id },
     Status { site: Id, agent: Id },
+    Audit { site: Id, agent: Id },
+    Result { site: Id, agent: Id },
     Evidence { site: Id, agent: Id, passage: Uuid, role: EvidenceRole },
     Command { site: Id, agent: Id, command: Id },
 }
@@ -45,7 +49,7 @@ pub struct TopicError {
 pub enum TopicFault {
     #[error("does not begin with {ROOT}/")]
     Root,
-    #[error("is none of the forms passage, hit, status, evidence, cmd")]
+    #[error("is none of the forms passage, hit, status, audit, result, evidence, cmd")]
     Form,
     #[error(transparent)]
     Id(#[from] IdError),
@@ -69,6 +73,8 @@ impl Topic {
             Self::Passage { site, agent, .. }
             | Self::Hit { site, agent, .. }
             | Self::Status { site, agent }
+            | Self::Audit { site, agent }
+            | Self::Result { site, agent }
             | Self::Evidence { site, agent, .. }
             | Self::Command { site, agent, .. } => (site, agent),
         }
@@ -83,6 +89,8 @@ impl fmt::Display for Topic {
             Self::Passage { camera, .. } => write!(f, "passage/{camera}"),
             Self::Hit { level, camera, .. } => write!(f, "hit/{level}/{camera}"),
             Self::Status { .. } => f.write_str("status"),
+            Self::Audit { .. } => f.write_str("audit"),
+            Self::Result { .. } => f.write_str("result"),
             Self::Evidence { passage, role, .. } => write!(f, "evidence/{passage}/{role}"),
             Self::Command { command, .. } => write!(f, "cmd/{command}"),
         }
@@ -111,6 +119,8 @@ fn parse(topic: &str) -> Result<Topic, TopicFault> {
             Topic::Hit { site, agent, level, camera }
         }
         ["status"] => Topic::Status { site, agent },
+        ["audit"] => Topic::Audit { site, agent },
+        ["result"] => Topic::Result { site, agent },
         ["evidence", passage, role] => {
             Topic::Evidence { site, agent, passage: passage_id(passage)?, role: role.parse()? }
         }
@@ -153,6 +163,15 @@ impl Filter {
 
     pub fn status() -> Self {
         Self::form("status")
+    }
+
+    pub fn audit() -> Self {
+        Self::form("audit")
+    }
+
+    /// Answers to commands that named no response topic.
+    pub fn results() -> Self {
+        Self::form("result")
     }
 
     /// Every picture.

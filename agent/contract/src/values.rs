@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for Sha256Hex {
     }
 }
 
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
     if digits.len() != 64 {
         return None;

@@ -1,6 +1,31 @@
 //! The outbox: everything that must reach the platform, in SQLite. The only home of `rusqlite`.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `types` | what goes in and what comes out |
+//! | `schema` | tables, versions, upgrades |
+//! | `db` | the open database; a transaction; numbering and sealing |
+//! | `moves` | from one place to another: acknowledged, held, sent again, deleted |
+//! | `limits` | how much may be kept and what is given up first; pure |
+//! | `writer` | the one thread that writes: group commit, a full disk, limits, retention |
+//! | `reader` | the thread that reads for the uplink |
+//! | `handle` | what the rest of the agent holds |
+//! | `key` | the signing key |
+//! | `ballast` | room in reserve for a full disk |
 
+mod ballast;
+mod db;
+mod draft;
+mod error;
+mod key;
+mod limits;
+mod moves;
+mod schema;
 mod types;
 
-pub use kakou_contract::{Held, OutboxLane as Lane};
-pub use types::{Cursor, Draft, Keep, Pending};
+pub use db::{Counts, Head};
+pub use error::OutboxError;
+pub use kakou_contract::{Held, Keep, OutboxLane as Lane};
+pub use limits::{LaneLimit, Limits, Retention, Space};
+pub use moves::Claim;
+pub use types::{Cursor, Draft, Pending};

@@ -1,17 +1,6 @@
 //! What goes into the outbox and what comes out of it.
 
-use kakou_contract::OutboxLane as Lane;
-
-/// How long a message is kept on the box after the platform has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keep {
-    /// A passage that hit nothing, and its pictures.
-    Passage,
-    /// A hit, its passage and its pictures.
-    Hit,
-    /// Status, audit, answers.
-    Control,
-}
+use kakou_contract::{Keep, OutboxLane as Lane};
 
 /// A message on its way into the outbox, which gives it its sequence number, its hash and its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -116,7 +116,9 @@ impl Received {
             Topic::Passage { .. } => Known::Passage(Box::new(self.message(&topic)?)),
             Topic::Hit { .. } => Known::Hit(Box::new(self.message(&topic)?)),
             Topic::Status { .. } => Known::Status(Box::new(self.message(&topic)?)),
-            Topic::Evidence { .. } | Topic::Command { .. } => Known::Other(topic),
+            Topic::Evidence { .. } | Topic::Command { .. } | Topic::Audit { .. } | Topic::Result { .. } => {
+                Known::Other(topic)
+            }
         })
     }
 

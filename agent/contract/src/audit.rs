@@ -1,0 +1,233 @@
+//! What the agent did that a person may ask about later, and what it lost.
+
+use chrono::{DateTime, FixedOffset};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::codes::Lane;
+use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::result::ResultCode;
+use crate::values::Sha256Hex;
+use crate::{Id, Topic};
+
+/// How many ranges an agent puts into one audit message; of more it makes several messages, so that
+/// none grows beyond what brokers take.
+pub const AUDIT_RANGES_MAX: usize = 1_000;
+
+crate::codes::word_list! {
+    /// Why messages were given up before the platform had them.
+    pub enum EvictionReason {
+        /// The outbox reached its quota.
+        Bytes = "bytes", "超出配额";
+        /// The disk was too full.
+        FreeDisk = "free_disk", "磁盘空间不足";
+        /// They waited longer than the config allows.
+        Age = "age", "超过时限";
+    }
+}
+
+crate::codes::word_list! {
+    /// How long a message is kept on the box after the platform has it.
+    pub enum Keep {
+        /// A passage that hit nothing, and its pictures.
+        Passage = "passage", "普通过车";
+        /// A hit, its passage and its pictures.
+        Hit = "hit", "预警";
+        /// Status, audit, answers.
+        Control = "control", "状态与审计";
+    }
+}
+
+crate::codes::word_list! {
+    /// Why messages that the platform has were deleted on the box.
+    pub enum DeletionReason {
+        /// The time that the config or the platform set has passed.
+        Retention = "retention", "保存期满";
+        /// The platform shortened that time.
+        Command = "command", "平台命令";
+    }
+}
+
+/// A record of what the agent did or lost, for those who must account for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditMessage {
+    pub schema_version: SchemaVersion,
+    /// UUIDv7. Repeats of a message carry the same id.
+    pub id: Uuid,
+    pub site: Id,
+    pub agent: Id,
+    /// When it happened; of `unrecorded` when it ended.
+    #[serde(with = "crate::time")]
+    #[schemars(with = "DateTime<FixedOffset>")]
+    pub time: DateTime<FixedOffset>,
+    pub event: AuditEvent,
+    /// As in the passage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+}
+
+/// What happened. Ranges are of sequence numbers, `[first, last]` with both included, rising and
+/// apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// The platform asked for something.
+    Command {
+        /// The last level of the topic it came on; it need not be a command the agent knows.
+        command: Id,
+        /// Missing when it could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<Uuid>,
+        /// Who asked, as the platform says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// The agent set about it; `code` says with what result.
+        accepted: bool,
+        code: ResultCode,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// Messages were given up before the platform had them. They will not come: no gap.
+    Eviction {
+        lane: Lane,
+        reason: EvictionReason,
+        messages: u64,
+        /// Of their payloads.
+        bytes: u64,
+        ranges: Vec<[u64; 2]>,
+    },
+    /// Messages that the platform has were deleted on the box; they cannot be sent again.
+    Deletion {
+        keep: Keep,
+        reason: DeletionReason,
+        /// All that were committed before this time.
+        #[serde(with = "crate::time")]
+        #[schemars(with = "DateTime<FixedOffset>")]
+        older_than: DateTime<FixedOffset>,
+        messages: u64,
+        ranges: Vec<[u64; 2]>,
+    },
+    /// Messages could not be committed: they never had a number, so they make no gap.
+    Unrecorded {
+        messages: u64,
+        /// When the first of them was captured.
+        #[serde(with = "crate::time")]
+        #[schemars(with = "DateTime<FixedOffset>")]
+        from: DateTime<FixedOffset>,
+        /// When the last of them was captured.
+        #[serde(with = "crate::time")]
+        #[schemars(with = "DateTime<FixedOffset>")]
+        to: DateTime<FixedOffset>,
+        /// For people.
+        reason: String,
+    },
+    /// The box's store was damaged.
+    Damage {
+        /// For people.
+        detail: String,
+        /// Messages that are lost by it: they will not come. Empty when it is not known which.
+        ranges: Vec<[u64; 2]>,
+    },
+    /// A watchlist was taken into use.
+    Watchlist {
+        /// Its name.
+        list: String,
+        /// The first 12 digits of its SHA-256.
+        version: String,
+        /// Plates in it.
+        entries: u64,
+        /// Lines that could not be used.
+        refused: u64,
+    },
+    /// The config was read again.
+    ConfigReload {
+        /// Of the file.
+        sha256: Sha256Hex,
+        /// For people: what changed, or why the old one stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// How long messages are kept on the box after the platform has them was set anew.
+    Retention { passage_hours: u32, hit_hours: u32 },
+}
+
+impl AuditEvent {
+    /// The word in `kind`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Command { .. } => "command",
+            Self::Eviction { .. } => "eviction",
+            Self::Deletion { .. } => "deletion",
+            Self::Unrecorded { .. } => "unrecorded",
+            Self::Damage { .. } => "damage",
+            Self::Watchlist { .. } => "watchlist",
+            Self::ConfigReload { .. } => "config_reload",
+            Self::Retention { .. } => "retention",
+        }
+    }
+
+    /// The sequence numbers that will not come if they have not come yet: what
+    /// [`crate::Continuity::gone`] takes.
+    pub fn gone(&self) -> &[[u64; 2]] {
+        match self {
+            Self::Eviction { ranges, .. } | Self::Deletion { ranges, .. } | Self::Damage { ranges, .. } => ranges,
+            _ => &[],
+        }
+    }
+
+    fn check(&self) -> Result<(), MessageError> {
+        let ranges = self.gone();
+        let rising = ranges.windows(2).all(|w| w[0][1] < w[1][0]);
+        if let Some([first, last]) = ranges.iter().find(|[first, last]| first > last) {
+            return Err(MessageError::invalid("event.ranges", format!("{first} to {last} is no range")));
+        }
+        if !rising {
+            return Err(MessageError::invalid("event.ranges", "not rising and apart"));
+        }
+        if let Self::Eviction { messages, .. } | Self::Deletion { messages, .. } = self {
+            let in_ranges = ranges.iter().fold(0, |sum: u64, [a, b]| sum.saturating_add((b - a).saturating_add(1)));
+            if in_ranges != *messages {
+                let reason = format!("{messages}, but the ranges have {in_ranges} numbers");
+                return Err(MessageError::invalid("event.messages", reason));
+            }
+        }
+        match self {
+            Self::Command { accepted: true, code: ResultCode::Done | ResultCode::Failed, .. }
+            | Self::Command { accepted: false, .. } => Ok(()),
+            Self::Command { code, .. } => Err(MessageError::invalid("event.accepted", format!("true beside {code}"))),
+            Self::Unrecorded { from, to, .. } if from > to => {
+                Err(MessageError::invalid("event.from", "after event.to"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Message for AuditMessage {
+    const KIND: MessageKind = MessageKind::Audit;
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+    fn site(&self) -> &Id {
+        &self.site
+    }
+    fn agent(&self) -> &Id {
+        &self.agent
+    }
+    fn time(&self) -> DateTime<FixedOffset> {
+        self.time
+    }
+    fn topic(&self) -> Topic {
+        Topic::Audit { site: self.site.clone(), agent: self.agent.clone() }
+    }
+    fn subject(&self) -> String {
+        self.event.kind().to_owned()
+    }
+
+    fn check(&self) -> Result<(), MessageError> {
+        self.event.check()
+    }
+}

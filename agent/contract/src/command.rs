@@ -1,0 +1,275 @@
+//! What the platform asks of an agent, on `kakou/v1/{site}/{agent}/cmd/{command}`.
+//!
+//! A request is refused rather than guessed at: unknown fields, fields given twice and values out of
+//! bounds are errors that name the field and the mend.
+
+use chrono::{DateTime, FixedOffset};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::fields::{FieldError, Fields};
+use crate::result::ResultCode;
+use crate::{Id, Topic, time};
+
+/// The largest request taken, in bytes.
+pub const REQUEST_MAX: usize = 16 * 1024;
+/// The most messages one `resend` may ask for.
+pub const RESEND_MAX: u64 = 100_000;
+/// The longest time `retention` may set: a year.
+pub const HOURS_MAX: u32 = 8_760;
+/// The longest `by`, in characters.
+pub const BY_MAX: usize = 200;
+
+crate::codes::word_list! {
+    /// The commands an agent knows.
+    pub enum CommandName {
+        /// Answers, and does nothing else.
+        Ping = "ping", "连通测试";
+        /// Sends its status now.
+        Status = "status", "上报状态";
+        /// Sends a picture of what a camera sees.
+        Snapshot = "snapshot", "抓拍";
+        /// Sends messages again that the platform misses.
+        Resend = "resend", "补传";
+        /// Sets how long messages are kept on the box after the platform has them.
+        Retention = "retention", "设置保存期";
+        /// Reads config and watchlist again.
+        Reload = "reload", "重新加载";
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Ping,
+    Status,
+    Snapshot {
+        camera: Id,
+    },
+    /// Sequence numbers, both included.
+    Resend {
+        first: u64,
+        last: u64,
+    },
+    Retention {
+        passage_hours: u32,
+        hit_hours: u32,
+    },
+    Reload,
+}
+
+/// A command with what stands around it: the JSON that the platform sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Made by the platform, one per request: a repeat carries the same and is not carried out again.
+    pub request_id: Uuid,
+    pub sent_at: DateTime<FixedOffset>,
+    /// Not to be carried out from this time on.
+    pub expires_at: Option<DateTime<FixedOffset>>,
+    /// Who asks, for the audit.
+    pub by: Option<String>,
+    pub command: Command,
+}
+
+/// Why a request is none, with what could be read of it, for the answer and the audit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct CommandError {
+    pub request_id: Option<Uuid>,
+    pub by: Option<String>,
+    pub fault: CommandFault,
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandFault {
+    #[error("there is no command {name:?}; use one of {known}")]
+    Unknown { name: Id, known: String },
+    #[error("{length} bytes; send at most {REQUEST_MAX}")]
+    TooLarge { length: usize },
+    #[error("the request is no JSON object: {0}")]
+    Json(String),
+    #[error("{0}")]
+    Field(FieldError),
+}
+
+impl CommandError {
+    /// What the answer says.
+    pub fn code(&self) -> ResultCode {
+        match self.fault {
+            CommandFault::Unknown { .. } => ResultCode::UnknownCommand,
+            _ => ResultCode::Invalid,
+        }
+    }
+}
+
+impl Command {
+    pub const fn name(&self) -> CommandName {
+        match self {
+            Self::Ping => CommandName::Ping,
+            Self::Status => CommandName::Status,
+            Self::Snapshot { .. } => CommandName::Snapshot,
+            Self::Resend { .. } => CommandName::Resend,
+            Self::Retention { .. } => CommandName::Retention,
+            Self::Reload => CommandName::Reload,
+        }
+    }
+
+    /// The request that came on topic `.../cmd/{name}`.
+    pub fn parse(name: &Id, payload: &[u8]) -> Result<Request, CommandError> {
+        let fault = |fault| CommandError { request_id: None, by: None, fault };
+        let known = name.as_str().parse::<CommandName>();
+        if payload.len() > REQUEST_MAX {
+            return Err(fault(CommandFault::TooLarge { length: payload.len() }));
+        }
+        let mut fields = match (serde_json::from_slice::<Fields>(payload), &known) {
+            (Ok(fields), _) => fields,
+            // Whatever it says, it is for another agent than this one.
+            (Err(_), Err(_)) => Fields::default(),
+            (Err(error), Ok(_)) => return Err(fault(CommandFault::Json(error.to_string()))),
+        };
+        let request_id: Option<Uuid> = fields.peek("request_id");
+        let by: Option<String> = fields.peek("by").filter(|by: &String| by_fault(by).is_none());
+        let error = |fault| CommandError { request_id, by: by.clone(), fault };
+        let Ok(known) = known else {
+            let known = CommandName::ALL.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(error(CommandFault::Unknown { name: name.clone(), known }));
+        };
+        request(known, &mut fields).map_err(|wrong| error(CommandFault::Field(wrong)))
+    }
+
+    fn arguments(&self) -> Map<String, Value> {
+        let arguments = match self {
+            Self::Ping | Self::Status | Self::Reload => json!({}),
+            Self::Snapshot { camera } => json!({ "camera": camera }),
+            Self::Resend { first, last } => json!({ "first": first, "last": last }),
+            Self::Retention { passage_hours, hit_hours } => {
+                json!({ "passage_hours": passage_hours, "hit_hours": hit_hours })
+            }
+        };
+        match arguments {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError> {
+    let request_id = fields.take("request_id", "a UUID made for this request")?;
+    let Rfc3339(sent_at) = fields.take("sent_at", AT)?;
+    let expires_at = fields.take_if("expires_at", AT)?.map(|Rfc3339(time)| time);
+    let by: Option<String> = fields.take_if("by", "a text: who asks")?;
+    let command = match name {
+        CommandName::Ping => Command::Ping,
+        CommandName::Status => Command::Status,
+        CommandName::Reload => Command::Reload,
+        CommandName::Snapshot => Command::Snapshot { camera: fields.take("camera", "the id of a camera")? },
+        CommandName::Resend => {
+            let number = "a sequence number, from 1";
+            Command::Resend { first: fields.take("first", number)?, last: fields.take("last", number)? }
+        }
+        CommandName::Retention => Command::Retention {
+            passage_hours: fields.take("passage_hours", HOURS)?,
+            hit_hours: fields.take("hit_hours", HOURS)?,
+        },
+    };
+    fields.none_left()?;
+    let request = Request { request_id, sent_at, expires_at, by, command };
+    request.check()?;
+    Ok(request)
+}
+
+const AT: &str = "RFC 3339 with an offset, as 2031-05-04T08:15:30+08:00";
+const HOURS: &str = "a whole number of hours, 1 to 8760";
+
+/// Stricter than chrono's own reading, which takes several forms.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Rfc3339(DateTime<FixedOffset>);
+
+impl TryFrom<String> for Rfc3339 {
+    type Error = chrono::ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        DateTime::parse_from_rfc3339(&text).map(Self)
+    }
+}
+
+fn by_fault(by: &str) -> Option<&'static str> {
+    let bad = by.is_empty() || by.chars().count() > BY_MAX || by.chars().any(char::is_control);
+    bad.then_some("1 to 200 characters, none of them a control character")
+}
+
+impl Request {
+    /// What an agent refuses although each field has its form.
+    pub fn check(&self) -> Result<(), FieldError> {
+        if self.expires_at.is_some_and(|end| end <= self.sent_at) {
+            return Err(FieldError::value("expires_at", "not after sent_at", "give a later time or leave it out"));
+        }
+        if let Some(mend) = self.by.as_deref().and_then(by_fault) {
+            return Err(FieldError::value("by", "not usable", format!("give {mend}")));
+        }
+        match self.command {
+            Command::Resend { first: 0, .. } => Err(FieldError::value("first", "0", "numbers begin at 1")),
+            Command::Resend { first, last } if first > last => {
+                let mend = format!("give {first} or more, or a smaller first");
+                Err(FieldError::value("last", format!("{last}, before first"), mend))
+            }
+            Command::Resend { first, last } if last - first >= RESEND_MAX => {
+                let mend = format!("ask for at most {RESEND_MAX} at once: up to {}", first + (RESEND_MAX - 1));
+                Err(FieldError::value("last", format!("{last}, too far from first"), mend))
+            }
+            Command::Retention { passage_hours, hit_hours } => {
+                for (field, hours) in [("passage_hours", passage_hours), ("hit_hours", hit_hours)] {
+                    if !(1..=HOURS_MAX).contains(&hours) {
+                        return Err(FieldError::value(field, hours.to_string(), format!("give {HOURS}")));
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is too late to carry it out.
+    pub fn is_expired(&self, now: DateTime<FixedOffset>) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// Where a platform publishes it.
+    pub fn topic(&self, site: Id, agent: Id) -> Result<Topic, crate::IdError> {
+        Ok(Topic::Command { site, agent, command: Id::new("command", self.command.name().as_str())? })
+    }
+
+    /// The payload a platform publishes.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut map = Map::new();
+        map.insert("request_id".to_owned(), json!(self.request_id));
+        map.insert("sent_at".to_owned(), json!(time::to_text(&self.sent_at)));
+        if let Some(end) = &self.expires_at {
+            map.insert("expires_at".to_owned(), json!(time::to_text(end)));
+        }
+        if let Some(by) = &self.by {
+            map.insert("by".to_owned(), json!(by));
+        }
+        map.extend(self.command.arguments());
+        Value::Object(map).to_string().into_bytes()
+    }
+}
+
+/// The topic an answer goes to: the request's response topic, else the agent's own for results.
+///
+/// `None` for a response topic that an agent must not write to: whoever may send commands could
+/// else make it speak where only messages of another kind, or of other agents, belong.
+pub fn answer_topic(response_topic: Option<&str>, site: &Id, agent: &Id) -> Option<String> {
+    let own = Topic::Result { site: site.clone(), agent: agent.clone() };
+    let Some(given) = response_topic else {
+        return Some(own.to_string());
+    };
+    let form = !given.is_empty() && given.len() <= 1024 && !given.starts_with('$');
+    let plain = !given.contains(['+', '#']) && !given.contains(char::is_control);
+    let free = !given.starts_with("kakou/") || given == own.to_string();
+    (form && plain && free).then(|| given.to_owned())
+}

@@ -1,0 +1,232 @@
+//! The seal of a message: what lets a subscriber tell that nothing was changed, left out or put in.
+//!
+//! Each message that an agent commits is hashed together with the hash of the message before it,
+//! and the hash is signed. The four parts travel beside the payload, as CloudEvents extension
+//! attributes (MQTT user properties):
+//!
+//! | name | value |
+//! | --- | --- |
+//! | `sequence` | number of the message, from 1, decimal |
+//! | `previoushash` | hash of the message before it, 64 hexadecimal digits; of the first one zeros |
+//! | `hash` | hash of this message, 64 hexadecimal digits |
+//! | `signature` | Ed25519 over `kakou-seal-v1` and the 32 bytes of `hash`, in base64 with padding |
+//!
+//! The hash is SHA-256 over the 13 bytes `kakou-seal-v1` and then, in this order, each with its
+//! length before it (8 bytes, the high one first): the previous hash (32 bytes), the sequence
+//! number (8 bytes, the high one first), the CloudEvents `id`, the topic, the content type (a
+//! missing one counts as empty), the payload.
+//!
+//! One thing is decided after a message was sealed: whether it is late. A payload that begins with
+//! `{"is_late":true` is therefore hashed as if it said `false`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use crate::values::{Sha256Hex, parse_hex};
+
+/// Names of the CloudEvents extension attributes, which are MQTT user properties.
+pub const SEQUENCE: &str = "sequence";
+pub const PREVIOUS_HASH: &str = "previoushash";
+pub const HASH: &str = "hash";
+pub const SIGNATURE: &str = "signature";
+
+/// The `previoushash` of an agent's first message.
+pub const GENESIS: [u8; 32] = [0; 32];
+
+/// Begins everything hashed and signed here: a signature made for this is good for nothing else.
+const DOMAIN: &[u8] = b"kakou-seal-v1";
+const LATE: &[u8] = br#"{"is_late":true"#;
+const TIMELY: &[u8] = br#"{"is_late":false"#;
+
+/// Puts the sequence number into a JSON object, as its last field.
+///
+/// The number is known only when the message is committed, after it was written. The message must
+/// not have one yet. What is no object comes back as it is.
+pub fn numbered(mut json: Vec<u8>, sequence: u64) -> Vec<u8> {
+    if json.first() == Some(&b'{') && json.last() == Some(&b'}') && json.len() > 1 {
+        json.pop();
+        let comma = if json.len() > 1 { "," } else { "" };
+        json.extend_from_slice(format!("{comma}\"{SEQUENCE}\":{sequence}}}").as_bytes());
+    }
+    json
+}
+
+/// Says that a message is late. What does not begin with `{"is_late":false` comes back as it is.
+pub fn marked_late(json: Vec<u8>) -> Vec<u8> {
+    match json.strip_prefix(TIMELY) {
+        Some(rest) => [LATE, rest].concat(),
+        None => json,
+    }
+}
+
+/// The payload as it was sealed, in two parts: whether it is late was not decided then.
+fn as_sealed(payload: &[u8]) -> (&[u8], &[u8]) {
+    match payload.strip_prefix(LATE) {
+        Some(rest) => (TIMELY, rest),
+        None => (&[], payload),
+    }
+}
+
+/// What is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealed<'a> {
+    /// The hash of the message before, or [`GENESIS`].
+    pub previous: &'a [u8; 32],
+    /// From 1.
+    pub sequence: u64,
+    /// CloudEvents `id`; of a picture it is no UUID.
+    pub id: &'a str,
+    pub topic: &'a str,
+    pub content_type: Option<&'a str>,
+    /// As it is published, with the sequence number in it where it has one.
+    pub payload: &'a [u8],
+}
+
+impl Sealed<'_> {
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new_with_prefix(DOMAIN);
+        let mut field = |parts: [&[u8]; 2]| {
+            let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
+            hash.update(length.to_be_bytes());
+            parts.iter().for_each(|part| hash.update(part));
+        };
+        field([self.previous, &[]]);
+        field([&self.sequence.to_be_bytes(), &[]]);
+        field([self.id.as_bytes(), &[]]);
+        field([self.topic.as_bytes(), &[]]);
+        field([self.content_type.unwrap_or_default().as_bytes(), &[]]);
+        let (head, rest) = as_sealed(self.payload);
+        field([head, rest]);
+        hash.finalize().into()
+    }
+
+    /// Hashes and signs.
+    pub fn seal(&self, key: &SigningKey) -> Seal {
+        let hash = self.hash();
+        Seal { sequence: self.sequence, previous: *self.previous, hash, signature: signature(key, &hash) }
+    }
+}
+
+fn signed(hash: &[u8; 32]) -> Vec<u8> {
+    [DOMAIN, hash].concat()
+}
+
+fn signature(key: &SigningKey, hash: &[u8; 32]) -> [u8; 64] {
+    key.sign(&signed(hash)).to_bytes()
+}
+
+/// The signature over a hash, in base64 with padding.
+pub fn sign(key: &SigningKey, hash: &[u8; 32]) -> String {
+    STANDARD.encode(signature(key, hash))
+}
+
+/// What travels beside a sealed message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    pub sequence: u64,
+    pub previous: [u8; 32],
+    pub hash: [u8; 32],
+    pub signature: [u8; 64],
+}
+
+/// What about a seal does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// No part of a seal is there: a replay, the last will, or a publisher that is no agent.
+    #[error("not sealed: none of {SEQUENCE}, {PREVIOUS_HASH}, {HASH}, {SIGNATURE} is among the user properties")]
+    None,
+    #[error("the seal is incomplete: user property {0} is missing")]
+    Missing(&'static str),
+    #[error("user property {0} is there more than once")]
+    Twice(&'static str),
+    #[error("user property {name} is {value:?}; expected {expected}")]
+    Form { name: &'static str, value: String, expected: &'static str },
+    #[error("sequence 1 follows no message, but previoushash is {previous} instead of zeros")]
+    Genesis { previous: Sha256Hex },
+    /// The topic, the id, the content type, the payload, the number or the previous hash.
+    #[error("the content is not what was sealed: it hashes to {computed}, the seal says {sealed}")]
+    Content { computed: Sha256Hex, sealed: Sha256Hex },
+    #[error("the signature was not made over this hash with the agent's key")]
+    Signature,
+}
+
+impl Seal {
+    /// The user properties, in the order of the table above.
+    pub fn to_properties(&self) -> Vec<(String, String)> {
+        let pair = |name: &str, value: String| (name.to_owned(), value);
+        vec![
+            pair(SEQUENCE, self.sequence.to_string()),
+            pair(PREVIOUS_HASH, Sha256Hex(self.previous).to_string()),
+            pair(HASH, Sha256Hex(self.hash).to_string()),
+            pair(SIGNATURE, STANDARD.encode(self.signature)),
+        ]
+    }
+
+    /// From a message's user properties; others are passed over.
+    pub fn from_properties(properties: &[(String, String)]) -> Result<Self, SealError> {
+        let names = [SEQUENCE, PREVIOUS_HASH, HASH, SIGNATURE];
+        if !properties.iter().any(|(name, _)| names.contains(&name.as_str())) {
+            return Err(SealError::None);
+        }
+        let (sequence, previous) = (only(properties, SEQUENCE)?, only(properties, PREVIOUS_HASH)?);
+        let (hash, signature) = (only(properties, HASH)?, only(properties, SIGNATURE)?);
+        Ok(Self {
+            sequence: number(sequence).ok_or_else(|| form(SEQUENCE, sequence, "a whole number from 1"))?,
+            previous: hex(PREVIOUS_HASH, previous)?,
+            hash: hex(HASH, hash)?,
+            signature: STANDARD
+                .decode(signature)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or_else(|| form(SIGNATURE, signature, "64 bytes in base64 with padding"))?,
+        })
+    }
+
+    /// Whether this message was sealed, as it is, by the holder of `key`.
+    ///
+    /// Says nothing on what came before and after: that is [`crate::Continuity`]'s part.
+    pub fn verify(
+        &self,
+        key: &VerifyingKey,
+        topic: &str,
+        id: &str,
+        content_type: Option<&str>,
+        payload: &[u8],
+    ) -> Result<(), SealError> {
+        if self.sequence == 1 && self.previous != GENESIS {
+            return Err(SealError::Genesis { previous: Sha256Hex(self.previous) });
+        }
+        let Self { sequence, previous, .. } = self;
+        let computed = Sealed { previous, sequence: *sequence, id, topic, content_type, payload }.hash();
+        if computed != self.hash {
+            return Err(SealError::Content { computed: Sha256Hex(computed), sealed: Sha256Hex(self.hash) });
+        }
+        let signature = Signature::from_bytes(&self.signature);
+        // Strict: of the several signatures that lax checkers take, only the one that signing makes.
+        key.verify_strict(&signed(&self.hash), &signature).map_err(|_| SealError::Signature)
+    }
+}
+
+fn only<'a>(properties: &'a [(String, String)], name: &'static str) -> Result<&'a str, SealError> {
+    let mut values = properties.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(SealError::Missing(name)),
+        (Some(_), Some(_)) => Err(SealError::Twice(name)),
+    }
+}
+
+fn form(name: &'static str, value: &str, expected: &'static str) -> SealError {
+    SealError::Form { name, value: value.chars().take(100).collect(), expected }
+}
+
+fn hex(name: &'static str, value: &str) -> Result<[u8; 32], SealError> {
+    parse_hex(value).ok_or_else(|| form(name, value, "64 lower-case hexadecimal digits"))
+}
+
+/// Only the form that is written here: `+7` and `007` would be two texts for one number.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|n: &u64| *n > 0 && n.to_string() == text)
+}

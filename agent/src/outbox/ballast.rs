@@ -1,0 +1,45 @@
+//! A file that only takes up room. On a disk without any, it is deleted: what must be written to make room, the
+//! deletions themselves, then finds some.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "reserve";
+pub(super) const BYTES: u64 = 8 << 20;
+
+#[derive(Debug)]
+pub(super) struct Ballast {
+    path: PathBuf,
+}
+
+impl Ballast {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { path: folder.join(FILE) }
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|m| m.len() >= BYTES)
+    }
+
+    /// Written out, not merely sized: a sparse file holds no room.
+    pub(super) fn lay(&self) -> std::io::Result<()> {
+        if self.is_there() {
+            return Ok(());
+        }
+        let write = || {
+            let mut file = File::create(&self.path)?;
+            let block = [0x4b_u8; 1 << 16];
+            for _ in 0..BYTES / block.len() as u64 {
+                file.write_all(&block)?;
+            }
+            file.sync_all()
+        };
+        write().inspect_err(|_| self.drop_it())
+    }
+
+    pub(super) fn drop_it(&self) {
+        // If it was not there, there was no room to gain.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

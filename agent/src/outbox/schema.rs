@@ -1,0 +1,103 @@
+//! The database's shape, its versions, and how an older one is brought up to date.
+//!
+//! | table | a row is |
+//! | --- | --- |
+//! | `message` | a committed message; never changed, only deleted |
+//! | `waiting` | a message in line for the platform |
+//! | `held` | a message set aside, with the reason |
+//! | `kept` | a message the platform has, kept for a while |
+//! | `gone` | a range of sequence numbers deleted on purpose or lost to damage |
+//! | `lane` | how many and how many bytes of each lane are where; so that nothing has to be counted |
+//! | `head` | the last sequence number given, its hash, and the signature over both |
+//! | `revived` | put back in line by another process; a live agent takes it up within a second |
+//! | `command` | a command that was executed: it is not executed again |
+//! | `setting` | who this outbox belongs to, its public key, what the platform has set |
+
+use rusqlite::Connection;
+
+/// `PRAGMA user_version` of a database that this program writes.
+pub(super) const VERSION: i64 = 1;
+
+/// Each entry brings the schema from its index to the next version.
+const STEPS: [&str; VERSION as usize] = ["
+CREATE TABLE message (
+  seq INTEGER PRIMARY KEY,
+  lane INTEGER NOT NULL,
+  keep INTEGER NOT NULL,
+  committed INTEGER NOT NULL,      -- milliseconds since 1970
+  captured INTEGER,                -- likewise; null: cannot be late
+  retain INTEGER NOT NULL,
+  size INTEGER NOT NULL,           -- bytes of payload
+  id TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  content_type TEXT,
+  properties TEXT NOT NULL,        -- JSON: [[name, value], ...]
+  correlation BLOB,
+  previous BLOB NOT NULL,          -- hash of the message before
+  hash BLOB NOT NULL,
+  payload BLOB NOT NULL            -- last, so that the rest is read without it
+) STRICT;
+CREATE TABLE waiting (lane INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (lane, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE held (
+  seq INTEGER PRIMARY KEY, lane INTEGER NOT NULL, reason TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE kept (
+  keep INTEGER NOT NULL, lane INTEGER NOT NULL, committed INTEGER NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (keep, lane, committed, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gone (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+CREATE TABLE lane (
+  lane INTEGER PRIMARY KEY,
+  waiting INTEGER NOT NULL DEFAULT 0, waiting_bytes INTEGER NOT NULL DEFAULT 0,
+  held INTEGER NOT NULL DEFAULT 0, held_bytes INTEGER NOT NULL DEFAULT 0,
+  kept INTEGER NOT NULL DEFAULT 0, kept_bytes INTEGER NOT NULL DEFAULT 0,
+  evicted INTEGER NOT NULL DEFAULT 0, evicted_bytes INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO lane (lane) VALUES (0), (1), (2), (3);
+CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
+CREATE TABLE revived (seq INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE command (request TEXT PRIMARY KEY, at INTEGER NOT NULL, answer INTEGER) STRICT, WITHOUT ROWID;
+CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"];
+
+/// Before the first table: these can not be changed later without rewriting the file.
+///
+/// Pages of 8 KiB: a picture of 100 KiB takes 13 instead of 26 of them. Incremental vacuum, so that room that evictions
+/// made can be given back to the file system when something else fills the disk.
+const AT_CREATION: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+
+/// For every connection. WAL with FULL waits for the disk at each commit: committed means on disk. Deleted records
+/// are overwritten with zeros: what the law wants deleted must not be readable in the file.
+const WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192;
+PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;";
+
+pub(super) fn prepare_writer(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(64);
+    let pages: i64 = conn.query_row("PRAGMA page_count", [], |r| r.get(0))?;
+    if pages == 0 {
+        conn.execute_batch(AT_CREATION)?;
+    }
+    conn.execute_batch(WRITER)
+}
+
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("PRAGMA user_version", [], |r| r.get(0))
+}
+
+/// Brings a database of any known version up to date; all of it or nothing.
+pub(super) fn upgrade(conn: &mut Connection) -> rusqlite::Result<()> {
+    let from = version(conn)?;
+    for (at, step) in STEPS.iter().enumerate() {
+        let (at, next) = (at as i64, at as i64 + 1);
+        if at < from {
+            continue;
+        }
+        let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", next)?;
+        tx.commit()?;
+        tracing::info!(from = at, to = next, "outbox schema brought up to date");
+    }
+    Ok(())
+}
