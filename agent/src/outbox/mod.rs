@@ -9,6 +9,8 @@
 //! | `limits` | how much may be kept and what is given up first; pure |
 //! | `writer` | the one thread that writes: group commit, a full disk, limits, retention |
 //! | `reader` | the thread that reads for the uplink |
+//! | `upkeep` | limits, ages and retention, each with its record for the platform |
+//! | `shared` | what the writer tells the others |
 //! | `handle` | what the rest of the agent holds |
 //! | `key` | the signing key |
 //! | `ballast` | room in reserve for a full disk |
@@ -17,15 +19,26 @@ mod ballast;
 mod db;
 mod draft;
 mod error;
+mod handle;
 mod key;
 mod limits;
 mod moves;
+mod reader;
 mod schema;
+mod shared;
 mod types;
+mod upkeep;
+mod writer;
 
 pub use db::{Counts, Head};
 pub use error::OutboxError;
+pub use handle::{Outbox, OutboxOptions};
 pub use kakou_contract::{Held, Keep, OutboxLane as Lane};
 pub use limits::{LaneLimit, Limits, Retention, Space};
 pub use moves::Claim;
+pub use shared::{OutboxState, Stats};
 pub use types::{Cursor, Draft, Pending};
+pub use writer::Resent;
+
+#[cfg(test)]
+mod tests;

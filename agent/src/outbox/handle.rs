@@ -1,0 +1,282 @@
+//! What the rest of the agent holds of the outbox.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use kakou_contract::{Held, Id, OutboxLane as Lane, VerifyingKey};
+use rusqlite::params;
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::db::{Db, FILE, LARGEST};
+use super::error::OutboxError;
+use super::key;
+use super::limits::{Limits, Retention};
+use super::moves::Claim;
+use super::reader::{Ask, Reader};
+use super::shared::{Shared, Stats};
+use super::types::{Cursor, Draft, Pending};
+use super::upkeep;
+use super::writer::{Op, Reply, Resent, Writer};
+use crate::uplink::{Store, StoreError};
+
+/// Requests that wait for the writer; who comes then waits.
+const QUEUE: usize = 1024;
+/// Whoever has this file locked owns the folder.
+pub(super) const LOCK: &str = "outbox.lock";
+
+/// What an outbox needs to know.
+pub struct OutboxOptions {
+    /// The state folder: database, key and reserve.
+    pub folder: PathBuf,
+    pub site: Id,
+    pub agent: Id,
+    pub limits: Limits,
+    /// Holds until the platform sets another.
+    pub retention: Retention,
+    /// Whether the wall clock is known to be right: nothing is given up by its age otherwise.
+    pub clock_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl OutboxOptions {
+    pub fn new(folder: impl Into<PathBuf>, site: Id, agent: Id) -> Self {
+        Self {
+            folder: folder.into(),
+            site,
+            agent,
+            limits: Limits::default(),
+            retention: Retention::default(),
+            clock_trusted: Arc::new(|| true),
+        }
+    }
+}
+
+/// The outbox; a clone is another hand on the same one.
+#[derive(Clone)]
+pub struct Outbox {
+    ops: mpsc::Sender<Op>,
+    asks: mpsc::Sender<Ask>,
+    shared: Arc<Shared>,
+    public_key: VerifyingKey,
+    path: PathBuf,
+    threads: Arc<Threads>,
+}
+
+struct Threads {
+    writer: Mutex<Option<JoinHandle<Result<(), OutboxError>>>>,
+    /// Held as long as any hand on the outbox is.
+    _lock: File,
+}
+
+impl Outbox {
+    /// Opens the outbox of a folder; makes it, and the signing key, where there is none.
+    pub fn open(options: OutboxOptions) -> Result<Self, OutboxError> {
+        let OutboxOptions { folder, site, agent, limits, retention, clock_trusted } = options;
+        let lock = lock(&folder)?;
+        let path = folder.join(FILE);
+        let key = match key::read(&folder)? {
+            Some(key) => key,
+            None if path.exists() => {
+                let why = "the key that this outbox was signed with is gone; restore it from a copy, or begin anew by \
+                           `kakou outbox recover`, which makes another";
+                return Err(OutboxError::Key { path: key::path(&folder), why: why.into() });
+            }
+            None => key::create(&folder)?,
+        };
+        let mut db = Db::open(&folder, key.clone())?;
+        belongs_to(&mut db, &site, &agent)?;
+        let retention = upkeep::stored_retention(&db).map_err(|e| db.fault(&e))?.unwrap_or(retention);
+        let shared = Arc::new(Shared::new());
+        let public_key = db.public_key();
+        let (ops, op_queue) = mpsc::channel(QUEUE);
+        let (asks, ask_queue) = mpsc::channel(64);
+        let reader = Reader::open(&path, key, Arc::clone(&shared), ops.downgrade())?;
+        let writer =
+            Writer::new(db, folder.clone(), site, agent, limits, retention, clock_trusted, Arc::clone(&shared));
+        let started =
+            |e: std::io::Error| OutboxError::Io { path: path.clone(), why: format!("starting a thread: {e}") };
+        let writer = std::thread::Builder::new()
+            .name("outbox-write".into())
+            .spawn(move || writer.run(op_queue))
+            .map_err(started)?;
+        std::thread::Builder::new().name("outbox-read".into()).spawn(move || reader.run(ask_queue)).map_err(started)?;
+        let threads = Arc::new(Threads { writer: Mutex::new(Some(writer)), _lock: lock });
+        Ok(Self { ops, asks, shared, public_key, path, threads })
+    }
+
+    /// Commits all or none of these, in this order; returns their sequence numbers when they are on disk. Blocks: for
+    /// threads, not for tokio tasks.
+    pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
+        check(&drafts)?;
+        let (reply, answer) = oneshot::channel();
+        self.ops.blocking_send(Op::Append { drafts, request: None, reply }).map_err(|_| self.closed())?;
+        answer.blocking_recv().map_err(|_| self.closed())?
+    }
+
+    /// As `append`, for tokio tasks.
+    pub async fn append_async(&self, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
+        check(&drafts)?;
+        self.ask(|reply| Op::Append { drafts, request: None, reply }).await
+    }
+
+    /// Appends the answer to a command, and notes that it is the answer.
+    pub async fn answer(&self, request: String, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
+        check(&drafts)?;
+        self.ask(|reply| Op::Append { drafts, request: Some(request), reply }).await
+    }
+
+    /// Whether a command is new. From then on it is not.
+    pub async fn claim(&self, request: String) -> Result<Claim, OutboxError> {
+        self.ask(|reply| Op::Claim { request, reply }).await
+    }
+
+    /// Puts messages that the platform had, or that are held, back in line.
+    pub async fn resend(&self, first: u64, last: u64) -> Result<Resent, OutboxError> {
+        self.ask(|reply| Op::Resend { first, last, reply }).await
+    }
+
+    /// Holds from now on, over restarts too.
+    pub async fn set_retention(&self, wanted: Retention) -> Result<(), OutboxError> {
+        self.ops.send(Op::Retention(wanted)).await.map_err(|_| self.closed())?;
+        self.ask(Op::Settle).await
+    }
+
+    pub fn retention(&self) -> Retention {
+        self.shared.stats.borrow().retention
+    }
+
+    /// The payload of a message, if it is still there.
+    pub async fn stored_payload(&self, sequence: u64) -> Result<Option<Vec<u8>>, OutboxError> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(Ask::Payload { sequence, reply }).await.map_err(|_| self.closed())?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.shared.stats.borrow().clone()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<Stats> {
+        self.shared.stats.subscribe()
+    }
+
+    /// What checks this agent's signatures.
+    pub fn public_key(&self) -> VerifyingKey {
+        self.public_key
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the writer still runs; if it does not, nothing can be recorded any more.
+    pub fn is_alive(&self) -> bool {
+        !self.ops.is_closed()
+    }
+
+    /// Commits what is queued and closes the database. Blocks. Other hands on this outbox get errors from then on.
+    pub fn close(self) -> Result<(), OutboxError> {
+        let thread = self.threads.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Ok(()) };
+        // If the writer has ended by itself, its thread says why.
+        let _ = self.ops.blocking_send(Op::Close);
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(OutboxError::Io { path: self.path.clone(), why: "the writer panicked".into() }))
+    }
+
+    async fn ask<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, OutboxError> {
+        let (reply, answer) = oneshot::channel();
+        self.ops.send(op(reply)).await.map_err(|_| self.closed())?;
+        answer.await.map_err(|_| self.closed())?
+    }
+
+    fn closed(&self) -> OutboxError {
+        OutboxError::Closed { path: self.path.clone() }
+    }
+}
+
+impl Store for Outbox {
+    async fn fetch(
+        &self,
+        after: Cursor,
+        lanes: &[Lane],
+        messages: usize,
+        bytes: usize,
+    ) -> Result<Vec<Pending>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask::Fetch { after, lanes: lanes.to_vec(), messages, bytes, reply };
+        self.asks.send(ask).await.map_err(|_| store(self.closed()))?;
+        answer.await.map_err(|_| store(self.closed()))?.map_err(store)
+    }
+
+    async fn acked(&self, sequence: u64) -> Result<(), StoreError> {
+        self.ops.send(Op::Acked(vec![sequence])).await.map_err(|_| store(self.closed()))
+    }
+
+    async fn hold(&self, sequence: u64, reason: Held, why: String) -> Result<(), StoreError> {
+        self.ops.send(Op::Hold { sequence, reason, why }).await.map_err(|_| store(self.closed()))
+    }
+
+    async fn release(&self, reason: Held, most: usize) -> Result<usize, StoreError> {
+        self.ask(|reply| Op::Release { reason: Some(reason), most, reply }).await.map_err(store)
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.ask(Op::Settle).await.map_err(store)
+    }
+
+    fn committed(&self) -> watch::Receiver<[u64; 4]> {
+        self.shared.committed.subscribe()
+    }
+}
+
+fn store(e: OutboxError) -> StoreError {
+    StoreError(e.to_string())
+}
+
+fn check(drafts: &[Draft]) -> Result<(), OutboxError> {
+    match drafts.iter().find(|d| d.payload.len() > LARGEST) {
+        None => Ok(()),
+        Some(d) => Err(OutboxError::TooLarge { topic: d.topic.clone(), size: d.payload.len(), limit: LARGEST }),
+    }
+}
+
+/// Makes the folder if it is not there, for its owner alone, and takes its lock.
+pub(super) fn lock(folder: &Path) -> Result<File, OutboxError> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let path = folder.join(LOCK);
+    let fault = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            OutboxError::ReadOnly { path: folder.to_path_buf(), why: e.to_string() }
+        }
+        _ => OutboxError::Open { path: folder.to_path_buf(), why: e.to_string() },
+    };
+    if !folder.is_dir() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(fault)?;
+    }
+    let file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&path).map_err(fault)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| OutboxError::InUse { path })?;
+    Ok(file)
+}
+
+/// Two agents with one outbox would mix their records under one name.
+fn belongs_to(db: &mut Db, site: &Id, agent: &Id) -> Result<(), OutboxError> {
+    use base64::Engine;
+    let wanted = format!("{site}/{agent}");
+    let found = upkeep::setting(db, "agent").map_err(|e| db.fault(&e))?;
+    match found {
+        Some(found) if found != wanted => Err(OutboxError::Foreign { path: db.path.clone(), found, wanted }),
+        Some(_) => Ok(()),
+        None => {
+            let key = base64::engine::general_purpose::STANDARD.encode(db.public_key().as_bytes());
+            db.transact(|batch| {
+                batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES ('agent', ?)", params![wanted])?;
+                batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES ('public_key', ?)", params![key])
+            })
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The outbox as the rest of the agent sees it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use kakou_contract::seal::Seal;
+use kakou_contract::{Continuity, Held, Id, Keep, OutboxLane as Lane};
+
+use super::*;
+use crate::uplink::Store;
+
+pub(super) fn draft(lane: Lane, text: &str) -> Draft {
+    Draft {
+        lane,
+        keep: if lane == Lane::Hit { Keep::Hit } else { Keep::Passage },
+        id: format!("id-{text}"),
+        topic: format!("kakou/v1/s/a/{lane}/c"),
+        content_type: Some("application/json".into()),
+        user_properties: vec![("id".into(), format!("id-{text}"))],
+        correlation: None,
+        retain: false,
+        captured_ms: None,
+        numbered: true,
+        payload: format!("{{\"text\":\"{text}\"}}").into_bytes(),
+    }
+}
+
+pub(super) fn options(folder: &Path) -> OutboxOptions {
+    OutboxOptions::new(folder, Id::new("site", "s").unwrap(), Id::new("agent", "a").unwrap())
+}
+
+fn open(folder: &Path) -> Outbox {
+    Outbox::open(options(folder)).unwrap()
+}
+
+fn block<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn fetch(outbox: &Outbox, after: Cursor) -> Vec<Pending> {
+    block(outbox.fetch(after, &Lane::ORDER, 1000, 1 << 20)).unwrap()
+}
+
+fn texts(all: &[Pending]) -> Vec<String> {
+    let text = |p: &Pending| serde_json::from_slice::<serde_json::Value>(&p.payload).unwrap()["text"].clone();
+    all.iter().map(|p| text(p).as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn hits_leave_first_and_the_oldest_of_a_lane_before_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    let all =
+        [(Lane::Passage, "p1"), (Lane::Picture, "i1"), (Lane::Control, "s1"), (Lane::Passage, "p2"), (Lane::Hit, "h1")];
+    let numbers = outbox.append(all.iter().map(|(l, t)| draft(*l, t)).collect()).unwrap();
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    let found = fetch(&outbox, Cursor::default());
+    assert_eq!(texts(&found), ["h1", "s1", "p1", "p2", "i1"]);
+    let mut after = Cursor::default();
+    after.advance(Lane::Hit, 5);
+    after.advance(Lane::Passage, 1);
+    assert_eq!(texts(&fetch(&outbox, after)), ["s1", "p2", "i1"]);
+}
+
+#[test]
+fn every_message_is_numbered_chained_and_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    for n in 0..5 {
+        outbox.append(vec![draft(Lane::Passage, &n.to_string()), draft(Lane::Picture, &n.to_string())]).unwrap();
+    }
+    let mut chain = Continuity::new();
+    for p in fetch(&outbox, Cursor::default()) {
+        let seal = Seal::from_properties(&p.user_properties).unwrap();
+        let id = &p.user_properties[0].1;
+        seal.verify(&outbox.public_key(), &p.topic, id, p.content_type.as_deref(), &p.payload).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&p.payload).unwrap()["sequence"], p.sequence);
+        chain.seal(&seal);
+    }
+    assert_eq!((chain.complete_to(), chain.gaps().len()), (10, 0));
+}
+
+#[test]
+fn what_is_acknowledged_is_kept_and_can_be_sent_again_and_the_rest_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox.append((1..=4).map(|n| draft(Lane::Passage, &n.to_string())).collect()).unwrap();
+    let seen = fetch(&outbox, Cursor::default());
+    block(async {
+        outbox.acked(2).await.unwrap();
+        outbox.acked(2).await.unwrap();
+        outbox.hold(3, Held::TooLarge, "too large".into()).await.unwrap();
+        outbox.settle().await.unwrap();
+    });
+    assert_eq!(texts(&fetch(&outbox, Cursor::default())), ["1", "4"]);
+    outbox.close().unwrap();
+
+    let outbox = open(dir.path());
+    let again = fetch(&outbox, Cursor::default());
+    assert_eq!(texts(&again), ["1", "4"]);
+    assert_eq!(again[0], seen[0], "the same bytes, number, hash and signature");
+    let past = Cursor([9; 4]);
+    assert_eq!(block(outbox.release(Held::TooLarge, 10)).unwrap(), 1);
+    assert_eq!(texts(&fetch(&outbox, past)), ["3"], "behind the reader, and found all the same");
+    let resent = block(outbox.resend(1, 100)).unwrap();
+    assert_eq!(resent, Resent { messages: 1, missing: vec![] });
+    assert_eq!(texts(&fetch(&outbox, past)), ["2"]);
+    assert!(fetch(&outbox, past).is_empty(), "once");
+    assert_eq!(outbox.append(vec![draft(Lane::Hit, "5")]).unwrap(), [5]);
+}
+
+#[test]
+fn a_command_is_known_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    block(async {
+        assert_eq!(outbox.claim("r1".into()).await.unwrap(), Claim::New);
+        assert_eq!(outbox.claim("r1".into()).await.unwrap(), Claim::Known { answer: None });
+        let numbers = outbox.answer("r1".into(), vec![draft(Lane::Control, "answer")]).await.unwrap();
+        assert_eq!(outbox.claim("r1".into()).await.unwrap(), Claim::Known { answer: Some(numbers[0]) });
+        let payload = outbox.stored_payload(numbers[0]).await.unwrap().unwrap();
+        assert_eq!(payload, br#"{"text":"answer","sequence":1}"#);
+    });
+}
+
+#[test]
+fn limits_take_pictures_first_and_tell_the_platform() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.limits.lanes[Lane::Picture.index()].bytes = 10_000;
+    let outbox = Outbox::open(options).unwrap();
+    for n in 0..20 {
+        let mut picture = draft(Lane::Picture, &n.to_string());
+        (picture.numbered, picture.payload) = (false, vec![n; 1000]);
+        outbox.append(vec![draft(Lane::Passage, &n.to_string()), picture]).unwrap();
+    }
+    wait_until(|| outbox.stats().lanes[Lane::Picture.index()].evicted > 0);
+    let found = fetch(&outbox, Cursor::default());
+    let of = |lane| found.iter().filter(|p| p.lane == lane).count();
+    let evicted = outbox.stats().lanes[Lane::Picture.index()].evicted as usize;
+    assert_eq!((of(Lane::Passage), of(Lane::Picture)), (20, 20 - evicted));
+    let audit = found.iter().find(|p| p.lane == Lane::Control).expect("a record of the eviction");
+    let audit: kakou_contract::AuditMessage = kakou_contract::Message::from_json(&audit.payload).unwrap();
+    assert_eq!(audit.event.kind(), "eviction");
+    assert_eq!(audit.event.gone()[0], [2, 2], "the oldest picture's number");
+}
+
+#[test]
+fn what_was_kept_long_enough_is_deleted_with_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path());
+    options.retention.passage = Duration::ZERO;
+    let outbox = Outbox::open(options).unwrap();
+    outbox
+        .append(vec![draft(Lane::Passage, "gone"), draft(Lane::Hit, "stays"), draft(Lane::Passage, "waits")])
+        .unwrap();
+    block(async {
+        outbox.acked(1).await.unwrap();
+        outbox.acked(2).await.unwrap();
+        outbox.settle().await.unwrap();
+        // Takes effect at the next look, at the latest after half a minute; a restart looks at once.
+    });
+    outbox.close().unwrap();
+    let mut options = super::tests::options(dir.path());
+    options.retention.passage = Duration::ZERO;
+    let outbox = Outbox::open(options).unwrap();
+    wait_until(|| outbox.stats().head.sequence == 4);
+    assert_eq!(block(outbox.stored_payload(1)).unwrap(), None);
+    assert!(block(outbox.stored_payload(2)).unwrap().is_some());
+    let resent = block(outbox.resend(1, 3)).unwrap();
+    assert_eq!(resent, Resent { messages: 1, missing: vec![[1, 1]] });
+    let found = fetch(&outbox, Cursor::default());
+    assert!(String::from_utf8_lossy(&found[1].payload).contains("deletion"));
+}
+
+#[test]
+fn a_folder_has_one_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path());
+    let told = Outbox::open(options(dir.path())).err().unwrap();
+    assert!(matches!(told, OutboxError::InUse { .. }), "{told}");
+    first.close().unwrap();
+    let mut other = options(dir.path());
+    other.agent = Id::new("agent", "other").unwrap();
+    let told = Outbox::open(other).err().unwrap().to_string();
+    assert!(told.contains("belongs to s/a"), "{told}");
+}
+
+#[test]
+fn a_changed_message_is_held_and_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox
+        .append(vec![draft(Lane::Passage, "one"), draft(Lane::Passage, "two"), draft(Lane::Passage, "three")])
+        .unwrap();
+    outbox.close().unwrap();
+    let conn = rusqlite::Connection::open(dir.path().join("outbox.db")).unwrap();
+    conn.execute("UPDATE message SET payload = replace(payload, 'o', 'x') WHERE seq = 2", []).unwrap();
+    drop(conn);
+    let outbox = open(dir.path());
+    assert_eq!(texts(&fetch(&outbox, Cursor::default())), ["one", "three"]);
+    block(outbox.settle()).unwrap();
+    wait_until(|| outbox.stats().lanes[Lane::Passage.index()].held == 1);
+}
+
+#[test]
+fn a_cut_chain_and_a_lost_key_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox.append(vec![draft(Lane::Passage, "one"), draft(Lane::Passage, "two")]).unwrap();
+    outbox.close().unwrap();
+    let db = dir.path().join("outbox.db");
+    let conn = rusqlite::Connection::open(&db).unwrap();
+    conn.execute("UPDATE head SET seq = 1", []).unwrap();
+    drop(conn);
+    let told = Outbox::open(options(dir.path())).err().unwrap().to_string();
+    assert!(told.contains("outbox.db") && told.contains("kakou outbox recover"), "{told}");
+    std::fs::remove_file(dir.path().join("agent.key")).unwrap();
+    let told = Outbox::open(options(dir.path())).err().unwrap().to_string();
+    assert!(told.contains("agent.key"), "{told}");
+    std::fs::write(&db, "no database at all, but text that is long enough to be taken for one").unwrap();
+    key::create(dir.path()).unwrap();
+    let told = Outbox::open(options(dir.path())).err().unwrap().to_string();
+    assert!(told.contains("is damaged"), "{told}");
+}
+
+#[test]
+fn many_producers_share_a_transaction_and_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    let threads: Vec<_> = (0..8)
+        .map(|t| {
+            let outbox = outbox.clone();
+            std::thread::spawn(move || {
+                (0..50)
+                    .flat_map(|n| outbox.append(vec![draft(Lane::Passage, &format!("{t}-{n}"))]).unwrap())
+                    .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut all: Vec<u64> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(all, (1..=400).collect::<Vec<_>>());
+    outbox.close().unwrap();
+    assert_eq!(fetch(&open(dir.path()), Cursor::default()).len(), 400);
+}
+
+#[track_caller]
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let limit = std::time::Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(std::time::Instant::now() < limit, "it did not happen within 20 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
