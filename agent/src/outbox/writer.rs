@@ -225,6 +225,8 @@ impl Writer {
     }
 
     fn tell(&mut self, ops: Vec<Op>, outcomes: Vec<Outcome>) {
+        // Before anybody is told: who was told that it is back in line must find it there.
+        self.take_up_revived();
         let mut committed = [0_u64; 4];
         for (op, outcome) in ops.into_iter().zip(outcomes) {
             // A caller that no longer waits has gone; what it asked for is done all the same.
@@ -252,7 +254,6 @@ impl Writer {
                 _ => {}
             }
         }
-        self.take_up_revived();
         self.wake(committed);
     }
 
