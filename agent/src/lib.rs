@@ -15,6 +15,7 @@
 //! `pipeline` joins them for one camera, `replay` drives it with a recording. `config`, `models` and `cli` are what
 //! people touch; `eval` and `replay_truth` measure.
 
+pub mod app;
 pub mod attention;
 pub mod camera;
 pub mod cli;

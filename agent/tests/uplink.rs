@@ -1,4 +1,4 @@
-//! Publisher and subscriber against the embedded broker, a real Mosquitto and a scripted broker.
+//! Outbox, uplink and subscriber against the embedded broker, a real Mosquitto and a scripted broker.
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -6,25 +6,93 @@
 mod mosquitto;
 #[path = "uplink/scripted.rs"]
 mod scripted;
+#[path = "uplink/tls.rs"]
+mod tls;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kakou::demo::Broker;
+use kakou::outbox::{Draft, Keep, Lane, Outbox, OutboxOptions, Stats};
 use kakou::uplink::{
-    BrokerAddress, Error, Event, Outgoing, Publisher, PublisherConfig, Received, Subscriber, SubscriberConfig,
+    BrokerAddress, Drain, Error, Event, LinkState, Outgoing, Received, Status, Subscriber, SubscriberConfig, TlsFiles,
+    Uplink, UplinkConfig,
 };
+use kakou_contract::Id;
 use mosquitto::{Mosquitto, free_port};
 use scripted::{Answer, Scripted};
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn quick() -> PublisherConfig {
-    PublisherConfig {
+fn quick() -> UplinkConfig {
+    UplinkConfig {
         backoff_first: Duration::from_millis(20),
         backoff_most: Duration::from_millis(200),
-        ..PublisherConfig::default()
+        ..UplinkConfig::new(Vec::new(), format!("agent-{}", free_port()))
     }
+}
+
+/// An outbox in a folder of its own, and its uplink.
+struct Rig {
+    outbox: Outbox,
+    uplink: Uplink,
+    dir: tempfile::TempDir,
+}
+
+fn options(folder: &std::path::Path) -> OutboxOptions {
+    OutboxOptions::new(folder, Id::new("site", "site-1").unwrap(), Id::new("agent", "agent-1").unwrap())
+}
+
+impl Rig {
+    fn start(address: BrokerAddress, config: UplinkConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(options(dir.path())).unwrap();
+        let uplink = Uplink::start(UplinkConfig { brokers: vec![address], ..config }, outbox.clone());
+        Self { outbox, uplink, dir }
+    }
+
+    async fn publish(&self, o: Outgoing) {
+        self.outbox.append_async(vec![draft(o, Lane::Passage)]).await.unwrap();
+    }
+
+    /// How the uplink ended, and what is where in the outbox.
+    async fn finish(self, within: Duration) -> (Result<Status, Error>, Stats) {
+        let Self { outbox, uplink, dir } = self;
+        let ended = uplink.finish(Drain::Everything, None, within).await;
+        let stats = tokio::task::spawn_blocking(move || {
+            outbox.close().unwrap();
+            // What is on disk, not what was in memory.
+            let outbox = Outbox::open(options(dir.path())).unwrap();
+            let mut watch = outbox.watch();
+            tokio::runtime::Handle::current().block_on(watch.changed()).unwrap();
+            let stats = watch.borrow().clone();
+            outbox.close().unwrap();
+            stats
+        });
+        (ended, stats.await.unwrap())
+    }
+}
+
+fn draft(o: Outgoing, lane: Lane) -> Draft {
+    Draft {
+        lane,
+        keep: Keep::Passage,
+        id: String::from_utf8_lossy(&o.payload).trim().to_owned(),
+        topic: o.topic,
+        content_type: o.content_type,
+        user_properties: o.user_properties,
+        correlation: None,
+        retain: false,
+        captured_ms: None,
+        numbered: false,
+        payload: o.payload,
+    }
+}
+
+/// (waiting, held, acknowledged) passages.
+fn passages(stats: &Stats) -> (u64, u64, u64) {
+    let lane = &stats.lanes[Lane::Passage.index()];
+    (lane.waiting, lane.held, lane.kept)
 }
 
 fn quick_subscriber() -> SubscriberConfig {
@@ -49,7 +117,7 @@ fn message(n: usize) -> Outgoing {
             ("id".to_owned(), format!("id-{n}")),
             ("type".to_owned(), "passage; 鲁E·6K829".to_owned()),
         ],
-        retain: false,
+        ..Outgoing::default()
     }
 }
 
@@ -73,7 +141,8 @@ async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeMap<usize, u
                     assert_eq!(received.topic, sent.topic);
                     assert_eq!(received.payload.len(), sent.payload.len());
                     assert_eq!(received.content_type, sent.content_type);
-                    assert_eq!(received.user_properties, sent.user_properties);
+                    assert!(received.user_properties.starts_with(&sent.user_properties));
+                    assert!(received.user_properties.iter().any(|(name, _)| name == "signature"));
                     assert!(received.is_text, "payload format indicator");
                     *times.entry(n).or_insert(0) += 1;
                 }
@@ -90,15 +159,16 @@ async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeMap<usize, u
 async fn two_hundred_messages_arrive_once(address: BrokerAddress) {
     let mut subscriber = Subscriber::connect(address.clone(), quick_subscriber());
     subscriber.subscribed(LONG).await.unwrap();
-    let publisher = Publisher::connect(address, quick());
+    let rig = Rig::start(address, quick());
     let sending = async {
         for n in 0..200 {
-            publisher.publish(message(n)).await.unwrap();
+            rig.publish(message(n)).await;
         }
-        publisher.finish(LONG).await.unwrap()
+        rig.finish(LONG).await
     };
-    let (report, times) = tokio::join!(sending, collect(&mut subscriber, 200));
-    assert_eq!((report.acked, report.connections), (200, 1));
+    let ((report, stats), times) = tokio::join!(sending, collect(&mut subscriber, 200));
+    let report = report.unwrap();
+    assert_eq!((report.acked, report.connections, passages(&stats)), (200, 1, (0, 0, 200)));
     assert!(times.values().all(|&times| times == 1), "{times:?}");
 }
 
@@ -123,111 +193,113 @@ async fn nothing_is_lost_when_the_broker_restarts() {
     };
     let mut subscriber = Subscriber::connect(broker.address(), config);
     subscriber.subscribed(LONG).await.unwrap();
-    let publisher = Publisher::connect(broker.address(), quick());
-    publisher.connected(LONG).await.unwrap();
+    let rig = Rig::start(broker.address(), quick());
+    rig.uplink.connected(LONG).await.unwrap();
     let count = 600;
     let sending = async {
         for n in 0..count {
             if n == 150 || n == 400 {
                 // In the middle: messages are queued and in flight.
-                while !publisher.status().connected {
+                while !rig.uplink.status().borrow().connected {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 tokio::task::block_in_place(|| broker.stop());
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 tokio::task::block_in_place(|| broker.restart());
             }
-            publisher.publish(message(n)).await.unwrap();
+            rig.publish(message(n)).await;
         }
-        publisher.finish(LONG).await.unwrap()
+        rig.finish(LONG).await
     };
-    let (report, times) = tokio::join!(sending, collect(&mut subscriber, count));
-    assert_eq!(report.acked, count as u64);
-    assert!(report.connections >= 3, "{report:?}");
+    let ((report, stats), times) = tokio::join!(sending, collect(&mut subscriber, count));
+    assert_eq!(passages(&stats), (0, 0, count as u64));
+    assert!(report.unwrap().connections >= 3);
     assert!(times.keys().copied().eq(0..count));
 }
 
 #[tokio::test]
 async fn an_absent_broker_is_an_error_with_its_address_in_time() {
     let address = BrokerAddress::new("127.0.0.1", free_port());
-    let publisher = Publisher::connect(address.clone(), quick());
+    let rig = Rig::start(address.clone(), quick());
     for n in 0..3 {
-        publisher.publish(small(n)).await.unwrap();
+        rig.publish(small(n)).await;
     }
-    let error = publisher.connected(Duration::from_millis(100)).await.unwrap_err();
+    let error = rig.uplink.connected(Duration::from_millis(100)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     let begin = Instant::now();
-    let error = publisher.finish(Duration::from_millis(500)).await.unwrap_err().to_string();
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-    assert!(error.contains(&address.to_string()), "{error}");
-    assert!(error.contains("3 of 3 messages") && error.contains("refused"), "{error}");
+    let (ended, stats) = rig.finish(Duration::from_millis(500)).await;
+    let error = ended.unwrap_err().to_string();
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(error.contains(&address.to_string()) && error.contains("refused"), "{error}");
+    assert_eq!(passages(&stats), (3, 0, 0), "nothing is lost");
 }
 
 #[tokio::test]
-async fn a_full_buffer_is_an_error_in_time() {
-    let address = BrokerAddress::new("127.0.0.1", free_port());
-    let config = PublisherConfig { buffered_bytes: 1 << 20, publish_timeout: Duration::from_millis(200), ..quick() };
-    let publisher = Publisher::connect(address, config);
-    let mut taken = 0;
-    let error = loop {
-        match publisher.publish(message(0)).await {
-            Ok(()) => taken += 1,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(taken, 3, "three of 300 KiB fit into one MiB");
-    assert!(matches!(error, Error::NoRoom { .. }), "{error}");
-    assert!(error.to_string().contains("kakou/v1/site-1/agent-1/passage/cam-0"), "{error}");
-}
-
-#[tokio::test]
-async fn a_message_too_large_names_topic_and_sizes() {
+async fn a_message_too_large_is_set_aside_and_the_others_pass() {
     let broker = Mosquitto::start("max_packet_size 100000");
-    let publisher = Publisher::connect(broker.address(), quick());
-    let own = Outgoing { payload: vec![0; 9 << 20], ..small(0) };
-    let error = publisher.publish(own).await.unwrap_err();
-    assert!(matches!(error, Error::TooLarge { limit: 0x0080_0000, .. }), "{error}");
-
+    let rig = Rig::start(broker.address(), quick());
     for n in 0..20 {
-        publisher.publish(message(n)).await.unwrap();
+        rig.publish(message(n)).await;
     }
-    let error = publisher.finish(LONG).await.unwrap_err();
-    let Error::Refused { count, ref first, .. } = error else { panic!("{error}") };
-    assert_eq!(count, 2, "0 and 10 are larger, the others pass");
-    assert_eq!(first.topic, "kakou/v1/site-1/agent-1/passage/cam-0");
-    assert!(first.why.contains("the broker takes 100000"), "{error}");
+    let (ended, stats) = rig.finish(LONG).await;
+    let status = ended.unwrap();
+    assert_eq!(passages(&stats), (0, 2, 18), "0 and 10 are larger, the others pass");
+    assert_eq!(status.refusals[0].topic, "kakou/v1/site-1/agent-1/passage/cam-0");
+    assert!(status.refusals[0].why.contains("100000 are taken"), "{status:?}");
 }
 
 #[tokio::test]
 async fn a_limit_that_the_broker_does_not_announce_stops_only_the_message_itself() {
     // Mosquitto says 0x95 with a PUBACK then, which breaks rumqttc's connection.
     let broker = Mosquitto::start("message_size_limit 100000");
-    let publisher = Publisher::connect(broker.address(), quick());
+    let rig = Rig::start(broker.address(), quick());
     for n in 0..20 {
-        publisher.publish(message(n)).await.unwrap();
+        rig.publish(message(n)).await;
     }
-    let error = publisher.finish(LONG).await.unwrap_err();
-    let Error::Refused { count, accepted, .. } = error else { panic!("{error}") };
-    assert_eq!((count, accepted), (2, 20), "{error}");
+    let (ended, stats) = rig.finish(LONG).await;
+    assert_eq!(passages(&stats), (0, 2, 18), "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_topic_that_is_not_allowed_is_a_refusal() {
-    // A list of rights without a right in it.
-    let broker = Mosquitto::start("acl_file {dir}/empty");
-    let publisher = Publisher::connect(broker.address(), quick());
-    publisher.publish(small(1)).await.unwrap();
-    let error = publisher.finish(LONG).await.unwrap_err();
-    assert!(error.to_string().contains("t: not authorised to publish"), "{error}");
+async fn a_topic_that_is_not_allowed_is_held_and_goes_when_it_is_allowed() {
+    // The right to one camera's passages alone.
+    let broker = Mosquitto::start("acl_file {dir}/acl");
+    broker.write("acl", "topic readwrite kakou/v1/site-1/agent-1/passage/cam-1\n");
+    broker.reload();
+    let rig = Rig::start(broker.address(), quick());
+    for n in 1..=4 {
+        rig.publish(Outgoing { payload: vec![b' '; 10], ..message(n) }).await;
+    }
+    wait(|| rig.uplink.status().borrow().refused_topics.len() == 3).await;
+    let Rig { outbox, uplink, dir } = rig;
+    let ended = uplink.finish(Drain::Everything, None, LONG).await.unwrap();
+    assert!(ended.refusals.iter().all(|r| r.why.contains("not authorised to publish")), "{ended:?}");
+    broker.write("acl", "topic readwrite #\n");
+    broker.reload();
+    // The next connection tries what was held.
+    let uplink = Uplink::start(UplinkConfig { brokers: vec![broker.address()], ..quick() }, outbox.clone());
+    let rig = Rig { outbox, uplink, dir };
+    wait(|| rig.uplink.status().borrow().acked >= 3).await;
+    let (_, stats) = rig.finish(LONG).await;
+    assert_eq!(passages(&stats), (0, 0, 4));
+}
+
+async fn wait(mut done: impl FnMut() -> bool) {
+    let limit = Instant::now() + LONG;
+    while !done() {
+        assert!(Instant::now() < limit, "it did not happen within {LONG:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_told_without_the_password() {
     let broker = Mosquitto::start("allow_anonymous false");
     let address: BrokerAddress = broker.address().to_string().replace("//", "//gate:S3CRET@").parse().unwrap();
-    let publisher = Publisher::connect(address, quick());
-    let error = publisher.connected(Duration::from_secs(2)).await.unwrap_err();
-    let told = format!("{error} {error:?} {publisher:?}");
+    let rig = Rig::start(address, quick());
+    let error = rig.uplink.connected(Duration::from_secs(2)).await.unwrap_err();
+    let told = format!("{error} {error:?} {:?}", rig.uplink);
+    assert!(matches!(rig.uplink.status().borrow().state, LinkState::Refused(_)), "{told}");
     assert!(error.to_string().contains("not authorised to connect"), "{told}");
     assert!(!told.contains("S3CRET"), "{told}");
 }
@@ -248,12 +320,12 @@ async fn acknowledgements_out_of_order_belong_to_their_own_messages() {
         _ => Answer::Hold,
     })
     .await;
-    let publisher = Publisher::connect(broker.address(), quick());
+    let rig = Rig::start(broker.address(), quick());
     for n in 0..400 {
-        publisher.publish(small(n)).await.unwrap();
+        rig.publish(small(n)).await;
     }
-    let report = publisher.finish(LONG).await.unwrap();
-    assert_eq!((report.acked, report.connections), (400, 1));
+    let (report, stats) = rig.finish(LONG).await;
+    assert_eq!((report.unwrap().connections, passages(&stats)), (1, (0, 0, 400)));
     let payloads: Vec<_> = broker.seen().into_iter().map(|seen| seen.payload).collect();
     assert_eq!(payloads, (0..400).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
 }
@@ -269,13 +341,14 @@ async fn a_quota_is_waited_for_and_a_refusal_is_reported() {
         _ => Answer::Ack(0),
     })
     .await;
-    let publisher = Publisher::connect(broker.address(), quick());
+    let rig = Rig::start(broker.address(), quick());
     for n in 0..10 {
-        publisher.publish(small(n)).await.unwrap();
+        rig.publish(small(n)).await;
     }
-    let error = publisher.finish(LONG).await.unwrap_err();
-    let Error::Refused { count: 1, ref first, .. } = error else { panic!("{error}") };
-    assert!(first.why.contains("format"), "{error}");
+    let (ended, stats) = rig.finish(LONG).await;
+    let ended = ended.unwrap();
+    assert!(ended.refused == 1 && ended.refusals[0].why.contains("format"), "{ended:?}");
+    assert_eq!(passages(&stats), (0, 1, 9));
     assert_eq!(broker.seen().iter().filter(|seen| seen.payload == "5").count(), 4);
 }
 
@@ -283,13 +356,13 @@ async fn a_quota_is_waited_for_and_a_refusal_is_reported() {
 async fn a_connection_cut_again_and_again_loses_nothing() {
     // Every seventh publish of a connection cuts it before its acknowledgement.
     let broker = Scripted::start(5, |seen| if seen.id == 5 { Answer::Cut } else { Answer::Ack(0) }).await;
-    let publisher = Publisher::connect(broker.address(), quick());
+    let rig = Rig::start(broker.address(), quick());
     for n in 0..60 {
-        publisher.publish(small(n)).await.unwrap();
+        rig.publish(small(n)).await;
     }
-    let report = publisher.finish(LONG).await.unwrap();
-    assert_eq!(report.acked, 60);
-    assert!(report.connections > 10, "{report:?}");
+    let (report, stats) = rig.finish(LONG).await;
+    assert_eq!(passages(&stats), (0, 0, 60));
+    assert!(report.unwrap().connections > 10);
     let seen: std::collections::BTreeSet<_> = broker.seen().into_iter().map(|seen| seen.payload).collect();
     assert_eq!(seen.len(), 60);
 }
@@ -301,21 +374,161 @@ async fn a_broker_that_never_acknowledges_is_left_and_told_of() {
         _ => Answer::Ack(0),
     })
     .await;
-    let config = || PublisherConfig { answer_timeout: Duration::from_millis(300), ..quick() };
-    let publisher = Publisher::connect(broker.address(), config());
-    publisher.publish(small(1)).await.unwrap();
-    let report = publisher.finish(LONG).await.unwrap();
-    assert_eq!((report.acked, report.connections), (1, 2), "the second connection delivers");
+    let config = || UplinkConfig { answer_timeout: Duration::from_millis(300), ..quick() };
+    let rig = Rig::start(broker.address(), config());
+    rig.publish(small(1)).await;
+    let (report, stats) = rig.finish(LONG).await;
+    assert_eq!((report.unwrap().connections, passages(&stats)), (2, (0, 0, 1)), "the second connection delivers");
 
     let mute = Scripted::start(10, |_| Answer::Ignore).await;
-    let publisher = Publisher::connect(mute.address(), config());
-    publisher.publish(small(1)).await.unwrap();
-    let error = publisher.finish(Duration::from_secs(1)).await.unwrap_err();
-    let Error::Unacknowledged { missing: 1, accepted: 1, .. } = error else { panic!("{error}") };
+    let rig = Rig::start(mute.address(), config());
+    rig.publish(small(1)).await;
+    let (ended, stats) = rig.finish(Duration::from_secs(1)).await;
+    assert!(matches!(ended, Err(Error::Unfinished { .. })), "{ended:?}");
+    assert_eq!(passages(&stats), (1, 0, 0));
 }
 
 #[tokio::test]
-async fn finishing_with_nothing_to_say_needs_no_broker() {
-    let publisher = Publisher::connect(BrokerAddress::new("127.0.0.1", free_port()), quick());
-    assert_eq!(publisher.finish(Duration::from_millis(500)).await.unwrap().acked, 0);
+async fn a_hit_overtakes_ten_thousand_passages() {
+    let broker = Mosquitto::start("");
+    let filters = ["kakou/v1/+/+/passage/+", "kakou/v1/+/+/hit/+/+"];
+    let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(filters));
+    subscriber.subscribed(LONG).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(options(dir.path())).unwrap();
+    let passage = || {
+        draft(Outgoing { topic: "kakou/v1/s/a/passage/c".into(), payload: vec![b'p'; 800], ..small(0) }, Lane::Passage)
+    };
+    for _ in 0..20 {
+        outbox.append_async((0..500).map(|_| passage()).collect()).await.unwrap();
+    }
+    let uplink = Uplink::start(UplinkConfig { brokers: vec![broker.address()], ..quick() }, outbox.clone());
+    wait(|| uplink.status().borrow().acked > 1000).await;
+    let hit = Outgoing { topic: "kakou/v1/s/a/hit/red/c".into(), payload: b"hit".to_vec(), ..small(0) };
+    outbox.append_async(vec![draft(hit, Lane::Hit)]).await.unwrap();
+    let committed_at = uplink.status().borrow().acked;
+    let mut before = 0;
+    loop {
+        match tokio::time::timeout(LONG, subscriber.recv()).await.unwrap() {
+            Some(Event::Message(m)) if m.payload == b"hit" => break,
+            Some(Event::Message(_)) => before += 1,
+            _ => {}
+        }
+    }
+    assert!(before < 9_000, "{before} passages came before the hit, {committed_at} were through when it was committed");
+}
+
+#[tokio::test]
+async fn commands_come_with_where_to_answer_and_the_will_speaks_for_the_dead() {
+    let broker = Mosquitto::start("");
+    let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["will", "offline"]));
+    subscriber.subscribed(LONG).await.unwrap();
+    let will = || Outgoing { topic: "will".into(), payload: b"gone".to_vec(), ..Outgoing::default() };
+    let config = || UplinkConfig { commands: Some("cmd/+".into()), will: Some(std::sync::Arc::new(will)), ..quick() };
+    let mut rig = Rig::start(broker.address(), config());
+    rig.uplink.connected(LONG).await.unwrap();
+    let mut commands = rig.uplink.commands().unwrap();
+    broker.publish(&[
+        "-t",
+        "cmd/ping",
+        "-m",
+        "{}",
+        "-D",
+        "publish",
+        "response-topic",
+        "kakou/answers",
+        "-D",
+        "publish",
+        "correlation-data",
+        "c1",
+    ]);
+    let command = tokio::time::timeout(LONG, commands.recv()).await.unwrap().unwrap();
+    assert_eq!((command.topic.as_str(), command.response_topic.as_deref()), ("cmd/ping", Some("kakou/answers")));
+    assert_eq!(command.correlation.as_deref(), Some(b"c1".as_slice()));
+    // A goodbye: the last message, and no will.
+    let last = Outgoing { topic: "offline".into(), payload: b"shutdown".to_vec(), ..Outgoing::default() };
+    rig.uplink.finish(Drain::InFlight, Some(last), LONG).await.unwrap();
+    let next = heard(&mut subscriber).await;
+    assert_eq!((next.topic.as_str(), next.payload.as_slice()), ("offline", b"shutdown".as_slice()));
+    // An end without one.
+    let rig = Rig::start(broker.address(), config());
+    rig.uplink.connected(LONG).await.unwrap();
+    drop(rig);
+    assert_eq!(heard(&mut subscriber).await.topic, "will");
+}
+
+async fn heard(subscriber: &mut Subscriber) -> Received {
+    loop {
+        if let Some(Event::Message(m)) = tokio::time::timeout(LONG, subscriber.recv()).await.unwrap() {
+            return m;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_second_broker_takes_over() {
+    let broker = Mosquitto::start("");
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(options(dir.path())).unwrap();
+    outbox.append_async(vec![draft(small(1), Lane::Passage)]).await.unwrap();
+    let brokers = vec![BrokerAddress::new("127.0.0.1", free_port()), broker.address()];
+    let uplink = Uplink::start(UplinkConfig { brokers, ..quick() }, outbox.clone());
+    let status = uplink.finish(Drain::Everything, None, LONG).await.unwrap();
+    assert_eq!((status.acked, status.broker), (1, Some(broker.address().to_string())));
+}
+
+#[tokio::test]
+async fn the_broker_must_be_who_it_must_be() {
+    let good = tls::Authority::new("good");
+    let other = tls::Authority::new("other");
+    let settings = "cafile {dir}/ca.pem\ncertfile {dir}/broker.pem\nkeyfile {dir}/broker.key";
+    let files = |folder: &std::path::Path, name: &str, expired: bool, ca: &tls::Authority| {
+        good.write_certificate(folder, "broker", name, expired);
+        std::fs::write(folder.join("trusted.pem"), ca.pem()).unwrap();
+        std::fs::write(folder.join("ca.pem"), good.pem()).unwrap();
+    };
+    for (name, expired, ca, told) in [
+        ("localhost", false, &good, None),
+        ("localhost", false, &other, Some("not trusted here")),
+        ("localhost", true, &good, Some("has expired")),
+        ("elsewhere.example", false, &good, Some("for another name")),
+    ] {
+        let broker = Mosquitto::start_with(settings, |folder| files(folder, name, expired, ca));
+        let address: BrokerAddress = format!("mqtts://localhost:{}", broker.address().port).parse().unwrap();
+        let tls = TlsFiles { ca: Some(broker.folder().join("trusted.pem")), client: None };
+        let rig = Rig::start(address, UplinkConfig { tls, ..quick() });
+        rig.publish(small(1)).await;
+        match told {
+            None => assert_eq!(passages(&rig.finish(LONG).await.1), (0, 0, 1)),
+            Some(told) => {
+                wait(|| matches!(&rig.uplink.status().borrow().state, LinkState::Tls(why) if why.contains(told))).await;
+                let (ended, stats) = rig.finish(Duration::from_millis(200)).await;
+                assert!(ended.unwrap_err().to_string().contains(told));
+                assert_eq!(passages(&stats), (1, 0, 0), "no data sent, none lost");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broker_may_ask_for_our_certificate() {
+    let ca = tls::Authority::new("city");
+    let settings = "cafile {dir}/ca.pem\ncertfile {dir}/broker.pem\nkeyfile {dir}/broker.key\nrequire_certificate true";
+    let broker = Mosquitto::start_with(settings, |folder| {
+        ca.write_certificate(folder, "broker", "localhost", false);
+        ca.write_certificate(folder, "agent", "agent-1", false);
+        std::fs::write(folder.join("ca.pem"), ca.pem()).unwrap();
+    });
+    let address: BrokerAddress = format!("mqtts://localhost:{}", broker.address().port).parse().unwrap();
+    let file = |name: &str| broker.folder().join(name);
+    let without = TlsFiles { ca: Some(file("ca.pem")), client: None };
+    let rig = Rig::start(address.clone(), UplinkConfig { tls: without.clone(), ..quick() });
+    rig.publish(small(1)).await;
+    wait(|| matches!(&rig.uplink.status().borrow().state, LinkState::Tls(why) if why.contains("client certificate")))
+        .await;
+    drop(rig);
+    let tls = TlsFiles { client: Some((file("agent.pem"), file("agent.key"))), ..without };
+    let rig = Rig::start(address, UplinkConfig { tls, ..quick() });
+    rig.publish(small(1)).await;
+    assert_eq!(passages(&rig.finish(LONG).await.1), (0, 0, 1));
 }

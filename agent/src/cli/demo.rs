@@ -19,7 +19,7 @@ use crate::models::locate;
 use crate::pipeline::Pipeline;
 use crate::replay::{Event, replay};
 use crate::replay_truth::{Comparison, compare, read};
-use crate::uplink::{BrokerAddress, Event as Heard, Subscriber, SubscriberConfig};
+use crate::uplink::{BrokerAddress, Event as Heard, Subscriber, SubscriberConfig, UplinkConfig};
 
 /// Show what Kakou does: recorded frames in, passages out over MQTT, pictures on disk.
 ///
@@ -50,7 +50,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     print_line(&format!("MQTT broker on {address}; models from {}", location.manifest.display()))?;
     let bar = progress();
     let centre = Centre::start(address.clone(), bar.clone())?;
-    let mut sender = Sender::connect(address.clone(), "kakou-demo")?;
+    let uplink = UplinkConfig::new(vec![address.clone()], "kakou-demo");
+    let first = Config::read(&root.join("configs").join(SEQUENCES[0].1))?;
+    let mut sender = Sender::connect(uplink, &first, None)?;
     let (mut sent, mut frames) = (0, 0);
     let mut truths = Vec::new();
     for (name, config) in SEQUENCES {

@@ -19,6 +19,7 @@ use crate::evidence::jpeg;
 use crate::pipeline::{Pipeline, Record};
 use crate::replay::{Event, replay};
 use crate::replay_truth::{Comparison, compare, read};
+use crate::uplink::UplinkConfig;
 
 /// Run a recording through the whole path and show or send its passages.
 ///
@@ -37,6 +38,10 @@ pub struct Args {
     /// Publish the passages and their pictures to this MQTT 5 broker, e.g. mqtt://127.0.0.1:1883.
     #[arg(long, value_name = "URL")]
     broker: Option<BrokerUrl>,
+    /// State folder of the outbox that is sent from; what is not acknowledged stays there. [default: a temporary
+    /// folder, which is kept only if something was not acknowledged]
+    #[arg(long, value_name = "DIR")]
+    outbox: Option<PathBuf>,
     /// Print one passage message a line (JSON) on stdout, and nothing else.
     #[arg(long)]
     json: bool,
@@ -71,8 +76,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let camera = choose_camera(&config, args.camera.as_deref())?;
     let mut pipeline = Pipeline::open(&config, &camera)?;
     let given = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
-    let address = given.or_else(|| config.broker.clone());
-    let mut sender = address.map(|a| Sender::connect(a, &format!("kakou-replay-{}", config.agent))).transpose()?;
+    let client_id = format!("kakou-replay-{}", config.agent);
+    let uplink = match given {
+        Some(address) => Some(UplinkConfig::new(vec![address], client_id)),
+        None => config.broker.as_ref().map(|broker| broker.uplink(client_id)),
+    };
+    let mut sender = uplink.map(|u| Sender::connect(u, &config, args.outbox.as_deref())).transpose()?;
     let bar = if args.json { ProgressBar::hidden() } else { progress() };
     let mut table = (!args.json).then(Table::for_stdout);
     let mut messages: Vec<PassageMessage> = Vec::new();

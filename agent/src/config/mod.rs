@@ -1,5 +1,7 @@
 //! The config: as written ([`raw`]), then checked and resolved. A fault names file, line and key.
 
+mod broker;
+mod outbox;
 pub mod raw;
 mod resolve;
 #[cfg(test)]
@@ -7,8 +9,10 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use broker::BrokerConfig;
+pub use outbox::{AgentConfig, OnDamage, OutboxConfig};
+
 use crate::geometry::{Line, Point, Polygon};
-use crate::uplink::BrokerAddress;
 use crate::vision::ModelChoice;
 use kakou_contract::Direction;
 
@@ -18,7 +22,12 @@ pub struct Config {
     pub site: String,
     pub agent: String,
     /// `None`: nothing is published.
-    pub broker: Option<BrokerAddress>,
+    pub broker: Option<BrokerConfig>,
+    pub outbox: OutboxConfig,
+    /// How often the agent tells how it is, and how long its end may take.
+    pub agent_times: AgentConfig,
+    /// The watchlist's file.
+    pub watchlist: Option<PathBuf>,
     pub models: ModelChoice,
     pub look: LookConfig,
     pub passage: PassageTimes,
@@ -63,6 +72,8 @@ pub struct EvidenceConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraConfig {
     pub id: String,
+    /// Where its frames come from, for `kakou run`.
+    pub source: Option<CameraSource>,
     pub lanes: Vec<LaneConfig>,
     pub masks: Vec<Polygon>,
 }
@@ -76,10 +87,19 @@ pub struct LaneConfig {
     pub direction: Option<Direction>,
 }
 
+/// Where a camera's frames come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraSource {
+    /// A folder of frames or a video file.
+    pub path: PathBuf,
+    /// Begin again at its end.
+    pub again: bool,
+}
+
 impl CameraConfig {
     /// A camera nobody described: one lane-less picture.
     pub fn plain(id: &str) -> Self {
-        Self { id: id.into(), lanes: Vec::new(), masks: Vec::new() }
+        Self { id: id.into(), source: None, lanes: Vec::new(), masks: Vec::new() }
     }
 }
 

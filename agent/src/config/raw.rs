@@ -6,6 +6,8 @@ use kakou_contract::Direction;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::broker::RawBroker;
+use super::outbox::{RawAgent, RawOutbox, RawWatchlist};
 use crate::vision::Provider;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +19,12 @@ pub struct RawConfig {
     pub agent: Spanned<String>,
     #[serde(default)]
     pub broker: Option<RawBroker>,
+    #[serde(default)]
+    pub outbox: RawOutbox,
+    #[serde(default, rename = "timing")]
+    pub agent_times: RawAgent,
+    #[serde(default)]
+    pub watchlist: Option<RawWatchlist>,
     #[serde(default)]
     pub vision: RawVision,
     #[serde(default)]
@@ -33,12 +41,6 @@ fn default_site() -> Spanned<String> {
 
 fn default_agent() -> Spanned<String> {
     Spanned::new(0..0, "kakou".into())
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawBroker {
-    pub url: Spanned<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -77,6 +79,9 @@ pub struct RawEvidence {
 #[serde(deny_unknown_fields)]
 pub struct RawCamera {
     pub id: Spanned<String>,
+    pub url: Option<Spanned<String>>,
+    #[serde(default, rename = "loop")]
+    pub again: bool,
     #[serde(default, rename = "lane")]
     pub lanes: Vec<RawLane>,
     #[serde(default)]

@@ -6,25 +6,25 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::raw::{RawCamera, RawConfig, RawLane};
-use super::{CameraConfig, Config, ConfigError, EvidenceConfig, LaneConfig, LookConfig, PassageTimes};
+use super::{CameraConfig, CameraSource, Config, ConfigError, EvidenceConfig, LaneConfig, LookConfig, PassageTimes};
 use crate::geometry::{Line, Point, Polygon};
 use crate::models::locate;
 use crate::vision::ModelChoice;
 use kakou_contract::Direction;
 
-struct At<'a> {
+pub(super) struct At<'a> {
     text: &'a str,
     path: &'a Path,
 }
 
 impl At<'_> {
-    fn wrong(&self, span: Range<usize>, key: &str, reason: impl Into<String>) -> ConfigError {
+    pub(super) fn wrong(&self, span: Range<usize>, key: &str, reason: impl Into<String>) -> ConfigError {
         let line = self.text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
         ConfigError::Value { path: self.path.into(), line, key: key.into(), reason: reason.into() }
     }
 
     /// A number within bounds, or the default where it is not given.
-    fn within<T: PartialOrd + Copy + std::fmt::Display>(
+    pub(super) fn within<T: PartialOrd + Copy + std::fmt::Display>(
         &self,
         key: &str,
         value: Option<&Spanned<T>>,
@@ -40,7 +40,7 @@ impl At<'_> {
     }
 
     /// Ids stand in MQTT topics.
-    fn id(&self, key: &str, id: &Spanned<String>) -> Result<String, ConfigError> {
+    pub(super) fn id(&self, key: &str, id: &Spanned<String>) -> Result<String, ConfigError> {
         let s = id.get_ref();
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if s.is_empty() || s.len() > 64 || !s.chars().all(fits) {
@@ -71,13 +71,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     let at = At { text, path };
     let base = path.parent().unwrap_or(Path::new("."));
     let v = &raw.vision;
-    let broker = match &raw.broker {
-        Some(b) => {
-            let parsed = b.url.get_ref().parse::<crate::uplink::BrokerAddress>();
-            Some(parsed.map_err(|e| at.wrong(b.url.span(), "broker.url", e.to_string()))?)
-        }
-        None => None,
-    };
+    let broker = raw.broker.as_ref().map(|b| super::broker::resolve(b, &at, base)).transpose()?;
     let models = ModelChoice {
         location: locate(v.manifest.as_ref().map(|m| base.join(m)).as_deref()),
         runtime: v.runtime.as_ref().map(|r| base.join(r)),
@@ -112,7 +106,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     };
     let mut cameras: Vec<CameraConfig> = Vec::new();
     for c in &raw.cameras {
-        let camera = camera(&at, c)?;
+        let camera = camera(&at, c, base)?;
         if cameras.iter().any(|o| o.id == camera.id) {
             return Err(at.wrong(c.id.span(), "camera.id", format!("`{}` is given twice", camera.id)));
         }
@@ -122,6 +116,9 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
         site: at.id("site", &raw.site)?,
         agent: at.id("agent", &raw.agent)?,
         broker,
+        outbox: super::outbox::outbox(&raw.outbox, &at, base)?,
+        agent_times: super::outbox::agent(&raw.agent_times, &at)?,
+        watchlist: raw.watchlist.as_ref().map(|w| base.join(&w.file)),
         models,
         look,
         passage,
@@ -130,7 +127,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     })
 }
 
-fn camera(at: &At<'_>, c: &RawCamera) -> Result<CameraConfig, ConfigError> {
+fn camera(at: &At<'_>, c: &RawCamera, base: &Path) -> Result<CameraConfig, ConfigError> {
     let mut lanes: Vec<LaneConfig> = Vec::new();
     for l in &c.lanes {
         let lane = lane(at, l)?;
@@ -140,7 +137,16 @@ fn camera(at: &At<'_>, c: &RawCamera) -> Result<CameraConfig, ConfigError> {
         lanes.push(lane);
     }
     let masks = c.masks.iter().map(|m| at.polygon("camera.masks", m)).collect::<Result<_, _>>()?;
-    Ok(CameraConfig { id: at.id("camera.id", &c.id)?, lanes, masks })
+    let source = match &c.url {
+        None => None,
+        Some(url) if url.get_ref().contains("://") => {
+            let scheme = url.get_ref().split("://").next().unwrap_or_default();
+            let reason = format!("{scheme}:// cameras are not taken in yet; name a folder of frames or a video file");
+            return Err(at.wrong(url.span(), "camera.url", reason));
+        }
+        Some(url) => Some(CameraSource { path: base.join(url.get_ref()), again: c.again }),
+    };
+    Ok(CameraConfig { id: at.id("camera.id", &c.id)?, source, lanes, masks })
 }
 
 fn lane(at: &At<'_>, l: &RawLane) -> Result<LaneConfig, ConfigError> {

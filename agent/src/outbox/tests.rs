@@ -196,7 +196,8 @@ fn a_changed_message_is_held_and_not_sent() {
         .unwrap();
     outbox.close().unwrap();
     let conn = rusqlite::Connection::open(dir.path().join("outbox.db")).unwrap();
-    conn.execute("UPDATE message SET payload = CAST(replace(payload, 'two', 'six') AS BLOB) WHERE seq = 2", []).unwrap();
+    conn.execute("UPDATE message SET payload = CAST(replace(payload, 'two', 'six') AS BLOB) WHERE seq = 2", [])
+        .unwrap();
     drop(conn);
     let outbox = open(dir.path());
     assert_eq!(texts(&fetch(&outbox, Cursor::default())), ["one", "three"]);

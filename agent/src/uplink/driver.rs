@@ -1,216 +1,564 @@
-//! The task behind a publisher: feeds the session, one link after the other.
+//! The task behind the uplink: reads the outbox, feeds the session, one link after the other.
 
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use kakou_contract::seal::marked_late;
+use kakou_contract::{Held, OutboxLane as Lane};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::client::{Queued, Refusal, Status};
-use super::link::{Limits, Link, LinkEvent, LinkOptions, Loss};
+use super::link::{Limits, Link, LinkEvent, LinkOptions, Loss, Prepared};
+use super::message::{Outgoing, Received};
+use super::pace::{Cap, Pace};
 use super::session::{AckReason, Session, Verdict};
+use super::store::{Store, StoreError};
+use super::uplink::{Drain, LinkState, Status, UplinkConfig};
+use crate::outbox::{Cursor, Pending};
 
-/// How many refusals are kept word by word; the rest is counted.
-const REFUSALS_KEPT: usize = 8;
+/// Read ahead of the window.
+const AHEAD_BYTES: usize = 4 << 20;
+/// How often messages that the broker refused for lack of permission are tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(300);
+const PROBE_MESSAGES: usize = 16;
+/// The lane of what comes from memory: before all others.
+const DIRECT: usize = 0;
 
-pub(super) struct Driver {
-    options: LinkOptions,
-    broker: String,
-    session: Session<Queued>,
-    queue: mpsc::Receiver<Queued>,
-    /// False once the publisher takes no more messages.
-    queue_open: bool,
-    status: watch::Sender<Status>,
-    answer_timeout: Duration,
-    reconnect: Backoff,
-    retry: Backoff,
+/// What the owner tells the task.
+pub(super) enum Order {
+    Direct(Box<Outgoing>),
+    Finish { drain: Drain, last: Option<Box<Outgoing>> },
 }
 
-/// How one link came to its end.
+type Fetch = Pin<Box<dyn Future<Output = Result<Vec<Pending>, StoreError>> + Send>>;
+
+/// A message in the window.
+#[derive(Debug)]
+struct Sending {
+    /// `None`: from memory, the outbox knows nothing of it.
+    sequence: Option<u64>,
+    hit: bool,
+    captured_ms: Option<i64>,
+    outgoing: Outgoing,
+}
+
+pub(super) struct Driver<S> {
+    config: UplinkConfig,
+    store: Arc<S>,
+    session: Session<Sending>,
+    cursor: Cursor,
+    committed: watch::Receiver<[u64; 4]>,
+    seen_hits: u64,
+    /// Whether the outbox may have more than was read.
+    more: bool,
+    /// Whether a hit may be there that was not read.
+    more_hits: bool,
+    orders: mpsc::Receiver<Order>,
+    commands: mpsc::Sender<Received>,
+    status: watch::Sender<Status>,
+    finishing: Option<(Drain, Option<Box<Outgoing>>)>,
+    directs: u64,
+    /// Which of the brokers is tried next.
+    next_broker: usize,
+    reconnect: Backoff,
+    retry: Backoff,
+    pace: Pace,
+    cap: Option<Cap>,
+    refused_topics: BTreeSet<String>,
+}
+
 enum End {
-    /// Everything is acknowledged and nothing more will come.
     Done,
     Lost(Loss),
+    /// The outbox cannot be read any more.
+    Store(StoreError),
 }
 
 /// What one link adds to the session.
 struct Connection {
     link: Link,
+    broker: String,
     /// None until the broker accepted us.
     limits: Option<Limits>,
-    /// When the broker last gave a sign of life.
     heard: Instant,
-    /// The broker asked for a pause.
     pause_until: Option<Instant>,
+    next_probe: Instant,
 }
 
-impl Driver {
+impl<S: Store> Driver<S> {
     pub(super) fn new(
-        options: LinkOptions,
-        queue: mpsc::Receiver<Queued>,
+        config: UplinkConfig,
+        store: Arc<S>,
+        orders: mpsc::Receiver<Order>,
+        commands: mpsc::Sender<Received>,
         status: watch::Sender<Status>,
-        answer_timeout: Duration,
-        backoff: Backoff,
     ) -> Self {
+        let backoff = Backoff::new(config.backoff_first, config.backoff_most);
         Self {
-            broker: options.address.to_string(),
-            session: Session::new(options.window),
-            options,
-            queue,
-            queue_open: true,
+            session: Session::new(config.window, config.window_bytes),
+            cursor: Cursor::default(),
+            committed: store.committed(),
+            seen_hits: 0,
+            more: true,
+            more_hits: false,
+            orders,
+            commands,
             status,
-            answer_timeout,
+            finishing: None,
+            directs: 0,
+            next_broker: 0,
             reconnect: backoff.clone(),
             retry: backoff,
+            pace: Pace::new(config.window_bytes),
+            cap: config.bandwidth.map(Cap::new),
+            refused_topics: BTreeSet::new(),
+            store,
+            config,
         }
     }
 
     pub(super) async fn run(mut self) {
-        while let End::Lost(loss) = self.connection().await {
-            if let Some(culprit) = self.session.lost(loss.blames_message) {
-                self.refused(&culprit, format!("the broker closed the connection over it: {}", loss.why));
-            }
-            self.status.send_modify(|status| {
-                status.connected = false;
-                status.last_loss = Some(loss.why.clone());
+        loop {
+            let index = self.next_broker;
+            let loss = match self.connection(index).await {
+                End::Done => break,
+                End::Store(e) => {
+                    tracing::error!("{e}");
+                    self.status.send_modify(|s| s.state = LinkState::Stopped(e.to_string()));
+                    return;
+                }
+                End::Lost(loss) => loss,
+            };
+            self.forget(&loss).await;
+            let was_up = self.status.borrow().connected;
+            self.status.send_modify(|s| {
+                s.connected = false;
+                s.connected_since = None;
+                s.last_loss = Some(loss.why.clone());
             });
-            let wait = self.reconnect.wait();
-            tracing::warn!(
-                broker = self.broker, unacknowledged = self.session.len(), retry_in = ?wait,
-                "no connection: {}", loss.why
-            );
-            tokio::time::sleep(wait).await;
+            // After a loss the first broker is tried first; after a failed try the next one.
+            self.next_broker = if was_up { 0 } else { (index + 1) % self.config.brokers.len().max(1) };
+            let broker = self.broker_name(index);
+            self.tell_state(loss.state(), &broker);
+            if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) && self.session.is_empty() {
+                break;
+            }
+            // A round through all of them, then a pause; a connection that was lost at once is such a round too.
+            if self.next_broker == 0 {
+                let wait = self.reconnect.wait();
+                tracing::info!(broker, retry_in = ?wait, "trying again");
+                let until = Instant::now() + wait;
+                while Instant::now() < until {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => {}
+                        order = self.orders.recv() => self.order(order, false),
+                    }
+                    if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) {
+                        self.stopped();
+                        return;
+                    }
+                }
+            }
         }
-        self.status.send_modify(|status| status.connected = false);
+        self.stopped();
+    }
+
+    fn stopped(&self) {
+        self.status.send_modify(|s| {
+            s.connected = false;
+            s.state = LinkState::Stopped("finished".to_owned());
+        });
+    }
+
+    fn broker_name(&self, index: usize) -> String {
+        self.config.brokers.get(index).map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// ERROR once per change where an operator is needed, WARN where it will heal by itself.
+    fn tell_state(&self, state: LinkState, broker: &str) {
+        let changed = self.status.borrow().state != state;
+        if changed {
+            match &state {
+                LinkState::Refused(why) | LinkState::Tls(why) => tracing::error!(broker, "{why}"),
+                LinkState::Unreachable(why) => tracing::warn!(broker, "no connection: {why}"),
+                _ => {}
+            }
+            self.status.send_modify(|s| s.state = state);
+        }
+    }
+
+    /// The window is forgotten; what is not acknowledged is read again once what was said is in the database.
+    async fn forget(&mut self, loss: &Loss) {
+        if let Some((_, culprit)) = self.session.lost(loss.blames_message) {
+            let why = format!("the broker closed the connection over it: {}", loss.why);
+            self.hold(culprit, Held::Refused, why).await;
+        }
+        if let Err(e) = self.store.settle().await {
+            tracing::warn!("{e}");
+        }
+        self.cursor = Cursor::default();
+        self.more = true;
+    }
+
+    fn order(&mut self, order: Option<Order>, up: bool) {
+        match order {
+            Some(Order::Direct(outgoing)) => {
+                // From memory, so only over a connection that is there.
+                if up {
+                    self.directs += 1;
+                    let bytes = outgoing.payload.len();
+                    let sending = Sending { sequence: None, hit: true, captured_ms: None, outgoing: *outgoing };
+                    self.session.push((DIRECT, self.directs), bytes, sending);
+                }
+            }
+            Some(Order::Finish { drain, last }) => self.finishing = Some((drain, last)),
+            // The owner is gone without a word: as if it had asked to stop at once.
+            None => self.finishing = self.finishing.take().or(Some((Drain::InFlight, None))),
+        }
     }
 
     /// One link, from its start to its end.
-    async fn connection(&mut self) -> End {
-        let mut connection =
-            Connection { link: Link::open(&self.options), limits: None, heard: Instant::now(), pause_until: None };
+    async fn connection(&mut self, index: usize) -> End {
+        let Some(address) = self.config.brokers.get(index).cloned() else {
+            return End::Lost(Loss::new("no broker is configured"));
+        };
+        let broker = address.to_string();
+        let options = match self.config.link(address) {
+            Ok(options) => options,
+            Err(why) => return End::Lost(Loss::tls(why)),
+        };
+        if !matches!(self.status.borrow().state, LinkState::Refused(_) | LinkState::Tls(_) | LinkState::Unreachable(_))
+        {
+            self.status.send_modify(|s| s.state = LinkState::Connecting);
+        }
+        let now = Instant::now();
+        let mut c = Connection {
+            link: Link::open(&options),
+            broker,
+            limits: None,
+            heard: now,
+            pause_until: None,
+            next_probe: now + PROBE_EVERY,
+        };
+        let mut fetching: Option<Fetch> = None;
         loop {
-            self.hand_over(&mut connection);
-            if !self.queue_open && self.session.is_empty() {
-                // A publisher that sent nothing need not have reached the broker.
-                if connection.limits.is_some() {
-                    connection.link.close().await;
-                }
-                return End::Done;
+            if let Some(wait) = self.hand_over(&mut c).await {
+                c.pause_until = Some(c.pause_until.map_or(wait, |p| p.max(wait)));
             }
-            let overdue = connection.heard + self.answer_timeout;
-            let pause_until = connection.pause_until;
+            if let Some(end) = self.end_of(&mut c).await {
+                return end;
+            }
+            if fetching.is_none() && c.limits.is_some() {
+                fetching = self.fetch();
+            }
+            let overdue = c.heard + self.config.answer_timeout;
+            let pause_until = c.pause_until;
             tokio::select! {
-                event = connection.link.event() => {
+                event = c.link.event() => {
                     let handled = match event {
-                        Ok(event) => self.handle(&mut connection, event),
-                        Err(loss) => Err(loss),
+                        Ok(event) => self.handle(&mut c, event).await,
+                        Err(loss) => Err(End::Lost(loss)),
                     };
-                    if let Err(loss) = handled {
-                        return End::Lost(loss);
+                    if let Err(end) = handled {
+                        return end;
                     }
                 }
-                // The session holds a window at most; what is more stays in the queue, which is bounded.
-                queued = self.queue.recv(),
-                    if self.queue_open && self.session.len() < usize::from(self.options.window) =>
-                {
-                    match queued {
-                        Some(queued) => self.session.push(queued),
-                        None => self.queue_open = false,
+                read = poll_fetch(&mut fetching), if fetching.is_some() => {
+                    fetching = None;
+                    match read {
+                        Ok(all) => self.take(all),
+                        Err(e) => return End::Store(e),
                     }
                 }
+                changed = self.committed.changed() => {
+                    if changed.is_err() {
+                        return End::Store(StoreError("closed".to_owned()));
+                    }
+                    let hits = self.committed.borrow_and_update()[Lane::Hit.index()];
+                    self.more_hits |= hits != self.seen_hits;
+                    self.seen_hits = hits;
+                    self.more = true;
+                }
+                order = self.orders.recv(), if self.finishing.is_none() => self.order(order, c.limits.is_some()),
                 () = tokio::time::sleep_until(overdue), if self.session.unanswered() > 0 => {
-                    let why = format!("no answer for {:?} with messages in flight", self.answer_timeout);
+                    let why = format!("no answer for {:?} with messages in flight", self.config.answer_timeout);
                     return End::Lost(Loss::new(why));
                 }
-                () = sleep_until(pause_until), if pause_until.is_some() => connection.pause_until = None,
+                () = sleep_until(pause_until), if pause_until.is_some() => c.pause_until = None,
+                () = tokio::time::sleep_until(c.next_probe), if !self.refused_topics.is_empty() => {
+                    c.next_probe = Instant::now() + PROBE_EVERY;
+                    self.probe(PROBE_MESSAGES).await;
+                }
             }
         }
     }
 
-    /// Gives the link what the window allows.
-    fn hand_over(&mut self, connection: &mut Connection) {
-        let Some(limits) = connection.limits.filter(|_| connection.pause_until.is_none()) else {
-            return;
+    /// Whether there is nothing left to do on this link.
+    async fn end_of(&mut self, c: &mut Connection) -> Option<End> {
+        let (drain, _) = self.finishing.as_ref()?;
+        let done = match drain {
+            Drain::Everything => !self.more && self.session.is_empty(),
+            Drain::InFlight => self.session.unanswered() == 0,
         };
+        if !done || (c.limits.is_none() && *drain == Drain::Everything && !self.session.is_empty()) {
+            return None;
+        }
+        if *drain == Drain::Everything && c.limits.is_none() {
+            // It is not known yet whether the outbox is empty.
+            return None;
+        }
+        if let Some((_, Some(last))) = self.finishing.take()
+            && c.limits.is_some()
+        {
+            let prepared = Prepared::new(*last);
+            if c.link.publish(&prepared) {
+                let answered = async {
+                    while let Ok(event) = c.link.event().await {
+                        if matches!(event, LinkEvent::Acked(..)) {
+                            break;
+                        }
+                    }
+                };
+                // Best effort: the last will says nearly the same.
+                let _ = tokio::time::timeout(Duration::from_secs(2), answered).await;
+            }
+        }
+        if c.limits.is_some() {
+            c.link.close().await;
+        }
+        Some(End::Done)
+    }
+
+    /// Reads on when there is room. Hits have room of their own.
+    fn fetch(&mut self) -> Option<Fetch> {
+        if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) {
+            return None;
+        }
+        let (messages, bytes) = self.session.waiting();
+        let most = usize::from(self.config.window);
+        let room = messages < most && bytes < AHEAD_BYTES;
+        let lanes: &'static [Lane] = match (self.more && room, self.more_hits) {
+            (true, _) => &Lane::ORDER,
+            (false, true) => &[Lane::Hit],
+            (false, false) => return None,
+        };
+        let (store, after) = (Arc::clone(&self.store), self.cursor);
+        let (messages, bytes) = if room { ((most - messages).max(1), AHEAD_BYTES - bytes) } else { (64, AHEAD_BYTES) };
+        self.more_hits = false;
+        if room {
+            // Set again by the next commit, or by a read that was full.
+            self.more = false;
+        }
+        Some(Box::pin(async move { store.fetch(after, lanes, messages, bytes).await }))
+    }
+
+    fn take(&mut self, all: Vec<Pending>) {
+        // Only an empty answer says that there is no more.
+        self.more |= !all.is_empty();
+        for p in all {
+            self.cursor.advance(p.lane, p.sequence);
+            // The direct messages have the first lane.
+            let place = (p.lane.index() + 1, p.sequence);
+            let bytes = p.payload.len() + 512;
+            let outgoing = Outgoing {
+                topic: p.topic,
+                payload: p.payload,
+                content_type: p.content_type,
+                user_properties: p.user_properties,
+                retain: p.retain,
+                correlation: p.correlation,
+            };
+            let hit = p.lane == Lane::Hit;
+            let sending = Sending { sequence: Some(p.sequence), hit, captured_ms: p.captured_ms, outgoing };
+            self.session.push(place, bytes, sending);
+        }
+    }
+
+    /// Gives the link what the window allows. Returns until when to wait, if the bandwidth cap says so.
+    async fn hand_over(&mut self, c: &mut Connection) -> Option<Instant> {
+        let now = Instant::now();
+        let limits = c.limits?;
         if self.session.unanswered() == 0 {
             // Nothing was due while nothing was in flight.
-            connection.heard = Instant::now();
+            c.heard = now;
         }
-        while let Some(Queued { message, .. }) = self.session.next() {
-            let fault = if message.size() > limits.max_packet {
-                format!("{} bytes as a packet, the broker takes {}", message.size(), limits.max_packet)
-            } else if message.retain() && !limits.retain {
-                "the broker keeps no retained messages".to_owned()
-            } else if connection.link.publish(message) {
-                self.session.hand_over();
-                continue;
+        let paused = c.pause_until.is_some_and(|until| until > now);
+        loop {
+            let (_, sending) = self.session.next()?;
+            if !sending.hit && paused {
+                return None;
+            }
+            if let Some(cap) = &mut self.cap {
+                if !sending.hit
+                    && let Some(until) = cap.wait(now)
+                {
+                    return Some(until);
+                }
+                cap.spend(now, sending.outgoing.payload.len());
+            }
+            let prepared = Prepared::new(self.in_time(sending));
+            let fault = if let Some(why) = sending.outgoing.fault() {
+                Some((Held::Refused, why.to_owned()))
+            } else if prepared.size() > limits.max_packet.min(self.config.max_packet as usize) {
+                let most = limits.max_packet.min(self.config.max_packet as usize);
+                Some((Held::TooLarge, format!("{} bytes as a packet, {most} are taken", prepared.size())))
+            } else if prepared.retain() && !limits.retain {
+                Some((Held::Refused, "the broker keeps no retained messages".to_owned()))
             } else {
-                // The link has failed; its next event tells why.
-                return;
+                None
             };
-            if let Some(queued) = self.session.set_aside() {
-                self.refused(&queued, fault);
+            match fault {
+                Some((reason, why)) => {
+                    if let Some((_, sending)) = self.session.set_aside() {
+                        self.hold(sending, reason, why).await;
+                    }
+                }
+                None if c.link.publish(&prepared) => self.session.hand_over(),
+                // The link has failed; its next event tells why.
+                None => return None,
             }
         }
     }
 
-    fn handle(&mut self, connection: &mut Connection, event: LinkEvent) -> Result<(), Loss> {
+    /// The message as it is sent now: late, if it was captured long ago.
+    fn in_time(&self, sending: &Sending) -> Outgoing {
+        let mut outgoing = sending.outgoing.clone();
+        let age = |ms: i64| chrono::Utc::now().timestamp_millis().saturating_sub(ms);
+        let limit = i64::try_from(self.config.late_after.as_millis()).unwrap_or(i64::MAX);
+        if sending.captured_ms.is_some_and(|ms| age(ms) > limit) {
+            outgoing.payload = marked_late(outgoing.payload);
+        }
+        outgoing
+    }
+
+    async fn handle(&mut self, c: &mut Connection, event: LinkEvent) -> Result<(), End> {
         // Only what the broker sent shows that it is there.
         if !matches!(event, LinkEvent::Sent(_)) {
-            connection.heard = Instant::now();
+            c.heard = Instant::now();
         }
         match event {
             LinkEvent::Up(limits) if !limits.at_least_once => {
-                return Err(Loss::new("the broker offers QoS 0 only, which loses messages"));
+                return Err(End::Lost(Loss::new("the broker offers QoS 0 only, which loses messages")));
             }
-            LinkEvent::Up(limits) => {
-                tracing::info!(broker = self.broker, "connected");
-                connection.limits = Some(limits);
-                self.session.connected(limits.receive_max);
-                self.status.send_modify(|status| {
-                    status.connected = true;
-                    status.connections += 1;
-                });
-            }
+            LinkEvent::Up(limits) => self.up(c, limits).await,
             LinkEvent::Sent(id) => {
-                let taken = self.session.sent(id).then_some(());
-                return taken.ok_or_else(|| Loss::new(format!("packet id {id} went out twice")));
+                if !self.session.sent(id) {
+                    return Err(End::Lost(Loss::new(format!("packet id {id} went out twice"))));
+                }
             }
-            LinkEvent::Acked(id, reason) => match self.session.acked(id, reason) {
-                Verdict::Delivered(_, reason) => {
-                    // A connection that delivers is a good one; one that is merely accepted may not be.
-                    self.reconnect.reset();
-                    self.retry.reset();
-                    self.status.send_modify(|status| {
-                        status.acked += 1;
-                        status.unheard += u64::from(reason == AckReason::NoSubscribers);
-                    });
+            LinkEvent::Acked(id, reason) => self.acked(c, id, reason).await?,
+            LinkEvent::Message(received) => {
+                // A platform that asks faster than the agent answers asks again.
+                if let Err(e) = self.commands.try_send(received) {
+                    tracing::warn!("a command was not taken: {e}");
                 }
-                Verdict::Again(reason) => {
-                    let wait = self.retry.wait();
-                    tracing::warn!(broker = self.broker, retry_in = ?wait, "not taken: {reason}");
-                    connection.pause_until = Some(Instant::now() + wait);
-                    self.status.send_modify(|status| status.last_loss = Some(reason.to_string()));
+            }
+            LinkEvent::Subscribed(answers) => {
+                for why in answers.into_iter().filter_map(Result::err) {
+                    tracing::error!(broker = c.broker, "the broker does not let this agent hear commands: {why}");
                 }
-                Verdict::Refused(queued, reason) => self.refused(&queued, reason.to_string()),
-                Verdict::Unknown => {
-                    tracing::warn!(broker = self.broker, id, "unknown acknowledgement")
-                }
-            },
-            _ => {}
+            }
+            LinkEvent::Disconnecting | LinkEvent::Other => {}
         }
         Ok(())
     }
 
-    fn refused(&self, queued: &Queued, why: String) {
-        let topic = queued.message.topic().to_owned();
-        tracing::error!(broker = self.broker, topic, "message refused: {why}");
-        self.status.send_modify(|status| {
-            status.refused += 1;
-            if status.refusals.len() < REFUSALS_KEPT {
-                status.refusals.push(Refusal { topic, why });
-            }
+    async fn up(&mut self, c: &mut Connection, limits: Limits) {
+        tracing::info!(broker = c.broker, receive_max = limits.receive_max, "connected");
+        c.limits = Some(limits);
+        self.session.connected(limits.receive_max);
+        self.pace.start(Instant::now());
+        self.session.set_byte_window(self.pace.window());
+        if let Some(filter) = &self.config.commands
+            && !c.link.subscribe(std::slice::from_ref(filter))
+        {
+            tracing::warn!(broker = c.broker, "the subscription to commands was not sent");
+        }
+        self.probe(PROBE_MESSAGES).await;
+        self.status.send_modify(|s| {
+            s.connected = true;
+            s.state = LinkState::Connected;
+            s.broker = Some(c.broker.clone());
+            s.connections += 1;
+            s.connected_since = Some(chrono::Local::now().fixed_offset());
         });
+    }
+
+    async fn acked(&mut self, c: &mut Connection, id: u16, reason: AckReason) -> Result<(), End> {
+        match self.session.acked(id, reason) {
+            Verdict::Delivered { bytes, message, reason, .. } => {
+                // A connection that delivers is a good one; one that is merely accepted may not be.
+                self.reconnect.reset();
+                self.retry.reset();
+                self.pace.acked(Instant::now(), bytes);
+                self.session.set_byte_window(self.pace.window());
+                if let Some(sequence) = message.sequence {
+                    self.store.acked(sequence).await.map_err(End::Store)?;
+                }
+                self.status.send_modify(|s| {
+                    s.acked += 1;
+                    s.acked_bytes += bytes as u64;
+                    s.unheard += u64::from(reason == AckReason::NoSubscribers);
+                });
+                if self.refused_topics.remove(&message.outgoing.topic) {
+                    tracing::warn!(topic = message.outgoing.topic, "the broker takes this topic again");
+                    self.status.send_modify(|s| s.refused_topics = self.refused_topics.iter().cloned().collect());
+                    self.probe(usize::MAX >> 1).await;
+                }
+            }
+            Verdict::Again(reason) => {
+                let wait = self.retry.wait();
+                tracing::warn!(broker = c.broker, retry_in = ?wait, "not taken: {reason}");
+                c.pause_until = Some(Instant::now() + wait);
+                self.status.send_modify(|s| s.last_loss = Some(reason.to_string()));
+            }
+            Verdict::Refused(_, sending, AckReason::NotAuthorised) => {
+                let topic = sending.outgoing.topic.clone();
+                if self.refused_topics.insert(topic.clone()) {
+                    tracing::error!(
+                        broker = c.broker,
+                        topic,
+                        "not authorised to publish to this topic; its messages are held"
+                    );
+                    self.status.send_modify(|s| s.refused_topics = self.refused_topics.iter().cloned().collect());
+                }
+                self.hold(sending, Held::NotAuthorised, AckReason::NotAuthorised.to_string()).await;
+            }
+            Verdict::Refused(_, sending, reason) => self.hold(sending, Held::Refused, reason.to_string()).await,
+            Verdict::Unknown => tracing::warn!(broker = c.broker, id, "unknown acknowledgement"),
+        }
+        Ok(())
+    }
+
+    /// Lets some of what was not permitted be tried again.
+    async fn probe(&mut self, most: usize) {
+        match self.store.release(Held::NotAuthorised, most).await {
+            Ok(n) => self.more |= n > 0,
+            Err(e) => tracing::warn!("{e}"),
+        }
+    }
+
+    async fn hold(&mut self, sending: Sending, reason: Held, why: String) {
+        let topic = &sending.outgoing.topic;
+        if reason != Held::NotAuthorised {
+            tracing::error!(topic, sequence = sending.sequence, "message set aside: {why}");
+        }
+        self.status.send_modify(|s| s.set_aside(topic, &why));
+        if let Some(sequence) = sending.sequence
+            && let Err(e) = self.store.hold(sequence, reason, why).await
+        {
+            tracing::error!(sequence, "{e}");
+        }
+    }
+}
+
+async fn poll_fetch(fetching: &mut Option<Fetch>) -> Result<Vec<Pending>, StoreError> {
+    match fetching {
+        Some(fetch) => fetch.as_mut().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -218,5 +566,32 @@ async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
+    }
+}
+
+impl UplinkConfig {
+    /// What a link to this broker needs; secrets are read anew each time, so that a renewed one is used.
+    fn link(&self, address: super::address::BrokerAddress) -> Result<LinkOptions, String> {
+        let tls = match (&address.tls, &self.tls) {
+            (false, _) => None,
+            (true, tls) => Some(tls.client_config().map_err(|e| e.to_string())?),
+        };
+        let mut address = address;
+        if address.user.is_none()
+            && let Some(login) = &self.login
+        {
+            address.user = Some(login.user().map_err(|e| e.to_string())?);
+        }
+        Ok(LinkOptions {
+            address,
+            client_id: self.client_id.clone(),
+            keep_alive: self.keep_alive,
+            connect_timeout: self.connect_timeout,
+            max_packet: self.max_packet,
+            window: self.window,
+            keep_session: self.commands.as_ref().map(|_| self.session_expiry),
+            tls,
+            will: self.will.as_ref().map(|make| make()),
+        })
     }
 }

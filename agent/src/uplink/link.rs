@@ -5,21 +5,26 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::Outgoing as Sent;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, Packet, PubAckReason, Publish, PublishProperties,
-    SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Packet, PubAckReason,
+    Publish, PublishProperties, SubscribeReasonCode,
 };
+use rumqttc::{Outgoing as Sent, TlsError};
+use rumqttc::{TlsConfiguration, Transport};
+use tokio_rustls::rustls::ClientConfig;
+
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes};
 
 use super::address::BrokerAddress;
 use super::message::{Outgoing, Received};
 use super::session::AckReason;
+use super::uplink::LinkState;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct LinkOptions {
     pub(super) address: BrokerAddress,
     pub(super) client_id: String,
@@ -30,6 +35,9 @@ pub(super) struct LinkOptions {
     pub(super) window: u16,
     /// Some: the broker keeps subscriptions and undelivered messages that long after a loss.
     pub(super) keep_session: Option<Duration>,
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// What the broker says for us when we are gone without a goodbye.
+    pub(super) will: Option<Outgoing>,
 }
 
 /// What the broker allows on this connection.
@@ -60,13 +68,38 @@ pub(super) enum LinkEvent {
 #[derive(Debug, Clone)]
 pub(super) struct Loss {
     pub(super) why: String,
+    pub(super) kind: LossKind,
     /// The broker said that a packet of ours was at fault: sending it again will not help.
     pub(super) blames_message: bool,
 }
 
+/// Who has to do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LossKind {
+    /// It may heal by itself.
+    Network,
+    /// The broker does not let us in.
+    Refused,
+    /// A certificate does not fit.
+    Tls,
+}
+
 impl Loss {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), blames_message: false }
+        Self { why: why.into(), kind: LossKind::Network, blames_message: false }
+    }
+
+    pub(super) fn tls(why: impl Into<String>) -> Self {
+        Self { kind: LossKind::Tls, ..Self::new(why) }
+    }
+
+    pub(super) fn state(&self) -> LinkState {
+        let why = self.why.clone();
+        match self.kind {
+            LossKind::Network => LinkState::Unreachable(why),
+            LossKind::Refused => LinkState::Refused(why),
+            LossKind::Tls => LinkState::Tls(why),
+        }
     }
 }
 
@@ -137,7 +170,7 @@ impl Link {
     }
 
     /// Says goodbye, so that the broker does not take the end for a failure.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         if self.client.try_disconnect().is_err() {
             return;
         }
@@ -166,6 +199,7 @@ impl Prepared {
             payload_format_indicator: message.is_text().then_some(1),
             content_type: message.content_type,
             user_properties: message.user_properties,
+            correlation_data: message.correlation.map(Into::into),
             ..PublishProperties::default()
         };
         let Outgoing { topic, payload, retain, .. } = message;
@@ -174,10 +208,6 @@ impl Prepared {
         // Any id but 0, which `size` takes for "no id yet" and leaves out.
         publish.pkid = 1;
         Self { topic, publish }
-    }
-
-    pub(super) fn topic(&self) -> &str {
-        &self.topic
     }
 
     pub(super) fn retain(&self) -> bool {
@@ -201,6 +231,27 @@ fn mqtt_options(options: &LinkOptions) -> MqttOptions {
     mqtt.set_outgoing_inflight_upper_limit(options.window);
     if let Some(kept) = options.keep_session {
         mqtt.set_session_expiry_interval(Some(u32::try_from(kept.as_secs()).unwrap_or(u32::MAX)));
+    }
+    if let Some(tls) = &options.tls {
+        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+    }
+    if let Some(will) = &options.will {
+        let properties = LastWillProperties {
+            delay_interval: None,
+            payload_format_indicator: Some(1),
+            message_expiry_interval: None,
+            content_type: will.content_type.clone(),
+            response_topic: None,
+            correlation_data: None,
+            user_properties: will.user_properties.clone(),
+        };
+        mqtt.set_last_will(LastWill::new(
+            will.topic.as_str(),
+            will.payload.clone(),
+            QoS::AtLeastOnce,
+            will.retain,
+            Some(properties),
+        ));
     }
     if let Some(user) = &address.user {
         mqtt.set_credentials(&user.name, user.password.reveal());
@@ -268,12 +319,14 @@ fn received(publish: Publish) -> Received {
         user_properties: properties.user_properties,
         retained: publish.retain,
         is_text: properties.payload_format_indicator == Some(1),
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data.map(|data| data.to_vec()),
     }
 }
 
 fn loss(error: &ConnectionError) -> Loss {
     let why = match error {
-        ConnectionError::Io(error) => error.to_string(),
+        ConnectionError::Io(error) => io_text(error),
         ConnectionError::Timeout(_) => "no answer to the connection request".to_owned(),
         ConnectionError::ConnectionRefused(code) => match code {
             ConnectReturnCode::BadUserNamePassword => "user name or password refused".to_owned(),
@@ -286,14 +339,75 @@ fn loss(error: &ConnectionError) -> Loss {
             let told = reason_string.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
             format!("disconnected by the broker: {reason_code:?}{told}")
         }
-        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => error.to_string(),
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => io_text(error),
         ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))) => {
             format!("the broker answered with reason code {code:#04x}")
         }
+        ConnectionError::Tls(error) => tls_text(error),
         ConnectionError::NotConnAck(_) => "the answer to the connection request is no CONNACK".to_owned(),
         other => other.to_string(),
     };
-    Loss { why, blames_message: blames_message(error) }
+    Loss { why, kind: loss_kind(error), blames_message: blames_message(error) }
+}
+
+fn loss_kind(error: &ConnectionError) -> LossKind {
+    use ConnectReturnCode as Code;
+    match error {
+        ConnectionError::Tls(error) if !matches!(error, TlsError::Io(e) if rustls_error(e).is_none()) => LossKind::Tls,
+        // An alert of the broker's side, as about our certificate, comes with the first read.
+        ConnectionError::Io(e) if rustls_error(e).is_some() => LossKind::Tls,
+        ConnectionError::MqttState(StateError::Io(e)) if rustls_error(e).is_some() => LossKind::Tls,
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(e)))
+            if rustls_error(e).is_some() =>
+        {
+            LossKind::Tls
+        }
+        ConnectionError::ConnectionRefused(
+            Code::BadUserNamePassword
+            | Code::NotAuthorized
+            | Code::Banned
+            | Code::ClientIdentifierNotValid
+            | Code::BadClientId
+            | Code::BadAuthenticationMethod
+            | Code::RefusedProtocolVersion
+            | Code::UnsupportedProtocolVersion,
+        ) => LossKind::Refused,
+        _ => LossKind::Network,
+    }
+}
+
+fn rustls_error(error: &std::io::Error) -> Option<&tokio_rustls::rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// What a TLS fault is in the words of whoever has to mend it.
+fn tls_text(error: &TlsError) -> String {
+    use tokio_rustls::rustls::{CertificateError as Bad, Error as Tls};
+    let TlsError::Io(io) = error else { return error.to_string() };
+    match rustls_error(io) {
+        Some(Tls::InvalidCertificate(bad)) => match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => "the broker's certificate has expired".to_owned(),
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                "the broker's certificate is not valid yet; is this box's clock right?".to_owned()
+            }
+            Bad::UnknownIssuer => "the broker's certificate is from an authority that is not trusted here".to_owned(),
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                "the broker's certificate is for another name".to_owned()
+            }
+            other => format!("the broker's certificate is not good: {other}"),
+        },
+        Some(other) => other.to_string(),
+        None => io.to_string(),
+    }
+}
+
+fn io_text(error: &std::io::Error) -> String {
+    use tokio_rustls::rustls::{AlertDescription as Alert, Error as Tls};
+    match rustls_error(error) {
+        Some(Tls::AlertReceived(Alert::CertificateRequired)) => "the broker asks for a client certificate".to_owned(),
+        Some(Tls::AlertReceived(alert)) => format!("the broker refused our side of TLS: {alert:?}"),
+        _ => error.to_string(),
+    }
 }
 
 fn blames_message(error: &ConnectionError) -> bool {

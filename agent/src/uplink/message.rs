@@ -15,6 +15,8 @@ pub struct Outgoing {
     pub user_properties: Vec<(String, String)>,
     /// Whether the broker keeps it for who subscribes later: state, never events.
     pub retain: bool,
+    /// MQTT correlation data: says to which request an answer belongs.
+    pub correlation: Option<Vec<u8>>,
 }
 
 impl Outgoing {
@@ -42,6 +44,7 @@ impl Outgoing {
             user_properties: attributes.user_properties(),
             content_type: Some(attributes.datacontenttype),
             retain: false,
+            correlation: None,
         }
     }
 
@@ -84,6 +87,9 @@ pub struct Received {
     pub retained: bool,
     /// The payload format indicator said UTF-8.
     pub is_text: bool,
+    /// MQTT response topic: where an answer is expected.
+    pub response_topic: Option<String>,
+    pub correlation: Option<Vec<u8>>,
 }
 
 /// A received message as the contract knows it.

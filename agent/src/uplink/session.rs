@@ -1,24 +1,25 @@
 //! Which message is in flight under which packet id. Pure: no I/O, no clock.
 //!
-//! A message is in exactly one of three places until its fate is known:
+//! A message that was read from the outbox is in exactly one of three places until its fate is known:
 //!
 //! ```text
 //! push -> waiting -> handed (given to rumqttc) -> in flight under a packet id -> acknowledged
-//!            ^            |                              |
-//!            +------------+------------------------------+   connection lost, or "try again"
+//!            ^                                            |
+//!            +--------------------------------------------+   "try again"
 //! ```
 //!
-//! It leaves only by its own PUBACK or because it can never be delivered. What goes back to `waiting`
-//! takes the place it had, so the order of first sending is the order of pushing.
+//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is ordered by lane, then
+//! by sequence number, so a hit that comes later goes before every passage not yet handed over. When the connection is
+//! lost everything is forgotten: the outbox still has it and is read anew.
 //!
-//! rumqttc counts packet ids upwards from 1 to its window and does not look whether one is still in
-//! use: a broker that acknowledges out of order makes it stall. So no message is handed over whose id,
-//! counted along here, is not free.
+//! The window has a size in messages and one in bytes. rumqttc counts packet ids upwards from 1 to its window and does
+//! not look whether one is still in use: a broker that acknowledges out of order makes it stall. So no message is handed
+//! over whose id, counted along here, is not free.
 //!
-//! A message the broker chokes on (it closes the connection and blames the packet) would be sent again
-//! for ever. After such a loss what was in flight is sent one at a time, until the one is found.
+//! A message the broker chokes on (it closes the connection and blames the packet) would be sent again for ever. After
+//! such a loss as many messages as were open are sent one at a time, until the one is found.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 /// What a PUBACK says, MQTT 5 section 3.4.2.1.
@@ -67,70 +68,91 @@ impl fmt::Display for AckReason {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<M> {
     /// The broker has it: the only way a message counts as delivered.
-    Delivered(M, AckReason),
+    Delivered { place: Place, bytes: usize, message: M, reason: AckReason },
     /// Not now. It waits in its old place; pause before handing over more.
     Again(AckReason),
     /// Never, as it is.
-    Refused(M, AckReason),
+    Refused(Place, M, AckReason),
     /// No message is in flight under this id: the broker acknowledged what was not sent.
     Unknown,
 }
 
+/// A message's place in the line: its lane by priority, and its sequence number.
+pub type Place = (usize, u64);
+
 #[derive(Debug)]
 struct Item<M> {
-    order: u64,
+    place: Place,
+    bytes: usize,
     message: M,
 }
 
 /// The state of one publisher over all its connections.
 #[derive(Debug)]
 pub struct Session<M> {
-    waiting: VecDeque<Item<M>>,
+    waiting: BTreeMap<Place, Item<M>>,
+    waiting_bytes: usize,
     handed: VecDeque<Item<M>>,
     in_flight: BTreeMap<u16, Item<M>>,
-    next_order: u64,
-    /// The most that this side wants in flight.
+    /// The places of all of these.
+    known: BTreeSet<Place>,
+    open_bytes: usize,
+    /// The most that this side wants open at a time.
     window: u16,
+    byte_window: usize,
     /// Packet ids of this connection: 1 to `ids`, the smaller of the window and the broker's receive
     /// maximum; 0 while there is no connection.
     ids: u16,
     /// The id given last on this connection.
     last_id: u16,
-    /// How many of the oldest messages are sent one at a time, because one of them broke the connection.
+    /// How many messages are still sent one at a time, because one of them broke the connection.
     suspects: usize,
 }
 
 impl<M> Session<M> {
-    pub fn new(window: u16) -> Self {
+    pub fn new(window: u16, byte_window: usize) -> Self {
         Self {
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
             handed: VecDeque::new(),
             in_flight: BTreeMap::new(),
-            next_order: 0,
+            known: BTreeSet::new(),
+            open_bytes: 0,
             window: window.max(1),
+            byte_window,
             ids: 0,
             last_id: 0,
             suspects: 0,
         }
     }
 
-    pub fn push(&mut self, message: M) {
-        self.waiting.push_back(Item { order: self.next_order, message });
-        self.next_order += 1;
+    /// Takes in a message; false when it is here already.
+    pub fn push(&mut self, place: Place, bytes: usize, message: M) -> bool {
+        let new = self.known.insert(place);
+        if new {
+            self.waiting_bytes += bytes;
+            self.waiting.insert(place, Item { place, bytes, message });
+        }
+        new
     }
 
-    /// Messages whose fate is open.
-    pub fn len(&self) -> usize {
-        self.waiting.len() + self.unanswered()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Messages read and not handed over, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.waiting.len(), self.waiting_bytes)
     }
 
     /// Messages given to the connection and not acknowledged.
     pub fn unanswered(&self) -> usize {
         self.handed.len() + self.in_flight.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// How many bytes may be open from now on; a single larger message still goes alone.
+    pub fn set_byte_window(&mut self, bytes: usize) {
+        self.byte_window = bytes;
     }
 
     /// The broker accepted the connection and takes `receive_max` messages at a time.
@@ -140,7 +162,7 @@ impl<M> Session<M> {
     }
 
     /// The message to hand over next; `None` when there is none or the window is full.
-    pub fn next(&self) -> Option<&M> {
+    pub fn next(&self) -> Option<(Place, &M)> {
         let allowed = if self.suspects > 0 { 1 } else { self.ids };
         if self.ids == 0 || self.unanswered() >= usize::from(allowed) {
             return None;
@@ -151,18 +173,29 @@ impl<M> Session<M> {
         if self.in_flight.contains_key(&id) {
             return None;
         }
-        self.waiting.front().map(|item| &item.message)
+        let (place, item) = self.waiting.first_key_value()?;
+        if self.unanswered() > 0 && self.open_bytes + item.bytes > self.byte_window {
+            return None;
+        }
+        Some((*place, &item.message))
     }
 
     /// The message that `next` showed was given to the connection.
     pub fn hand_over(&mut self) {
-        self.handed.extend(self.waiting.pop_front());
+        if let Some((_, item)) = self.waiting.pop_first() {
+            self.waiting_bytes -= item.bytes;
+            self.open_bytes += item.bytes;
+            self.handed.push_back(item);
+        }
     }
 
     /// Takes out the message that `next` showed: it must not be sent.
-    pub fn set_aside(&mut self) -> Option<M> {
+    pub fn set_aside(&mut self) -> Option<(Place, M)> {
+        let (place, item) = self.waiting.pop_first()?;
+        self.waiting_bytes -= item.bytes;
+        self.known.remove(&place);
         self.resolved();
-        self.waiting.pop_front().map(|item| item.message)
+        Some((place, item.message))
     }
 
     /// The oldest handed message went out under this id. False when that cannot be: the connection is
@@ -184,40 +217,39 @@ impl<M> Session<M> {
         let Some(item) = self.in_flight.remove(&id) else {
             return Verdict::Unknown;
         };
+        self.open_bytes -= item.bytes;
+        if reason.may_pass_later() {
+            self.waiting_bytes += item.bytes;
+            self.waiting.insert(item.place, item);
+            return Verdict::Again(reason);
+        }
+        self.resolved();
+        self.known.remove(&item.place);
         if reason.is_success() {
-            self.resolved();
-            Verdict::Delivered(item.message, reason)
-        } else if reason.may_pass_later() {
-            let place = self.waiting.partition_point(|waiting| waiting.order < item.order);
-            self.waiting.insert(place, item);
-            Verdict::Again(reason)
+            Verdict::Delivered { place: item.place, bytes: item.bytes, message: item.message, reason }
         } else {
-            self.resolved();
-            Verdict::Refused(item.message, reason)
+            Verdict::Refused(item.place, item.message, reason)
         }
     }
 
-    /// The connection is gone; everything unanswered waits again. With `blames_message` the broker said
-    /// that a packet of ours was at fault: where only one was open, it is returned and not sent again.
-    pub fn lost(&mut self, blames_message: bool) -> Option<M> {
+    /// The connection is gone and with it all that is known here. With `blames_message` the broker said that a packet
+    /// of ours was at fault: where only one was open, it is returned.
+    pub fn lost(&mut self, blames_message: bool) -> Option<(Place, M)> {
         self.ids = 0;
+        self.waiting.clear();
+        self.known.clear();
+        (self.waiting_bytes, self.open_bytes) = (0, 0);
         let mut open: Vec<Item<M>> = std::mem::take(&mut self.in_flight).into_values().collect();
         open.extend(self.handed.drain(..));
-        open.sort_by_key(|item| item.order);
-        let mut culprit = None;
-        if blames_message {
-            if open.len() == 1 {
-                culprit = open.pop().map(|item| item.message);
-                self.resolved();
-            } else {
-                self.suspects = self.suspects.max(open.len());
-            }
+        if !blames_message {
+            return None;
         }
-        for item in open {
-            let place = self.waiting.partition_point(|waiting| waiting.order < item.order);
-            self.waiting.insert(place, item);
+        if open.len() == 1 {
+            self.resolved();
+            return open.pop().map(|item| (item.place, item.message));
         }
-        culprit
+        self.suspects = self.suspects.max(open.len());
+        None
     }
 
     /// One message found its end: one suspect less.

@@ -91,6 +91,8 @@ impl Subscriber {
             max_packet: config.max_packet,
             window: 1,
             keep_session: config.keep_session,
+            tls: None,
+            will: None,
         };
         let backoff = Backoff::new(config.backoff_first, config.backoff_most);
         let task = tokio::spawn(run(options, config.filters, backoff, tell));

@@ -17,8 +17,13 @@ pub(crate) struct Mosquitto {
 
 impl Mosquitto {
     /// `settings` are lines added to the config file; `{dir}` in them is its folder, which holds an
-    /// empty file `empty`.
+    /// empty file `acl`.
     pub(crate) fn start(settings: &str) -> Self {
+        Self::start_with(settings, |_| {})
+    }
+
+    /// `files` writes what the settings name before the broker starts.
+    pub(crate) fn start_with(settings: &str, files: impl FnOnce(&Path)) -> Self {
         let port = free_port();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = folder.path().display();
@@ -31,7 +36,8 @@ impl Mosquitto {
         );
         let anonymous = if settings.contains("allow_anonymous") { "" } else { "allow_anonymous true\n" };
         fs::write(folder.path().join("config"), config + anonymous).expect("the config file");
-        fs::write(folder.path().join("empty"), "").expect("the empty file");
+        fs::write(folder.path().join("acl"), "").expect("the list of rights");
+        files(folder.path());
         let mut broker = Self { folder, port, child: None };
         broker.restart();
         broker
@@ -65,6 +71,31 @@ impl Mosquitto {
             assert!(Instant::now() < limit, "mosquitto does not accept: {}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).expect("a file of the broker");
+    }
+
+    /// Lets it read its list of rights again.
+    pub(crate) fn reload(&self) {
+        if let Some(child) = &self.child {
+            let done = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+            assert!(done.is_ok_and(|status| status.success()), "kill -HUP failed");
+            // It reads them in its loop, without a word.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    /// `mosquitto_pub` with these arguments, MQTT 5, QoS 1.
+    pub(crate) fn publish(&self, arguments: &[&str]) {
+        let port = self.port.to_string();
+        let done = Command::new("mosquitto_pub").args(["-V", "5", "-q", "1", "-p", &port]).args(arguments).status();
+        assert!(done.is_ok_and(|status| status.success()), "mosquitto_pub {arguments:?} failed");
     }
 
     fn log(&self) -> String {

@@ -1,0 +1,5 @@
+//! The agent as a whole: what `kakou run` does.
+
+mod drafts;
+
+pub use drafts::drafts;
