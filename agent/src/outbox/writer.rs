@@ -228,33 +228,27 @@ impl Writer {
         // Before anybody is told: who was told that it is back in line must find it there.
         self.take_up_revived();
         let mut committed = [0_u64; 4];
-        for (op, outcome) in ops.into_iter().zip(outcomes) {
-            // A caller that no longer waits has gone; what it asked for is done all the same.
+        for (op, outcome) in ops.iter().zip(&outcomes) {
             match (op, outcome) {
-                (Op::Append { drafts, reply, .. }, Outcome::Appended(all)) => {
-                    for draft in &drafts {
-                        committed[draft.lane.index()] += 1;
-                    }
-                    let _ = reply.send(Ok(all));
-                }
-                (Op::Release { reply, .. }, Outcome::Count(n)) => {
-                    let _ = reply.send(Ok(n));
-                    committed = committed.map(|c| c + u64::from(n > 0));
-                }
-                (Op::Resend { reply, .. }, Outcome::Resent(resent)) => {
-                    committed = committed.map(|c| c + u64::from(resent.messages > 0));
-                    let _ = reply.send(Ok(resent));
-                }
-                (Op::Claim { reply, .. }, Outcome::Claim(claim)) => {
-                    let _ = reply.send(Ok(claim));
-                }
-                (Op::Settle(reply), _) => {
-                    let _ = reply.send(Ok(()));
-                }
+                (Op::Append { drafts, .. }, _) => drafts.iter().for_each(|d| committed[d.lane.index()] += 1),
+                (_, Outcome::Count(n)) if *n > 0 => committed = committed.map(|c| c + 1),
+                (_, Outcome::Resent(resent)) if resent.messages > 0 => committed = committed.map(|c| c + 1),
                 _ => {}
             }
         }
+        // The uplink too: who was told that it is committed may ask it to finish.
         self.wake(committed);
+        for (op, outcome) in ops.into_iter().zip(outcomes) {
+            // A caller that no longer waits has gone; what it asked for is done all the same.
+            match (op, outcome) {
+                (Op::Append { reply, .. }, Outcome::Appended(all)) => drop(reply.send(Ok(all))),
+                (Op::Release { reply, .. }, Outcome::Count(n)) => drop(reply.send(Ok(n))),
+                (Op::Resend { reply, .. }, Outcome::Resent(resent)) => drop(reply.send(Ok(resent))),
+                (Op::Claim { reply, .. }, Outcome::Claim(claim)) => drop(reply.send(Ok(claim))),
+                (Op::Settle(reply), _) => drop(reply.send(Ok(()))),
+                _ => {}
+            }
+        }
     }
 
     pub(super) fn wake(&self, committed: [u64; 4]) {

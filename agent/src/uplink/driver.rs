@@ -68,6 +68,8 @@ pub(super) struct Driver<S> {
     pace: Pace,
     cap: Option<Cap>,
     refused_topics: BTreeSet<String>,
+    /// When what was not permitted is tried again. Not on every connection: a broker may close it over each refusal.
+    next_probe: Instant,
 }
 
 enum End {
@@ -85,7 +87,6 @@ struct Connection {
     limits: Option<Limits>,
     heard: Instant,
     pause_until: Option<Instant>,
-    next_probe: Instant,
 }
 
 impl<S: Store> Driver<S> {
@@ -115,6 +116,7 @@ impl<S: Store> Driver<S> {
             pace: Pace::new(config.window_bytes),
             cap: config.bandwidth.map(Cap::new),
             refused_topics: BTreeSet::new(),
+            next_probe: Instant::now(),
             store,
             config,
         }
@@ -136,6 +138,7 @@ impl<S: Store> Driver<S> {
             let was_up = self.status.borrow().connected;
             self.status.send_modify(|s| {
                 s.connected = false;
+                s.listening = false;
                 s.connected_since = None;
                 s.last_loss = Some(loss.why.clone());
             });
@@ -154,7 +157,7 @@ impl<S: Store> Driver<S> {
                 while Instant::now() < until {
                     tokio::select! {
                         () = tokio::time::sleep_until(until) => {}
-                        order = self.orders.recv() => self.order(order, false),
+                        order = self.orders.recv(), if self.finishing.is_none() => self.order(order, false),
                     }
                     if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) {
                         self.stopped();
@@ -235,24 +238,20 @@ impl<S: Store> Driver<S> {
             self.status.send_modify(|s| s.state = LinkState::Connecting);
         }
         let now = Instant::now();
-        let mut c = Connection {
-            link: Link::open(&options),
-            broker,
-            limits: None,
-            heard: now,
-            pause_until: None,
-            next_probe: now + PROBE_EVERY,
-        };
+        let mut c = Connection { link: Link::open(&options), broker, limits: None, heard: now, pause_until: None };
         let mut fetching: Option<Fetch> = None;
         loop {
             if let Some(wait) = self.hand_over(&mut c).await {
                 c.pause_until = Some(c.pause_until.map_or(wait, |p| p.max(wait)));
             }
-            if let Some(end) = self.end_of(&mut c).await {
-                return end;
-            }
             if fetching.is_none() && c.limits.is_some() {
                 fetching = self.fetch();
+            }
+            // While a read is on its way it is not known whether there is more.
+            if fetching.is_none()
+                && let Some(end) = self.end_of(&mut c).await
+            {
+                return end;
             }
             let overdue = c.heard + self.config.answer_timeout;
             let pause_until = c.pause_until;
@@ -288,8 +287,8 @@ impl<S: Store> Driver<S> {
                     return End::Lost(Loss::new(why));
                 }
                 () = sleep_until(pause_until), if pause_until.is_some() => c.pause_until = None,
-                () = tokio::time::sleep_until(c.next_probe), if !self.refused_topics.is_empty() => {
-                    c.next_probe = Instant::now() + PROBE_EVERY;
+                () = tokio::time::sleep_until(self.next_probe), if c.limits.is_some() => {
+                    self.next_probe = Instant::now() + PROBE_EVERY;
                     self.probe(PROBE_MESSAGES).await;
                 }
             }
@@ -300,14 +299,17 @@ impl<S: Store> Driver<S> {
     async fn end_of(&mut self, c: &mut Connection) -> Option<End> {
         let (drain, _) = self.finishing.as_ref()?;
         let done = match drain {
-            Drain::Everything => !self.more && self.session.is_empty(),
+            // Before the broker accepted us it is not known whether the outbox is empty.
+            // What was just committed counts.
+            Drain::Everything => {
+                c.limits.is_some()
+                    && !self.more
+                    && self.session.is_empty()
+                    && !self.committed.has_changed().unwrap_or(false)
+            }
             Drain::InFlight => self.session.unanswered() == 0,
         };
-        if !done || (c.limits.is_none() && *drain == Drain::Everything && !self.session.is_empty()) {
-            return None;
-        }
-        if *drain == Drain::Everything && c.limits.is_none() {
-            // It is not known yet whether the outbox is empty.
+        if !done {
             return None;
         }
         if let Some((_, Some(last))) = self.finishing.take()
@@ -457,6 +459,7 @@ impl<S: Store> Driver<S> {
                 }
             }
             LinkEvent::Subscribed(answers) => {
+                self.status.send_modify(|s| s.listening = answers.iter().all(Result::is_ok));
                 for why in answers.into_iter().filter_map(Result::err) {
                     tracing::error!(broker = c.broker, "the broker does not let this agent hear commands: {why}");
                 }
@@ -477,7 +480,6 @@ impl<S: Store> Driver<S> {
         {
             tracing::warn!(broker = c.broker, "the subscription to commands was not sent");
         }
-        self.probe(PROBE_MESSAGES).await;
         self.status.send_modify(|s| {
             s.connected = true;
             s.state = LinkState::Connected;

@@ -120,6 +120,8 @@ pub struct Refusal {
 pub struct Status {
     pub state: LinkState,
     pub connected: bool,
+    /// Commands are heard.
+    pub listening: bool,
     /// The broker in use, or last used.
     pub broker: Option<String>,
     /// How often a connection was made.

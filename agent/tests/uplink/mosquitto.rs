@@ -77,20 +77,6 @@ impl Mosquitto {
         self.folder.path()
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).expect("a file of the broker");
-    }
-
-    /// Lets it read its list of rights again.
-    pub(crate) fn reload(&self) {
-        if let Some(child) = &self.child {
-            let done = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
-            assert!(done.is_ok_and(|status| status.success()), "kill -HUP failed");
-            // It reads them in its loop, without a word.
-            std::thread::sleep(Duration::from_millis(300));
-        }
-    }
-
     /// `mosquitto_pub` with these arguments, MQTT 5, QoS 1.
     pub(crate) fn publish(&self, arguments: &[&str]) {
         let port = self.port.to_string();

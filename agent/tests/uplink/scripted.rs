@@ -77,8 +77,8 @@ async fn serve(
             3 => {
                 let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
                 let id = u16::from_be_bytes([body[2 + topic], body[3 + topic]]);
-                // The tests' properties are shorter than 128 bytes: one byte of length.
-                let payload = &body[5 + topic + usize::from(body[4 + topic])..];
+                let (properties, length_bytes) = varint(&body[4 + topic..]);
+                let payload = &body[4 + topic + length_bytes + properties..];
                 let payload = String::from_utf8_lossy(payload).into_owned();
                 let seen = Seen { connection, id, payload };
                 let what = answer(&seen);
@@ -102,6 +102,18 @@ async fn serve(
             _ => return Ok(()),
         }
     }
+}
+
+/// A variable byte integer, and how many bytes it took.
+fn varint(bytes: &[u8]) -> (usize, usize) {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return (value, at + 1);
+        }
+    }
+    (value, bytes.len())
 }
 
 async fn packet(stream: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
