@@ -36,3 +36,4 @@ pub mod replay_truth;
 pub mod track;
 pub mod uplink;
 pub mod vision;
+pub mod watchlist;

@@ -7,13 +7,18 @@ mod common;
 #[cfg(feature = "demo")]
 mod demo;
 mod eval;
+mod load;
 mod models;
+mod outbox;
 mod replay;
+mod run;
 mod send;
 pub mod table;
 mod watch;
 
 use clap::{Parser, Subcommand};
+
+pub(crate) use common::print_line;
 
 /// Kakou (卡口), the agent of a road checkpoint: camera frames in, one truthful record per vehicle out, over MQTT.
 #[derive(Debug, Parser)]
@@ -31,12 +36,16 @@ enum Command {
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     Replay(replay::Args),
+    Run(run::Args),
     Eval(eval::Args),
     Bench(bench::Args),
     CheckConfig(check_config::Args),
     #[command(subcommand)]
     Models(models::Command),
     Watch(watch::Args),
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    Load(load::Args),
 }
 
 impl Cli {
@@ -46,11 +55,14 @@ impl Cli {
             #[cfg(feature = "demo")]
             Command::Demo(a) => demo::run(a),
             Command::Replay(a) => replay::run(a),
+            Command::Run(a) => run::run(a),
             Command::Eval(a) => eval::run(a),
             Command::Bench(a) => bench::run(a),
             Command::CheckConfig(a) => check_config::run(a),
             Command::Models(c) => models::run(c),
             Command::Watch(a) => watch::run(a),
+            Command::Outbox(c) => outbox::run(c),
+            Command::Load(a) => load::run(a),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | `upkeep` | limits, ages and retention, each with its record for the platform |
 //! | `shared` | what the writer tells the others |
 //! | `handle` | what the rest of the agent holds |
+//! | `inspect` | looking at it from outside: status, verify, export, requeue |
 //! | `key` | the signing key |
 //! | `ballast` | room in reserve for a full disk |
 
@@ -20,6 +21,7 @@ mod db;
 mod draft;
 mod error;
 mod handle;
+mod inspect;
 mod key;
 mod limits;
 mod moves;
@@ -33,6 +35,7 @@ mod writer;
 pub use db::{Counts, Head};
 pub use error::OutboxError;
 pub use handle::{Outbox, OutboxOptions};
+pub use inspect::{Inspection, Overview, Requeue, Verdict, in_use, requeue};
 pub use kakou_contract::{Held, Keep, OutboxLane as Lane};
 pub use limits::{LaneLimit, Limits, Retention, Space};
 pub use moves::Claim;

@@ -1,0 +1,155 @@
+//! `kakou load`: made-up passages through a real outbox and uplink.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kakou_contract::{Id, OutboxLane as Lane};
+
+use super::broker::BrokerUrl;
+use super::common::print_line;
+use crate::outbox::{Draft, Keep, Outbox, OutboxOptions};
+use crate::uplink::{Drain, Uplink, UplinkConfig};
+
+/// Send made-up messages: to try out a broker, a link and a disk before there are cameras.
+///
+/// They go through a real outbox in the state folder, with the topics of camera `load`; their payload says that they
+/// are made up. Ends when `--count` is sent and acknowledged, or on SIGTERM.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// State folder of the outbox; must not be that of an agent in service.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Where to send; without it, the messages wait in the outbox.
+    #[arg(long, value_name = "URL")]
+    broker: Option<BrokerUrl>,
+    #[arg(long, default_value = "load")]
+    site: String,
+    #[arg(long, default_value = "load")]
+    agent: String,
+    /// Passages to append.
+    #[arg(long, value_name = "N", default_value_t = u64::MAX)]
+    count: u64,
+    /// Passages a second; 0: as fast as it goes.
+    #[arg(long, value_name = "N", default_value_t = 0.0)]
+    rate: f64,
+    /// Bytes of a passage.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    size: usize,
+    /// Pictures with each passage.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pictures: usize,
+    #[arg(long, value_name = "BYTES", default_value_t = 60_000)]
+    picture_size: usize,
+    /// Every so many passages one is a hit too; 0: none.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    hit_every: u64,
+    /// Threads that append.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64))]
+    producers: u64,
+    /// Print `committed SEQUENCE LANE ID` for each message that is on disk.
+    #[arg(long)]
+    print: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (site, agent) = (Id::new("site", args.site.as_str())?, Id::new("agent", args.agent.as_str())?);
+    let outbox = Outbox::open(OutboxOptions::new(&args.state, site, agent))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let _in_runtime = runtime.enter();
+    let address = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
+    let client_id = format!("kakou-load-{}-{}", args.site, args.agent);
+    let uplink = address.map(|a| Uplink::start(UplinkConfig::new(vec![a], client_id), outbox.clone()));
+    let stop = AtomicBool::new(false);
+    let given = AtomicU64::new(0);
+    let began = Instant::now();
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        let producers: Vec<_> =
+            (0..args.producers).map(|_| scope.spawn(|| produce(&args, &outbox, &given, &stop, began))).collect();
+        runtime.block_on(async {
+            let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            while !producers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+                tokio::select! {
+                    _ = term.recv() => stop.store(true, Ordering::Relaxed),
+                    _ = tokio::signal::ctrl_c() => stop.store(true, Ordering::Relaxed),
+                    () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                }
+            }
+            anyhow::Ok(())
+        })?;
+        for producer in producers {
+            producer.join().map_err(|_| anyhow::anyhow!("a producer ended unexpectedly"))??;
+        }
+        Ok(())
+    })?;
+    let stopped = stop.load(Ordering::Relaxed);
+    let seconds = began.elapsed().as_secs_f64();
+    let count = given.load(Ordering::Relaxed).min(args.count);
+    eprintln!("kakou: {count} passages committed in {seconds:.2} s, {:.0} a second", count as f64 / seconds);
+    if let Some(uplink) = uplink {
+        let drain = if stopped { Drain::InFlight } else { Drain::Everything };
+        let status = runtime.block_on(uplink.finish(drain, None, Duration::from_secs(3600)))?;
+        eprintln!("kakou: {} messages acknowledged in {:.2} s", status.acked, began.elapsed().as_secs_f64());
+    }
+    outbox.close()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn produce(args: &Args, outbox: &Outbox, given: &AtomicU64, stop: &AtomicBool, began: Instant) -> anyhow::Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        let n = given.fetch_add(1, Ordering::Relaxed);
+        if n >= args.count {
+            break;
+        }
+        if args.rate > 0.0 {
+            let due = Duration::from_secs_f64(n as f64 / args.rate);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+        let drafts = made_up(args, n);
+        let named: Vec<_> = drafts.iter().map(|d| (d.lane, d.id.clone())).collect();
+        let numbers = outbox.append(drafts)?;
+        if args.print {
+            for (number, (lane, id)) in numbers.iter().zip(&named) {
+                print_line(&format!("committed {number} {lane} {id}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn made_up(args: &Args, n: u64) -> Vec<Draft> {
+    let now = chrono::Local::now().fixed_offset();
+    let passage = kakou_contract::live_id(now);
+    let root = format!("kakou/v1/{}/{}", args.site, args.agent);
+    let draft = |lane: Lane, id: String, topic: String, payload: Vec<u8>| Draft {
+        lane,
+        keep: Keep::Passage,
+        user_properties: vec![("id".to_owned(), id.clone())],
+        id,
+        topic,
+        content_type: Some(if lane == Lane::Picture { "image/jpeg" } else { "application/json" }.to_owned()),
+        correlation: None,
+        retain: false,
+        captured_ms: (lane != Lane::Picture).then(|| now.timestamp_millis()),
+        numbered: lane != Lane::Picture,
+        payload,
+    };
+    let text = |id: &str| {
+        let head = format!("{{\"is_late\":false,\"id\":\"{id}\",\"made_up\":\"");
+        let pad = args.size.saturating_sub(head.len() + 2);
+        format!("{head}{}\"}}", "x".repeat(pad)).into_bytes()
+    };
+    let mut all = Vec::with_capacity(2 + args.pictures);
+    if args.hit_every > 0 && n.is_multiple_of(args.hit_every) {
+        let id = kakou_contract::live_id(now).to_string();
+        all.push(draft(Lane::Hit, id.clone(), format!("{root}/hit/red/load"), text(&id)));
+    }
+    let id = passage.to_string();
+    all.push(draft(Lane::Passage, id.clone(), format!("{root}/passage/load"), text(&id)));
+    for p in 0..args.pictures {
+        let bytes = vec![(n as u8) ^ (p as u8); args.picture_size];
+        all.push(draft(Lane::Picture, format!("{id}/{p}"), format!("{root}/evidence/{id}/frame"), bytes));
+    }
+    all
+}

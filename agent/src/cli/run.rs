@@ -1,0 +1,29 @@
+//! `kakou run`: the agent in service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::common::ConfigArgs;
+use crate::app::{RunOptions, run as run_agent};
+
+/// Run the agent: cameras in, passages and hits out, until SIGTERM or SIGINT.
+///
+/// Reads the cameras of the config, recognises vehicles and plates, commits each passage to the outbox in the state
+/// folder, and sends what waits there to the broker. SIGHUP reads the watchlist again.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// State folder with outbox and signing key; overrides the config's `[outbox] state`.
+    #[arg(long, value_name = "DIR", env = "KAKOU_STATE")]
+    state: Option<PathBuf>,
+    /// Print `committed SEQUENCE LANE ID` for each message of a passage that is on disk.
+    #[arg(long)]
+    print: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = args.config.load()?;
+    run_agent(config, RunOptions { state: args.state, print: args.print })?;
+    Ok(ExitCode::SUCCESS)
+}
