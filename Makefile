@@ -11,9 +11,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program=Debian package
 NEEDED_TO_BUILD := cc=gcc make=make
 NEEDED_TO_FETCH := npm=npm
-NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients
+NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd
 
-.PHONY: help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
+.PHONY: chaos bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -21,6 +21,8 @@ help:
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
+	@echo "make chaos      kill the agent 200 times under load and count what is lost"
+	@echo "make bench-outbox  speed of outbox and uplink on this machine"
 	@echo "make models     fetch ONNX Runtime and the models into models/cache"
 	@echo "make samples    render the sample footage anew (an hour)"
 
@@ -70,6 +72,14 @@ lint: fmt-check clippy
 
 bench: models build
 	taskset -c 0 $(KAKOU) bench
+
+# kill -9 under load, 200 times; `make test` does a dozen.
+chaos: tools-test build
+	KAKOU_CHAOS_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
+
+# Some minutes, and 4 GiB of disk.
+bench-outbox: tools-test
+	$(CARGO) bench --locked -p kakou --bench outbox
 
 # What it needs is in agent/scene/README.md.
 samples:

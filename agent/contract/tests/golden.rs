@@ -17,6 +17,8 @@ fn rewrite_as(kind: MessageKind, text: &str) -> Result<String, kakou_contract::M
         MessageKind::Passage => rewrite::<PassageMessage>(text),
         MessageKind::Hit => rewrite::<HitMessage>(text),
         MessageKind::Status => rewrite::<StatusMessage>(text),
+        MessageKind::Audit => rewrite::<kakou_contract::AuditMessage>(text),
+        MessageKind::Result => rewrite::<kakou_contract::ResultMessage>(text),
         MessageKind::Evidence => panic!("pictures are not JSON"),
     }
 }

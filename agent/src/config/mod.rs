@@ -10,7 +10,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use broker::BrokerConfig;
-pub use outbox::{AgentConfig, OnDamage, OutboxConfig};
+pub use outbox::{AgentConfig, OutboxConfig};
 
 use crate::geometry::{Line, Point, Polygon};
 use crate::vision::ModelChoice;

@@ -19,7 +19,6 @@ pub struct RawOutbox {
     pub keep_passages_h: Option<Spanned<u32>>,
     pub keep_hits_h: Option<Spanned<u32>>,
     pub keep_control_h: Option<Spanned<u32>>,
-    pub on_damage: Option<OnDamage>,
     pub hits: RawLane,
     pub control: RawLane,
     pub passages: RawLane,
@@ -33,23 +32,11 @@ pub struct RawLane {
     pub max_age_h: Option<Spanned<u32>>,
 }
 
-/// What to do about a damaged database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnDamage {
-    /// End with an error that says what to do.
-    #[default]
-    Stop,
-    /// Save what can be read into a new one, tell the platform, and go on.
-    Recover,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxConfig {
     pub state: PathBuf,
     pub limits: Limits,
     pub retention: Retention,
-    pub on_damage: OnDamage,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -107,7 +94,6 @@ pub(super) fn outbox(raw: &RawOutbox, at: &At<'_>, base: &Path) -> Result<Outbox
             hit: hours("outbox.keep_hits_h", raw.keep_hits_h.as_ref(), 8760, kept.hit)?,
             control: hours("outbox.keep_control_h", raw.keep_control_h.as_ref(), 8760, kept.control)?,
         },
-        on_damage: raw.on_damage.unwrap_or_default(),
     })
 }
 

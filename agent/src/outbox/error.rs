@@ -11,7 +11,7 @@ pub enum OutboxError {
     ReadOnly { path: PathBuf, why: String },
 
     #[error(
-        "{path} is damaged: {why}; nothing was changed. Save what can be read by `kakou outbox recover --state {}`: it keeps the damaged file beside the new one", .path.parent().unwrap_or(.path).display()
+        "{path} is damaged: {why}; nothing was changed. See how far by `kakou outbox verify --state {state}`, save what can be read by `kakou outbox export --state {state} --pictures DIR`, then move {path} with its -wal and -shm away and start again: a new outbox begins at number 1", state = .path.parent().unwrap_or(.path).display()
     )]
     Damaged { path: PathBuf, why: String },
 

@@ -79,8 +79,8 @@ impl Outbox {
         let key = match key::read(&folder)? {
             Some(key) => key,
             None if path.exists() => {
-                let why = "the key that this outbox was signed with is gone; restore it from a copy, or begin anew by \
-                           `kakou outbox recover`, which makes another";
+                let why = "the key that this outbox was signed with is gone; restore it from a copy, or move the \
+                           outbox away and begin a new one";
                 return Err(OutboxError::Key { path: key::path(&folder), why: why.into() });
             }
             None => key::create(&folder)?,
@@ -165,6 +165,11 @@ impl Outbox {
     /// What checks this agent's signatures.
     pub fn public_key(&self) -> VerifyingKey {
         self.public_key
+    }
+
+    /// Transactions on disk since the start: how many messages share one is for benchmarks.
+    pub fn transactions(&self) -> u64 {
+        self.shared.transactions.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     pub fn path(&self) -> &Path {

@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) stats: watch::Sender<Stats>,
     /// Messages committed or put back in line, by lane, since the start.
     pub(super) committed: watch::Sender<[u64; 4]>,
+    /// Transactions on disk since the start.
+    pub(super) transactions: std::sync::atomic::AtomicU64,
     /// Put back in line: a reader that is past them reads them all the same.
     revived: Mutex<BTreeSet<(usize, u64)>>,
 }
@@ -50,6 +52,7 @@ impl Shared {
         Self {
             stats: watch::Sender::new(Stats::default()),
             committed: watch::Sender::new([0; 4]),
+            transactions: std::sync::atomic::AtomicU64::new(0),
             revived: Mutex::new(BTreeSet::new()),
         }
     }

@@ -216,7 +216,7 @@ fn a_cut_chain_and_a_lost_key_are_told() {
     conn.execute("UPDATE head SET seq = 1", []).unwrap();
     drop(conn);
     let told = Outbox::open(options(dir.path())).err().unwrap().to_string();
-    assert!(told.contains("outbox.db") && told.contains("kakou outbox recover"), "{told}");
+    assert!(told.contains("outbox.db") && told.contains("kakou outbox verify"), "{told}");
     std::fs::remove_file(dir.path().join("agent.key")).unwrap();
     let told = Outbox::open(options(dir.path())).err().unwrap().to_string();
     assert!(told.contains("agent.key"), "{told}");

@@ -186,6 +186,7 @@ impl Writer {
                     tracing::warn!(folder = %self.folder.display(), "the outbox records again");
                     self.state = OutboxState::Ok;
                 }
+                self.shared.transactions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.tell(ops, outcomes);
                 self.report_unrecorded();
             }

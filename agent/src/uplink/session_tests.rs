@@ -53,10 +53,10 @@ fn the_window_counts_bytes_too_and_a_large_message_goes_alone() {
     s.acked(1, AckReason::Success);
     assert_eq!(send(&mut s, &mut id, 50), [3]);
     s.acked(2, AckReason::Success);
-    assert_eq!(send(&mut s, &mut id, 50), [], "4 waits for an empty window");
+    assert!(send(&mut s, &mut id, 50).is_empty(), "4 waits for an empty window");
     s.acked(3, AckReason::Success);
     assert_eq!(send(&mut s, &mut id, 50), [4]);
-    assert_eq!(send(&mut s, &mut id, 50), [], "and nothing joins it");
+    assert!(send(&mut s, &mut id, 50).is_empty(), "and nothing joins it");
 }
 
 #[test]

@@ -1,0 +1,312 @@
+//! What the outbox and the uplink do in a second, each as a ratio against a baseline in the same run.
+//!
+//! `make bench-outbox`, or `cargo bench --bench outbox -- commit pictures drain hit rows`; `KAKOU_BENCH_PART=100` makes
+//! everything a hundred times smaller, to try it out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../tests/uplink/mosquitto.rs"]
+#[allow(dead_code)]
+mod mosquitto;
+#[path = "outbox/proxy.rs"]
+mod proxy;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kakou::outbox::{Draft, Keep, Lane, Outbox, OutboxOptions};
+use kakou::uplink::{BrokerAddress, Drain, Event, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
+use kakou_contract::Id;
+use mosquitto::Mosquitto;
+use rusqlite::{Connection, params};
+
+const BROKER: &str = "max_inflight_messages 65535\nmax_queued_bytes 0\npersistence false";
+
+fn part() -> u64 {
+    std::env::var("KAKOU_BENCH_PART").ok().and_then(|p| p.parse().ok()).unwrap_or(1)
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let all: [(&str, fn()); 5] =
+        [("commit", commit), ("pictures", pictures), ("drain", drain), ("hit", hit), ("rows", rows)];
+    for (name, bench) in all {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            bench();
+        }
+    }
+}
+
+fn open(folder: &Path) -> Outbox {
+    Outbox::open(OutboxOptions::new(folder, Id::new("site", "s").unwrap(), Id::new("agent", "a").unwrap())).unwrap()
+}
+
+fn folder() -> tempfile::TempDir {
+    // Beside the build, on the disk that a box would have; /tmp may be memory.
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn draft(lane: Lane, bytes: usize) -> Draft {
+    let id = uuid::Uuid::now_v7().to_string();
+    Draft {
+        lane,
+        keep: Keep::Passage,
+        user_properties: vec![("id".into(), id.clone()), ("source".into(), "/kakou/s/a".into())],
+        id,
+        topic: format!("kakou/v1/s/a/{lane}/cam-1"),
+        content_type: Some("application/json".into()),
+        correlation: None,
+        retain: false,
+        captured_ms: None,
+        numbered: false,
+        payload: vec![b'x'; bytes],
+    }
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn centile(all: &[f64], part: f64) -> f64 {
+    let mut all = all.to_vec();
+    all.sort_by(f64::total_cmp);
+    all[((all.len() - 1) as f64 * part) as usize]
+}
+
+/// Durable commits a second with 64 producers, against a bare loop of the same transactions.
+fn commit() {
+    let (producers, each) = (64_u64, (200 / part()).max(5));
+    let mut ratios = Vec::new();
+    let (mut ours_all, mut bare_all, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let dir = folder();
+        let outbox = open(dir.path());
+        let before = outbox.transactions();
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..producers {
+                scope.spawn(|| (0..each).for_each(|_| drop(outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap())));
+            }
+        });
+        let messages = producers * each;
+        let ours = messages as f64 / began.elapsed().as_secs_f64();
+        let group = (messages as f64 / (outbox.transactions() - before) as f64).round().max(1.0);
+        outbox.close().unwrap();
+        let bare = bare(messages, group as u64);
+        ratios.push(ours / bare);
+        ours_all.push(ours);
+        bare_all.push(bare);
+        groups.push(group);
+    }
+    println!(
+        "commit    {:.0} messages/s in groups of {:.0}, bare SQLite loop {:.0}/s: {:.2} of it (median of 5)",
+        median(ours_all),
+        median(groups),
+        median(bare_all),
+        median(ratios)
+    );
+}
+
+/// The same statements on the same schema, nothing else.
+fn bare(messages: u64, group: u64) -> f64 {
+    let dir = folder();
+    open(dir.path()).close().unwrap();
+    let mut conn = Connection::open(dir.path().join("outbox.db")).unwrap();
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+         PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192;",
+    )
+    .unwrap();
+    let d = draft(Lane::Passage, 1024);
+    let properties = serde_json::to_string(&d.user_properties).unwrap();
+    let began = Instant::now();
+    let mut seq = 0_i64;
+    while (seq as u64) < messages {
+        let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+        for _ in 0..group.min(messages - seq as u64) {
+            seq += 1;
+            tx.prepare_cached(
+                "INSERT INTO message (seq, lane, keep, committed, captured, retain, size, id, topic, content_type,
+                 properties, correlation, previous, hash, payload) VALUES (?,2,0,?,NULL,0,1024,?,?,?,?,NULL,?,?,?)",
+            )
+            .unwrap()
+            .execute(params![seq, seq, d.id, d.topic, d.content_type, properties, [7_u8; 32], [8_u8; 32], d.payload])
+            .unwrap();
+            tx.prepare_cached("INSERT INTO waiting (lane, seq) VALUES (2, ?)").unwrap().execute([seq]).unwrap();
+        }
+        tx.prepare_cached("INSERT OR REPLACE INTO head (one, seq, hash, signature) VALUES (1, ?, ?, ?)")
+            .unwrap()
+            .execute(params![seq, [8_u8; 32], [9_u8; 64]])
+            .unwrap();
+        tx.prepare_cached("UPDATE lane SET waiting = waiting + ?, waiting_bytes = waiting_bytes + ? WHERE lane = 2")
+            .unwrap()
+            .execute([group as i64, group as i64 * 1024])
+            .unwrap();
+        tx.commit().unwrap();
+    }
+    messages as f64 / began.elapsed().as_secs_f64()
+}
+
+/// A passage with three pictures: in the database, against files that are on disk before the row is.
+fn pictures() {
+    for size in [30_000_usize, 100_000, 300_000] {
+        let passages = (120 / part()).max(3);
+        let (mut inside, mut beside) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            let dir = folder();
+            let outbox = open(dir.path());
+            let began = Instant::now();
+            for _ in 0..passages {
+                let mut all = vec![draft(Lane::Passage, 2500)];
+                all.extend((0..3).map(|_| draft(Lane::Picture, size)));
+                outbox.append(all).unwrap();
+            }
+            inside.push(passages as f64 / began.elapsed().as_secs_f64());
+            outbox.close().unwrap();
+
+            let dir = folder();
+            let outbox = open(dir.path());
+            let began = Instant::now();
+            for n in 0..passages {
+                for p in 0..3 {
+                    let mut file = std::fs::File::create(dir.path().join(format!("{n}-{p}.jpg"))).unwrap();
+                    std::io::Write::write_all(&mut file, &vec![b'x'; size]).unwrap();
+                    file.sync_all().unwrap();
+                }
+                std::fs::File::open(dir.path()).unwrap().sync_all().unwrap();
+                let mut all = vec![draft(Lane::Passage, 2500)];
+                all.extend((0..3).map(|_| draft(Lane::Picture, 60)));
+                outbox.append(all).unwrap();
+            }
+            beside.push(passages as f64 / began.elapsed().as_secs_f64());
+            outbox.close().unwrap();
+        }
+        let (inside, beside) = (median(inside), median(beside));
+        println!(
+            "pictures  3 of {size} bytes: in the database {inside:.0} passages/s, as files {beside:.0}/s: {:.2} times (median of 5)",
+            inside / beside
+        );
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn fill(outbox: &Outbox, messages: u64, bytes: usize) {
+    let mut left = messages;
+    while left > 0 {
+        let n = left.min(5000);
+        outbox.append((0..n).map(|_| draft(Lane::Passage, bytes)).collect()).unwrap();
+        left -= n;
+    }
+}
+
+/// 100,000 waiting messages to Mosquitto, over a path with a round trip of 50 ms, against the same path with none.
+fn drain() {
+    let messages = (100_000 / part()).max(500);
+    let mut rates = [Vec::new(), Vec::new()];
+    for _ in 0..3 {
+        for (which, delay) in [0, 25].into_iter().enumerate() {
+            let dir = folder();
+            let outbox = open(dir.path());
+            fill(&outbox, messages, 1024);
+            let broker = Mosquitto::start(BROKER);
+            let rate = runtime().block_on(async {
+                let port = proxy::start(broker.address().port, Duration::from_millis(delay)).await;
+                let config = UplinkConfig::new(vec![BrokerAddress::new("127.0.0.1", port)], "bench");
+                let began = Instant::now();
+                let uplink = Uplink::start(config, outbox.clone());
+                let status = uplink.finish(Drain::Everything, None, Duration::from_secs(600)).await.unwrap();
+                assert_eq!((status.acked, status.connections), (messages, 1));
+                messages as f64 / began.elapsed().as_secs_f64()
+            });
+            outbox.close().unwrap();
+            rates[which].push(rate);
+        }
+    }
+    let [near, far] = rates.map(median);
+    println!(
+        "drain     {messages} messages: {near:.0}/s without delay, {far:.0}/s over 50 ms: {:.2} of it (median of 3)",
+        far / near
+    );
+}
+
+/// A hit while a million passages wait and drain: from the call of `append` until a subscriber has it.
+fn hit() {
+    let messages = (1_000_000 / part()).max(2000);
+    let dir = folder();
+    let outbox = open(dir.path());
+    fill(&outbox, messages, 1024);
+    let broker = Mosquitto::start(BROKER);
+    let times = runtime().block_on(async {
+        let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/+/+/hit/+"]));
+        subscriber.subscribed(Duration::from_secs(10)).await.unwrap();
+        let uplink = Uplink::start(UplinkConfig::new(vec![broker.address()], "bench"), outbox.clone());
+        uplink.connected(Duration::from_secs(10)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut times = Vec::new();
+        for n in 0..200_u64 {
+            tokio::time::sleep(Duration::from_millis(20 + (n * 37) % 60)).await;
+            let raised = Instant::now();
+            outbox.append_async(vec![draft(Lane::Hit, 1500)]).await.unwrap();
+            loop {
+                if let Some(Event::Message(_)) = subscriber.recv().await {
+                    break;
+                }
+            }
+            times.push(raised.elapsed().as_secs_f64() * 1000.0);
+        }
+        let left = outbox.stats().lanes[Lane::Passage.index()].waiting;
+        println!("hit       {left} of {messages} passages were still waiting at the end");
+        assert!(left > 0 || part() > 1, "the drain was over before the hits were");
+        times
+    });
+    println!(
+        "hit       raised to received: median {:.1} ms, p99 {:.1} ms ({} hits)",
+        centile(&times, 0.5),
+        centile(&times, 0.99),
+        times.len()
+    );
+}
+
+/// Appending to a small and to a large outbox, and opening a large one.
+fn rows() {
+    let many = (5_000_000 / part()).max(2000);
+    let (small, large) = (folder(), folder());
+    let (few, lots) = (open(small.path()), open(large.path()));
+    fill(&few, 1000, 200);
+    let began = Instant::now();
+    fill(&lots, many, 200);
+    println!("rows      filled with {many} in {:.0} s", began.elapsed().as_secs_f64());
+    std::thread::sleep(Duration::from_secs(2));
+    let one = |outbox: &Outbox| {
+        let began = Instant::now();
+        outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap();
+        began.elapsed().as_secs_f64() * 1e6
+    };
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..(1000 / part()).max(20) {
+        a.push(one(&few));
+        b.push(one(&lots));
+    }
+    println!(
+        "rows      append: median {:.0} us at 1,000 rows, {:.0} us at {many}: {:.2} times; p99 {:.0} and {:.0} us",
+        centile(&a, 0.5),
+        centile(&b, 0.5),
+        centile(&b, 0.5) / centile(&a, 0.5),
+        centile(&a, 0.99),
+        centile(&b, 0.99)
+    );
+    few.close().unwrap();
+    lots.close().unwrap();
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let began = Instant::now();
+        let outbox = open(large.path());
+        outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap();
+        times.push(began.elapsed().as_secs_f64());
+        outbox.close().unwrap();
+    }
+    println!("rows      start with {many} waiting: {:.2} s until the first commit (median of 3)", median(times));
+}

@@ -1,0 +1,192 @@
+//! `kakou run` as it is in service: the real binary, a real Mosquitto, the sample footage in real time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "uplink/mosquitto.rs"]
+#[allow(dead_code)]
+mod mosquitto;
+mod support;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use kakou::uplink::{Event, Received, Subscriber, SubscriberConfig};
+use kakou_contract::{
+    AgentState, AuditEvent, AuditMessage, HitMessage, Level, Message, OfflineReason, PassageMessage, Request,
+    ResultCode, ResultMessage, StatusMessage,
+};
+use mosquitto::Mosquitto;
+
+const LONG: Duration = Duration::from_secs(60);
+
+struct Checkpoint {
+    broker: Mosquitto,
+    dir: tempfile::TempDir,
+    subscriber: Subscriber,
+}
+
+impl Checkpoint {
+    async fn new(camera: &str) -> Self {
+        let broker = Mosquitto::start("");
+        let dir = tempfile::tempdir().unwrap();
+        let samples = support::root().join("agent/samples");
+        let lanes = std::fs::read_to_string(support::root().join("configs/samples.toml")).unwrap();
+        let lanes = &lanes[lanes.find("[[camera.lane]]").unwrap()..];
+        let config = format!(
+            "site = \"north\"\nagent = \"box-1\"\n[broker]\nurl = \"{}\"\n[outbox]\nstate = \"state\"\n\
+             [watchlist]\nfile = \"list.csv\"\n[vision]\nmanifest = {:?}\nplate_every_ms = 200\nvehicle_every_ms = 200\n\
+             [[camera]]\nid = \"cam-1\"\nurl = {:?}\n{camera}\n{lanes}",
+            broker.address(),
+            support::root().join("models/manifest.toml"),
+            samples.join("day")
+        );
+        std::fs::write(dir.path().join("kakou.toml"), config).unwrap();
+        // Whatever passes in the sample footage is looked for.
+        let truth = std::fs::read_to_string(samples.join("day/truth.jsonl")).unwrap();
+        let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
+        let passages = truth["passages"].as_array().unwrap();
+        let plates: Vec<String> = passages.iter().filter_map(|p| p["text"].as_str().map(str::to_owned)).collect();
+        assert!(!plates.is_empty(), "the truth names plates");
+        let list: String = plates.iter().map(|p| format!("{p},orange,stolen,reported on Monday,\n")).collect();
+        let text = format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
+        std::fs::write(dir.path().join("list.csv"), text).unwrap();
+        let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/#", "answers"]));
+        subscriber.subscribed(LONG).await.unwrap();
+        Self { broker, dir, subscriber }
+    }
+
+    fn state(&self) -> String {
+        self.dir.path().join("state").display().to_string()
+    }
+
+    fn start(&self) -> Agent {
+        start(self.dir.path())
+    }
+
+    /// The next message that `wanted` makes something of.
+    async fn next<T>(&mut self, what: &str, wanted: impl Fn(&Received) -> Option<T>) -> T {
+        let limit = tokio::time::Instant::now() + LONG;
+        loop {
+            match tokio::time::timeout_at(limit, self.subscriber.recv()).await {
+                Ok(Some(Event::Message(m))) => {
+                    if let Some(found) = wanted(&m) {
+                        return found;
+                    }
+                }
+                Ok(Some(_)) => {}
+                _ => panic!("no {what} within {LONG:?}"),
+            }
+        }
+    }
+}
+
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Agent {
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+}
+
+fn start(dir: &Path) -> Agent {
+    let child = Command::new(env!("CARGO_BIN_EXE_kakou"))
+        .args(["run", "--config", dir.join("kakou.toml").to_str().unwrap()])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    Agent(child)
+}
+
+fn on<M: Message>(m: &Received, form: &str) -> Option<M> {
+    m.topic.contains(form).then(|| M::from_json(&m.payload).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passages_and_hits_arrive_and_the_end_is_told() {
+    let mut gate = Checkpoint::new("").await;
+    let mut agent = gate.start();
+    let list: AuditMessage = gate.next("audit of the list", |m| on(m, "/audit")).await;
+    assert!(matches!(list.event, AuditEvent::Watchlist { refused: 1, .. }), "{list:?}");
+    let birth: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
+    assert_eq!((birth.state, birth.public_key.is_some(), birth.models.len()), (AgentState::Online, true, 3));
+    assert!(birth.sequence.is_some());
+    let hit: HitMessage = gate.next("hit", |m| on(m, "/hit/orange/cam-1")).await;
+    assert_eq!((hit.level, hit.is_late, hit.entry.plate.as_str()), (Level::Orange, false, hit.plate.text.as_str()));
+    let passage: PassageMessage =
+        gate.next("its passage", |m| on::<PassageMessage>(m, "/passage/").filter(|p| p.id == hit.passage_id)).await;
+    assert_eq!(passage.evidence, hit.evidence);
+    let role = passage.evidence[0].role;
+    let topic = format!("/evidence/{}/{role}", passage.id);
+    let bytes = gate.next("its picture", |m| m.topic.contains(&topic).then(|| m.payload.clone())).await;
+    assert_eq!(bytes.len() as u64, passage.evidence[0].bytes);
+
+    agent.signal("-TERM");
+    let offline = |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
+    let end = gate.next("offline status", offline).await;
+    assert_eq!(end.reason, Some(OfflineReason::Shutdown));
+    assert!(agent.0.wait().unwrap().success());
+    let verified = support::kakou(&["outbox", "verify", "--state", &gate.state()]);
+    assert!(verified.status.success(), "{}", support::stdout(&verified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_carried_out_once_answered_and_audited() {
+    let mut gate = Checkpoint::new("loop = true").await;
+    let agent = gate.start();
+    let _: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
+    // The subscription follows the birth closely; a command sent in between is repeated by its sender.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let request = |command: kakou_contract::Command| Request {
+        request_id: kakou_contract::live_id(chrono::Local::now().fixed_offset()),
+        sent_at: chrono::Local::now().fixed_offset(),
+        expires_at: None,
+        by: Some("duty officer".to_owned()),
+        command,
+    };
+    let send = |broker: &Mosquitto, r: &Request| {
+        let topic = format!("kakou/v1/north/box-1/cmd/{}", r.command.name());
+        let json = String::from_utf8(r.to_json()).unwrap();
+        let answer = ["-D", "publish", "response-topic", "answers", "-D", "publish", "correlation-data", "c-7"];
+        broker.publish(&[&["-t", &topic, "-m", &json], answer.as_slice()].concat());
+    };
+    let ping = request(kakou_contract::Command::Ping);
+    send(&gate.broker, &ping);
+    let answer = |m: &Received| {
+        (m.topic == "answers").then(|| (ResultMessage::from_json(&m.payload).unwrap(), m.correlation.clone()))
+    };
+    let (first, correlation) = gate.next("answer", answer).await;
+    assert_eq!((first.code, first.request_id, first.ok), (ResultCode::Done, Some(ping.request_id), true));
+    assert_eq!(correlation.as_deref(), Some(b"c-7".as_slice()));
+    let audit: AuditMessage =
+        gate.next("audit", |m| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == "command")).await;
+    assert!(matches!(&audit.event, AuditEvent::Command { by: Some(by), accepted: true, .. } if by == "duty officer"));
+    send(&gate.broker, &ping);
+    let (again, _) = gate.next("second answer", answer).await;
+    assert_eq!((again.code, again.ok), (ResultCode::Repeated, true));
+
+    let camera = "cam-1".parse().unwrap();
+    send(&gate.broker, &request(kakou_contract::Command::Snapshot { camera }));
+    let (picture, _) = gate.next("picture", answer).await;
+    assert_eq!(picture.code, ResultCode::Done, "{picture:?}");
+    assert!(picture.data.unwrap()["base64"].as_str().unwrap().len() > 10_000);
+
+    send(&gate.broker, &request(kakou_contract::Command::Resend { first: 1, last: 2 }));
+    let (resent, _) = gate.next("answer", answer).await;
+    assert_eq!(resent.data.unwrap()["messages"], 2);
+    gate.broker.publish(&["-t", "kakou/v1/north/box-1/cmd/reboot", "-m", "{}"]);
+    let refused: ResultMessage = gate.next("answer", |m| on(m, "/result")).await;
+    assert_eq!(refused.code, ResultCode::UnknownCommand);
+    assert!(refused.detail.unwrap().contains("reboot"));
+
+    // Killed without a word: the broker tells.
+    agent.signal("-KILL");
+    let offline = |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
+    assert_eq!(gate.next("last will", offline).await.reason, Some(OfflineReason::ConnectionLost));
+}
