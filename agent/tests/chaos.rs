@@ -40,13 +40,16 @@ fn load(state: &std::path::Path, broker: &str, more: &[&str]) -> Child {
         .unwrap()
 }
 
+/// Seal, topic, id, content type, payload.
+type Whole = (Seal, String, String, Option<String>, Vec<u8>);
+
 /// What a subscriber got.
 #[derive(Default)]
 struct Heard {
     /// Number to (id, how often).
     all: BTreeMap<u64, (String, u64)>,
     chain: Continuity,
-    seals: Vec<(Seal, String, String, Option<String>, Vec<u8>)>,
+    seals: Vec<Whole>,
 }
 
 impl Heard {

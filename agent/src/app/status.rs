@@ -106,8 +106,11 @@ impl Identity {
     }
 }
 
+/// Health of the whole, of each camera, of outbox and uplink.
+pub type Gist = (Health, Vec<(Id, Health)>, Option<Health>, Option<Health>);
+
 /// What makes a status worth sending at once.
-pub fn gist(s: &StatusMessage) -> (Health, Vec<(Id, Health)>, Option<Health>, Option<Health>) {
+pub fn gist(s: &StatusMessage) -> Gist {
     (
         s.health,
         s.cameras.iter().map(|c| (c.camera.clone(), c.health)).collect(),

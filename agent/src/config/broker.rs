@@ -121,8 +121,8 @@ pub(super) fn resolve(raw: &RawBroker, at: &At<'_>, base: &Path) -> Result<Broke
         tls,
         login,
         client_id: raw.client_id.as_ref().map(|id| at.id("broker.client_id", id)).transpose()?,
-        window: at.within("broker.window", raw.window.as_ref(), 1..=65_000, 1024)?,
-        window_bytes: at.within("broker.window_bytes", raw.window_bytes.as_ref(), 65_536..=1 << 28, 2 << 20)? as usize,
+        window: at.within("broker.window", raw.window.as_ref(), 1..=65_000, 4096)?,
+        window_bytes: at.within("broker.window_bytes", raw.window_bytes.as_ref(), 65_536..=1 << 28, 4 << 20)? as usize,
         bandwidth: match &raw.bandwidth {
             None => None,
             some => Some(at.within("broker.bandwidth", some.as_ref(), 1000..=1 << 40, 0)?),

@@ -314,11 +314,11 @@ impl Writer {
 
     /// Once a second: limits, retention, what another process did, and how it all is.
     fn tick(&mut self) {
-        if let Err(e) = self.upkeep() {
-            if !e.is_full() {
-                tracing::error!("{e}");
-                self.state = OutboxState::Broken(e.to_string());
-            }
+        if let Err(e) = self.upkeep()
+            && !e.is_full()
+        {
+            tracing::error!("{e}");
+            self.state = OutboxState::Broken(e.to_string());
         }
         self.publish_stats();
     }

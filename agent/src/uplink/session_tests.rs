@@ -69,7 +69,7 @@ fn what_may_pass_later_keeps_its_place() {
     send(&mut s, &mut id, 3);
     assert_eq!(s.acked(2, AckReason::QuotaExceeded), Verdict::Again(AckReason::QuotaExceeded));
     s.acked(1, AckReason::Success);
-    assert_eq!(send(&mut s, &mut id, 3), [2]);
+    assert_eq!(send(&mut s, &mut id, 3), [2, 4]);
     assert!(matches!(
         s.acked(3, AckReason::NotAuthorised),
         Verdict::Refused((PASSAGE, 3), 3, AckReason::NotAuthorised)
