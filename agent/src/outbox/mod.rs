@@ -45,3 +45,9 @@ pub use writer::Resent;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod damage_tests;
+
+#[cfg(test)]
+mod model_tests;

@@ -1,0 +1,53 @@
+//! A disk that fills up and empties again: nothing stops, pictures and passages are given up, hits are not.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::process::Command;
+
+/// Runs on a file system of 64 MiB in a mount namespace of its own. Someone else fills it after two seconds and empties it after
+/// another four.
+const SCRIPT: &str = r#"
+set -e
+mount -t tmpfs -o size=64m tmpfs "$DIR"
+"$KAKOU" load --state "$DIR/state" --rate 50 --pictures 1 --picture-size 20000 --hit-every 10 --producers 1 --print > "$OUT/committed" &
+load=$!
+sleep 2
+dd if=/dev/zero of="$DIR/fill" bs=1M 2>/dev/null || true
+wc -l < "$OUT/committed" > "$OUT/at-full"
+sleep 4
+wc -l < "$OUT/committed" > "$OUT/at-end-of-full"
+rm "$DIR/fill"
+sleep 2
+kill -TERM $load
+wait $load
+"$KAKOU" outbox verify --state "$DIR/state" > "$OUT/verify"
+"$KAKOU" outbox status --json --state "$DIR/state" > "$OUT/status"
+"#;
+
+#[test]
+fn a_full_disk_stops_nothing_and_costs_no_hit() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let mut unshare = Command::new("unshare");
+    unshare.arg("--mount");
+    if !root {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let ran = unshare
+        .args(["sh", "-c", SCRIPT])
+        .env("DIR", dir.path())
+        .env("OUT", out.path())
+        .env("KAKOU", env!("CARGO_BIN_EXE_kakou"))
+        .output()
+        .unwrap();
+    let file = |name: &str| std::fs::read_to_string(out.path().join(name)).unwrap_or_default();
+    assert!(ran.status.success(), "{}\n{}", file("verify"), support::stderr(&ran));
+    let lines = |name: &str| file(name).trim().parse::<usize>().unwrap();
+    assert!(lines("at-end-of-full") > lines("at-full") + 50, "it went on while the disk was full");
+    let status: serde_json::Value = serde_json::from_str(&file("status")).unwrap();
+    assert!(status["lanes"]["picture"]["evicted"].as_u64().unwrap() > 50, "{status}");
+    let hits = file("committed").lines().filter(|l| l.contains(" hit ")).count() as u64;
+    assert_eq!(status["lanes"]["hit"]["waiting"], hits, "{status}");
+    assert!(support::stderr(&ran).contains("making some"), "the disk was not full: {}", support::stderr(&ran));
+}
