@@ -76,7 +76,7 @@ fn centile(all: &[f64], part: f64) -> f64 {
 /// Durable commits a second, against a bare loop of the same transactions with the same group size.
 fn commit() {
     commit_with(64, 1, 200);
-    commit_with(2, 64, 100);
+    commit_with(8, 64, 40);
 }
 
 fn commit_with(producers: u64, at_once: u64, each: u64) {
