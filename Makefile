@@ -12,6 +12,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 NEEDED_TO_BUILD := cc=gcc make=make
 NEEDED_TO_FETCH := npm=npm
 NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd
+# The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
+# Debian's own Python, which has the bindings; another one first in the path has not.
+CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
+CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
+  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
 .PHONY: chaos bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
 
@@ -26,10 +31,14 @@ help:
 	@echo "make models     fetch ONNX Runtime and the models into models/cache"
 	@echo "make samples    render the sample footage anew (an hour)"
 
+define install
+echo "installing: $(1)"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1)
+endef
+
 # Installs the Debian packages of the programs that are not there: $(call need,program=package ...)
 define need
 	@missing=""; for p in $(1); do command -v "$${p%%=*}" >/dev/null 2>&1 || [ -x "/usr/sbin/$${p%%=*}" ] || missing="$$missing $${p#*=}"; done; \
-	if [ -n "$$missing" ]; then echo "installing:$$missing"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
+	if [ -n "$$missing" ]; then $(call install,$$missing); fi
 endef
 
 tools-build:
@@ -37,6 +46,7 @@ tools-build:
 
 tools-test: tools-build
 	$(call need,$(NEEDED_TO_TEST))
+	@if ! $(CAMERAS) --check >/dev/null 2>&1; then $(call install,$(CAMERA_PACKAGES)); $(CAMERAS) --check; fi
 
 # npm and venv are needed only while something is missing in the cache.
 models:
