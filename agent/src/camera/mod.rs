@@ -1,7 +1,13 @@
-//! Where frames come from: a folder of pictures, or a video file. Every frame carries its capture time.
+//! Where frames come from: a folder of pictures, a video file, or a live camera. Every frame carries its capture time.
 
+mod address;
+mod ffmpeg;
 mod folder;
+mod live;
 mod picture;
+mod planes;
+mod schedule;
+mod stamp;
 mod video;
 
 use std::path::{Path, PathBuf};
@@ -12,8 +18,14 @@ use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
 
 pub use crate::passage::FrameTime;
+pub use address::{AddressError, CameraAddress, Protocol};
+pub use ffmpeg::StreamInfo;
 pub use folder::FolderSource;
+pub use live::{Decoder, Fault, FaultKind, Live, LiveConfig, LiveEvent, LiveFrame, Transport};
 pub use picture::decode;
+pub use planes::{Coding, Layout, Planes};
+pub use schedule::{Schedule, Span, SpanError};
+pub use stamp::Stamper;
 pub use video::VideoSource;
 
 /// One frame of a camera. Cloning shares the pixels.
