@@ -34,6 +34,11 @@ impl CameraState {
             frames: 0,
             frames_dropped: 0,
             frames_broken: 0,
+            state: None,
+            frames_still: None,
+            fps: None,
+            fps_looked: None,
+            restarts: None,
         };
         Self { status: Mutex::new(status), newest: Mutex::new(None), heartbeat: Mutex::new(Instant::now()) }
     }
