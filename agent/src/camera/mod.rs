@@ -1,6 +1,9 @@
 //! Where frames come from: a folder of pictures, or a video file. Every frame carries its capture time.
 
+mod cells;
 mod folder;
+mod gate;
+mod grid;
 mod picture;
 mod video;
 
@@ -13,6 +16,8 @@ use image::RgbImage;
 
 pub use crate::passage::FrameTime;
 pub use folder::FolderSource;
+pub use gate::{Gate, GateConfig, Reason, Verdict};
+pub use grid::{Grid, Luma};
 pub use picture::decode;
 pub use video::VideoSource;
 
