@@ -88,9 +88,9 @@ impl Grid {
         (self.width, self.height) == (other.width, other.height)
     }
 
-    /// Whether a cell is exactly as it is in `other`.
-    pub fn same(&self, other: &Self, cell: usize) -> bool {
-        self.exact.get(cell) == other.exact.get(cell)
+    /// What tells whether two pictures are the same to the last bit, for each cell.
+    pub fn exact(&self) -> &[[u32; 2]] {
+        &self.exact
     }
 }
 
@@ -174,6 +174,6 @@ mod tests {
         // A row that is read: the middle of the first of four parts of six pixels.
         bytes[3] ^= 1;
         let b = Grid::of(&Luma::packed(640, 360, &bytes));
-        assert!(!a.same(&b, 0) && (1..a.len()).all(|i| a.same(&b, i)));
+        assert!(a.exact()[0] != b.exact()[0] && a.exact()[1..] == b.exact()[1..]);
     }
 }

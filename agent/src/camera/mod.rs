@@ -1,10 +1,14 @@
 //! Where frames come from: a folder of pictures, or a video file. Every frame carries its capture time.
 
 mod cells;
+mod condition;
 mod folder;
 mod gate;
 mod grid;
+mod landmarks;
 mod picture;
+mod rate;
+mod sight;
 mod video;
 
 use std::path::{Path, PathBuf};
@@ -15,10 +19,12 @@ use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
 
 pub use crate::passage::FrameTime;
+pub use condition::{Change, Condition, ConditionConfig, Event, FailKind};
 pub use folder::FolderSource;
 pub use gate::{Gate, GateConfig, Reason, Verdict};
 pub use grid::{Grid, Luma};
 pub use picture::decode;
+pub use sight::{Sight, SightConfig, View};
 pub use video::VideoSource;
 
 /// One frame of a camera. Cloning shares the pixels.
