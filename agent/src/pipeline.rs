@@ -62,8 +62,9 @@ struct Stream {
     attention: Attention,
     /// Tracks that are open.
     open: usize,
-    /// The frame looked at last.
+    /// The frame looked at last, and what was seen in it.
     last: Option<Frame>,
+    seen: Detections,
 }
 
 /// Wall time spent in the stages that are not model runs.
@@ -155,12 +156,18 @@ impl Pipeline {
         s.open = updates.tracks.len();
         s.last = Some(frame.clone());
         let ended = s.passages.update(frame, frame.time, &seen, &updates);
+        s.seen = seen;
         let tracked = Instant::now();
         let lanes = s.lanes.clone();
         self.stages.vision += looked - start;
         self.stages.track += tracked - looked;
         self.frames += 1;
         self.records(ended, &lanes)
+    }
+
+    /// What was seen in the frame looked at last.
+    pub fn seen(&self) -> Detections {
+        self.stream.as_ref().map(|s| s.seen.clone()).unwrap_or_default()
     }
 
     /// Whether tracks are open: something is there that must not be lost sight of.
@@ -178,8 +185,7 @@ impl Pipeline {
     pub fn idle(&mut self, time: FrameTime, away: bool) -> Result<Vec<Record>, PipelineError> {
         let Some(s) = &mut self.stream else { return Ok(Vec::new()) };
         let Some(last) = s.last.clone().filter(|l| l.time.mono < time.mono) else { return Ok(Vec::new()) };
-        let nothing =
-            Detections { vehicles_looked_for: away, plates_looked_for: away, ..Detections::default() };
+        let nothing = Detections { vehicles_looked_for: away, plates_looked_for: away, ..Detections::default() };
         let updates = s.tracker.update(time.mono, s.size, &nothing);
         s.attention.update(time.mono, &nothing, &updates);
         s.open = updates.tracks.len();
@@ -270,6 +276,7 @@ impl Stream {
             attention: Attention::new(enough_reads),
             open: 0,
             last: None,
+            seen: Detections::default(),
         }
     }
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use image::RgbImage;
 use kakou_contract::{
-    AuditEvent, AuditMessage, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, SchemaVersion, live_id,
+    AuditEvent, AuditMessage, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, SchemaVersion,
+    live_id,
 };
 
+use super::Direct;
 use super::drafts::drafts;
 use super::watchfile::Current;
 use crate::camera::{Change, Condition, Event, Frame, Planes};
@@ -17,7 +19,7 @@ use crate::config::{CameraConfig, CameraSource, Config};
 use crate::outbox::{Draft, Keep, Lane, Outbox};
 use crate::pipeline::{Pipeline, Record};
 use crate::turns::Turns;
-use crate::uplink::{DirectSender, Outgoing};
+use crate::uplink::Outgoing;
 
 /// The newest picture, for a snapshot.
 #[derive(Default)]
@@ -102,7 +104,7 @@ pub struct CameraWorker {
     pub source: CameraSource,
     pub outbox: Outbox,
     pub list: Current,
-    pub direct: Option<DirectSender>,
+    pub direct: Direct,
     pub state: Arc<CameraState>,
     pub stop: Arc<AtomicBool>,
     pub turns: Turns,
@@ -236,7 +238,8 @@ impl CameraWorker {
             Err(e) if e.is_full() => {
                 let (camera, id) = (&self.camera.id, record.message.id);
                 tracing::error!(camera, passage = %id, "not recorded: {e}");
-                if let (Some(hit), Some(direct)) = (&hit, &self.direct) {
+                if let Some(hit) = &hit {
+                    let direct = self.direct.read().unwrap_or_else(PoisonError::into_inner);
                     let sent = Outgoing::of(hit).is_ok_and(|o| direct.send(o));
                     tracing::error!(camera, hit = %hit.id(), sent, "a hit went past the outbox");
                 }

@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use kakou_contract::Id;
 
+use super::Direct;
 use super::camera::{CameraState, CameraWorker};
 use super::watchfile::Current;
 use crate::config::{CameraConfig, Config};
 use crate::outbox::Outbox;
 use crate::turns::Turns;
-use crate::uplink::DirectSender;
 
 /// What every camera's thread shares with the rest of the agent.
 #[derive(Clone)]
 pub struct Surroundings {
     pub outbox: Outbox,
     pub list: Current,
-    pub direct: DirectSender,
+    pub direct: Direct,
     /// Where the monotonic time of all cameras begins.
     pub epoch: Instant,
     pub print: bool,
@@ -98,7 +98,7 @@ impl Cameras {
             source,
             outbox: self.around.outbox.clone(),
             list: Arc::clone(&self.around.list),
-            direct: Some(self.around.direct.clone()),
+            direct: Arc::clone(&self.around.direct),
             state: Arc::clone(&state),
             stop: Arc::clone(&stop),
             turns: self.turns.clone(),

@@ -7,8 +7,8 @@ use kakou_contract::PerSecond;
 
 use super::camera::{CameraWorker, Newest};
 use crate::camera::{
-    Condition, Event, FailKind, Fault, FaultKind, Frame, FrameTime, Gate, Grid, Live, LiveConfig, LiveEvent, LiveFrame, Rate,
-    Sight,
+    Condition, Event, FailKind, Fault, FaultKind, Frame, FrameTime, Gate, Grid, Live, LiveConfig, LiveEvent, LiveFrame,
+    Rate, Sight,
 };
 use crate::pipeline::Pipeline;
 use crate::uplink::Backoff;
@@ -213,8 +213,7 @@ impl CameraWorker {
         };
         let time = self.time(frame.captured);
         let name = format!("{}#{}", self.camera.id, scene.number).into();
-        let records =
-            scene.pipeline.frame(&Frame { number: scene.number, name, time, picture: Arc::new(picture) })?;
+        let records = scene.pipeline.frame(&Frame { number: scene.number, name, time, picture: Arc::new(picture) })?;
         drop(turn);
         scene.number += 1;
         scene.looked.frame(self.now());

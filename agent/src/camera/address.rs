@@ -108,10 +108,7 @@ impl FromStr for CameraAddress {
 fn percent_decoded(text: &str) -> String {
     // A form-encoded pair is decoded as a URL's userinfo is, but for `+`, which stands for itself here.
     let text = text.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("k={text}").as_bytes())
-        .next()
-        .map(|(_, v)| v.into_owned())
-        .unwrap_or_default()
+    url::form_urlencoded::parse(format!("k={text}").as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
 }
 
 impl fmt::Display for CameraAddress {

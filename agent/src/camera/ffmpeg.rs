@@ -117,13 +117,8 @@ mod tests {
 
     #[test]
     fn showinfo_lines_are_read() {
-        let info = Info {
-            seconds: Some(0.12),
-            width: 1280,
-            height: 720,
-            layout: Some(Layout::I420),
-            full_range: false,
-        };
+        let info =
+            Info { seconds: Some(0.12), width: 1280, height: 720, layout: Some(Layout::I420), full_range: false };
         assert_eq!(line(FRAME), Line::Frame(info.clone()));
         let none = Info { seconds: None, layout: None, ..info };
         assert_eq!(line(&FRAME.replace(":0.12", ":NOPTS").replace("yuv420p", "rgb24")), Line::Frame(none));
@@ -138,7 +133,10 @@ mod tests {
             Line::Complaint { said, decoding } => (said, decoding),
             other => panic!("{other:?}"),
         };
-        assert_eq!(said("[h264 @ 0x5] [error] error while decoding MB 3 4"), ("error while decoding MB 3 4".into(), true));
+        assert_eq!(
+            said("[h264 @ 0x5] [error] error while decoding MB 3 4"),
+            ("error while decoding MB 3 4".into(), true)
+        );
         assert!(!said("[error] pipe:0: Server returned 401 Unauthorized (authorization failed)").1);
         assert!(!said("setpriv: failed to execute ffmpeg: No such file or directory").1);
         let l = "[info]   Stream #0:0: Video: hevc (Main), yuv420p(tv), 1920x1080 [SAR 1:1 DAR 16:9], 12.5 fps, 25 tbr";

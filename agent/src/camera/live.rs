@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -104,7 +104,9 @@ impl LiveConfig {
     /// The arguments of ffmpeg. Nothing secret is among them.
     fn arguments(&self) -> Vec<String> {
         let mut args: Vec<String> =
-            ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-threads", "1"].map(str::to_owned).to_vec();
+            ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-threads", "1"]
+                .map(str::to_owned)
+                .to_vec();
         let mut add = |more: &[&str]| args.extend(more.iter().map(|a| (*a).to_owned()));
         let v4l2m2m = format!("{}_v4l2m2m", self.codec);
         let rkmpp = format!("{}_rkmpp", self.codec);
@@ -519,10 +521,8 @@ struct Hidden {
 impl Hidden {
     fn new(config: &LiveConfig, login: Option<&(String, String)>) -> Self {
         let shown = config.address.to_string();
-        let mut words = vec![
-            (config.address.secret_url(login), shown.clone()),
-            (config.address.secret_url(None), shown),
-        ];
+        let mut words =
+            vec![(config.address.secret_url(login), shown.clone()), (config.address.secret_url(None), shown)];
         if let Some((user, password)) = login {
             words.push((format!("{user}:{password}@"), String::new()));
             if !password.is_empty() {
@@ -535,12 +535,6 @@ impl Hidden {
     fn out_of(&self, text: &str) -> String {
         self.words.iter().fold(text.to_owned(), |text, (word, instead)| text.replace(word.as_str(), instead))
     }
-}
-
-/// A password file that anybody may read is worth a word when it is read.
-pub fn readable_by_all(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|m| m.mode() & 0o004 != 0)
 }
 
 #[cfg(test)]

@@ -101,7 +101,8 @@ fn the_slot_holds_the_newest_and_counts_the_rest() {
 fn a_size_no_camera_has_is_refused() {
     let shared = Shared::default();
     let (send, infos) = sync_channel(1);
-    let info = Info { seconds: None, width: 99_999, height: 2, layout: Some(super::super::Layout::I420), full_range: true };
+    let info =
+        Info { seconds: None, width: 99_999, height: 2, layout: Some(super::super::Layout::I420), full_range: true };
     send.send((info, None, Duration::ZERO)).unwrap();
     let said = frames(&mut [0_u8; 8].as_slice(), &infos, Stamper::default(), false, &shared).unwrap();
     assert!(said.contains("99999"), "{said}");

@@ -110,8 +110,10 @@ fn source(at: &At<'_>, c: &RawCamera, base: &Path) -> Result<Option<CameraSource
     if c.again {
         return Err(at.wrong(url.span(), "camera.loop", "means something for a recording only"));
     }
-    let address: CameraAddress =
-        url.get_ref().parse().map_err(|e: crate::camera::AddressError| at.wrong(url.span(), "camera.url", e.to_string()))?;
+    let address: CameraAddress = url
+        .get_ref()
+        .parse()
+        .map_err(|e: crate::camera::AddressError| at.wrong(url.span(), "camera.url", e.to_string()))?;
     if address.protocol() != Protocol::Rtsp {
         only(c.transport.as_ref().map(Spanned::span), "camera.transport", "rtsp://")?;
     }
@@ -153,7 +155,9 @@ fn watching(at: &At<'_>, c: &RawCamera) -> Result<Watching, ConfigError> {
     let mut schedule = Schedule::default();
     for s in &c.schedule {
         let span = s.get_ref().parse();
-        schedule.0.push(span.map_err(|e: crate::camera::SpanError| at.wrong(s.span(), "camera.schedule", e.to_string()))?);
+        schedule
+            .0
+            .push(span.map_err(|e: crate::camera::SpanError| at.wrong(s.span(), "camera.schedule", e.to_string()))?);
     }
     if let Some(s) = &c.size
         && s.get_ref().iter().any(|n| !(16..=16_384).contains(n))
