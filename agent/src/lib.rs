@@ -19,6 +19,7 @@ pub mod app;
 pub mod attention;
 pub mod camera;
 pub mod cli;
+pub mod clock;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -34,6 +35,7 @@ pub mod plate;
 pub mod replay;
 pub mod replay_truth;
 pub mod track;
+pub mod turns;
 pub mod uplink;
 pub mod vision;
 pub mod watchlist;

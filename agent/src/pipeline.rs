@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kakou_contract::{EvidenceRole, Id, IdError, ModelUsed, PassageMessage, Topic};
 
 use crate::attention::Attention;
-use crate::camera::Frame;
+use crate::camera::{Frame, FrameTime};
 use crate::config::{CameraConfig, Config, EvidenceConfig, PassageTimes, scaled};
 use crate::evidence::draw::{Drawing, annotated};
 use crate::evidence::{EncodeError, Picture, pictures};
@@ -13,7 +13,7 @@ use crate::geometry::{Line, Point, Polygon, Rect};
 use crate::message::Speaker;
 use crate::passage::{Best, Lane, Passage, PassageConfig, Passages};
 use crate::track::{TrackConfig, Tracker};
-use crate::vision::{OpenError, Opener, Place, RuntimeError, Spent, Vision};
+use crate::vision::{Detections, OpenError, Opener, Place, RuntimeError, Spent, Vision};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -60,6 +60,11 @@ struct Stream {
     tracker: Tracker,
     passages: Passages<Frame>,
     attention: Attention,
+    /// Tracks that are open.
+    open: usize,
+    /// The frame looked at last, and what was seen in it.
+    last: Option<Frame>,
+    seen: Detections,
 }
 
 /// Wall time spent in the stages that are not model runs.
@@ -148,12 +153,44 @@ impl Pipeline {
         }
         tracing::trace!(frame = %frame.name, ended = ?updates.ended, merged = ?updates.merged, "tracks");
         s.attention.update(now, &seen, &updates);
+        s.open = updates.tracks.len();
+        s.last = Some(frame.clone());
         let ended = s.passages.update(frame, frame.time, &seen, &updates);
+        s.seen = seen;
         let tracked = Instant::now();
         let lanes = s.lanes.clone();
         self.stages.vision += looked - start;
         self.stages.track += tracked - looked;
         self.frames += 1;
+        self.records(ended, &lanes)
+    }
+
+    /// What was seen in the frame looked at last.
+    pub fn seen(&self) -> Detections {
+        self.stream.as_ref().map(|s| s.seen.clone()).unwrap_or_default()
+    }
+
+    /// Whether tracks are open: something is there that must not be lost sight of.
+    pub fn is_busy(&self) -> bool {
+        self.stream.as_ref().is_some_and(|s| s.open > 0)
+    }
+
+    /// Whether anything is open or waits to go out as a passage.
+    pub fn is_pending(&self) -> bool {
+        self.stream.as_ref().is_some_and(|s| s.open > 0 || s.passages.pending() > 0)
+    }
+
+    /// Time went on without a frame to look at: nothing moved, or the camera is `away`, and what is followed is out of
+    /// sight. Returns what ended by that.
+    pub fn idle(&mut self, time: FrameTime, away: bool) -> Result<Vec<Record>, PipelineError> {
+        let Some(s) = &mut self.stream else { return Ok(Vec::new()) };
+        let Some(last) = s.last.clone().filter(|l| l.time.mono < time.mono) else { return Ok(Vec::new()) };
+        let nothing = Detections { vehicles_looked_for: away, plates_looked_for: away, ..Detections::default() };
+        let updates = s.tracker.update(time.mono, s.size, &nothing);
+        s.attention.update(time.mono, &nothing, &updates);
+        s.open = updates.tracks.len();
+        let ended = s.passages.update(&last, time, &nothing, &updates);
+        let lanes = s.lanes.clone();
         self.records(ended, &lanes)
     }
 
@@ -237,6 +274,9 @@ impl Stream {
             tracker: Tracker::new(track),
             passages: Passages::new(passage),
             attention: Attention::new(enough_reads),
+            open: 0,
+            last: None,
+            seen: Detections::default(),
         }
     }
 }

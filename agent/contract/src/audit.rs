@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::codes::Lane;
+use crate::codes::{CameraState, Lane};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::result::ResultCode;
 use crate::values::Sha256Hex;
@@ -149,6 +149,20 @@ pub enum AuditEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
+    /// A camera's state changed.
+    Camera {
+        camera: Id,
+        state: CameraState,
+        /// Before.
+        was: CameraState,
+        /// Since when `state` holds, as far as known: of `no_frames` the last frame's time, before the message's time.
+        #[serde(with = "crate::time")]
+        #[schemars(with = "DateTime<FixedOffset>")]
+        since: DateTime<FixedOffset>,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
     /// How long messages are kept on the box after the platform has them was set anew.
     Retention { passage_hours: u32, hit_hours: u32 },
 }
@@ -164,6 +178,7 @@ impl AuditEvent {
             Self::Damage { .. } => "damage",
             Self::Watchlist { .. } => "watchlist",
             Self::ConfigReload { .. } => "config_reload",
+            Self::Camera { .. } => "camera",
             Self::Retention { .. } => "retention",
         }
     }
@@ -199,6 +214,9 @@ impl AuditEvent {
             Self::Command { code, .. } => Err(MessageError::invalid("event.accepted", format!("true beside {code}"))),
             Self::Unrecorded { from, to, .. } if from > to => {
                 Err(MessageError::invalid("event.from", "after event.to"))
+            }
+            Self::Camera { state, was, .. } if state == was => {
+                Err(MessageError::invalid("event.was", format!("{was}, as event.state: nothing changed")))
             }
             _ => Ok(()),
         }

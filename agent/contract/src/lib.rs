@@ -31,8 +31,8 @@ mod values;
 pub use audit::{AUDIT_RANGES_MAX, AuditEvent, AuditMessage, DeletionReason, EvictionReason, Keep};
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
-    Direction, EvidenceRole, Held, Lane as OutboxLane, Level, NoPlateReason, PLATE_KIND_STANDARD, PlateColour,
-    PlateKind, VehicleClass,
+    CameraState, Direction, EvidenceRole, Held, Lane as OutboxLane, Level, NoPlateReason, PLATE_KIND_STANDARD,
+    PlateColour, PlateKind, VehicleClass,
 };
 pub use command::{Command, CommandError, CommandFault, CommandName, Request};
 pub use continuity::{Continuity, Finding};
@@ -54,4 +54,4 @@ pub use status::{
     StatusMessage, UplinkStatus,
 };
 pub use topics::{Filter, QOS, Topic, TopicError};
-pub use values::{Confidence, Px, Sha256Hex};
+pub use values::{Confidence, PerSecond, Px, Sha256Hex};

@@ -9,8 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::VerifyingKey;
 
+use crate::codes::CameraState;
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{Clock, ModelUsed};
+use crate::values::PerSecond;
 use crate::{Id, Topic};
 
 crate::codes::word_list! {
@@ -103,11 +105,14 @@ pub struct Software {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CameraStatus {
     pub camera: Id,
+    /// That of `state`, where that is given.
     pub health: Health,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CameraState>,
     /// For people: what is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Since when `health` is what it is.
+    /// Since when `state` is what it is; without one, `health`.
     #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub since: Option<DateTime<FixedOffset>>,
@@ -121,6 +126,18 @@ pub struct CameraStatus {
     pub frames_dropped: u64,
     /// Frames that could not be decoded since the agent started.
     pub frames_broken: u64,
+    /// Frames not looked at since the agent started: nothing moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames_still: Option<u64>,
+    /// Frames received, lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<PerSecond>,
+    /// Frames looked at, lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps_looked: Option<PerSecond>,
+    /// Connections made anew since the agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
 }
 
 /// How the file system that the agent keeps its data on is.

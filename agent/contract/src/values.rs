@@ -114,6 +114,55 @@ impl JsonSchema for Px {
     }
 }
 
+/// How many in a second, in steps of 0.1. A whole number inside, for the reasons of [`Confidence`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct PerSecond(u32);
+
+impl PerSecond {
+    /// NaN and what is below 0 count as 0.
+    pub fn new(value: f32) -> Self {
+        Self((f64::from(value) * 10.0).round() as u32)
+    }
+
+    pub fn get(self) -> f32 {
+        (f64::from(self.0) / 10.0) as f32
+    }
+}
+
+impl From<f32> for PerSecond {
+    fn from(value: f32) -> Self {
+        Self::new(value)
+    }
+}
+
+impl Serialize for PerSecond {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_f64(f64::from(self.0) / 10.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PerSecond {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(d)?;
+        if value < 0.0 {
+            return Err(de::Error::custom(format_args!("a rate of {value} a second is below 0")));
+        }
+        Ok(Self((value * 10.0).round() as u32))
+    }
+}
+
+impl JsonSchema for PerSecond {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "PerSecond".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0 })
+    }
+}
+
 /// A SHA-256; 64 lower-case hexadecimal digits in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sha256Hex(pub [u8; 32]);
@@ -187,7 +236,10 @@ mod tests {
         }
         assert_eq!(serde_json::to_string(&Px::new(f32::NAN)).unwrap(), "0.0");
         assert_eq!(serde_json::to_string(&Px::new(-3.26)).unwrap(), "-3.3");
+        assert_eq!(serde_json::to_string(&PerSecond::new(f32::NAN)).unwrap(), "0.0");
+        assert_eq!(serde_json::to_string(&PerSecond::new(24.96)).unwrap(), "25.0");
         assert!(serde_json::from_str::<Confidence>("1.01").is_err());
+        assert!(serde_json::from_str::<PerSecond>("-0.1").is_err());
     }
 
     #[test]
@@ -204,10 +256,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_survive_json(c in any::<f32>(), p in any::<f32>(), h in any::<[u8; 32]>()) {
-            let v = (Confidence::new(c), Px::new(p), Sha256Hex(h));
+        fn values_survive_json(c in any::<f32>(), p in any::<f32>(), r in any::<f32>(), h in any::<[u8; 32]>()) {
+            let v = (Confidence::new(c), Px::new(p), PerSecond::new(r), Sha256Hex(h));
             let json = serde_json::to_string(&v).unwrap();
-            prop_assert_eq!(serde_json::from_str::<(Confidence, Px, Sha256Hex)>(&json).unwrap(), v);
+            prop_assert_eq!(serde_json::from_str::<(Confidence, Px, PerSecond, Sha256Hex)>(&json).unwrap(), v);
         }
     }
 }

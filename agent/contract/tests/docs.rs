@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{crate_folder, golden_files, read};
-use kakou_contract::{Message, MessageKind, PassageMessage, PlateColour, PlateKind, schema};
+use kakou_contract::{CameraState, Message, MessageKind, PassageMessage, PlateColour, PlateKind, schema};
 use serde_json::Value;
 
 /// Name and text of each language's page.
@@ -49,7 +49,9 @@ fn json_on_the_pages_is_that_of_the_golden_files() {
 fn every_message_is_shown_on_both_pages() {
     for (page, text) in pages() {
         let shown: Vec<String> = json_blocks(&text).into_iter().map(|(source, _)| source).collect();
-        for name in ["passage", "passage-no-plate", "hit", "status-online", "status-offline", "audit", "result"] {
+        for name in
+            ["passage", "passage-no-plate", "hit", "status-online", "status-offline", "audit", "audit-camera", "result"]
+        {
             assert!(shown.contains(&format!("{name}.json")), "{page} does not show {name}");
         }
     }
@@ -100,6 +102,10 @@ fn code_tables_are_those_of_the_code() {
     for (page, text) in pages() {
         for kind in PlateKind::ALL {
             let row = format!("| `{}` | {} |", kind.code(), kind.zh());
+            assert!(text.contains(&row), "{page} has no row {row}");
+        }
+        for state in CameraState::ALL {
+            let row = format!("| `{state}` | {} | `{}` |", state.zh(), state.health());
             assert!(text.contains(&row), "{page} has no row {row}");
         }
         for colour in PlateColour::ALL {

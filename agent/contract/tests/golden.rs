@@ -123,6 +123,27 @@ fn a_message_that_contradicts_itself_is_refused_with_the_field() {
     }
 }
 
+/// Agents in service that know nothing of a camera's state go on being read.
+#[test]
+fn a_status_without_the_later_fields_is_read() {
+    let text = read(crate_folder().join("golden/status-online.json"));
+    let mut status: Value = serde_json::from_str(&text).unwrap();
+    for camera in status["cameras"].as_array_mut().unwrap() {
+        for later in ["state", "frames_still", "fps", "fps_looked", "restarts"] {
+            assert!(camera.as_object_mut().unwrap().remove(later).is_some(), "{later} is not in the golden file");
+        }
+    }
+    let status = StatusMessage::from_json(status.to_string().as_bytes()).unwrap();
+    assert!(status.cameras.iter().all(|c| c.state.is_none() && c.fps.is_none() && c.frames_still.is_none()));
+}
+
+#[test]
+fn a_state_that_did_not_change_is_no_event() {
+    let text = read(crate_folder().join("golden/audit-camera.json")).replace("\"ok\"", "\"unreachable\"");
+    let e = kakou_contract::AuditMessage::from_json(text.as_bytes()).unwrap_err().to_string();
+    assert!(e.starts_with("event.was: "), "{e}");
+}
+
 #[test]
 fn a_missing_field_is_named() {
     let e = PassageMessage::from_json(br#"{"schema_version":"1.0"}"#).unwrap_err().to_string();

@@ -1,26 +1,45 @@
-//! One camera's thread: frames in real time, through the pipeline and the watchlist, into the outbox.
+//! One camera's thread: its source, the pipeline and the watchlist, into the outbox.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kakou_contract::{CameraStatus, Health, Id, Message, live_id};
+use image::RgbImage;
+use kakou_contract::{
+    AuditEvent, AuditMessage, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, SchemaVersion,
+    live_id,
+};
 
+use super::Direct;
 use super::drafts::drafts;
 use super::watchfile::Current;
-use crate::camera::{Assumed, Frame, FrameTime, Next, open};
+use crate::camera::{Change, Condition, Event, Frame, Planes};
 use crate::config::{CameraConfig, CameraSource, Config};
-use crate::outbox::Outbox;
+use crate::outbox::{Draft, Keep, Lane, Outbox};
 use crate::pipeline::{Pipeline, Record};
-use crate::uplink::{Backoff, DirectSender, Outgoing};
+use crate::turns::Turns;
+use crate::uplink::Outgoing;
 
-/// How a camera is, for the status; and its newest frame, for a snapshot.
+/// The newest picture, for a snapshot.
+#[derive(Default)]
+pub enum Newest {
+    #[default]
+    None,
+    Frame(Frame),
+    Planes(Planes),
+}
+
+/// How a camera is, for the status; and its newest picture.
 pub struct CameraState {
-    pub status: Mutex<CameraStatus>,
-    pub newest: Mutex<Option<Frame>>,
+    status: Mutex<CameraStatus>,
+    newest: Mutex<Newest>,
     /// When the thread last showed that it lives.
-    pub heartbeat: Mutex<Instant>,
+    heartbeat: Mutex<Instant>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl CameraState {
@@ -28,26 +47,53 @@ impl CameraState {
         let status = CameraStatus {
             camera: id,
             health: Health::Degraded,
-            detail: Some("starting".to_owned()),
+            state: Some(StateName::Starting),
+            detail: None,
             since: Some(chrono::Local::now().fixed_offset()),
             last_frame: None,
             frames: 0,
             frames_dropped: 0,
             frames_broken: 0,
+            frames_still: None,
+            fps: None,
+            fps_looked: None,
+            restarts: None,
         };
-        Self { status: Mutex::new(status), newest: Mutex::new(None), heartbeat: Mutex::new(Instant::now()) }
+        Self { status: Mutex::new(status), newest: Mutex::default(), heartbeat: Mutex::new(Instant::now()) }
     }
 
-    fn beat(&self) {
-        *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    pub fn status(&self) -> CameraStatus {
+        locked(&self.status).clone()
     }
 
-    fn set(&self, health: Health, detail: Option<String>) {
-        let mut s = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if s.health != health || s.detail != detail {
-            s.since = Some(chrono::Local::now().fixed_offset());
-            (s.health, s.detail) = (health, detail);
+    pub fn id(&self) -> Id {
+        locked(&self.status).camera.clone()
+    }
+
+    pub fn silent_for(&self) -> Duration {
+        locked(&self.heartbeat).elapsed()
+    }
+
+    /// The newest picture. `Err`: why there is none.
+    pub fn picture(&self) -> Result<RgbImage, String> {
+        match &*locked(&self.newest) {
+            Newest::None => Err("no picture has come yet".to_owned()),
+            Newest::Frame(frame) => Ok((*frame.picture).clone()),
+            Newest::Planes(planes) => planes.to_rgb(),
         }
+    }
+
+    pub(super) fn beat(&self) {
+        *locked(&self.heartbeat) = Instant::now();
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut CameraStatus)) {
+        change(&mut locked(&self.status));
+    }
+
+    /// Puts the newest picture in place; gives back the one before.
+    pub(super) fn show(&self, newest: Newest) -> Newest {
+        std::mem::replace(&mut *locked(&self.newest), newest)
     }
 }
 
@@ -58,100 +104,127 @@ pub struct CameraWorker {
     pub source: CameraSource,
     pub outbox: Outbox,
     pub list: Current,
-    pub direct: Option<DirectSender>,
+    pub direct: Direct,
     pub state: Arc<CameraState>,
     pub stop: Arc<AtomicBool>,
+    pub turns: Turns,
+    /// Where the monotonic time of all cameras begins.
+    pub epoch: Instant,
     /// Print a line for each committed message.
     pub print: bool,
 }
 
 impl CameraWorker {
-    /// Until told to stop, or the source's end where it does not begin again.
+    /// Until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
         let mut pipeline = Pipeline::open(&self.config, &self.camera)?;
-        let began = Instant::now();
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
-        while !self.stopping() {
-            match self.once(&mut pipeline, began) {
-                Ok(()) if !self.source.again => {
-                    self.state.set(Health::Ok, Some("the recording is over".to_owned()));
-                    break;
-                }
-                Ok(()) => backoff.reset(),
-                Err(e) if e.is::<crate::camera::SourceError>() => {
-                    let wait = backoff.wait();
-                    tracing::warn!(camera = self.camera.id, retry_in = ?wait, "{e:#}");
-                    self.state.set(Health::Failed, Some(format!("{e:#}")));
-                    self.sleep(wait);
-                }
-                Err(e) => return Err(e),
-            }
+        let mut condition = Condition::new(self.camera.watching.condition.clone(), self.epoch.elapsed());
+        match &self.source {
+            CameraSource::Recording { path, again } => self.recording(path, *again, &mut pipeline, &mut condition)?,
+            CameraSource::Live(live) => self.live(live, &mut pipeline, &mut condition)?,
         }
         // What is still open has passed as far as anyone will know.
         for record in pipeline.finish()? {
-            self.keep(&record)?;
+            self.keep(record)?;
         }
         while !self.stopping() {
-            self.sleep(Duration::from_millis(200));
+            self.sleep(Duration::from_millis(200), &mut |_| Ok(()))?;
         }
         Ok(())
     }
 
-    fn stopping(&self) -> bool {
+    pub(super) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Sleeps in small pieces, so that the end is not waited for.
-    fn sleep(&self, time: Duration) {
+    pub(super) fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Sleeps in small pieces, so that the end is not waited for; `between` is done all the while.
+    pub(super) fn sleep(
+        &self,
+        time: Duration,
+        between: &mut impl FnMut(Duration) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let until = Instant::now() + time;
         while !self.stopping() && Instant::now() < until {
             self.state.beat();
+            between(self.now())?;
             std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
         }
+        Ok(())
     }
 
-    /// The recording once, as if it happened now.
-    fn once(&self, pipeline: &mut Pipeline, began: Instant) -> anyhow::Result<()> {
-        let assumed = Assumed { start: chrono::Local::now().fixed_offset(), fps: 25.0 };
-        let mut source = open(&self.source.path, assumed)?;
-        let offset = began.elapsed();
-        let mut first = None;
-        while !self.stopping() {
-            self.state.beat();
-            match source.next()? {
-                Next::End => break,
-                Next::Broken { name, reason } => {
-                    tracing::warn!(camera = self.camera.id, "skipped {name}: {reason}");
-                    self.state.status.lock().unwrap_or_else(PoisonError::into_inner).frames_broken += 1;
-                }
-                Next::Frame(mut frame) => {
-                    let due = offset + frame.time.mono.saturating_sub(*first.get_or_insert(frame.time.mono));
-                    self.sleep(due.saturating_sub(began.elapsed()));
-                    frame.time = FrameTime { capture: chrono::Local::now().fixed_offset(), mono: due };
-                    self.frame(pipeline, frame)?;
-                }
+    /// The wall clock's time of a moment on the monotonic clock, as the wall clock stands now.
+    pub(super) fn wall(&self, mono: Duration) -> chrono::DateTime<chrono::FixedOffset> {
+        let (now, wall) = (self.now(), chrono::Local::now().fixed_offset());
+        let ago = chrono::TimeDelta::from_std(now.saturating_sub(mono)).unwrap_or_default();
+        wall.checked_sub_signed(ago).unwrap_or(wall)
+    }
+
+    /// Tells the condition what happened, and the platform if the camera's state changed by it.
+    pub(super) fn happened(&self, condition: &mut Condition, event: Event) {
+        let change = condition.on(self.now(), event);
+        let (fps, restless) = (condition.fps(self.now()), change.is_some());
+        self.state.update(|s| {
+            s.fps = Some(PerSecond::new(fps));
+            if restless {
+                s.state = Some(condition.state());
+                s.health = condition.health();
+                s.since = Some(self.wall(condition.since()));
             }
+            s.detail = condition.detail().map(str::to_owned);
+        });
+        if let Some(change) = change {
+            self.report(&change, condition.health());
         }
-        Ok(())
     }
 
-    fn frame(&self, pipeline: &mut Pipeline, frame: Frame) -> anyhow::Result<()> {
-        for record in pipeline.frame(&frame)? {
-            self.keep(&record)?;
+    fn report(&self, change: &Change, health: Health) {
+        let (camera, detail) = (&self.camera.id, change.detail.as_deref().unwrap_or_default());
+        match health {
+            // An operator is needed where it does not mend itself.
+            Health::Failed => tracing::error!(camera, was = %change.was, state = %change.state, "{detail}"),
+            Health::Degraded => tracing::warn!(camera, was = %change.was, state = %change.state, "{detail}"),
+            Health::Ok => tracing::info!(camera, was = %change.was, state = %change.state, "camera"),
         }
-        self.state.set(Health::Ok, None);
-        let mut s = self.state.status.lock().unwrap_or_else(PoisonError::into_inner);
-        s.frames += 1;
-        s.last_frame = Some(frame.time.capture);
-        *self.state.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
-        Ok(())
+        let now = chrono::Local::now().fixed_offset();
+        let id = |kind: &'static str, id: &str| Id::new(kind, id);
+        let audit = || -> anyhow::Result<Draft> {
+            let message = AuditMessage {
+                schema_version: SchemaVersion::CURRENT,
+                id: live_id(now),
+                site: id("site", &self.config.site)?,
+                agent: id("agent", &self.config.agent)?,
+                time: now,
+                event: AuditEvent::Camera {
+                    camera: self.state.id(),
+                    state: change.state,
+                    was: change.was,
+                    since: self.wall(change.since).min(now),
+                    detail: change.detail.clone(),
+                },
+                sequence: None,
+            };
+            Ok(Draft::of(&message, Lane::Control, Keep::Control)?)
+        };
+        let recorded = audit().and_then(|draft| Ok(self.outbox.append(vec![draft])?));
+        if let Err(e) = recorded {
+            tracing::error!(camera, state = %change.state, "the change of its state was not recorded: {e:#}");
+        }
+    }
+
+    pub(super) fn keep_all(&self, records: Vec<Record>) -> anyhow::Result<()> {
+        records.into_iter().try_for_each(|record| self.keep(record))
     }
 
     /// Commits a passage; a hit that cannot be committed is sent all the same.
-    fn keep(&self, record: &Record) -> anyhow::Result<()> {
+    fn keep(&self, mut record: Record) -> anyhow::Result<()> {
+        record.message.clock = Some(crate::clock::now());
         let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
         let hit = list.hit(&record.message, live_id(record.message.time));
-        let drafts = drafts(record, hit.as_ref()).context("writing a passage")?;
+        let drafts = drafts(&record, hit.as_ref()).context("writing a passage")?;
         let named: Vec<_> = drafts.iter().map(|d| (d.lane, d.id.clone())).collect();
         match self.outbox.append(drafts) {
             Ok(numbers) => {
@@ -165,7 +238,8 @@ impl CameraWorker {
             Err(e) if e.is_full() => {
                 let (camera, id) = (&self.camera.id, record.message.id);
                 tracing::error!(camera, passage = %id, "not recorded: {e}");
-                if let (Some(hit), Some(direct)) = (&hit, &self.direct) {
+                if let Some(hit) = &hit {
+                    let direct = self.direct.read().unwrap_or_else(PoisonError::into_inner);
                     let sent = Outgoing::of(hit).is_ok_and(|o| direct.send(o));
                     tracing::error!(camera, hit = %hit.id(), sent, "a hit went past the outbox");
                 }

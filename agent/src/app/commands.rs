@@ -4,7 +4,6 @@
 //! again), audited, and answered; audit and answer are committed together, so an answer that was lost on the way comes
 //! from the outbox.
 
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -15,7 +14,7 @@ use kakou_contract::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::camera::CameraState;
+use super::cameras::CameraStates;
 use crate::evidence::jpeg;
 use crate::outbox::{Claim, Draft, Lane, Outbox, OutboxError, Retention};
 use crate::uplink::Received;
@@ -23,14 +22,17 @@ use crate::uplink::Received;
 /// A picture in an answer is no larger than this.
 const SNAPSHOT_MOST: usize = 512 << 10;
 
+/// Asks for a reload; what came of it is answered.
+pub type ReloadRequest = tokio::sync::oneshot::Sender<Result<Value, String>>;
+
 pub struct Commander {
     pub site: Id,
     pub agent: Id,
     pub outbox: Outbox,
-    pub cameras: Vec<Arc<CameraState>>,
+    pub cameras: CameraStates,
     /// Makes the status message that `status` sends; the task that owns it is told here.
     pub status_now: tokio::sync::mpsc::Sender<()>,
-    pub reload: tokio::sync::mpsc::Sender<()>,
+    pub reload: tokio::sync::mpsc::Sender<ReloadRequest>,
 }
 
 struct Answer {
@@ -161,10 +163,7 @@ impl Commander {
                 Ok(()) => Answer::done(None),
                 Err(_) => Answer::not(ResultCode::Failed, "another status is on its way"),
             },
-            Command::Reload => match self.reload.try_send(()) {
-                Ok(()) => Answer::done(Some(json!({ "read_again": ["watchlist"] }))),
-                Err(_) => Answer::not(ResultCode::Failed, "a reload is under way"),
-            },
+            Command::Reload => self.reload().await,
             Command::Snapshot { camera } => self.snapshot(&camera).await,
             Command::Resend { first, last } => match self.outbox.resend(first, last).await {
                 Ok(r) => Answer::done(Some(json!({ "messages": r.messages, "missing": r.missing }))),
@@ -182,33 +181,42 @@ impl Commander {
         }
     }
 
+    async fn reload(&self) -> Answer {
+        let (request, answer) = tokio::sync::oneshot::channel();
+        if self.reload.try_send(request).is_err() {
+            return Answer::not(ResultCode::Failed, "a reload is under way");
+        }
+        match answer.await {
+            Ok(Ok(taken)) => Answer::done(Some(taken)),
+            Ok(Err(why)) => Answer::not(ResultCode::Failed, why),
+            Err(_) => Answer::not(ResultCode::Failed, "the agent is about to end"),
+        }
+    }
+
     async fn snapshot(&self, camera: &Id) -> Answer {
-        let state =
-            self.cameras.iter().find(|c| c.status.lock().unwrap_or_else(PoisonError::into_inner).camera == *camera);
-        let Some(state) = state else {
+        let Some(state) = self.cameras.find(camera) else {
             return Answer::not(ResultCode::Invalid, format!("camera: there is no camera {camera}"));
         };
-        let frame = state.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(frame) = frame else {
-            return Answer::not(ResultCode::Failed, format!("camera {camera} has given no frame yet"));
-        };
-        let time = kakou_contract::time::to_text(&frame.time.capture);
+        let time = state.status().last_frame.as_ref().map(kakou_contract::time::to_text);
         let made = tokio::task::spawn_blocking(move || {
-            [(1280, 80), (960, 70), (640, 60)].into_iter().find_map(|(width, quality)| {
-                let (w, h) = frame.picture.dimensions();
+            let picture = state.picture()?;
+            let fits = [(1280, 80), (960, 70), (640, 60)].into_iter().find_map(|(width, quality)| {
+                let (w, h) = picture.dimensions();
                 let width = width.min(w);
                 let height = (u64::from(h) * u64::from(width) / u64::from(w.max(1))) as u32;
-                let small = image::imageops::thumbnail(&*frame.picture, width, height.max(1));
+                let small = image::imageops::thumbnail(&picture, width, height.max(1));
                 jpeg(&small, quality).ok().filter(|bytes| bytes.len() <= SNAPSHOT_MOST)
-            })
+            });
+            fits.ok_or_else(|| "the picture could not be encoded".to_owned())
         });
         match made.await {
-            Ok(Some(bytes)) => {
+            Ok(Ok(bytes)) => {
                 let sha: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
                 let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
                 Answer::done(Some(json!({ "time": time, "content_type": "image/jpeg", "sha256": sha, "base64": text })))
             }
-            _ => Answer::not(ResultCode::Failed, "the picture could not be encoded"),
+            Ok(Err(why)) => Answer::not(ResultCode::Failed, format!("camera {camera}: {why}")),
+            Err(e) => Answer::not(ResultCode::Failed, format!("camera {camera}: {e}")),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What the agent says of itself.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    AgentState, DiskStatus, Health, Id, ModelUsed, OfflineReason, OutboxStatus, PublicKey, SchemaVersion, Software,
-    StatusMessage, UplinkStatus, live_id,
+    AgentState, CameraState as CameraStateName, ClockState, DiskStatus, Health, Id, ModelUsed, OfflineReason,
+    OutboxStatus, PublicKey, SchemaVersion, Software, StatusMessage, UplinkStatus, live_id,
 };
 
 use super::camera::CameraState;
@@ -32,8 +32,7 @@ impl Identity {
     }
 
     pub fn online(&self, cameras: &[Arc<CameraState>], outbox: &Stats, uplink: &Status) -> StatusMessage {
-        let cameras: Vec<_> =
-            cameras.iter().map(|c| c.status.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect();
+        let cameras: Vec<_> = cameras.iter().map(|c| c.status()).collect();
         let storing = match &outbox.state {
             OutboxState::Ok => Health::Ok,
             OutboxState::Tight(_) => Health::Degraded,
@@ -96,7 +95,7 @@ impl Identity {
             software: Software { name: "kakou".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
             health: Health::Ok,
             cameras: Vec::new(),
-            clock: None,
+            clock: Some(crate::clock::now()),
             disk: None,
             outbox: None,
             uplink: None,
@@ -106,14 +105,16 @@ impl Identity {
     }
 }
 
-/// Health of the whole, of each camera, of outbox and uplink.
-pub type Gist = (Health, Vec<(Id, Health)>, Option<Health>, Option<Health>);
+/// Health of the whole, state of each camera, of the clock, health of outbox and uplink.
+pub type Gist =
+    (Health, Vec<(Id, Health, Option<CameraStateName>)>, Option<ClockState>, Option<Health>, Option<Health>);
 
 /// What makes a status worth sending at once.
 pub fn gist(s: &StatusMessage) -> Gist {
     (
         s.health,
-        s.cameras.iter().map(|c| (c.camera.clone(), c.health)).collect(),
+        s.cameras.iter().map(|c| (c.camera.clone(), c.health, c.state)).collect(),
+        s.clock.map(|c| c.state),
         s.outbox.as_ref().map(|o| o.health),
         s.uplink.as_ref().map(|u| u.health),
     )

@@ -1,7 +1,20 @@
-//! Where frames come from: a folder of pictures, or a video file. Every frame carries its capture time.
+//! Where frames come from: a folder of pictures, a video file, or a live camera. Every frame carries its capture time.
 
+mod address;
+mod cells;
+mod condition;
+mod ffmpeg;
 mod folder;
+mod gate;
+mod grid;
+mod landmarks;
+mod live;
 mod picture;
+mod planes;
+mod rate;
+mod schedule;
+mod sight;
+mod stamp;
 mod video;
 
 use std::path::{Path, PathBuf};
@@ -12,8 +25,19 @@ use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
 
 pub use crate::passage::FrameTime;
+pub use address::{AddressError, CameraAddress, Protocol};
+pub use condition::{Change, Condition, ConditionConfig, Event, FailKind};
+pub use ffmpeg::StreamInfo;
 pub use folder::FolderSource;
+pub use gate::{Gate, GateConfig, Reason, Verdict};
+pub use grid::{Grid, Luma};
+pub use live::{Decoder, Fault, FaultKind, Live, LiveConfig, LiveEvent, LiveFrame, Transport};
 pub use picture::decode;
+pub use planes::{Coding, Layout, Planes};
+pub use rate::Rate;
+pub use schedule::{Schedule, Span, SpanError};
+pub use sight::{Sight, SightConfig, View};
+pub use stamp::Stamper;
 pub use video::VideoSource;
 
 /// One frame of a camera. Cloning shares the pixels.

@@ -14,18 +14,11 @@ use std::thread::JoinHandle;
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use image::RgbImage;
 
+use super::ffmpeg::{self, Info, Line, program};
 use super::{Frame, FrameSource, Monotonic, Next, SourceError};
 
 /// The last complaints of ffmpeg that an error repeats.
 const COMPLAINTS: usize = 3;
-
-/// What `showinfo` says of one frame.
-#[derive(Debug, PartialEq)]
-struct Info {
-    seconds: Option<f64>,
-    width: u32,
-    height: u32,
-}
 
 pub struct VideoSource {
     path: PathBuf,
@@ -39,15 +32,6 @@ pub struct VideoSource {
     size: Option<(u32, u32)>,
     clock: Monotonic,
     ended: bool,
-}
-
-/// `KAKOU_FFMPEG` names another ffmpeg; ffprobe is taken from the same folder.
-fn program(name: &str) -> PathBuf {
-    match std::env::var_os("KAKOU_FFMPEG").filter(|v| !v.is_empty()).map(PathBuf::from) {
-        Some(ffmpeg) if name == "ffmpeg" => ffmpeg,
-        Some(ffmpeg) => ffmpeg.with_file_name(name),
-        None => PathBuf::from(name),
-    }
 }
 
 impl VideoSource {
@@ -168,32 +152,22 @@ fn watch(log: impl BufRead, infos: &std::sync::mpsc::SyncSender<Info>) -> VecDeq
     for line in log.split(b'\n') {
         let Ok(line) = line else { break };
         let line = String::from_utf8_lossy(&line);
-        if let Some(info) = parse(&line) {
-            if infos.send(info).is_err() {
-                break;
+        match ffmpeg::line(&line) {
+            Line::Frame(info) => {
+                if infos.send(info).is_err() {
+                    break;
+                }
             }
-        } else if let Some((_, said)) = line.split_once("[error] ").or_else(|| line.split_once("[fatal] ")) {
-            if complaints.len() == COMPLAINTS {
-                complaints.pop_front();
+            Line::Complaint { said, .. } => {
+                if complaints.len() == COMPLAINTS {
+                    complaints.pop_front();
+                }
+                complaints.push_back(said);
             }
-            complaints.push_back(said.trim().to_owned());
+            Line::Colour(_) | Line::Stream(_) | Line::Other => {}
         }
     }
     complaints
-}
-
-/// A line such as `[Parsed_showinfo_0 @ 0x..] [info] n:   3 pts:   1536 pts_time:0.12 ... s:1280x720 ...`.
-fn parse(line: &str) -> Option<Info> {
-    if !line.contains("Parsed_showinfo") || !line.contains(" n:") {
-        return None;
-    }
-    let field = |key: &str| {
-        let (_, rest) = line.split_once(key)?;
-        rest.split_whitespace().next()
-    };
-    let (w, h) = field(" s:")?.split_once('x')?;
-    let seconds = field("pts_time:").and_then(|s| s.parse().ok());
-    Some(Info { seconds, width: w.parse().ok()?, height: h.parse().ok()? })
 }
 
 /// The number of frames the container claims; only a progress bar needs it.
@@ -205,19 +179,4 @@ fn count(path: &Path) -> Option<u64> {
         .output()
         .ok()?;
     String::from_utf8_lossy(&out.stdout).trim().trim_end_matches(',').parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn showinfo_lines_are_read() {
-        let line = "[Parsed_showinfo_0 @ 0x5] [info] n:   3 pts:   1536 pts_time:0.12    duration: 512 fmt:yuv420p \
-                    cl:left sar:1/1 s:1280x720 i:P iskey:0 type:P";
-        assert_eq!(parse(line), Some(Info { seconds: Some(0.12), width: 1280, height: 720 }));
-        assert_eq!(parse(&line.replace("pts_time:0.12", "pts_time:NOPTS")).and_then(|i| i.seconds), None);
-        assert_eq!(parse("[Parsed_showinfo_0 @ 0x5] [info] config in time_base: 1/12800"), None);
-        assert_eq!(parse("[h264 @ 0x5] [error] error while decoding MB 3 4"), None);
-    }
 }

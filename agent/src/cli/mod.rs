@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod broker;
+mod camera;
 mod check_config;
 mod common;
 #[cfg(feature = "demo")]
@@ -46,6 +47,8 @@ enum Command {
     #[command(subcommand)]
     Outbox(outbox::Command),
     Load(load::Args),
+    #[command(subcommand)]
+    Camera(camera::Command),
 }
 
 impl Cli {
@@ -63,6 +66,7 @@ impl Cli {
             Command::Watch(a) => watch::run(a),
             Command::Outbox(c) => outbox::run(c),
             Command::Load(a) => load::run(a),
+            Command::Camera(c) => camera::run(c),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::common::ConfigArgs;
-use crate::app::{RunOptions, run as run_agent};
+use crate::app::{Load, RunOptions, run as run_agent};
 
 /// Run the agent: cameras in, passages and hits out, until SIGTERM or SIGINT.
 ///
 /// Reads the cameras of the config, recognises vehicles and plates, commits each passage to the outbox in the state
-/// folder, and sends what waits there to the broker. SIGHUP reads the watchlist again.
+/// folder, and sends what waits there to the broker. SIGHUP reads config and watchlist again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -24,6 +24,10 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
-    run_agent(config, RunOptions { state: args.state, print: args.print })?;
+    let again = args.config.config.clone().map(|path| {
+        let load: Load = std::sync::Arc::new(move || args.config.load());
+        (path, load)
+    });
+    run_agent(config, RunOptions { state: args.state, print: args.print, config: again })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! The config: as written ([`raw`]), then checked and resolved. A fault names file, line and key.
 
 mod broker;
+mod camera;
 mod outbox;
 pub mod raw;
 mod resolve;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub use broker::BrokerConfig;
 pub use outbox::{AgentConfig, OutboxConfig};
 
+use crate::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, SightConfig};
 use crate::geometry::{Line, Point, Polygon};
 use crate::vision::ModelChoice;
 use kakou_contract::Direction;
@@ -28,6 +30,10 @@ pub struct Config {
     pub agent_times: AgentConfig,
     /// The watchlist's file.
     pub watchlist: Option<PathBuf>,
+    /// A file in Prometheus' text form, written every few seconds.
+    pub metrics: Option<PathBuf>,
+    /// Cameras that may compute at the same time.
+    pub workers: usize,
     pub models: ModelChoice,
     pub look: LookConfig,
     pub passage: PassageTimes,
@@ -76,6 +82,32 @@ pub struct CameraConfig {
     pub source: Option<CameraSource>,
     pub lanes: Vec<LaneConfig>,
     pub masks: Vec<Polygon>,
+    pub watching: Watching,
+}
+
+/// When a live camera is looked at, and by what it counts as well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watching {
+    pub schedule: Schedule,
+    /// Frames a second that are looked at, at most.
+    pub rate: Option<f32>,
+    pub gate_enabled: bool,
+    pub gate: GateConfig,
+    pub sight: SightConfig,
+    pub condition: ConditionConfig,
+}
+
+impl Default for Watching {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::default(),
+            rate: None,
+            gate_enabled: true,
+            gate: GateConfig::default(),
+            sight: SightConfig::default(),
+            condition: ConditionConfig::default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -88,18 +120,21 @@ pub struct LaneConfig {
 }
 
 /// Where a camera's frames come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CameraSource {
-    /// A folder of frames or a video file.
-    pub path: PathBuf,
-    /// Begin again at its end.
-    pub again: bool,
+#[derive(Debug, Clone, PartialEq)]
+pub enum CameraSource {
+    Recording {
+        /// A folder of frames or a video file.
+        path: PathBuf,
+        /// Begin again at its end.
+        again: bool,
+    },
+    Live(Box<LiveConfig>),
 }
 
 impl CameraConfig {
     /// A camera nobody described: one lane-less picture.
     pub fn plain(id: &str) -> Self {
-        Self { id: id.into(), source: None, lanes: Vec::new(), masks: Vec::new() }
+        Self { id: id.into(), source: None, lanes: Vec::new(), masks: Vec::new(), watching: Watching::default() }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use kakou_contract::Direction;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::broker::RawBroker;
+use super::camera::RawCamera;
 use super::outbox::{RawAgent, RawOutbox, RawWatchlist};
 use crate::vision::Provider;
 
@@ -25,6 +25,8 @@ pub struct RawConfig {
     pub agent_times: RawAgent,
     #[serde(default)]
     pub watchlist: Option<RawWatchlist>,
+    #[serde(default)]
+    pub metrics: Option<RawMetrics>,
     #[serde(default)]
     pub vision: RawVision,
     #[serde(default)]
@@ -50,6 +52,7 @@ pub struct RawVision {
     pub runtime: Option<PathBuf>,
     pub provider: Option<Provider>,
     pub threads: Option<Spanned<usize>>,
+    pub workers: Option<Spanned<usize>>,
     pub vehicles: Option<String>,
     pub plates: Option<String>,
     pub reader: Option<String>,
@@ -77,23 +80,6 @@ pub struct RawEvidence {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RawCamera {
-    pub id: Spanned<String>,
-    pub url: Option<Spanned<String>>,
-    #[serde(default, rename = "loop")]
-    pub again: bool,
-    #[serde(default, rename = "lane")]
-    pub lanes: Vec<RawLane>,
-    #[serde(default)]
-    pub masks: Vec<Spanned<Vec<[f32; 2]>>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawLane {
-    pub id: Spanned<String>,
-    pub name: Option<String>,
-    pub polygon: Spanned<Vec<[f32; 2]>>,
-    pub trigger: Option<Spanned<[[f32; 2]; 2]>>,
-    pub direction: Option<Spanned<Direction>>,
+pub struct RawMetrics {
+    pub file: PathBuf,
 }

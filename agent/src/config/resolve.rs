@@ -5,12 +5,12 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::raw::{RawCamera, RawConfig, RawLane};
-use super::{CameraConfig, CameraSource, Config, ConfigError, EvidenceConfig, LaneConfig, LookConfig, PassageTimes};
-use crate::geometry::{Line, Point, Polygon};
+use super::camera::camera;
+use super::raw::RawConfig;
+use super::{CameraConfig, Config, ConfigError, EvidenceConfig, LookConfig, PassageTimes};
+use crate::geometry::{Point, Polygon};
 use crate::models::locate;
 use crate::vision::ModelChoice;
-use kakou_contract::Direction;
 
 pub(super) struct At<'a> {
     text: &'a str,
@@ -50,7 +50,7 @@ impl At<'_> {
         Ok(s.clone())
     }
 
-    fn polygon(&self, key: &str, points: &Spanned<Vec<[f32; 2]>>) -> Result<Polygon, ConfigError> {
+    pub(super) fn polygon(&self, key: &str, points: &Spanned<Vec<[f32; 2]>>) -> Result<Polygon, ConfigError> {
         if points.get_ref().len() < 3 {
             return Err(self.wrong(points.span(), key, "a polygon has at least three points"));
         }
@@ -58,7 +58,7 @@ impl At<'_> {
         Ok(Polygon(p))
     }
 
-    fn point(&self, key: &str, span: &Range<usize>, [x, y]: [f32; 2]) -> Result<Point, ConfigError> {
+    pub(super) fn point(&self, key: &str, span: &Range<usize>, [x, y]: [f32; 2]) -> Result<Point, ConfigError> {
         if (0.0..=1.0).contains(&x) && (0.0..=1.0).contains(&y) {
             return Ok(Point::new(x, y));
         }
@@ -119,6 +119,8 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
         outbox: super::outbox::outbox(&raw.outbox, &at, base)?,
         agent_times: super::outbox::agent(&raw.agent_times, &at)?,
         watchlist: raw.watchlist.as_ref().map(|w| base.join(&w.file)),
+        metrics: raw.metrics.as_ref().map(|m| base.join(&m.file)),
+        workers: at.within("vision.workers", v.workers.as_ref(), 1..=64, workers())?,
         models,
         look,
         passage,
@@ -127,50 +129,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     })
 }
 
-fn camera(at: &At<'_>, c: &RawCamera, base: &Path) -> Result<CameraConfig, ConfigError> {
-    let mut lanes: Vec<LaneConfig> = Vec::new();
-    for l in &c.lanes {
-        let lane = lane(at, l)?;
-        if lanes.iter().any(|o| o.id == lane.id) {
-            return Err(at.wrong(l.id.span(), "camera.lane.id", format!("`{}` is given twice", lane.id)));
-        }
-        lanes.push(lane);
-    }
-    let masks = c.masks.iter().map(|m| at.polygon("camera.masks", m)).collect::<Result<_, _>>()?;
-    let source = match &c.url {
-        None => None,
-        Some(url) if url.get_ref().contains("://") => {
-            let scheme = url.get_ref().split("://").next().unwrap_or_default();
-            let reason = format!("{scheme}:// cameras are not taken in yet; name a folder of frames or a video file");
-            return Err(at.wrong(url.span(), "camera.url", reason));
-        }
-        Some(url) => Some(CameraSource { path: base.join(url.get_ref()), again: c.again }),
-    };
-    Ok(CameraConfig { id: at.id("camera.id", &c.id)?, source, lanes, masks })
-}
-
-fn lane(at: &At<'_>, l: &RawLane) -> Result<LaneConfig, ConfigError> {
-    let trigger = match &l.trigger {
-        Some(t) => {
-            let [a, b] = *t.get_ref();
-            if a == b {
-                return Err(at.wrong(t.span(), "camera.lane.trigger", "its two ends are the same point"));
-            }
-            let p = |v| at.point("camera.lane.trigger", &t.span(), v);
-            Some(Line { a: p(a)?, b: p(b)? })
-        }
-        None => None,
-    };
-    if let Some(d) = &l.direction
-        && !matches!(d.get_ref(), Direction::Approaching | Direction::Leaving)
-    {
-        return Err(at.wrong(d.span(), "camera.lane.direction", "must be \"approaching\" or \"leaving\""));
-    }
-    Ok(LaneConfig {
-        id: at.id("camera.lane.id", &l.id)?,
-        name: l.name.clone(),
-        polygon: at.polygon("camera.lane.polygon", &l.polygon)?,
-        trigger,
-        direction: l.direction.as_ref().map(|d| *d.get_ref()),
-    })
+/// As many as can compute at the same time.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -5,11 +5,13 @@ use std::sync::OnceLock;
 use image::{GrayImage, Rgb, RgbImage};
 
 use crate::geometry::{Point, Polygon, Quad, Rect};
+use crate::vision::Detections;
 use crate::vision::pixels::straighten;
 
 pub const GREEN: Rgb<u8> = Rgb([40, 220, 90]);
 pub const AMBER: Rgb<u8> = Rgb([255, 190, 40]);
 pub const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+pub const RED: Rgb<u8> = Rgb([235, 60, 50]);
 pub const GREY: Rgb<u8> = Rgb([150, 150, 150]);
 const INK: Rgb<u8> = Rgb([15, 15, 15]);
 
@@ -130,6 +132,45 @@ pub fn annotated(frame: &RgbImage, d: &Drawing<'_>) -> RgbImage {
         let above = (b.y0 as i64 - 4 - i64::from(CELL) - 4 - 6 - 64).max(0);
         let y = if below + 64 <= i64::from(image.height()) { below } else { above };
         image::imageops::replace(&mut image, &plate, x, y);
+    }
+    image
+}
+
+/// What an installer wants to see: the config and what the agent makes of the picture.
+pub struct Scene<'a> {
+    /// Name, polygon, trigger.
+    pub lanes: &'a [(String, Polygon, Option<[Point; 2]>)],
+    pub masks: &'a [Polygon],
+    pub seen: &'a Detections,
+}
+
+/// The frame with lanes and their triggers, masks, and every vehicle and plate that was found.
+pub fn scene(frame: &RgbImage, s: &Scene<'_>) -> RgbImage {
+    let mut image = frame.clone();
+    for mask in s.masks {
+        polygon(&mut image, mask, RED);
+        // Crossed out: what is in there counts for nothing.
+        let b = mask.bounds();
+        line(&mut image, Point::new(b.x0, b.y0), Point::new(b.x1, b.y1), RED);
+        line(&mut image, Point::new(b.x0, b.y1), Point::new(b.x1, b.y0), RED);
+    }
+    for (name, lane, trigger) in s.lanes {
+        polygon(&mut image, lane, GREY);
+        if let Some([a, b]) = trigger {
+            line(&mut image, *a, *b, WHITE);
+        }
+        let b = lane.bounds();
+        label(&mut image, (b.x0 + b.x1) / 2.0 - 40.0, b.y1 - 6.0, &format!("lane {name}"), GREY);
+    }
+    for v in &s.seen.vehicles {
+        rect(&mut image, &v.rect, GREEN);
+        label(&mut image, v.rect.x0, v.rect.y0.max(30.0), &format!("{} {:.0}%", v.class, v.score * 100.0), GREEN);
+    }
+    for p in &s.seen.plates {
+        quad(&mut image, &p.quad, AMBER);
+        let b = p.quad.bounds();
+        let text = p.read.as_ref().map_or_else(|| "?".to_owned(), |r| r.text());
+        label(&mut image, b.x0, b.y0 - 4.0, &text, AMBER);
     }
     image
 }

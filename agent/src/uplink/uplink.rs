@@ -226,19 +226,23 @@ impl Uplink {
 
     /// Waits until what `drain` names is acknowledged, publishes `last` (the offline status) and disconnects. After
     /// `within` it ends without that; what is not acknowledged stays in the outbox.
-    pub async fn finish(self, drain: Drain, last: Option<Outgoing>, within: Duration) -> Result<Status, Error> {
-        let Self { brokers, orders, status, mut task, .. } = self;
+    pub async fn finish(mut self, drain: Drain, last: Option<Outgoing>, within: Duration) -> Result<Status, Error> {
+        self.end(drain, last, within).await
+    }
+
+    /// The same for an uplink that another one takes the place of.
+    pub async fn end(&mut self, drain: Drain, last: Option<Outgoing>, within: Duration) -> Result<Status, Error> {
         let work = async {
             // The task may have ended by itself; then there is nothing to tell it.
-            let _ = orders.send(Order::Finish { drain, last: last.map(Box::new) }).await;
-            (&mut task.0).await
+            let _ = self.orders.send(Order::Finish { drain, last: last.map(Box::new) }).await;
+            (&mut self.task.0).await
         };
         let ended = timeout(within, work).await;
-        let status = status.borrow().clone();
+        let (status, broker) = (self.status.borrow().clone(), self.brokers.clone());
         match ended {
             Ok(Ok(())) => Ok(status),
-            Ok(Err(_)) => Err(Error::Stopped { broker: brokers }),
-            Err(_) => Err(Error::Unfinished { broker: brokers, waited: within, why: why(&status) }),
+            Ok(Err(_)) => Err(Error::Stopped { broker }),
+            Err(_) => Err(Error::Unfinished { broker, waited: within, why: why(&status) }),
         }
     }
 

@@ -18,7 +18,7 @@ pub enum OpenError {
 }
 
 /// Which models, and how they are run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelChoice {
     pub location: Location,
     /// The runtime's library; `None`: the fetched one.

@@ -3,9 +3,11 @@
 //! Closed means: within one major schema version no value is added, so a subscriber may match
 //! on them exhaustively. Codes that a Chinese standard defines live in [`plate`].
 
+mod camera;
 mod outbox;
 mod plate;
 
+pub use camera::CameraState;
 pub use outbox::{Held, Lane};
 pub use plate::{PLATE_KIND_STANDARD, PlateColour, PlateKind};
 

@@ -1,0 +1,79 @@
+//! A recording as a camera: as if it happened now.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::camera::{CameraWorker, Newest};
+use crate::camera::{Assumed, Condition, Event, FailKind, FrameTime, Next, SourceError, View, open};
+use crate::pipeline::Pipeline;
+use crate::uplink::Backoff;
+
+impl CameraWorker {
+    /// Until told to stop, or the recording's end where it does not begin `again`.
+    pub(super) fn recording(
+        &self,
+        path: &Path,
+        again: bool,
+        pipeline: &mut Pipeline,
+        condition: &mut Condition,
+    ) -> anyhow::Result<()> {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+        while !self.stopping() {
+            match self.once(path, pipeline, condition) {
+                Ok(()) if !again => {
+                    self.happened(condition, Event::Ended);
+                    break;
+                }
+                Ok(()) => backoff.reset(),
+                Err(e) if e.is::<SourceError>() => {
+                    let wait = backoff.wait();
+                    tracing::warn!(camera = self.camera.id, retry_in = ?wait, "{e:#}");
+                    let text = format!("{e:#}");
+                    self.happened(condition, Event::Failed { kind: FailKind::Unreachable, text });
+                    self.sleep(wait, &mut |_| {
+                        self.happened(condition, Event::Tick);
+                        Ok(())
+                    })?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn once(&self, path: &Path, pipeline: &mut Pipeline, condition: &mut Condition) -> anyhow::Result<()> {
+        let assumed = Assumed { start: chrono::Local::now().fixed_offset(), fps: 25.0 };
+        let mut source = open(path, assumed)?;
+        let offset = self.now();
+        let mut first = None;
+        while !self.stopping() {
+            self.state.beat();
+            match source.next()? {
+                Next::End => break,
+                Next::Broken { name, reason } => {
+                    tracing::warn!(camera = self.camera.id, "skipped {name}: {reason}");
+                    self.happened(condition, Event::Damaged);
+                    self.state.update(|s| s.frames_broken += 1);
+                }
+                Next::Frame(mut frame) => {
+                    let due = offset + frame.time.mono.saturating_sub(*first.get_or_insert(frame.time.mono));
+                    self.sleep(due.saturating_sub(self.now()), &mut |_| Ok(()))?;
+                    frame.time = FrameTime { capture: self.wall(due), mono: due };
+                    let size = frame.picture.dimensions();
+                    // A recording is not judged as a camera: it may well stand still or be dark.
+                    self.happened(condition, Event::Frame { size, view: View::Clear });
+                    let turn = self.turns.take();
+                    let records = pipeline.frame(&frame)?;
+                    drop(turn);
+                    self.keep_all(records)?;
+                    self.state.update(|s| {
+                        s.frames += 1;
+                        s.last_frame = Some(frame.time.capture);
+                    });
+                    self.state.show(Newest::Frame(frame));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! When a live frame was captured. Pure.
+//!
+//! A stream's own time stamps are even but count from an unknown moment; the moment a frame arrives is known but comes
+//! late by what encoder, network and decoder held it up. Both together: the frame that was held up least tells how the
+//! stream's clock lies to ours, and by that every other frame's stamp is read. What even the fastest frame was held up
+//! by stays in (`latency` takes it out where it is known).
+
+use std::time::Duration;
+
+/// How long the fastest frame counts: long enough to hold one, short enough to follow a camera's clock that drifts.
+const SPAN: f64 = 5.0;
+/// A stamp that lies so far from where it should be begins a new count: the camera's clock was set, or the stream began anew.
+const JUMP: f64 = 2.0;
+
+#[derive(Debug, Default)]
+pub struct Stamper {
+    latency: f64,
+    /// The least of arrival less stamp, in seconds: of this span and of the one before.
+    now: Option<f64>,
+    before: Option<f64>,
+    since: f64,
+    last: Option<f64>,
+}
+
+impl Stamper {
+    /// `latency`: what the camera and the way to us take at least.
+    pub fn new(latency: Duration) -> Self {
+        Self { latency: latency.as_secs_f64(), ..Self::default() }
+    }
+
+    /// The capture time of a frame: on our monotonic clock, never after its arrival, and always after the frame before.
+    pub fn at(&mut self, stamp: Option<f64>, arrival: Duration) -> Duration {
+        let arrived = arrival.as_secs_f64();
+        let captured = match stamp.filter(|s| s.is_finite()) {
+            None => arrived,
+            Some(stamp) => stamp + self.offset(arrived - stamp, arrived),
+        };
+        let captured = (captured.min(arrived) - self.latency).max(0.0);
+        let captured = self.last.map_or(captured, |last| captured.max(last + 1e-6));
+        self.last = Some(captured);
+        Duration::from_secs_f64(captured)
+    }
+
+    fn offset(&mut self, sample: f64, arrived: f64) -> f64 {
+        let known = [self.now, self.before].into_iter().flatten().fold(f64::INFINITY, f64::min);
+        if known.is_finite() && (sample - known).abs() > JUMP {
+            (self.now, self.before) = (None, None);
+        }
+        if self.now.is_none() {
+            self.since = arrived;
+        } else if arrived - self.since > SPAN {
+            self.before = self.now.take();
+            self.since = arrived;
+        }
+        let now = self.now.map_or(sample, |n| n.min(sample));
+        self.now = Some(now);
+        self.before.map_or(now, |b| b.min(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Frames every 40 ms, each held up by 30 ms and up to 150 ms more, on a clock that drifts by 100 ppm.
+        #[test]
+        fn what_held_a_frame_up_is_taken_out(more in proptest::collection::vec(0.0f64..0.15, 400), drift in -1e-4f64..1e-4) {
+            let mut s = Stamper::new(Duration::from_millis(30));
+            let (mut last, mut arrived) = (Duration::ZERO, 0.0f64);
+            for (i, more) in more.iter().enumerate() {
+                let true_time = 10.0 + i as f64 * 0.04;
+                // In order, as a connection delivers them.
+                arrived = (true_time + 0.03 + more).max(arrived);
+                let stamp = i as f64 * 0.04 * (1.0 + drift) + 4711.0;
+                let got = s.at(Some(stamp), Duration::from_secs_f64(arrived));
+                prop_assert!(got > last && got.as_secs_f64() <= arrived);
+                last = got;
+                // Once a fast frame is likely to have come by; it is held up by a few milliseconds at most.
+                if i > 100 {
+                    prop_assert!((got.as_secs_f64() - true_time).abs() < 0.02, "{} {}", got.as_secs_f64(), true_time);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_counts_anew_or_has_no_stamps_is_followed() {
+        let mut s = Stamper::default();
+        let d = Duration::from_secs_f64;
+        assert_eq!(s.at(Some(100.0), d(5.0)), d(5.0));
+        assert!((s.at(Some(100.04), d(5.1)).as_secs_f64() - 5.04).abs() < 1e-9);
+        assert!((s.at(Some(0.0), d(5.2)).as_secs_f64() - 5.2).abs() < 1e-9, "it began anew");
+        assert!((s.at(None, d(5.3)).as_secs_f64() - 5.3).abs() < 1e-9);
+        assert!(s.at(None, d(5.3)) > d(5.3), "no two frames have the same time");
+    }
+}

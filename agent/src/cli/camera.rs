@@ -1,0 +1,305 @@
+//! `kakou camera`: what an installer asks of a camera before it is in service.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use chrono::TimeDelta;
+use image::RgbImage;
+use serde_json::json;
+
+use super::common::{ConfigArgs, print_line};
+use crate::camera::{
+    Assumed, CameraAddress, Fault, FrameSource, Grid, Live, LiveConfig, LiveEvent, LiveFrame, Next, Sight, SightConfig,
+    Transport, View, open,
+};
+use crate::config::{CameraConfig, CameraSource, scaled};
+use crate::evidence::draw::{Scene, scene};
+use crate::evidence::jpeg;
+use crate::geometry::Point;
+use crate::pipeline::Pipeline;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Probe(Probe),
+    Snapshot(Snapshot),
+}
+
+/// Connect to a camera; say codec, size, rate and time stamps, and save pictures.
+///
+/// Exit code 1 when no picture came; the message says whether it is the network, the password or the stream.
+#[derive(Debug, clap::Args)]
+pub struct Probe {
+    /// rtsp://, rtsps://, http:// or https:// (MJPEG), v4l2:/dev/video0. A password on a command line can be read by every user
+    /// of this machine: use --user and --password-file instead.
+    #[arg(value_name = "URL")]
+    url: String,
+    #[arg(long)]
+    user: Option<String>,
+    /// The file's first line is the password.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// How RTSP brings the pictures: tcp or udp.
+    #[arg(long, default_value = "tcp", value_parser = ["tcp", "udp"])]
+    transport: String,
+    /// How long to listen, once a picture came.
+    #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
+    seconds: f64,
+    /// How long to wait for the first picture.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    wait: f64,
+    /// Folder for the pictures, with their times in `frames.jsonl`: `kakou replay` takes it in.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Pictures to save, evenly over the time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pictures: u32,
+    /// What the camera holds a picture up, in milliseconds: taken off the capture times.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency_ms: u64,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Draw lanes, triggers, masks and what the agent sees into a picture of a camera of the config.
+///
+/// Takes a second of the stream (or a recording's first frames), looks at it with the models as the agent does, and saves the last picture.
+#[derive(Debug, clap::Args)]
+pub struct Snapshot {
+    /// Id of a `[[camera]]` of the config.
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The picture's file.
+    #[arg(long, value_name = "FILE", default_value = "snapshot.jpg")]
+    out: PathBuf,
+    /// How long to wait for the first picture.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+    wait: f64,
+}
+
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Probe(args) => probe(&args)?,
+        Command::Snapshot(args) => snapshot(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn seconds(value: f64, name: &str) -> anyhow::Result<Duration> {
+    ensure!((0.1..=86_400.0).contains(&value), "--{name} {value} is outside 0.1 to 86400 seconds");
+    Ok(Duration::from_secs_f64(value))
+}
+
+/// The next frame before `until`.
+fn next(live: &Live, until: Instant) -> Result<Option<LiveFrame>, Fault> {
+    match live.next(until.saturating_duration_since(Instant::now())) {
+        LiveEvent::Frame(frame) => Ok(Some(frame)),
+        LiveEvent::Nothing => Ok(None),
+        LiveEvent::Ended(fault) => Err(fault),
+    }
+}
+
+fn rgb(frame: &LiveFrame) -> anyhow::Result<RgbImage> {
+    frame.planes.to_rgb().map_err(|e| anyhow::anyhow!("the picture cannot be used: {e}"))
+}
+
+/// Saves pictures with their times, as `kakou replay` reads them.
+struct Saver {
+    folder: PathBuf,
+    times: std::fs::File,
+    saved: u32,
+}
+
+impl Saver {
+    fn new(folder: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let path = folder.join("frames.jsonl");
+        let times = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
+        Ok(Self { folder: folder.to_path_buf(), times, saved: 0 })
+    }
+
+    fn save(&mut self, picture: &RgbImage, time: chrono::DateTime<chrono::FixedOffset>) -> anyhow::Result<()> {
+        let name = format!("{:06}.jpg", self.saved);
+        let path = self.folder.join(&name);
+        std::fs::write(&path, jpeg(picture, 92)?).with_context(|| path.display().to_string())?;
+        writeln!(self.times, "{}", json!({ "file": name, "time": kakou_contract::time::to_text(&time) }))?;
+        self.saved += 1;
+        Ok(())
+    }
+}
+
+fn probe(args: &Probe) -> anyhow::Result<()> {
+    let address: CameraAddress = args.url.parse()?;
+    let (listen, wait) = (seconds(args.seconds, "seconds")?, seconds(args.wait, "wait")?);
+    ensure!(args.password_file.is_none() || args.user.is_some(), "--password-file is given without --user");
+    let config = LiveConfig {
+        user: args.user.clone(),
+        password_file: args.password_file.clone(),
+        transport: if args.transport == "udp" { Transport::Udp } else { Transport::Tcp },
+        latency: Duration::from_millis(args.latency_ms),
+        ..LiveConfig::new(address.clone())
+    };
+    let epoch = Instant::now();
+    let live = Live::start(&config, epoch)?;
+    let first = next(&live, epoch + wait).with_context(|| address.to_string())?;
+    let Some(mut frame) = first else { bail!("{address}: no picture within {:.0} s", wait.as_secs_f64()) };
+    let first_after = epoch.elapsed();
+    let mut saver = args.out.as_deref().map(Saver::new).transpose()?;
+    let (began, first_captured) = (Instant::now(), frame.captured);
+    let (size, mut received, mut gaps, mut view) =
+        ((frame.planes.width, frame.planes.height), 1_u64, Vec::new(), View::Clear);
+    let mut sight = Sight::new(&[], SightConfig::default());
+    let (mut ended, mut last) = (None, frame.captured);
+    loop {
+        view = view.max(sight.update(&Grid::of(&frame.planes.luma()), frame.captured));
+        let due = listen.mul_f64(f64::from(saver.as_ref().map_or(0, |s| s.saved)) / f64::from(args.pictures));
+        if let Some(saver) = saver.as_mut().filter(|s| s.saved < args.pictures && began.elapsed() >= due) {
+            let ago = TimeDelta::from_std(epoch.elapsed().saturating_sub(frame.captured)).unwrap_or_default();
+            saver.save(&rgb(&frame)?, chrono::Local::now().fixed_offset() - ago)?;
+        }
+        live.give_back(frame.planes);
+        match next(&live, began + listen) {
+            Ok(Some(next)) => frame = next,
+            Ok(None) => break,
+            Err(fault) => {
+                ended = Some(fault);
+                break;
+            }
+        }
+        gaps.push(frame.captured.saturating_sub(last).as_secs_f64());
+        last = frame.captured;
+        received += 1;
+    }
+    let spent = last.saturating_sub(first_captured).as_secs_f64();
+    let all = live.received();
+    let fps = if spent > 0.0 { (all.max(received) - 1) as f64 / spent } else { 0.0 };
+    gaps.sort_by(f64::total_cmp);
+    let gap = |part: f64| gaps.get(((gaps.len().max(1) - 1) as f64 * part) as usize).map(|s| (s * 1e4).round() / 10.0);
+    let stream = live.stream();
+    let report = json!({
+        "address": address.to_string(),
+        "codec": stream.as_ref().map(|s| s.codec.clone()),
+        "said": stream.as_ref().map(|s| s.said.clone()),
+        "width": size.0,
+        "height": size.1,
+        "fps_declared": stream.as_ref().and_then(|s| s.fps),
+        "fps": (fps * 10.0).round() / 10.0,
+        "frames": all,
+        "frames_broken": live.broken(),
+        "gap_ms": { "median": gap(0.5), "most": gap(1.0) },
+        "first_picture_s": (first_after.as_secs_f64() * 100.0).round() / 100.0,
+        "picture": format!("{view:?}").to_lowercase(),
+        "clock": crate::clock::now(),
+        "pictures": saver.as_ref().map(|s| s.saved),
+        "ended": ended.as_ref().map(|f| f.text.clone()),
+    });
+    if args.json {
+        return print_line(&report.to_string());
+    }
+    print_line(&format!("camera      {address}"))?;
+    if let Some(s) = &stream {
+        print_line(&format!("stream      {}", s.said))?;
+    }
+    print_line(&format!("picture     {} x {}, {}", size.0, size.1, words(view)))?;
+    let declared = stream.as_ref().and_then(|s| s.fps).map_or(String::new(), |d| format!(" (it claims {d})"));
+    print_line(&format!(
+        "rate        {fps:.1} frames/s{declared}, {all} frames, {} decoder complaints",
+        live.broken()
+    ))?;
+    let ms = |v: Option<f64>| v.map_or("?".to_owned(), |v| format!("{v} ms"));
+    print_line(&format!("time stamps {} from frame to frame (median), at most {}", ms(gap(0.5)), ms(gap(1.0))))?;
+    print_line(&format!("connected   first picture after {:.2} s", first_after.as_secs_f64()))?;
+    if let (Some(saver), Some(out)) = (&saver, &args.out) {
+        print_line(&format!("saved       {} in {}", saver.saved, out.display()))?;
+    }
+    match ended {
+        Some(fault) => bail!("{address}: the stream broke off: {fault}"),
+        None => Ok(()),
+    }
+}
+
+fn words(view: View) -> &'static str {
+    match view {
+        View::Clear => "to be seen",
+        View::TurnedAway => "turned away",
+        View::Frozen => "frozen",
+        View::Blinded => "blinded: most of it is white",
+        View::Black => "black",
+    }
+}
+
+/// Pictures of a camera, whatever its source is, for as long as a track needs to form.
+fn look(camera: &CameraConfig, pipeline: &mut Pipeline, wait: Duration) -> anyhow::Result<RgbImage> {
+    use crate::camera::{Frame, FrameTime};
+    const LOOKS: u64 = 8;
+    let source = camera.source.as_ref().with_context(|| format!("camera {} has no `url`", camera.id))?;
+    let mut last = None;
+    match source {
+        CameraSource::Recording { path, .. } => {
+            let assumed = Assumed { start: chrono::Local::now().fixed_offset(), fps: 25.0 };
+            let mut source: Box<dyn FrameSource> = open(path, assumed)?;
+            while last.as_ref().is_none_or(|f: &Frame| f.number < LOOKS) {
+                match source.next()? {
+                    Next::End => break,
+                    Next::Broken { .. } => {}
+                    Next::Frame(frame) => {
+                        pipeline.frame(&frame)?;
+                        last = Some(frame);
+                    }
+                }
+            }
+        }
+        CameraSource::Live(config) => {
+            let epoch = Instant::now();
+            let live = Live::start(config, epoch)?;
+            let mut until = epoch + wait;
+            for number in 0..=LOOKS {
+                let Some(got) = next(&live, until).with_context(|| config.address.to_string())? else { break };
+                until = Instant::now() + Duration::from_secs(2);
+                let time = FrameTime { capture: chrono::Local::now().fixed_offset(), mono: got.captured };
+                let frame = Frame { number, name: "".into(), time, picture: rgb(&got)?.into() };
+                pipeline.frame(&frame)?;
+                last = Some(frame);
+            }
+        }
+    }
+    let frame = last.with_context(|| format!("camera {}: no picture within {:.0} s", camera.id, wait.as_secs_f64()))?;
+    Ok((*frame.picture).clone())
+}
+
+fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
+    let config = args.config.load()?;
+    let Some(camera) = config.cameras.iter().find(|c| c.id == args.id) else {
+        let known: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
+        bail!("there is no [[camera]] `{}` in the config; it has: {}", args.id, known.join(", "));
+    };
+    let mut pipeline = Pipeline::open(&config, camera)?;
+    let picture = look(camera, &mut pipeline, seconds(args.wait, "wait")?)?;
+    let (w, h) = picture.dimensions();
+    let seen = pipeline.seen();
+    let lanes: Vec<_> = camera
+        .lanes
+        .iter()
+        .map(|l| {
+            let trigger = l.trigger.map(|t| [t.a, t.b].map(|p| Point::new(p.x * w as f32, p.y * h as f32)));
+            (l.name.clone().unwrap_or_else(|| l.id.clone()), scaled(&l.polygon, w, h), trigger)
+        })
+        .collect();
+    let masks: Vec<_> = camera.masks.iter().map(|m| scaled(m, w, h)).collect();
+    let drawn = scene(&picture, &Scene { lanes: &lanes, masks: &masks, seen: &seen });
+    std::fs::write(&args.out, jpeg(&drawn, 90)?).with_context(|| args.out.display().to_string())?;
+    let texts: Vec<_> = seen.plates.iter().filter_map(|p| p.read.as_ref().map(|r| r.text())).collect();
+    print_line(&format!(
+        "{}: {w} x {h}, {} vehicles, {} plates{}{}",
+        args.out.display(),
+        seen.vehicles.len(),
+        seen.plates.len(),
+        if texts.is_empty() { "" } else { ": " },
+        texts.join(", ")
+    ))
+}

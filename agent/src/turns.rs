@@ -1,0 +1,90 @@
+//! Who may compute next: first come, first served, so that cameras share a busy box evenly.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    /// Tickets of those who wait, in the order they came.
+    waiting: VecDeque<u64>,
+    next: u64,
+}
+
+/// So many places to compute at; cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    inner: Arc<(Mutex<State>, Condvar)>,
+}
+
+/// A place, until it is dropped.
+pub struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    pub fn new(places: usize) -> Self {
+        let state = State { free: places.max(1), waiting: VecDeque::new(), next: 0 };
+        Self { inner: Arc::new((Mutex::new(state), Condvar::new())) }
+    }
+
+    /// Waits for a place.
+    pub fn take(&self) -> Turn<'_> {
+        let (state, changed) = &*self.inner;
+        let mut s = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = s.next;
+        s.next += 1;
+        s.waiting.push_back(mine);
+        while s.free == 0 || s.waiting.front() != Some(&mine) {
+            s = changed.wait(s).unwrap_or_else(PoisonError::into_inner);
+        }
+        s.waiting.pop_front();
+        s.free -= 1;
+        drop(s);
+        // The one behind may find another place free.
+        changed.notify_all();
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let (state, changed) = &*self.0.inner;
+        state.lock().unwrap_or_else(PoisonError::into_inner).free += 1;
+        changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn places_are_never_exceeded_and_everybody_gets_as_many_turns() {
+        let turns = Turns::new(2);
+        let inside = AtomicUsize::new(0);
+        let until = Instant::now() + Duration::from_millis(600);
+        let counts: Vec<usize> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut n = 0;
+                        while Instant::now() < until {
+                            let turn = turns.take();
+                            assert!(inside.fetch_add(1, Ordering::SeqCst) < 2);
+                            std::thread::sleep(Duration::from_millis(5));
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            drop(turn);
+                            n += 1;
+                        }
+                        n
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|w| w.join().unwrap()).collect()
+        });
+        let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+        assert!(*least > 0 && most - least <= 3, "{counts:?}");
+    }
+}
