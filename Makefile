@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program=Debian package
 NEEDED_TO_BUILD := cc=gcc make=make
 NEEDED_TO_FETCH := npm=npm
-NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd
+NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime
 
 .PHONY: chaos bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
 

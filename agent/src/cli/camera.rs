@@ -273,7 +273,9 @@ fn look(camera: &CameraConfig, pipeline: &mut Pipeline, wait: Duration) -> anyho
 }
 
 fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
-    let config = args.config.load()?;
+    let mut config = args.config.load()?;
+    // Every plate is read in every picture: what is shown is what was read in it.
+    config.look.enough_reads = 0;
     let Some(camera) = config.cameras.iter().find(|c| c.id == args.id) else {
         let known: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
         bail!("there is no [[camera]] `{}` in the config; it has: {}", args.id, known.join(", "));
