@@ -8,6 +8,9 @@ mod grid;
 mod landmarks;
 mod picture;
 mod rate;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod scene;
 mod sight;
 mod video;
 
