@@ -13,6 +13,9 @@ mod picture;
 mod planes;
 mod rate;
 mod schedule;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod scene;
 mod sight;
 mod stamp;
 mod video;
