@@ -21,7 +21,7 @@ help:
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
-	@echo "make chaos      kill the agent 200 times under load and count what is lost"
+	@echo "make chaos      kill the agent 400 times and count what is lost; a quarter of an hour"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
 	@echo "make models     fetch ONNX Runtime and the models into models/cache"
 	@echo "make samples    render the sample footage anew (an hour)"
@@ -73,9 +73,9 @@ lint: fmt-check clippy
 bench: models build
 	taskset -c 0 $(KAKOU) bench
 
-# kill -9 under load, 200 times; `make test` does a dozen.
-chaos: tools-test build
-	KAKOU_CHAOS_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
+# kill -9, 200 times under load and 200 times of the whole agent on footage; `make test` does a few. A quarter of an hour.
+chaos: models tools-test build
+	KAKOU_CHAOS_CYCLES=200 KAKOU_CHAOS_RUN_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
 
 # Some minutes, and 4 GiB of disk.
 bench-outbox: tools-test

@@ -29,27 +29,7 @@ impl Checkpoint {
     async fn new(camera: &str) -> Self {
         let broker = Mosquitto::start("");
         let dir = tempfile::tempdir().unwrap();
-        let samples = support::root().join("agent/samples");
-        let lanes = std::fs::read_to_string(support::root().join("configs/samples.toml")).unwrap();
-        let lanes = &lanes[lanes.find("[[camera.lane]]").unwrap()..];
-        let config = format!(
-            "site = \"north\"\nagent = \"box-1\"\n[broker]\nurl = \"{}\"\n[outbox]\nstate = \"state\"\n\
-             [watchlist]\nfile = \"list.csv\"\n[vision]\nmanifest = {:?}\nplate_every_ms = 200\nvehicle_every_ms = 200\n\
-             [[camera]]\nid = \"cam-1\"\nurl = {:?}\n{camera}\n{lanes}",
-            broker.address(),
-            support::root().join("models/manifest.toml"),
-            samples.join("day")
-        );
-        std::fs::write(dir.path().join("kakou.toml"), config).unwrap();
-        // Whatever passes in the sample footage is looked for.
-        let truth = std::fs::read_to_string(samples.join("day/truth.jsonl")).unwrap();
-        let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
-        let passages = truth["passages"].as_array().unwrap();
-        let plates: Vec<String> = passages.iter().filter_map(|p| p["text"].as_str().map(str::to_owned)).collect();
-        assert!(!plates.is_empty(), "the truth names plates");
-        let list: String = plates.iter().map(|p| format!("{p},orange,stolen,reported on Monday,\n")).collect();
-        let text = format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
-        std::fs::write(dir.path().join("list.csv"), text).unwrap();
+        support::checkpoint(dir.path(), &format!("url = \"{}\"", broker.address()), "day", camera, "");
         let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/#", "answers"]));
         subscriber.subscribed(LONG).await.unwrap();
         Self { broker, dir, subscriber }
