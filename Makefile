@@ -11,14 +11,14 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program=Debian package
 NEEDED_TO_BUILD := cc=gcc make=make
 NEEDED_TO_FETCH := npm=npm
-NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd
+NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime
 # The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
 # Debian's own Python, which has the bindings; another one first in the path has not.
 CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: chaos bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
+.PHONY: chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -26,7 +26,8 @@ help:
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
-	@echo "make chaos      kill the agent 200 times under load and count what is lost"
+	@echo "make chaos      kill the agent 400 times and count what is lost; a quarter of an hour"
+	@echo "make bench-cameras  what live cameras cost on this machine, and how they come back"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
 	@echo "make models     fetch ONNX Runtime and the models into models/cache"
 	@echo "make samples    render the sample footage anew (an hour)"
@@ -83,13 +84,19 @@ lint: fmt-check clippy
 bench: models build
 	taskset -c 0 $(KAKOU) bench
 
-# kill -9 under load, 200 times; `make test` does a dozen.
-chaos: tools-test build
-	KAKOU_CHAOS_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
+# kill -9, 200 times under load and 200 times of the whole agent on footage; `make test` does a few. A
+# quarter of an hour. And the server of a camera, 50 times.
+chaos: models tools-test build
+	KAKOU_CHAOS_CYCLES=200 KAKOU_CHAOS_RUN_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
+	KAKOU_CAMERA_RESTARTS=50 $(CARGO) test --release --locked -p kakou --test camera_faults -- --nocapture server_dies
 
 # Some minutes, and 4 GiB of disk.
 bench-outbox: tools-test
 	$(CARGO) bench --locked -p kakou --bench outbox
+
+# A quarter of an hour on two cores that do nothing else.
+bench-cameras: models tools-test
+	$(CARGO) bench --locked -p kakou --bench cameras
 
 # What it needs is in agent/scene/README.md.
 samples:

@@ -7,14 +7,15 @@
 #[path = "../tests/uplink/mosquitto.rs"]
 #[allow(dead_code)]
 mod mosquitto;
-#[path = "outbox/proxy.rs"]
+#[path = "../tests/uplink/proxy.rs"]
+#[allow(dead_code)]
 mod proxy;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kakou::outbox::{Draft, Keep, Lane, Outbox, OutboxOptions};
-use kakou::uplink::{BrokerAddress, Drain, Event, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
+use kakou::uplink::{Drain, Event, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
 use kakou_contract::Id;
 use mosquitto::Mosquitto;
 use rusqlite::{Connection, params};
@@ -222,8 +223,9 @@ fn drain() {
             fill(&outbox, messages, 1024);
             let broker = Mosquitto::start(BROKER);
             let rate = runtime().block_on(async {
-                let port = proxy::start(broker.address().port, Duration::from_millis(delay)).await;
-                let config = UplinkConfig::new(vec![BrokerAddress::new("127.0.0.1", port)], "bench");
+                let link = proxy::Link { delay: Duration::from_millis(delay), ..proxy::Link::default() };
+                let proxy = proxy::Proxy::start(broker.address().port, link).await;
+                let config = UplinkConfig::new(vec![proxy.address()], "bench");
                 let began = Instant::now();
                 let uplink = Uplink::start(config, outbox.clone());
                 let status = uplink.finish(Drain::Everything, None, Duration::from_secs(600)).await.unwrap();

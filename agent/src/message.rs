@@ -1,12 +1,15 @@
 //! From a passage as the agent knows it to the message that leaves the box.
 
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
     Character, Confidence, Correction, Evidence, Id, IdError, Lane, ModelUsed, NoPlateReason, PassageMessage,
     PictureSize, PixelBox, Plate, PlateColourRead, PlateKind, RunnerUp, SchemaVersion, Sha256Hex, Vehicle, replay_id,
 };
 use sha2::{Digest, Sha256};
 
-use crate::camera::Frame;
+use crate::camera::{Frame, FrameTime};
 use crate::evidence::{CONTENT_TYPE, Picture};
 use crate::passage::{Best, NoPlate, Passage};
 use crate::plate::VotedPlate;
@@ -41,8 +44,9 @@ impl Speaker {
         });
         let plate = p.plate.as_ref().zip(best.quad).map(|(v, q)| plate(v, q.0.map(|c| [c.x.into(), c.y.into()])));
         let no_plate_reason = plate.is_none().then(|| reason(p.no_plate));
+        let [first_seen, passed_at, last_seen] = in_order([p.first_seen, p.passed_at, p.last_seen]);
         // The vehicle was in sight from first to last; it passed somewhere in between.
-        let time = p.passed_at.capture.clamp(p.first_seen.capture, p.last_seen.capture.max(p.first_seen.capture));
+        let time = passed_at.clamp(first_seen, last_seen.max(first_seen));
         let picture = &best.frame.picture;
         Ok(PassageMessage {
             is_late: false,
@@ -56,8 +60,8 @@ impl Speaker {
             // A passage says `false` also for a lane without a lawful direction, so only `true` is a statement.
             wrong_way: p.wrong_way.then_some(true),
             time,
-            first_seen: p.first_seen.capture,
-            last_seen: p.last_seen.capture,
+            first_seen,
+            last_seen,
             frames_seen: p.frames,
             picture: PictureSize { width: picture.width(), height: picture.height() },
             vehicle,
@@ -87,6 +91,22 @@ impl Speaker {
         }
         h.finalize().into()
     }
+}
+
+/// More than a frame's time by which wall clock and monotonic clock may disagree within a passage.
+const JUMP: Duration = Duration::from_secs(1);
+
+/// Capture times of a vehicle's first sight, passage and last sight. If the wall clock was set meanwhile, the time that
+/// passed is what the monotonic clock says, counted from what the wall clock said last: it was set to be right.
+fn in_order(times: [FrameTime; 3]) -> [DateTime<FixedOffset>; 3] {
+    let last = times[2];
+    let steps = times.map(|t| TimeDelta::from_std(last.mono.saturating_sub(t.mono)).unwrap_or_default());
+    let jump = TimeDelta::from_std(JUMP).unwrap_or_default();
+    let set = times.iter().zip(&steps).any(|(t, step)| (last.capture - t.capture - *step).abs() > jump);
+    if !set {
+        return times.map(|t| t.capture);
+    }
+    steps.map(|step| last.capture.checked_sub_signed(step).unwrap_or(last.capture))
 }
 
 fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
@@ -135,5 +155,30 @@ fn evidence(p: &Picture) -> Evidence {
         sha256: Sha256Hex(p.sha256),
         topic: None,
         name: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(capture: &str, mono_ms: u64) -> FrameTime {
+        let capture = DateTime::parse_from_rfc3339(&format!("2026-03-14T{capture}+08:00")).unwrap();
+        FrameTime { capture, mono: Duration::from_millis(mono_ms) }
+    }
+
+    fn texts(times: [FrameTime; 3]) -> [String; 3] {
+        in_order(times).map(|t| t.format("%H:%M:%S%.3f").to_string())
+    }
+
+    #[test]
+    fn a_clock_that_was_set_meanwhile_does_not_turn_a_passage_round() {
+        let right = [at("09:00:00.000", 100), at("09:00:01.004", 1100), at("09:00:02.000", 2100)];
+        assert_eq!(texts(right), ["09:00:00.000", "09:00:01.004", "09:00:02.000"]);
+        let back = [at("09:00:00.000", 100), at("07:00:01.000", 1100), at("07:00:02.000", 2100)];
+        assert_eq!(texts(back), ["07:00:00.000", "07:00:01.000", "07:00:02.000"]);
+        let ahead = [at("00:00:00.000", 0), at("00:00:01.000", 1000), at("12:00:02.500", 2500)];
+        assert_eq!(texts(ahead), ["12:00:00.000", "12:00:01.000", "12:00:02.500"]);
     }
 }

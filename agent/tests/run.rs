@@ -29,27 +29,7 @@ impl Checkpoint {
     async fn new(camera: &str) -> Self {
         let broker = Mosquitto::start("");
         let dir = tempfile::tempdir().unwrap();
-        let samples = support::root().join("agent/samples");
-        let lanes = std::fs::read_to_string(support::root().join("configs/samples.toml")).unwrap();
-        let lanes = &lanes[lanes.find("[[camera.lane]]").unwrap()..];
-        let config = format!(
-            "site = \"north\"\nagent = \"box-1\"\n[broker]\nurl = \"{}\"\n[outbox]\nstate = \"state\"\n\
-             [watchlist]\nfile = \"list.csv\"\n[vision]\nmanifest = {:?}\nplate_every_ms = 200\nvehicle_every_ms = 200\n\
-             [[camera]]\nid = \"cam-1\"\nurl = {:?}\n{camera}\n{lanes}",
-            broker.address(),
-            support::root().join("models/manifest.toml"),
-            samples.join("day")
-        );
-        std::fs::write(dir.path().join("kakou.toml"), config).unwrap();
-        // Whatever passes in the sample footage is looked for.
-        let truth = std::fs::read_to_string(samples.join("day/truth.jsonl")).unwrap();
-        let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
-        let passages = truth["passages"].as_array().unwrap();
-        let plates: Vec<String> = passages.iter().filter_map(|p| p["text"].as_str().map(str::to_owned)).collect();
-        assert!(!plates.is_empty(), "the truth names plates");
-        let list: String = plates.iter().map(|p| format!("{p},orange,stolen,reported on Monday,\n")).collect();
-        let text = format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
-        std::fs::write(dir.path().join("list.csv"), text).unwrap();
+        support::checkpoint(dir.path(), &format!("url = \"{}\"", broker.address()), "day", camera, "");
         let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/#", "answers"]));
         subscriber.subscribed(LONG).await.unwrap();
         Self { broker, dir, subscriber }
@@ -112,7 +92,8 @@ fn on<M: Message>(m: &Received, form: &str) -> Option<M> {
 async fn passages_and_hits_arrive_and_the_end_is_told() {
     let mut gate = Checkpoint::new("").await;
     let mut agent = gate.start();
-    let list: AuditMessage = gate.next("audit of the list", |m| on(m, "/audit")).await;
+    let of_list = |m: &Received| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == "watchlist");
+    let list: AuditMessage = gate.next("audit of the list", of_list).await;
     assert!(matches!(list.event, AuditEvent::Watchlist { refused: 1, .. }), "{list:?}");
     let birth: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
     assert_eq!((birth.state, birth.public_key.is_some(), birth.models.len()), (AgentState::Online, true, 3));
@@ -122,6 +103,7 @@ async fn passages_and_hits_arrive_and_the_end_is_told() {
     let passage: PassageMessage =
         gate.next("its passage", |m| on::<PassageMessage>(m, "/passage/").filter(|p| p.id == hit.passage_id)).await;
     assert_eq!(passage.evidence, hit.evidence);
+    assert!(passage.clock.is_some() && hit.clock == passage.clock, "how the clock stood");
     let role = passage.evidence[0].role;
     let topic = format!("/evidence/{}/{role}", passage.id);
     let bytes = gate.next("its picture", |m| m.topic.contains(&topic).then(|| m.payload.clone())).await;
@@ -189,4 +171,58 @@ async fn commands_are_carried_out_once_answered_and_audited() {
     agent.signal("-KILL");
     let offline = |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
     assert_eq!(gate.next("last will", offline).await.reason, Some(OfflineReason::ConnectionLost));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
+    let mut gate = Checkpoint::new("loop = true").await;
+    let agent = gate.start();
+    let _: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
+    let path = gate.dir.path().join("kakou.toml");
+    let old = std::fs::read_to_string(&path).unwrap();
+    let of =
+        |kind: &'static str| move |m: &Received| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == kind);
+
+    std::fs::write(&path, old.replace("loop = true", "loop = true\nlaps = 3")).unwrap();
+    agent.signal("-HUP");
+    let AuditEvent::ConfigReload { detail: Some(why), .. } = gate.next("reload", of("config_reload")).await.event
+    else {
+        panic!("no reason")
+    };
+    assert!(why.contains("laps") && why.contains("kakou.toml"), "{why}");
+
+    std::fs::write(&path, old.replace("agent = \"box-1\"", "agent = \"box-2\"")).unwrap();
+    agent.signal("-HUP");
+    let AuditEvent::ConfigReload { detail: Some(why), .. } = gate.next("reload", of("config_reload")).await.event
+    else {
+        panic!("no reason")
+    };
+    assert!(why.contains("agent needs a restart"), "{why}");
+
+    // A second camera, another broker address (the same broker), and metrics.
+    let dusk = support::root().join("agent/samples/dusk");
+    let more =
+        format!("{old}\n[[camera]]\nid = \"cam-2\"\nurl = {dusk:?}\nloop = true\n[metrics]\nfile = \"kakou.prom\"\n");
+    std::fs::write(&path, more.replace("[broker]", "[broker]\nkeep_alive_s = 20")).unwrap();
+    agent.signal("-HUP");
+    let AuditEvent::ConfigReload { detail: Some(what), .. } = gate.next("reload", of("config_reload")).await.event
+    else {
+        panic!("no account")
+    };
+    assert!(what.contains("\"cameras_started\":[\"cam-2\"]") && what.contains("\"cameras_ended\":[]"), "{what}");
+    assert!(what.contains("broker"), "{what}");
+    let _: PassageMessage = gate.next("passage of the new camera", |m| on(m, "/passage/cam-2")).await;
+    let _: PassageMessage = gate.next("passage of the old camera", |m| on(m, "/passage/cam-1")).await;
+    let metrics = std::fs::read_to_string(gate.dir.path().join("kakou.prom")).unwrap();
+    assert!(metrics.contains("kakou_camera_state{camera=\"cam-2\",state=\"ok\"} 1"), "{metrics}");
+    assert!(metrics.contains("kakou_uplink_connected 1"), "{metrics}");
+
+    // Without it, it ends.
+    std::fs::write(&path, &old).unwrap();
+    agent.signal("-HUP");
+    let AuditEvent::ConfigReload { detail: Some(what), .. } = gate.next("reload", of("config_reload")).await.event
+    else {
+        panic!("no account")
+    };
+    assert!(what.contains("\"cameras_ended\":[\"cam-2\"]"), "{what}");
 }

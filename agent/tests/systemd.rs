@@ -20,4 +20,14 @@ fn systemd_finds_no_fault_in_the_unit() {
     assert!(good && !told.contains("kakou.service:"), "{told}");
     let (safe, told) = run(&["security", "--offline=true", "--threshold=20", "--no-pager"]);
     assert!(safe, "{told}");
+    println!("{}", told.lines().last().unwrap_or_default());
+    // What the agent and its ffmpeg children need is not taken from them by accident.
+    for needed in ["adjtimex is allowed", "char-drm:rw char-video4linux:rw", "RestrictAddressFamilies=~AF_(INET|INET6)"]
+    {
+        assert!(told.lines().any(|line| line.starts_with('✗') && line.contains(needed)), "{needed}: {told}");
+    }
+    assert!(
+        told.lines().any(|line| line.starts_with('✓') && line.contains("CAP_SYS_TIME")),
+        "it sets no clock: {told}"
+    );
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use image::RgbImage;
 use kakou_contract::{
     AuditEvent, AuditMessage, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, SchemaVersion,
@@ -224,7 +223,14 @@ impl CameraWorker {
         record.message.clock = Some(crate::clock::now());
         let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
         let hit = list.hit(&record.message, live_id(record.message.time));
-        let drafts = drafts(&record, hit.as_ref()).context("writing a passage")?;
+        let drafts = match drafts(&record, hit.as_ref()) {
+            Ok(drafts) => drafts,
+            Err(e) => {
+                // One passage that cannot be written must not end the others.
+                tracing::error!(camera = self.camera.id, passage = %record.message.id, "not recorded: {e:#}");
+                return Ok(());
+            }
+        };
         let named: Vec<_> = drafts.iter().map(|d| (d.lane, d.id.clone())).collect();
         match self.outbox.append(drafts) {
             Ok(numbers) => {

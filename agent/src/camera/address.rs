@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// How frames come.
@@ -94,7 +95,7 @@ impl FromStr for CameraAddress {
         }
         let mut url = Url::parse(text).map_err(|e| AddressError::Form(e.to_string()))?;
         let host = url.host_str().filter(|h| !h.is_empty()).ok_or(AddressError::Host)?.to_owned();
-        let decoded = |s: &str| percent_decoded(s);
+        let decoded = |s: &str| percent_decode_str(s).decode_utf8_lossy().into_owned();
         let login = (!url.username().is_empty() || url.password().is_some())
             .then(|| (decoded(url.username()), decoded(url.password().unwrap_or_default())));
         let _ = url.set_username("");
@@ -103,12 +104,6 @@ impl FromStr for CameraAddress {
         let shown = format!("{scheme}://{host}{port}{}", url.path());
         Ok(Self { protocol, url: url.into(), shown, login })
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    // A form-encoded pair is decoded as a URL's userinfo is, but for `+`, which stands for itself here.
-    let text = text.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("k={text}").as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
 }
 
 impl fmt::Display for CameraAddress {

@@ -118,7 +118,7 @@ pub struct Condition {
     since: Duration,
     detail: Option<String>,
     phase: Phase,
-    /// When the wait for a frame began: the start, the last frame, a new connection.
+    /// When the wait for a first frame began, or that of a connection.
     waiting: Duration,
     /// Frames came since the agent, or its duty, began.
     seen: bool,
@@ -221,7 +221,7 @@ impl Condition {
             self.view = (view, now);
         }
         self.rate.frame(now);
-        (self.seen, self.last_frame, self.waiting, self.failure) = (true, Some(now), now, None);
+        (self.seen, self.last_frame, self.failure) = (true, Some(now), None);
         if view != self.view.0 {
             self.view = (view, now);
         }
@@ -287,7 +287,7 @@ impl Condition {
         if self.rate.damaged_share(now) >= c.damaged {
             return (CameraState::BrokenStream, now, Some("most of what comes cannot be decoded".to_owned()));
         }
-        let waited = now.saturating_sub(self.waiting);
+        let waited = silent.unwrap_or(now.saturating_sub(self.waiting));
         let patience = if self.seen { c.no_frames_after } else { c.start_within };
         if waited >= patience {
             let what = if self.seen { "no frame for" } else { "no frame came within" };
@@ -349,3 +349,7 @@ fn seen_wrong(view: View) -> Option<(CameraState, &'static str)> {
         View::Black => Some((CameraState::Black, "dark and without structure: covered, or without light")),
     }
 }
+
+#[cfg(test)]
+#[path = "condition_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@
 //! - a change counts from a least level on, and from a multiple of the cell's own noise, which is learnt;
 //! - it takes a few neighbouring cells;
 //! - a change of the whole picture's brightness or sharpness (clouds, exposure, key frames) is taken out first;
+//! - where scattered small changes (rain) led to nothing, a few cells more;
 //! - cells whose changes led to nothing (a burnt-in clock, leaves) need a larger change for some minutes. There is a
 //!   limit to that, and it counts per cell: a vehicle covers others too, and changes more.
 
@@ -34,9 +35,10 @@ pub struct GateConfig {
     pub change: f32,
     /// How many times its noise a cell must change.
     pub noise: f32,
-    /// So many changed cells within 3x3 are movement.
+    /// So many changed cells within 5x5 are movement: an edge of a vehicle, but not a drop of rain.
     pub cluster: usize,
-    /// At most this much more change is asked of a cell whose changes led to nothing.
+    /// At most this much more change is asked of a cell that often changed and nothing came of it; of one that did so
+    /// now and then, a quarter of it.
     pub restless: f32,
     /// Half of that is forgotten after this time.
     pub restless_half_life: Duration,
@@ -57,8 +59,8 @@ impl Default for GateConfig {
             standing_every: Duration::from_millis(200),
             change: 5.0,
             noise: 3.2,
-            cluster: 3,
-            restless: 20.0,
+            cluster: 5,
+            restless: 80.0,
             restless_half_life: Duration::from_secs(600),
             side: 0.04,
             above: 0.1,
@@ -101,9 +103,16 @@ const FOLLOW: f32 = 0.5;
 const FOLLOW_ROUTINE: f32 = 0.3;
 /// The share of a cell's changes, while nothing is about, that its noise figure lies above.
 const NOISE_SHARE: f32 = 0.85;
-/// The noise figure's step per picture, in levels; the larger one while warming up.
+/// The noise figure's step per picture, in levels: the larger one while warming up, and less and less after that.
 const NOISE_STEP: f32 = 0.02;
 const NOISE_STEP_FIRST: f32 = 0.3;
+/// Cells to each side in which changed ones are counted.
+const REACH: usize = 2;
+/// So many times of movement that led to nothing, with half of them forgotten in `OFTEN_HALF_LIFE`, are often.
+const OFTEN: f32 = 4.0;
+const OFTEN_HALF_LIFE: f32 = 60.0;
+/// At most so many cells more are asked for than `cluster`: half a vehicle's length of creeping.
+const SCATTER_MAX: usize = 4;
 /// No noise is learnt beyond this: a cell that is as restless as a vehicle must not become blind.
 const NOISE_MAX: f32 = 8.0;
 /// Movement that led to no track for this long is held against its cells, even if it goes on.
@@ -135,6 +144,12 @@ struct Field {
     seen: [Vec<f32>; 2],
     noise: [Vec<f32>; 2],
     restless: Vec<f32>,
+    /// How often each cell's movement has led to nothing, lately.
+    alarms: Vec<f32>,
+    /// So many cells more are asked of movement, since scattered ones (rain) led to nothing.
+    scatter: f32,
+    /// The most that moved together while something moved that has led to no track.
+    largest: usize,
     /// The largest change of each cell while something moved that has led to no track.
     peak: Vec<f32>,
     /// Changes of this picture, kept to save allocations.
@@ -171,7 +186,8 @@ impl Gate {
         field.follow_stir(c, now, busy, moving != 0);
         let verdict = field.decide(c, now, busy, warm, moving, self.lanes.is_empty());
         if !busy {
-            field.learn_noise(if warm { NOISE_STEP_FIRST } else { NOISE_STEP });
+            let after = now.saturating_sub(field.began).saturating_sub(c.warm_up);
+            field.learn_noise((NOISE_STEP_FIRST / (1.0 + after.as_secs_f32())).max(NOISE_STEP));
         }
         if let Verdict::Look(reason) = verdict {
             field.see(grid, if reason == Reason::Routine { FOLLOW_ROUTINE } else { FOLLOW });
@@ -201,6 +217,9 @@ impl Field {
             watch,
             noise: [zero(), zero()],
             restless: zero(),
+            alarms: zero(),
+            scatter: 0.0,
+            largest: 0,
             peak: zero(),
             change: [zero(), zero()],
             changed: vec![false; n],
@@ -243,11 +262,13 @@ impl Field {
         let mut moving = 0;
         for i in (0..self.changed.len()).filter(|&i| self.changed[i]) {
             let (x, y) = (i % columns, i / columns);
-            let near = (y.saturating_sub(1)..=(y + 1).min(rows - 1)).flat_map(|row| {
-                let (from, to) = (x.saturating_sub(1), (x + 1).min(columns - 1));
+            let near = (y.saturating_sub(REACH)..=(y + REACH).min(rows - 1)).flat_map(|row| {
+                let (from, to) = (x.saturating_sub(REACH), (x + REACH).min(columns - 1));
                 &self.changed[row * columns + from..=row * columns + to]
             });
-            if near.filter(|&&on| on).count() >= c.cluster {
+            let together = near.filter(|&&on| on).count();
+            if together >= c.cluster + self.scatter.round() as usize {
+                self.largest = self.largest.max(together);
                 moving |= self.watch[i];
                 self.peak[i] = self.peak[i].max(levels[i]).max(textures[i]);
             }
@@ -267,9 +288,21 @@ impl Field {
             let over = self.moved.is_none_or(|m| now.saturating_sub(m) > c.hold);
             if over || (!*led && now.saturating_sub(*began) > IDLE_MAX) {
                 let idle = !*led;
-                for (restless, peak) in self.restless.iter_mut().zip(&mut self.peak) {
-                    if idle {
-                        *restless = (*restless + *peak / 2.0).min(c.restless);
+                if idle {
+                    let more = (self.largest + 1).saturating_sub(c.cluster).min(SCATTER_MAX);
+                    self.scatter = self.scatter.max(more as f32);
+                }
+                self.largest = 0;
+                let cells = self.restless.iter_mut().zip(&mut self.alarms).zip(&mut self.peak);
+                for ((restless, alarms), peak) in cells {
+                    if idle && *peak > 0.0 {
+                        *alarms += 1.0;
+                        let (more, most) = if *alarms > OFTEN {
+                            (peak.max(*restless + *peak / 2.0), c.restless)
+                        } else {
+                            (*restless + *peak / 2.0, (c.restless / 4.0).max(*restless))
+                        };
+                        *restless = more.min(most);
                     }
                     *peak = 0.0;
                 }
@@ -280,6 +313,9 @@ impl Field {
         if since > Duration::from_secs(1) {
             let left = 0.5_f32.powf(since.as_secs_f32() / c.restless_half_life.as_secs_f32().max(1.0));
             self.restless.iter_mut().for_each(|r| *r *= left);
+            let left = 0.5_f32.powf(since.as_secs_f32() / OFTEN_HALF_LIFE);
+            self.alarms.iter_mut().for_each(|a| *a *= left);
+            self.scatter *= left;
             self.forgot = now;
         }
     }

@@ -32,8 +32,8 @@ impl<'a> Luma<'a> {
 const COLUMNS: usize = 96;
 /// Rows read of each cell. A mean over a few rows of twenty pixels takes a camera's noise of 8 levels down to 1.
 const ROWS_READ: usize = 4;
-/// Between pixels compared for the texture: wider than what noise reduction and compression smear.
-const STEP: usize = 4;
+/// Pixels compared for the texture are a cell's width over this apart: wider than what compression smears.
+const STEPS: usize = 5;
 
 /// Means and textures of a picture's cells, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,13 +96,14 @@ impl Grid {
 
 /// Adds one row of pixels to the cells it runs through.
 fn add(line: &[u8], edges: &[usize], sums: &mut [[u32; 2]], counts: &mut [[u32; 2]]) {
+    let step = (edges.last().map_or(0, |w| w / (edges.len() - 1)) / STEPS).max(1);
     for (cell, edge) in edges.windows(2).enumerate() {
         let (from, to) = (edge[0].min(line.len()), edge[1].min(line.len()));
         let pixels = &line[from..to];
         sums[cell][0] += pixels.iter().map(|&p| u32::from(p)).sum::<u32>();
         counts[cell][0] += pixels.len() as u32;
-        if pixels.len() > STEP {
-            let ahead = &pixels[STEP..];
+        if pixels.len() > step {
+            let ahead = &pixels[step..];
             sums[cell][1] += pixels.iter().zip(ahead).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum::<u32>();
             counts[cell][1] += ahead.len() as u32;
         }
@@ -140,8 +141,8 @@ mod tests {
         let bytes = picture(192, 108, |x, y| if x < 96 { (y / 2) as u8 } else { (x % 2 * 4 + x / 8 % 2 * 100) as u8 });
         let g = Grid::of(&Luma::packed(192, 108, &bytes));
         assert!((g.mean[0] - 0.0).abs() < 0.5 && (g.mean[53 * 96] - 53.0).abs() < 1.0);
-        let wide = picture(960, 540, |x, _| if x / 4 % 2 == 0 { 80 } else { 120 });
-        let g = Grid::of(&Luma::packed(960, 540, &wide));
+        let wide = picture(1920, 1080, |x, _| if x / 4 % 2 == 0 { 80 } else { 120 });
+        let g = Grid::of(&Luma::packed(1920, 1080, &wide));
         assert!(g.texture.iter().all(|&t| (t - 40.0).abs() < 0.1), "{:?}", &g.texture[..4]);
         assert!(g.mean.iter().all(|&m| (m - 100.0).abs() <= 4.0));
     }

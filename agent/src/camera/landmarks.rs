@@ -17,8 +17,9 @@ const HALF: f32 = 4.0;
 const LANDMARK: f32 = 4.0;
 /// Blocks with landmarks that are enough to judge.
 const ENOUGH: usize = 4;
-/// How well a block's directions must agree, -1 to 1. Of two streets that have nothing in common few blocks do.
-const AGREE: f32 = 0.55;
+/// How well a block's edges must agree, as a correlation of -1 to 1. In the sample footage by day 67 to 85 % of the blocks
+/// do with traffic in them, at dusk 58 %, upside down 12 %, and moved by a fifth of the picture 8 %.
+const AGREE: f32 = 0.5;
 /// A block whose edges have faded to this part of the landmarks' weight has none any more.
 const FADED: f32 = 0.15;
 /// A block as dark as this may have lost its edges to the night.
@@ -132,18 +133,18 @@ impl Landmarks {
         let shifts = (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dx, dy)));
         let mut faded = true;
         for (dx, dy) in shifts {
-            let (mut agree, mut weight) = (0.0, 0.0);
+            let (mut agree, mut weight) = (0.0, 0.0_f32);
             for i in block.cells(self.columns) {
                 let (x, y) = (i as isize % columns + dx, i as isize / columns + dy);
                 if x >= 0 && y >= 0 && x < columns && y < rows {
                     let (now, known) = (edges[(y * columns + x) as usize], self.reference[i]);
                     agree += now[0] * known[0] + now[1] * known[1];
-                    weight += size(now) * size(known);
+                    weight += now[0] * now[0] + now[1] * now[1];
                 }
             }
             if weight >= FADED * known {
                 faded = false;
-                if agree >= AGREE * weight {
+                if agree >= AGREE * (weight * known).sqrt() {
                     return Some(true);
                 }
             }

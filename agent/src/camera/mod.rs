@@ -12,6 +12,9 @@ mod live;
 mod picture;
 mod planes;
 mod rate;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod scene;
 mod schedule;
 mod sight;
 mod stamp;

@@ -67,7 +67,7 @@ impl Default for SightConfig {
             same_share: 0.995,
             frozen_after: Duration::from_secs(20),
             learn: Duration::from_secs(60),
-            match_low: 0.25,
+            match_low: 0.3,
             match_well: 0.45,
             turned_after: Duration::from_secs(60),
             clear_after: Duration::from_secs(2),
@@ -216,3 +216,7 @@ impl Sight {
         now.saturating_sub(self.anchored)
     }
 }
+
+#[cfg(test)]
+#[path = "sight_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 
 const LANE: &str = r#"
@@ -43,4 +43,55 @@ fn faults_name_file_line_and_key() {
     assert!(provider.contains("line 2") && provider.contains("cuda"), "{provider}");
     let broker = fault("\n[broker]\nurl = \"tcp:/x\"\n");
     assert!(broker.contains("line 3: broker.url"), "{broker}");
+}
+
+const LIVE: &str = r#"
+[[camera]]
+id = "cam-1"
+url = "rtsp://10.0.0.5:8554/a?password=p4ss"
+user = "kakou"
+password_file = "secret.txt"
+transport = "udp"
+decoder = "v4l2m2m"
+codec = "h265"
+rate = 12.5
+size = [1920, 1080]
+latency_ms = 80
+schedule = ["mon-fri 06:00-22:00"]
+[camera.health]
+no_frames_s = 3
+[camera.gate]
+look_every_s = 1
+"#;
+
+#[test]
+fn a_live_camera_is_resolved_and_its_secrets_are_not_shown() {
+    use crate::camera::{Decoder, Transport};
+    let c = Config::parse(LIVE, Path::new("/etc/kakou/gate.toml")).unwrap();
+    let camera = c.camera("cam-1");
+    let Some(CameraSource::Live(live)) = &camera.source else { panic!("{camera:?}") };
+    assert_eq!((live.transport, live.decoder, live.codec.as_str()), (Transport::Udp, Decoder::V4l2m2m, "hevc"));
+    assert_eq!(live.password_file.as_deref(), Some(Path::new("/etc/kakou/secret.txt")));
+    assert_eq!((live.rate, camera.watching.condition.size), (Some(12.5), Some((1920, 1080))));
+    assert_eq!(camera.watching.condition.no_frames_after, std::time::Duration::from_secs(3));
+    assert_eq!(camera.watching.gate.routine, std::time::Duration::from_secs(1));
+    assert!(!format!("{c:?}").contains("p4ss"), "{c:?}");
+}
+
+#[test]
+fn a_camera_that_cannot_be_says_where_and_why() {
+    let url = fault(&LIVE.replace("rtsp://", "rtmp://"));
+    assert!(url.contains("line 4: camera.url") && url.contains("rtsps://"), "{url}");
+    let span = fault(&LIVE.replace("mon-fri", "mo-fr"));
+    assert!(span.contains("line 13: camera.schedule") && span.contains("`mo`"), "{span}");
+    let file = fault("[[camera]]\nid = \"c\"\nurl = \"day.mp4\"\ntransport = \"udp\"\n");
+    assert!(file.contains("line 4: camera.transport"), "{file}");
+    let looped = fault("[[camera]]\nid = \"c\"\nurl = \"rtsp://h/x\"\nloop = true\n");
+    assert!(looped.contains("camera.loop"), "{looped}");
+    let user = fault("[[camera]]\nid = \"c\"\nurl = \"rtsp://h/x\"\npassword_file = \"f\"\n");
+    assert!(user.contains("line 4: camera.user"), "{user}");
+    let size = fault(&LIVE.replace("[1920, 1080]", "[1, 1080]"));
+    assert!(size.contains("line 11: camera.size"), "{size}");
+    let decoder = fault(&LIVE.replace("v4l2m2m", "gpu"));
+    assert!(decoder.contains("line 8") && decoder.contains("rkmpp"), "{decoder}");
 }

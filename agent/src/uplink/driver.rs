@@ -1,11 +1,13 @@
-//! The task behind the uplink: reads the outbox, feeds the session, one link after the other.
+//! The task behind the uplink: one link after the other, over the list of brokers. `sending` reads the outbox and feeds
+//! the session.
+
+mod sending;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_contract::seal::marked_late;
 use kakou_contract::{Held, OutboxLane as Lane};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -14,7 +16,7 @@ use super::backoff::Backoff;
 use super::link::{Limits, Link, LinkEvent, LinkOptions, Loss, Prepared};
 use super::message::{Outgoing, Received};
 use super::pace::{Cap, Pace};
-use super::session::{AckReason, Session, Verdict};
+use super::session::Session;
 use super::store::{Store, StoreError};
 use super::uplink::{Drain, LinkState, Status, UplinkConfig};
 use crate::outbox::{Cursor, Pending};
@@ -24,6 +26,12 @@ const AHEAD_BYTES: usize = 4 << 20;
 /// How often messages that the broker refused for lack of permission are tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(300);
 const PROBE_MESSAGES: usize = 16;
+/// A connection that delivered nothing is a good one if it lasted for so long.
+const LASTED: Duration = Duration::from_secs(60);
+/// A hit that the broker did not take now is tried again after no more than this.
+const HITS_AGAIN: Duration = Duration::from_secs(2);
+/// The slowest link that is waited for, in bytes a second.
+const SLOWEST: f64 = 8192.0;
 /// The lane of what comes from memory: before all others.
 const DIRECT: usize = 0;
 
@@ -33,6 +41,8 @@ pub(super) enum Order {
     Finish { drain: Drain, last: Option<Box<Outgoing>> },
 }
 
+/// Until a broker before this one takes connections again.
+type Look = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Fetch = Pin<Box<dyn Future<Output = Result<Vec<Pending>, StoreError>> + Send>>;
 
 /// A message in the window.
@@ -65,6 +75,10 @@ pub(super) struct Driver<S> {
     next_broker: usize,
     reconnect: Backoff,
     retry: Backoff,
+    /// Of hits that a broker takes later: it stays short.
+    retry_hits: Backoff,
+    /// Until a broker before the one in use is looked for.
+    look_back: Backoff,
     pace: Pace,
     cap: Option<Cap>,
     refused_topics: BTreeSet<String>,
@@ -75,6 +89,8 @@ pub(super) struct Driver<S> {
 enum End {
     Done,
     Lost(Loss),
+    /// A broker before this one in the list is back, and nothing is on its way.
+    Return,
     /// The outbox cannot be read any more.
     Store(StoreError),
 }
@@ -86,7 +102,12 @@ struct Connection {
     /// None until the broker accepted us.
     limits: Option<Limits>,
     heard: Instant,
-    pause_until: Option<Instant>,
+    /// Nothing but hits is handed over until then: the cap, or the broker's wish.
+    rest_until: Option<Instant>,
+    /// Nor hits: the broker did not take one.
+    hits_rest_until: Option<Instant>,
+    /// Looks whether a broker before this one is back.
+    looking: Option<Look>,
 }
 
 impl<S: Store> Driver<S> {
@@ -112,6 +133,8 @@ impl<S: Store> Driver<S> {
             directs: 0,
             next_broker: 0,
             reconnect: backoff.clone(),
+            retry_hits: Backoff::new(config.backoff_first, config.backoff_most.min(HITS_AGAIN)),
+            look_back: Backoff::new(config.return_after, config.return_after * 12),
             retry: backoff,
             pace: Pace::new(config.window_bytes),
             cap: config.bandwidth.map(Cap::new),
@@ -125,6 +148,7 @@ impl<S: Store> Driver<S> {
     pub(super) async fn run(mut self) {
         loop {
             let index = self.next_broker;
+            let (began, acked) = (Instant::now(), self.status.borrow().acked);
             let loss = match self.connection(index).await {
                 End::Done => break,
                 End::Store(e) => {
@@ -132,18 +156,22 @@ impl<S: Store> Driver<S> {
                     self.status.send_modify(|s| s.state = LinkState::Stopped(e.to_string()));
                     return;
                 }
+                End::Return => {
+                    self.down(&Loss::new("a broker before this one is back")).await;
+                    self.next_broker = 0;
+                    continue;
+                }
                 End::Lost(loss) => loss,
             };
-            self.forget(&loss).await;
             let was_up = self.status.borrow().connected;
-            self.status.send_modify(|s| {
-                s.connected = false;
-                s.listening = false;
-                s.connected_since = None;
-                s.last_loss = Some(loss.why.clone());
-            });
-            // After a loss the first broker is tried first; after a failed try the next one.
-            self.next_broker = if was_up { 0 } else { (index + 1) % self.config.brokers.len().max(1) };
+            self.down(&loss).await;
+            // One that is let in and loses the connection again, or never acknowledges, is as good as one that is away.
+            let was_good = was_up && (self.status.borrow().acked > acked || began.elapsed() >= LASTED);
+            if was_good && index == 0 {
+                self.look_back.reset();
+            }
+            // After the loss of a good one the first broker is tried first; after a failed try the next one.
+            self.next_broker = if was_good { 0 } else { (index + 1) % self.config.brokers.len().max(1) };
             let broker = self.broker_name(index);
             self.tell_state(loss.state(), &broker);
             if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) && self.session.is_empty() {
@@ -167,6 +195,16 @@ impl<S: Store> Driver<S> {
             }
         }
         self.stopped();
+    }
+
+    async fn down(&mut self, loss: &Loss) {
+        self.forget(loss).await;
+        self.status.send_modify(|s| {
+            s.connected = false;
+            s.listening = false;
+            s.connected_since = None;
+            s.last_loss = Some(loss.why.clone());
+        });
     }
 
     fn stopped(&self) {
@@ -238,11 +276,19 @@ impl<S: Store> Driver<S> {
             self.status.send_modify(|s| s.state = LinkState::Connecting);
         }
         let now = Instant::now();
-        let mut c = Connection { link: Link::open(&options), broker, limits: None, heard: now, pause_until: None };
+        let mut c = Connection {
+            link: Link::open(&options),
+            broker,
+            limits: None,
+            heard: now,
+            rest_until: None,
+            hits_rest_until: None,
+            looking: self.look_back(index),
+        };
         let mut fetching: Option<Fetch> = None;
         loop {
             if let Some(wait) = self.hand_over(&mut c).await {
-                c.pause_until = Some(c.pause_until.map_or(wait, |p| p.max(wait)));
+                c.rest_until = Some(c.rest_until.map_or(wait, |p| p.max(wait)));
             }
             if fetching.is_none() && c.limits.is_some() {
                 fetching = self.fetch();
@@ -253,8 +299,15 @@ impl<S: Store> Driver<S> {
             {
                 return end;
             }
-            let overdue = c.heard + self.config.answer_timeout;
-            let pause_until = c.pause_until;
+            if c.looking.is_none() && index > 0 && self.session.unanswered() == 0 && self.finishing.is_none() {
+                tracing::info!(broker = c.broker, "a broker before this one is back");
+                c.link.close().await;
+                return End::Return;
+            }
+            // A large picture takes its time on a slow link.
+            let slow = Duration::from_secs_f64(self.session.largest_unanswered() as f64 / SLOWEST);
+            let overdue = c.heard + self.config.answer_timeout + slow;
+            let (rest_until, hits_rest_until) = (c.rest_until, c.hits_rest_until);
             tokio::select! {
                 event = c.link.event() => {
                     let handled = match event {
@@ -283,16 +336,39 @@ impl<S: Store> Driver<S> {
                 }
                 order = self.orders.recv(), if self.finishing.is_none() => self.order(order, c.limits.is_some()),
                 () = tokio::time::sleep_until(overdue), if self.session.unanswered() > 0 => {
-                    let why = format!("no answer for {:?} with messages in flight", self.config.answer_timeout);
+                    let why = format!("no answer for {:?} with messages in flight", c.heard.elapsed());
                     return End::Lost(Loss::new(why));
                 }
-                () = sleep_until(pause_until), if pause_until.is_some() => c.pause_until = None,
+                () = sleep_until(rest_until), if rest_until.is_some() => c.rest_until = None,
+                () = sleep_until(hits_rest_until), if hits_rest_until.is_some() => c.hits_rest_until = None,
+                () = poll_look(&mut c.looking), if c.looking.is_some() && c.limits.is_some() => c.looking = None,
                 () = tokio::time::sleep_until(self.next_probe), if c.limits.is_some() => {
                     self.next_probe = Instant::now() + PROBE_EVERY;
                     self.probe(PROBE_MESSAGES).await;
                 }
             }
         }
+    }
+
+    /// Waits until a broker before this one takes a TCP connection; `None` where there is none before it. Asked more
+    /// rarely each time: one that takes TCP and then refuses us must not draw us away again and again.
+    fn look_back(&mut self, index: usize) -> Option<Look> {
+        let before: Vec<_> = self.config.brokers.iter().take(index).map(|b| (b.host.clone(), b.port)).collect();
+        if before.is_empty() {
+            return None;
+        }
+        let (wait, within) = (self.look_back.wait(), self.config.connect_timeout);
+        Some(Box::pin(async move {
+            loop {
+                tokio::time::sleep(wait).await;
+                for (host, port) in &before {
+                    let tcp = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), *port));
+                    if matches!(tokio::time::timeout(within, tcp).await, Ok(Ok(_))) {
+                        return;
+                    }
+                }
+            }
+        }))
     }
 
     /// Whether there is nothing left to do on this link.
@@ -334,111 +410,9 @@ impl<S: Store> Driver<S> {
         Some(End::Done)
     }
 
-    /// Reads on when there is room. Hits have room of their own.
-    fn fetch(&mut self) -> Option<Fetch> {
-        if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) {
-            return None;
-        }
-        let (messages, bytes) = self.session.waiting();
-        let most = usize::from(self.config.window);
-        let room = messages < most && bytes < AHEAD_BYTES;
-        let lanes: &'static [Lane] = match (self.more && room, self.more_hits) {
-            (true, _) => &Lane::ORDER,
-            (false, true) => &[Lane::Hit],
-            (false, false) => return None,
-        };
-        let (store, after) = (Arc::clone(&self.store), self.cursor);
-        let (messages, bytes) = if room { ((most - messages).max(1), AHEAD_BYTES - bytes) } else { (64, AHEAD_BYTES) };
-        self.more_hits = false;
-        if room {
-            // Set again by the next commit, or by a read that was full.
-            self.more = false;
-        }
-        Some(Box::pin(async move { store.fetch(after, lanes, messages, bytes).await }))
-    }
-
-    fn take(&mut self, all: Vec<Pending>) {
-        // Only an empty answer says that there is no more.
-        self.more |= !all.is_empty();
-        for p in all {
-            self.cursor.advance(p.lane, p.sequence);
-            // The direct messages have the first lane.
-            let place = (p.lane.index() + 1, p.sequence);
-            let bytes = p.payload.len() + 512;
-            let outgoing = Outgoing {
-                topic: p.topic,
-                payload: p.payload,
-                content_type: p.content_type,
-                user_properties: p.user_properties,
-                retain: p.retain,
-                correlation: p.correlation,
-            };
-            let hit = p.lane == Lane::Hit;
-            let sending = Sending { sequence: Some(p.sequence), hit, captured_ms: p.captured_ms, outgoing };
-            self.session.push(place, bytes, sending);
-        }
-    }
-
-    /// Gives the link what the window allows. Returns until when to wait, if the bandwidth cap says so.
-    async fn hand_over(&mut self, c: &mut Connection) -> Option<Instant> {
-        let now = Instant::now();
-        let limits = c.limits?;
-        if self.session.unanswered() == 0 {
-            // Nothing was due while nothing was in flight.
-            c.heard = now;
-        }
-        let paused = c.pause_until.is_some_and(|until| until > now);
-        loop {
-            let (_, sending) = self.session.next()?;
-            if !sending.hit && paused {
-                return None;
-            }
-            if let Some(cap) = &mut self.cap {
-                if !sending.hit
-                    && let Some(until) = cap.wait(now)
-                {
-                    return Some(until);
-                }
-                cap.spend(now, sending.outgoing.payload.len());
-            }
-            let prepared = Prepared::new(self.in_time(sending));
-            let fault = if let Some(why) = sending.outgoing.fault() {
-                Some((Held::Refused, why.to_owned()))
-            } else if prepared.size() > limits.max_packet.min(self.config.max_packet as usize) {
-                let most = limits.max_packet.min(self.config.max_packet as usize);
-                Some((Held::TooLarge, format!("{} bytes as a packet, {most} are taken", prepared.size())))
-            } else if prepared.retain() && !limits.retain {
-                Some((Held::Refused, "the broker keeps no retained messages".to_owned()))
-            } else {
-                None
-            };
-            match fault {
-                Some((reason, why)) => {
-                    if let Some((_, sending)) = self.session.set_aside() {
-                        self.hold(sending, reason, why).await;
-                    }
-                }
-                None if c.link.publish(&prepared) => self.session.hand_over(),
-                // The link has failed; its next event tells why.
-                None => return None,
-            }
-        }
-    }
-
-    /// The message as it is sent now: late, if it was captured long ago.
-    fn in_time(&self, sending: &Sending) -> Outgoing {
-        let mut outgoing = sending.outgoing.clone();
-        let age = |ms: i64| chrono::Utc::now().timestamp_millis().saturating_sub(ms);
-        let limit = i64::try_from(self.config.late_after.as_millis()).unwrap_or(i64::MAX);
-        if sending.captured_ms.is_some_and(|ms| age(ms) > limit) {
-            outgoing.payload = marked_late(outgoing.payload);
-        }
-        outgoing
-    }
-
     async fn handle(&mut self, c: &mut Connection, event: LinkEvent) -> Result<(), End> {
         // Only what the broker sent shows that it is there.
-        if !matches!(event, LinkEvent::Sent(_)) {
+        if !matches!(event, LinkEvent::Sent(_) | LinkEvent::SentOther | LinkEvent::Disconnecting) {
             c.heard = Instant::now();
         }
         match event {
@@ -464,7 +438,7 @@ impl<S: Store> Driver<S> {
                     tracing::error!(broker = c.broker, "the broker does not let this agent hear commands: {why}");
                 }
             }
-            LinkEvent::Disconnecting | LinkEvent::Other => {}
+            LinkEvent::Disconnecting | LinkEvent::SentOther | LinkEvent::Other => {}
         }
         Ok(())
     }
@@ -488,78 +462,18 @@ impl<S: Store> Driver<S> {
             s.connected_since = Some(chrono::Local::now().fixed_offset());
         });
     }
-
-    async fn acked(&mut self, c: &mut Connection, id: u16, reason: AckReason) -> Result<(), End> {
-        match self.session.acked(id, reason) {
-            Verdict::Delivered { bytes, message, reason, .. } => {
-                // A connection that delivers is a good one; one that is merely accepted may not be.
-                self.reconnect.reset();
-                self.retry.reset();
-                self.pace.acked(Instant::now(), bytes);
-                self.session.set_byte_window(self.pace.window());
-                if let Some(sequence) = message.sequence {
-                    self.store.acked(sequence).await.map_err(End::Store)?;
-                }
-                self.status.send_modify(|s| {
-                    s.acked += 1;
-                    s.acked_bytes += bytes as u64;
-                    s.unheard += u64::from(reason == AckReason::NoSubscribers);
-                });
-                if self.refused_topics.remove(&message.outgoing.topic) {
-                    tracing::warn!(topic = message.outgoing.topic, "the broker takes this topic again");
-                    self.status.send_modify(|s| s.refused_topics = self.refused_topics.iter().cloned().collect());
-                    self.probe(usize::MAX >> 1).await;
-                }
-            }
-            Verdict::Again(reason) => {
-                let wait = self.retry.wait();
-                tracing::warn!(broker = c.broker, retry_in = ?wait, "not taken: {reason}");
-                c.pause_until = Some(Instant::now() + wait);
-                self.status.send_modify(|s| s.last_loss = Some(reason.to_string()));
-            }
-            Verdict::Refused(_, sending, AckReason::NotAuthorised) => {
-                let topic = sending.outgoing.topic.clone();
-                if self.refused_topics.insert(topic.clone()) {
-                    tracing::error!(
-                        broker = c.broker,
-                        topic,
-                        "not authorised to publish to this topic; its messages are held"
-                    );
-                    self.status.send_modify(|s| s.refused_topics = self.refused_topics.iter().cloned().collect());
-                }
-                self.hold(sending, Held::NotAuthorised, AckReason::NotAuthorised.to_string()).await;
-            }
-            Verdict::Refused(_, sending, reason) => self.hold(sending, Held::Refused, reason.to_string()).await,
-            Verdict::Unknown => tracing::warn!(broker = c.broker, id, "unknown acknowledgement"),
-        }
-        Ok(())
-    }
-
-    /// Lets some of what was not permitted be tried again.
-    async fn probe(&mut self, most: usize) {
-        match self.store.release(Held::NotAuthorised, most).await {
-            Ok(n) => self.more |= n > 0,
-            Err(e) => tracing::warn!("{e}"),
-        }
-    }
-
-    async fn hold(&mut self, sending: Sending, reason: Held, why: String) {
-        let topic = &sending.outgoing.topic;
-        if reason != Held::NotAuthorised {
-            tracing::error!(topic, sequence = sending.sequence, "message set aside: {why}");
-        }
-        self.status.send_modify(|s| s.set_aside(topic, &why));
-        if let Some(sequence) = sending.sequence
-            && let Err(e) = self.store.hold(sequence, reason, why).await
-        {
-            tracing::error!(sequence, "{e}");
-        }
-    }
 }
 
 async fn poll_fetch(fetching: &mut Option<Fetch>) -> Result<Vec<Pending>, StoreError> {
     match fetching {
         Some(fetch) => fetch.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn poll_look(looking: &mut Option<Look>) {
+    match looking {
+        Some(look) => look.as_mut().await,
         None => std::future::pending().await,
     }
 }

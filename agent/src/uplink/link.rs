@@ -60,7 +60,9 @@ pub(super) enum LinkEvent {
     Message(Received),
     /// Our DISCONNECT is on its way.
     Disconnecting,
-    /// Pings and the like: the broker is there.
+    /// Something else of ours went out, a ping for example.
+    SentOther,
+    /// The answer to a ping and the like: the broker is there.
     Other,
 }
 
@@ -268,6 +270,7 @@ fn link_event(event: Event) -> LinkEvent {
     match event {
         Event::Outgoing(Sent::Publish(id)) => LinkEvent::Sent(id),
         Event::Outgoing(Sent::Disconnect) => LinkEvent::Disconnecting,
+        Event::Outgoing(_) => LinkEvent::SentOther,
         Event::Incoming(Packet::ConnAck(answer)) => LinkEvent::Up(limits(&answer)),
         Event::Incoming(Packet::PubAck(ack)) => LinkEvent::Acked(ack.pkid, ack_reason(ack.reason)),
         Event::Incoming(Packet::SubAck(ack)) => {

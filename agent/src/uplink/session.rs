@@ -19,6 +19,7 @@
 //! A message the broker chokes on (it closes the connection and blames the packet) would be sent again for ever. After
 //! such a loss as many messages as were open are sent one at a time, until the one is found.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -70,7 +71,7 @@ pub enum Verdict<M> {
     /// The broker has it: the only way a message counts as delivered.
     Delivered { place: Place, bytes: usize, message: M, reason: AckReason },
     /// Not now. It waits in its old place; pause before handing over more.
-    Again(AckReason),
+    Again(Place, AckReason),
     /// Never, as it is.
     Refused(Place, M, AckReason),
     /// No message is in flight under this id: the broker acknowledged what was not sent.
@@ -97,6 +98,8 @@ pub struct Session<M> {
     /// The places of all of these.
     known: BTreeSet<Place>,
     open_bytes: usize,
+    /// How many of what size are given to the connection and not acknowledged.
+    open_sizes: BTreeMap<usize, usize>,
     /// The most that this side wants open at a time.
     window: u16,
     byte_window: usize,
@@ -118,6 +121,7 @@ impl<M> Session<M> {
             in_flight: BTreeMap::new(),
             known: BTreeSet::new(),
             open_bytes: 0,
+            open_sizes: BTreeMap::new(),
             window: window.max(1),
             byte_window,
             ids: 0,
@@ -144,6 +148,11 @@ impl<M> Session<M> {
     /// Messages given to the connection and not acknowledged.
     pub fn unanswered(&self) -> usize {
         self.handed.len() + self.in_flight.len()
+    }
+
+    /// Bytes of the largest of them.
+    pub fn largest_unanswered(&self) -> usize {
+        self.open_sizes.last_key_value().map_or(0, |(bytes, _)| *bytes)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -185,6 +194,7 @@ impl<M> Session<M> {
         if let Some((_, item)) = self.waiting.pop_first() {
             self.waiting_bytes -= item.bytes;
             self.open_bytes += item.bytes;
+            *self.open_sizes.entry(item.bytes).or_insert(0) += 1;
             self.handed.push_back(item);
         }
     }
@@ -218,10 +228,17 @@ impl<M> Session<M> {
             return Verdict::Unknown;
         };
         self.open_bytes -= item.bytes;
+        if let Entry::Occupied(mut same) = self.open_sizes.entry(item.bytes) {
+            *same.get_mut() -= 1;
+            if *same.get() == 0 {
+                same.remove();
+            }
+        }
         if reason.may_pass_later() {
             self.waiting_bytes += item.bytes;
-            self.waiting.insert(item.place, item);
-            return Verdict::Again(reason);
+            let place = item.place;
+            self.waiting.insert(place, item);
+            return Verdict::Again(place, reason);
         }
         self.resolved();
         self.known.remove(&item.place);
@@ -239,6 +256,7 @@ impl<M> Session<M> {
         self.waiting.clear();
         self.known.clear();
         (self.waiting_bytes, self.open_bytes) = (0, 0);
+        self.open_sizes.clear();
         let mut open: Vec<Item<M>> = std::mem::take(&mut self.in_flight).into_values().collect();
         open.extend(self.handed.drain(..));
         if !blames_message {

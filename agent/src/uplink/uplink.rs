@@ -41,11 +41,14 @@ pub struct UplinkConfig {
     pub bandwidth: Option<u64>,
     pub keep_alive: Duration,
     pub connect_timeout: Duration,
-    /// With messages in flight and no sign of the broker for this long the connection counts as lost. A
-    /// half-open connection would else hold them until TCP gives up, a quarter of an hour.
+    /// With messages in flight and no sign of the broker for this long, and what the largest of them takes on a slow link,
+    /// the connection counts as lost. A half-open connection would else hold them until TCP gives up, a quarter of an hour.
     pub answer_timeout: Duration,
     pub backoff_first: Duration,
     pub backoff_most: Duration,
+    /// How long after taking to another broker it is looked whether one before it in the list is back; twelve times that
+    /// at most, where it did not let us stay.
+    pub return_after: Duration,
     /// What was captured longer ago than this is marked as late.
     pub late_after: Duration,
     /// Makes the last will; anew for each connection.
@@ -68,10 +71,12 @@ impl UplinkConfig {
             max_packet: 8 << 20,
             bandwidth: None,
             keep_alive: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(5),
+            // TCP, TLS and CONNACK are five round trips, and a mobile link may take a second for each.
+            connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(20),
             backoff_first: Duration::from_millis(200),
             backoff_most: Duration::from_secs(30),
+            return_after: Duration::from_secs(300),
             late_after: Duration::from_secs(60),
             will: None,
             commands: None,
@@ -135,7 +140,7 @@ pub struct Status {
     pub refused: u64,
     /// The first few of them.
     pub refusals: Vec<Refusal>,
-    /// Topics that the broker does not permit.
+    /// Topics that the broker does not permit; `+` stands for a passage's id.
     pub refused_topics: Vec<String>,
     /// Why the last try or connection ended.
     pub last_loss: Option<String>,

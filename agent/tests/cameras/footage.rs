@@ -110,18 +110,20 @@ pub(crate) const DAY_EMPTY_FROM: f64 = 15.0;
 
 pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
     const NOISE: &str = "noise=c0s=4:c0f=t";
-    let still = |filter: &str| (vec![vec![samples("day", DAY - 1); 30]], words(&format!("-vf {filter}")));
+    let still = |filter: &str| (vec![vec![samples("day", DAY - 1); 100]], words(&format!("-vf {filter}")));
+    // A picture that is sent again and again comes unchanged, but for what a key frame changes in it.
+    let gop = if matches!(scene, Scene::Frozen) { 100 } else { 10 };
     let (pictures, mut arguments) = match scene {
         Scene::Day => (vec![day_pictures()], vec![]),
         Scene::Leaving => (vec![then_empty("leaving", 32, 30)], vec![]),
         Scene::Empty => (vec![empty_pictures()], vec![]),
         Scene::Frozen => still("null"),
-        Scene::Black => still(&format!("lutyuv=y=18:u=128:v=128,{NOISE}")),
-        Scene::Bright => still(&format!("lutyuv=y=232:u=128:v=128,{NOISE}")),
+        Scene::Black => still(&format!("format=yuv420p,lutyuv=y=18:u=128:v=128,{NOISE}")),
+        Scene::Bright => still(&format!("format=yuv420p,lutyuv=y=235:u=128:v=128,{NOISE}")),
         Scene::Elsewhere => still(&format!("crop=640:360:0:0,hflip,vflip,scale=1280:720,{NOISE}")),
         Scene::Small => (vec![day_pictures()], words("-vf scale=640:360")),
     };
-    arguments.extend(encoder(codec, 10));
+    arguments.extend(encoder(codec, gop));
     make(&format!("{scene:?}-{codec:?}").to_lowercase(), &pictures, &arguments)
 }
 

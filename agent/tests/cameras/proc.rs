@@ -11,6 +11,7 @@ pub(crate) struct Process {
     started: u64,
     /// In user and system mode, in clock ticks; children that ended and were waited for included.
     ticks: u64,
+    own_ticks: u64,
 }
 
 fn process(pid: u32) -> Option<Process> {
@@ -24,8 +25,8 @@ fn process(pid: u32) -> Option<Process> {
     if fields.first() == Some(&"Z") {
         return None;
     }
-    let ticks = (14..=17).filter_map(number).sum();
-    Some(Process { pid, name, parent: u32::try_from(number(4)?).ok()?, started: number(22)?, ticks })
+    let (ticks, own_ticks) = ((14..=17).filter_map(number).sum(), (14..=15).filter_map(number).sum());
+    Some(Process { pid, name, parent: u32::try_from(number(4)?).ok()?, started: number(22)?, ticks, own_ticks })
 }
 
 fn all() -> Vec<Process> {
@@ -56,6 +57,11 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let others: u64 = descendants(pid).iter().map(|p| p.ticks).sum();
     // Linux tells clock ticks to programs as hundredths of a second, whatever it uses itself.
     (own + others) as f64 / 100.0
+}
+
+/// The same of `pid` alone.
+pub(crate) fn own_cpu_seconds(pid: u32) -> f64 {
+    process(pid).map_or(0.0, |p| p.own_ticks as f64 / 100.0)
 }
 
 pub(crate) fn descriptors(pid: u32) -> usize {

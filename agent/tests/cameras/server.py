@@ -171,7 +171,8 @@ class Mount:
         if self.kind == "clock":
             w, h = self.size
             caps = f"video/x-raw,format=I420,width={w},height={h},framerate={self.fps}/1"
-            enc = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=2000 ! h264parse"
+            # One slice: the payloader would set parameter sets between those of a key frame.
+            enc = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=2000 sliced-threads=false threads=1"
             return f"( {head} caps={caps} ! {enc} ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
         codec = next(iter(self.clips.values())).codec
         caps = f"video/x-{codec},stream-format=byte-stream,alignment=au"
@@ -214,7 +215,8 @@ class Mount:
     def clock(self):
         step, due = 1_000_000_000 // self.fps, time.monotonic_ns()
         while not self.ended:
-            due += step
+            # A picture that is missed is not caught up on.
+            due = max(due + step, time.monotonic_ns())
             time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
             if not self.paused:
                 now = time.monotonic_ns()

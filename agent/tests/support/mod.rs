@@ -63,3 +63,27 @@ pub fn some_frames(sequence: &str, frames: std::ops::Range<usize>) -> tempfile::
     }
     dir
 }
+
+/// `kakou.toml` and `list.csv` of a checkpoint in `dir`, its state in `dir/state`: one camera that looks at the sample
+/// footage `sequence` with the lanes of its config. Whatever passes there is on the watchlist. `camera` and `more` are
+/// further lines of `[[camera]]` and further tables.
+pub fn checkpoint(dir: &Path, broker: &str, sequence: &str, camera: &str, more: &str) {
+    let samples = root().join("agent/samples").join(sequence);
+    let lanes = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();
+    let lanes = &lanes[lanes.find("[[camera.lane]]").unwrap()..];
+    let config = format!(
+        "site = \"north\"\nagent = \"box-1\"\n[broker]\n{broker}\n[outbox]\nstate = \"state\"\n\
+         [watchlist]\nfile = \"list.csv\"\n[vision]\nmanifest = {:?}\nplate_every_ms = 200\nvehicle_every_ms = 200\n\
+         {more}\n[[camera]]\nid = \"cam-1\"\nurl = {samples:?}\n{camera}\n{lanes}",
+        root().join("models/manifest.toml"),
+    );
+    std::fs::write(dir.join("kakou.toml"), config).unwrap();
+    let truth = std::fs::read_to_string(samples.join("truth.jsonl")).unwrap();
+    let truth: Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
+    let passages = truth["passages"].as_array().unwrap();
+    let plates: Vec<String> = passages.iter().filter_map(|p| p["text"].as_str().map(str::to_owned)).collect();
+    assert!(!plates.is_empty(), "the truth names plates");
+    let list: String = plates.iter().map(|p| format!("{p},orange,stolen,reported on Monday,\n")).collect();
+    let text = format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
+    std::fs::write(dir.join("list.csv"), text).unwrap();
+}

@@ -73,6 +73,20 @@ impl Mosquitto {
         }
     }
 
+    /// Ended without a chance to save, and its store deleted: sessions, queued and retained messages.
+    pub(crate) fn forget(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("mosquitto's end");
+            child.wait().expect("mosquitto's end");
+        }
+        let _ = fs::remove_file(self.folder.path().join("mosquitto.db"));
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().is_ok_and(|status| status.success()), "kill failed");
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

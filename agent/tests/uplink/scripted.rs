@@ -35,6 +35,22 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// `answer` is asked about every publish. `receive_max` stands in the CONNACK.
     pub(crate) async fn start(receive_max: u16, answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        Self::run(receive_max, answer, |_| None).await
+    }
+
+    /// Acknowledges all, but takes no more than this many packets on a connection, the CONNECT included.
+    pub(crate) async fn start_dropping(
+        receive_max: u16,
+        packets: impl Fn(usize) -> Option<usize> + Send + Sync + 'static,
+    ) -> Self {
+        Self::run(receive_max, |_| Answer::Ack(0), packets).await
+    }
+
+    async fn run(
+        receive_max: u16,
+        answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+        packets: impl Fn(usize) -> Option<usize> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -44,7 +60,7 @@ impl Scripted {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
-                let _ = serve(stream, connection, receive_max, &answer, &log).await;
+                let _ = serve(stream, connection, (receive_max, packets(connection)), &answer, &log).await;
             }
         });
         Self { port, seen }
@@ -62,12 +78,15 @@ impl Scripted {
 async fn serve(
     mut stream: TcpStream,
     connection: usize,
-    receive_max: u16,
+    (receive_max, packets): (u16, Option<usize>),
     answer: &impl Fn(&Seen) -> Answer,
     log: &Mutex<Vec<Seen>>,
 ) -> std::io::Result<()> {
     let mut held: Vec<u16> = Vec::new();
-    loop {
+    for taken in 0.. {
+        if packets.is_some_and(|most| taken >= most) {
+            return Ok(());
+        }
         let (kind, body) = packet(&mut stream).await?;
         match kind >> 4 {
             1 => {
@@ -102,6 +121,7 @@ async fn serve(
             _ => return Ok(()),
         }
     }
+    Ok(())
 }
 
 /// A variable byte integer, and how many bytes it took.
