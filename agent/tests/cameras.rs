@@ -182,7 +182,7 @@ fn probe_tells_what_a_camera_sends() {
         (&["probe", &url], &["--user"]),
         (&["probe", &nobody], &["127.0.0.1", "refused"]),
         (&["probe", &server.url("/nothing")], &["Not Found"]),
-        (&["probe", &server.url("/silent")], &["no picture"]),
+        (&["probe", &server.url("/silent"), "--wait", "3"], &["no picture within 3 s"]),
         (&["probe", "rtp:/127.0.0.1"], &["rtsp://"]),
     ];
     for (args, words) in faults {
