@@ -12,10 +12,10 @@ mod live;
 mod picture;
 mod planes;
 mod rate;
-mod schedule;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod scene;
+mod schedule;
 mod sight;
 mod stamp;
 mod video;
