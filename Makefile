@@ -12,8 +12,13 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 NEEDED_TO_BUILD := cc=gcc make=make
 NEEDED_TO_FETCH := npm=npm
 NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime
+# The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
+# Debian's own Python, which has the bindings; another one first in the path has not.
+CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
+CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
+  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: chaos bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
+.PHONY: chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -22,14 +27,19 @@ help:
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
 	@echo "make chaos      kill the agent 400 times and count what is lost; a quarter of an hour"
+	@echo "make bench-cameras  what live cameras cost on this machine, and how they come back"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
 	@echo "make models     fetch ONNX Runtime and the models into models/cache"
 	@echo "make samples    render the sample footage anew (an hour)"
 
+define install
+echo "installing: $(1)"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1)
+endef
+
 # Installs the Debian packages of the programs that are not there: $(call need,program=package ...)
 define need
 	@missing=""; for p in $(1); do command -v "$${p%%=*}" >/dev/null 2>&1 || [ -x "/usr/sbin/$${p%%=*}" ] || missing="$$missing $${p#*=}"; done; \
-	if [ -n "$$missing" ]; then echo "installing:$$missing"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
+	if [ -n "$$missing" ]; then $(call install,$$missing); fi
 endef
 
 tools-build:
@@ -37,6 +47,7 @@ tools-build:
 
 tools-test: tools-build
 	$(call need,$(NEEDED_TO_TEST))
+	@if ! $(CAMERAS) --check >/dev/null 2>&1; then $(call install,$(CAMERA_PACKAGES)); $(CAMERAS) --check; fi
 
 # npm and venv are needed only while something is missing in the cache.
 models:
@@ -73,13 +84,19 @@ lint: fmt-check clippy
 bench: models build
 	taskset -c 0 $(KAKOU) bench
 
-# kill -9, 200 times under load and 200 times of the whole agent on footage; `make test` does a few. A quarter of an hour.
+# kill -9, 200 times under load and 200 times of the whole agent on footage; `make test` does a few. A
+# quarter of an hour. And the server of a camera, 50 times.
 chaos: models tools-test build
 	KAKOU_CHAOS_CYCLES=200 KAKOU_CHAOS_RUN_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
+	KAKOU_CAMERA_RESTARTS=50 $(CARGO) test --release --locked -p kakou --test camera_faults -- --nocapture server_dies
 
 # Some minutes, and 4 GiB of disk.
 bench-outbox: tools-test
 	$(CARGO) bench --locked -p kakou --bench outbox
+
+# A quarter of an hour on two cores that do nothing else.
+bench-cameras: models tools-test
+	$(CARGO) bench --locked -p kakou --bench cameras
 
 # What it needs is in agent/scene/README.md.
 samples:

@@ -196,7 +196,7 @@ impl Fault {
     /// `said`: what ffmpeg complained of; `frames`: how many it gave before.
     fn of(said: &str, frames: u64) -> Self {
         let any = |words: &[&str]| words.iter().any(|w| said.contains(w));
-        let kind = if any(&["401", "403", "Unauthorized", "authorization failed", "Forbidden"]) {
+        let kind = if any(&[" 401 ", " 403 ", "Unauthorized", "authorization failed", "Forbidden"]) {
             FaultKind::Unauthorised
         } else if frames == 0
             && any(&[

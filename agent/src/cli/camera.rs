@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::common::{ConfigArgs, print_line};
 use crate::camera::{
-    Assumed, CameraAddress, Fault, FrameSource, Grid, Live, LiveConfig, LiveEvent, LiveFrame, Next, Sight, SightConfig,
-    Transport, View, open,
+    Assumed, CameraAddress, Fault, FaultKind, FrameSource, Grid, Live, LiveConfig, LiveEvent, LiveFrame, Next, Sight,
+    SightConfig, Transport, View, open,
 };
 use crate::config::{CameraConfig, CameraSource, scaled};
 use crate::evidence::draw::{Scene, scene};
@@ -146,7 +146,12 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
     };
     let epoch = Instant::now();
     let live = Live::start(&config, epoch)?;
-    let first = next(&live, epoch + wait).with_context(|| address.to_string())?;
+    let first = next(&live, epoch + wait).map_err(|fault| match fault.kind {
+        FaultKind::Unauthorised => {
+            anyhow::anyhow!("{address}: {fault}; give the camera's user and password by --user and --password-file")
+        }
+        _ => anyhow::Error::new(fault).context(address.to_string()),
+    })?;
     let Some(mut frame) = first else { bail!("{address}: no picture within {:.0} s", wait.as_secs_f64()) };
     let first_after = epoch.elapsed();
     let mut saver = args.out.as_deref().map(Saver::new).transpose()?;

@@ -1,0 +1,242 @@
+//! What live cameras cost and how they come back: `kakou run` with a real RTSP server, as in the tests.
+//!
+//! `make bench-cameras`, or `cargo bench --bench cameras -- busy empty back reconnects`. The environment:
+//! `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched, `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS`
+//! (10), `KAKOU_BENCH_VISION` for further lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
+//! Cores are those of the agent and its ffmpeg children; the server's and the broker's are not counted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../tests/cameras/checkpoint.rs"]
+#[allow(dead_code)]
+mod checkpoint;
+#[path = "../tests/cameras/footage.rs"]
+#[allow(dead_code)]
+mod footage;
+#[path = "../tests/uplink/mosquitto.rs"]
+#[allow(dead_code)]
+mod mosquitto;
+#[path = "../tests/cameras/proc.rs"]
+#[allow(dead_code)]
+mod proc;
+#[path = "../tests/cameras/server.rs"]
+#[allow(dead_code)]
+mod server;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use checkpoint::{Checkpoint, Passed, bare_camera, passed};
+use chrono::{DateTime, TimeDelta, Utc};
+use footage::{BUSY_SECONDS, Codec, Scene, busy_road, clip, empty_road};
+use server::Cameras;
+
+const IDS: [&str; 4] = ["north", "east", "south", "west"];
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name}={n} is no number")))
+}
+
+fn lines(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let all: [(&str, fn()); 4] = [("busy", busy), ("empty", empty), ("back", back), ("reconnects", reconnects)];
+    for (name, bench) in all {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            bench();
+        }
+    }
+}
+
+/// Four cameras at 1920x1080 and 25 frames/s, all looking at the empty road.
+fn four() -> (Cameras, Checkpoint) {
+    let mut server = Cameras::start();
+    let mut cameras = Vec::new();
+    for id in IDS {
+        let path = format!("/{id}");
+        server.mount(&path, &[("empty", &empty_road()), ("busy", &busy_road())]);
+        cameras.push(bare_camera(id, &server.url(&path), &lines("KAKOU_BENCH_CAMERA")));
+    }
+    let mut gate = Checkpoint::new(&cameras, &lines("KAKOU_BENCH_VISION"));
+    gate.start();
+    for id in IDS {
+        gate.state(id, "ok", 0);
+    }
+    // What is loaded and learned at the start is not what is measured.
+    std::thread::sleep(Duration::from_secs(15));
+    (server, gate)
+}
+
+/// A counter of each camera from the metrics, and when they were written.
+fn counter(gate: &Checkpoint, name: &str) -> (Instant, BTreeMap<String, f64>) {
+    let prefix = format!("kakou_camera_{name}{{camera=\"");
+    let value = |l: &str| {
+        let (camera, value) = l.strip_prefix(&prefix)?.split_once("\"} ")?;
+        Some((camera.to_owned(), value.parse().ok()?))
+    };
+    let old = gate.metrics();
+    let limit = Instant::now() + Duration::from_secs(30);
+    // Just written, so that its time is known.
+    while gate.metrics() == old {
+        assert!(Instant::now() < limit, "the metrics are not written: {}", gate.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (Instant::now(), gate.metrics().lines().filter_map(value).collect())
+}
+
+/// What was counted a second between two readings, camera by camera.
+fn per_second(from: &(Instant, BTreeMap<String, f64>), to: &(Instant, BTreeMap<String, f64>)) -> String {
+    let time = (to.0 - from.0).as_secs_f64();
+    let rate = |id: &&str| (to.1.get(*id).unwrap_or(&0.0) - from.1.get(*id).unwrap_or(&0.0)) / time;
+    IDS.iter().map(|id| format!("{:.1}", rate(id))).collect::<Vec<_>>().join(", ")
+}
+
+fn median_and_p99(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |part: f64| values.get(((values.len().max(1) - 1) as f64 * part).round() as usize).copied();
+    match (at(0.5), at(0.99)) {
+        (Some(median), Some(p99)) => format!("{median:.2} s median, {p99:.2} s p99 of {}", values.len()),
+        _ => "nothing to measure".to_owned(),
+    }
+}
+
+fn busy() {
+    let loops = (setting("KAKOU_BENCH_SECONDS", 180) as usize).div_ceil(BUSY_SECONDS);
+    let (mut server, gate) = four();
+    let looked = counter(&gate, "frames_looked_total");
+    let dropped = counter(&gate, "frames_dropped_total");
+    let (cpu, from) = (proc::cpu_seconds(gate.pid()), Instant::now());
+    // Each camera at its own time, as roads are.
+    let shift = Duration::from_secs_f64(BUSY_SECONDS as f64 / IDS.len() as f64);
+    let mut began: Vec<DateTime<Utc>> = Vec::new();
+    for id in IDS {
+        began.push(server.show(&format!("/{id}"), "busy"));
+        std::thread::sleep(shift);
+    }
+    let length = TimeDelta::seconds((loops * BUSY_SECONDS) as i64);
+    for (id, began) in IDS.iter().zip(&began) {
+        // The last second of the loop is empty road.
+        let left = (*began + length - TimeDelta::milliseconds(500) - Utc::now()).to_std().unwrap_or_default();
+        std::thread::sleep(left);
+        server.show(&format!("/{id}"), "empty");
+    }
+    let cores = (proc::cpu_seconds(gate.pid()) - cpu) / from.elapsed().as_secs_f64();
+    let (looked_then, dropped_then) = (counter(&gate, "frames_looked_total"), counter(&gate, "frames_dropped_total"));
+    std::thread::sleep(Duration::from_secs(10));
+
+    let truth = std::fs::read_to_string(support::root().join("agent/samples/day/truth.jsonl")).unwrap();
+    let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
+    let one = |p: &serde_json::Value| Passed {
+        lane: p["lane"].as_str().unwrap().to_owned(),
+        text: p["text"].as_str().map(str::to_owned),
+    };
+    let truth: Vec<Passed> = truth["passages"].as_array().unwrap().iter().map(one).collect();
+    let (mut right, mut missed, mut extra) = (0, Vec::new(), Vec::new());
+    let (mut since_seen, mut since_picture) = (Vec::new(), Vec::new());
+    for (id, began) in IDS.iter().zip(&began) {
+        let all = gate.passages(id);
+        for n in 0..loops {
+            let start = *began + TimeDelta::milliseconds(n as i64 * BUSY_SECONDS as i64 * 1000 - 500);
+            let end = start + TimeDelta::seconds(BUSY_SECONDS as i64);
+            let mut found = passed(all.iter().map(|(_, m)| m), start, end);
+            for wanted in &truth {
+                match found.iter().position(|f| f == wanted) {
+                    Some(i) => {
+                        found.remove(i);
+                        right += 1;
+                    }
+                    None => missed.push(format!("{id} {n} {wanted:?}")),
+                }
+            }
+            extra.extend(found.iter().map(|f| format!("{id} {n} {f:?}")));
+        }
+        for (at, m) in &all {
+            since_seen.push((*at - m.last_seen.to_utc()).as_seconds_f64());
+            since_picture.push((*at - m.time.to_utc()).as_seconds_f64());
+        }
+    }
+    let total = truth.len() * loops * IDS.len();
+    println!("busy: passages right {right} of {total}, missed {}, extra {}", missed.len(), extra.len());
+    println!("busy: missed {missed:?}");
+    println!("busy: extra {extra:?}");
+    println!("busy: {cores:.2} cores of the agent and its decoders, over {:.0} s", from.elapsed().as_secs_f64());
+    println!("busy: frames looked at a second, by camera: {}", per_second(&looked, &looked_then));
+    println!("busy: frames dropped a second, by camera: {}", per_second(&dropped, &dropped_then));
+    println!("busy: from the last frame with the vehicle to the subscriber: {}", median_and_p99(since_seen));
+    println!("busy: from the passage's picture to the subscriber: {}", median_and_p99(since_picture));
+    println!("busy: states told: {:?}", gate.states(0));
+}
+
+fn empty() {
+    let (_server, gate) = four();
+    let pid = gate.pid();
+    let looked = counter(&gate, "frames_looked_total");
+    let still = counter(&gate, "frames_still_total");
+    let (all, own, from) = (proc::cpu_seconds(pid), proc::own_cpu_seconds(pid), Instant::now());
+    std::thread::sleep(Duration::from_secs(setting("KAKOU_BENCH_SECONDS", 180)));
+    let time = from.elapsed().as_secs_f64();
+    let (all, own) = ((proc::cpu_seconds(pid) - all) / time, (proc::own_cpu_seconds(pid) - own) / time);
+    println!(
+        "empty: {all:.2} cores in all, {own:.2} of them the agent, {:.2} its decoders, over {time:.0} s",
+        all - own
+    );
+    println!("empty: frames looked at a second: {}", per_second(&looked, &counter(&gate, "frames_looked_total")));
+    println!("empty: still frames a second: {}", per_second(&still, &counter(&gate, "frames_still_total")));
+    println!("empty: passages {}", IDS.iter().map(|id| gate.passages(id).len()).sum::<usize>());
+}
+
+/// One camera with a small picture.
+fn small() -> (Cameras, Checkpoint) {
+    let mut server = Cameras::start();
+    server.mount("/one", &[("empty", &clip(Scene::Empty, Codec::H264))]);
+    let mut gate = Checkpoint::new(&[bare_camera("one", &server.url("/one"), &lines("KAKOU_BENCH_CAMERA"))], "");
+    gate.start();
+    gate.state("one", "ok", 0);
+    (server, gate)
+}
+
+fn back() {
+    let (mut server, gate) = small();
+    let mut times = Vec::new();
+    for away in (0..setting("KAKOU_BENCH_RETURNS", 10)).map(|n| 2 + n % 5 * 3) {
+        let mark = gate.mark();
+        server.kill();
+        gate.wait("a fault", mark, |h| h.topic.ends_with("/audit").then_some(()));
+        std::thread::sleep(Duration::from_secs(away));
+        let mark = gate.mark();
+        server.restart();
+        let returned = Utc::now();
+        times.push((gate.state("one", "ok", mark) - returned).as_seconds_f64());
+    }
+    let most = times.iter().copied().fold(0.0, f64::max);
+    println!("back: state ok after the stream's return: {}, {most:.2} s at most", median_and_p99(times));
+}
+
+fn reconnects() {
+    let (mut server, gate) = small();
+    let count = setting("KAKOU_BENCH_RECONNECTS", 200);
+    let pid = gate.pid();
+    let mut plays = server.stats("/one").plays;
+    for n in 1..=count {
+        server.drop_clients();
+        let limit = Instant::now() + Duration::from_secs(60);
+        while server.stats("/one").plays == plays {
+            assert!(Instant::now() < limit, "the agent does not come back: {}", gate.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        plays = server.stats("/one").plays;
+        // It is to see something, too.
+        std::thread::sleep(Duration::from_millis(700));
+        if n == 10.min(count) || n % 50 == 0 || n == count {
+            let (memory, descriptors) = (proc::memory(pid), proc::descriptors(pid));
+            let (threads, children) = (proc::threads(pid), proc::descendants(pid).len());
+            println!(
+                "reconnects: after {n}: {memory:.1} MiB, {descriptors} descriptors, {threads} threads, {children} children"
+            );
+        }
+    }
+}
