@@ -110,7 +110,7 @@ impl Keeper {
                 && measured_at.is_none_or(|at| at.elapsed() >= metrics::EVERY)
             {
                 measured_at = Some(Instant::now());
-                metrics::write(file, &status, &stats, &link);
+                metrics::write(file, &status, &self.cameras.states().all(), &stats, &link);
             }
             if !ready {
                 ready = true;

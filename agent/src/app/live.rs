@@ -223,6 +223,7 @@ impl CameraWorker {
         let name = format!("{}#{}", self.camera.id, scene.number).into();
         let records = scene.pipeline.frame(&Frame { number: scene.number, name, time, picture: Arc::new(picture) })?;
         drop(turn);
+        self.state.looked_after(self.now().saturating_sub(time.mono));
         scene.number += 1;
         scene.looked.frame(self.now());
         self.keep_all(records)?;
