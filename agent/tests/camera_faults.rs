@@ -33,8 +33,6 @@ fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const LOOKS: &str = "plate_every_ms = 200\nvehicle_every_ms = 200";
-
 /// A camera that nothing happens to, with its own server: `samples/day` again and again.
 struct Unharmed {
     server: Cameras,
@@ -96,14 +94,16 @@ fn every_fault_has_its_name_and_heals() {
     let videos = scenes.map(|s| (format!("{s:?}").to_lowercase(), clip(s, Codec::H264)));
     let clips: Vec<_> = videos.iter().map(|(name, video)| (name.as_str(), video.as_path())).collect();
     server.mount("/bad", &clips);
+    server.mount("/turned", &clips);
     let bad = camera("bad", &server.url("/bad"), "size = [1280, 720]");
-    let mut gate = Checkpoint::new(&[good.camera(), bad], LOOKS);
+    let turned = camera("turned", &server.url("/turned"), "");
+    let mut gate = Checkpoint::new(&[good.camera(), bad, turned], LOOKS);
     gate.start();
-    gate.state("good", "ok", 0);
-    gate.state("bad", "ok", 0);
+    for camera in ["good", "bad", "turned"] {
+        gate.state(camera, "ok", 0);
+    }
+    let learning = Instant::now();
     good.begin();
-    // What is seen is looked at for a while before it can be missed.
-    std::thread::sleep(Duration::from_secs(5));
 
     let mark = gate.mark();
     server.tell("/bad", "pause");
@@ -112,13 +112,7 @@ fn every_fault_has_its_name_and_heals() {
     server.tell("/bad", "resume");
     gate.state("bad", "ok", mark);
 
-    for (shown, state) in [
-        ("frozen", "frozen"),
-        ("black", "black"),
-        ("bright", "blinded"),
-        ("elsewhere", "turned_away"),
-        ("small", "wrong_size"),
-    ] {
+    for (shown, state) in [("frozen", "frozen"), ("black", "black"), ("bright", "blinded"), ("small", "wrong_size")] {
         let mark = gate.mark();
         server.show("/bad", shown);
         gate.state("bad", state, mark);
@@ -140,8 +134,17 @@ fn every_fault_has_its_name_and_heals() {
         }
         server.show("/bad", "empty");
     }
+    // Where a camera looks is learnt for a minute before it can be missed.
+    std::thread::sleep(Duration::from_secs(62).saturating_sub(learning.elapsed()));
+    for (shown, state) in [("elsewhere", "turned_away"), ("empty", "ok")] {
+        let mark = gate.mark();
+        server.show("/turned", shown);
+        gate.state("turned", state, mark);
+    }
     println!("states: {:?}", gate.states(0).iter().filter(|s| s.0 == "bad").map(|s| &s.1).collect::<Vec<_>>());
-    assert!(gate.states(0).iter().all(|(camera, state, _)| camera == "bad" || state == "ok"), "{:?}", gate.states(0));
+    // A machine that cannot keep up says so; that is no fault of the camera's.
+    let well = |s: &(String, String, String)| s.0 != "good" || s.1 == "ok" || s.1 == "low_rate";
+    assert!(gate.states(0).iter().all(well), "{:?}", gate.states(0));
     good.check(&gate);
     assert!(gate.stop("-TERM").success());
 }

@@ -75,7 +75,7 @@ fn passages_of_every_codec_and_transport_are_those_of_the_recording() {
         cameras.push(camera(id, &server.guarded_url(&path), &more));
         videos.push(day);
     }
-    let mut gate = Checkpoint::new(&cameras, "plate_every_ms = 200\nvehicle_every_ms = 200");
+    let mut gate = Checkpoint::new(&cameras, LOOKS);
     std::fs::write(gate.dir.path().join("secret.txt"), format!("{PASSWORD}\n")).unwrap();
     gate.start();
     for (id, ..) in kinds {
@@ -111,7 +111,7 @@ fn mjpeg_over_http_and_a_looped_file_are_cameras_too() {
     server.mount_mjpeg("/web", &[("empty", empty_pictures()), ("day", day_pictures())], 10);
     let video = clip(Scene::Leaving, Codec::H264);
     let cameras = [camera("web", &server.http_url("/web"), ""), camera("file", video.to_str().unwrap(), "loop = true")];
-    let mut gate = Checkpoint::new(&cameras, "plate_every_ms = 200\nvehicle_every_ms = 200");
+    let mut gate = Checkpoint::new(&cameras, LOOKS);
     gate.start();
     gate.state("web", "ok", 0);
     gate.state("file", "ok", 0);

@@ -44,6 +44,9 @@ pub(crate) struct Checkpoint {
 /// What the tests ask of every camera: no long waiting for what must come.
 const SWIFT: &str = "[camera.health]\nno_frames_s = 2\nfrozen_s = 3\nblack_s = 2\nblinded_s = 2\nturned_away_s = 3\n";
 
+/// `[vision]` for the tests: the sample footage shows plates large, and the machine may be slow.
+pub(crate) const LOOKS: &str = "plate_side = 640\nplate_every_ms = 200\nvehicle_every_ms = 200";
+
 /// A `[[camera]]` with the lanes of the sample footage; `more` are further lines.
 pub(crate) fn camera(id: &str, url: &str, more: &str) -> String {
     format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\n{more}\n{SWIFT}{}", lanes())
@@ -61,13 +64,15 @@ fn lanes() -> String {
 }
 
 impl Checkpoint {
-    /// `vision`: further lines of `[vision]`.
+    /// `vision`: further lines of `[vision]`. The footage shows the same vehicles again after a short while; they are
+    /// others here.
     pub(crate) fn new(cameras: &[String], vision: &str) -> Self {
         let broker = Mosquitto::start("");
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut config = format!(
             "site = \"north\"\nagent = \"box-1\"\n[broker]\nurl = \"{}\"\n[outbox]\nstate = \"state\"\n[metrics]\n\
-             file = \"kakou.prom\"\n[vision]\nmanifest = {:?}\n{vision}\n",
+             file = \"kakou.prom\"\n[vision]\nmanifest = {:?}\n{vision}\n\
+             [passage]\nrejoin_s = 2.0\n",
             broker.address(),
             support::root().join("models/manifest.toml"),
         );
