@@ -167,7 +167,10 @@ fn busy() {
     println!("busy: frames looked at a second, by camera: {}", per_second(&looked, &looked_then));
     println!("busy: frames dropped a second, by camera: {}", per_second(&dropped, &dropped_then));
     println!("busy: from the last frame with the vehicle to the subscriber: {}", median_and_p99(since_seen));
-    println!("busy: from the passage's picture to the subscriber: {}", median_and_p99(since_picture));
+    println!("busy: from the moment of the passage to the subscriber: {}", median_and_p99(since_picture));
+    let delays = gate.metrics();
+    let delays: Vec<&str> = delays.lines().filter_map(|l| l.strip_prefix("kakou_camera_look_delay_seconds")).collect();
+    println!("busy: from capture to a look's end, which is the first read where a plate is new: {delays:?}");
     println!("busy: states told: {:?}", gate.states(0));
 }
 

@@ -1,5 +1,6 @@
 //! One camera's thread: its source, the pipeline and the watchlist, into the outbox.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,7 +36,12 @@ pub struct CameraState {
     newest: Mutex<Newest>,
     /// When the thread last showed that it lives.
     heartbeat: Mutex<Instant>,
+    /// Of the frames looked at last: seconds from capture to the end of the look, in a ring.
+    delays: Mutex<VecDeque<f32>>,
 }
+
+/// Looks whose delay is remembered.
+const DELAYS: usize = 1000;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -58,7 +64,12 @@ impl CameraState {
             fps_looked: None,
             restarts: None,
         };
-        Self { status: Mutex::new(status), newest: Mutex::default(), heartbeat: Mutex::new(Instant::now()) }
+        Self {
+            status: Mutex::new(status),
+            newest: Mutex::default(),
+            heartbeat: Mutex::new(Instant::now()),
+            delays: Mutex::default(),
+        }
     }
 
     pub fn status(&self) -> CameraStatus {
@@ -80,6 +91,22 @@ impl CameraState {
             Newest::Frame(frame) => Ok((*frame.picture).clone()),
             Newest::Planes(planes) => planes.to_rgb(),
         }
+    }
+
+    /// From capture to the end of a look, in seconds: the middle one and the 99th of a hundred, of the looks remembered.
+    pub fn delay(&self) -> Option<(f32, f32)> {
+        let mut all: Vec<f32> = locked(&self.delays).iter().copied().collect();
+        all.sort_by(f32::total_cmp);
+        let at = |part: usize| all.get(all.len().saturating_sub(1) * part / 100).copied();
+        at(50).zip(at(99))
+    }
+
+    pub(super) fn looked_after(&self, delay: Duration) {
+        let mut delays = locked(&self.delays);
+        if delays.len() == DELAYS {
+            delays.pop_front();
+        }
+        delays.push_back(delay.as_secs_f32());
     }
 
     pub(super) fn beat(&self) {

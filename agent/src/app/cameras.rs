@@ -145,7 +145,7 @@ impl Cameras {
         let mut stays = Vec::new();
         let mut goes = Vec::new();
         for r in self.running.drain(..) {
-            let same = !all_anew && config.cameras.iter().any(|c| *c == r.config);
+            let same = !all_anew && config.cameras.contains(&r.config);
             if same { stays.push(r) } else { goes.push(r) }
         }
         self.running = stays;

@@ -78,11 +78,8 @@ impl Keeper {
             tokio::select! {
                 _ = term.recv() => return Ok(()),
                 _ = int.recv() => return Ok(()),
-                _ = hup.recv() => {
-                    if let Err(e) = self.reload(&asking).await {
-                        tracing::error!("the config was not taken into use: {e}");
-                    }
-                }
+                // What came of it is in the log and in an audit message.
+                _ = hup.recv() => drop(self.reload(&asking).await),
                 Some(request) = reload_asked.recv() => {
                     // Who asked may have gone; it is done all the same.
                     let _ = request.send(self.reload(&asking).await);
@@ -113,7 +110,7 @@ impl Keeper {
                 && measured_at.is_none_or(|at| at.elapsed() >= metrics::EVERY)
             {
                 measured_at = Some(Instant::now());
-                metrics::write(file, &status, &stats, &link);
+                metrics::write(file, &status, &self.cameras.states().all(), &stats, &link);
             }
             if !ready {
                 ready = true;

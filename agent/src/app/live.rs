@@ -111,6 +111,7 @@ impl CameraWorker {
     fn watch(&self, live: &Live, scene: &mut Scene<'_>) -> anyhow::Result<Over> {
         let w = &self.camera.watching;
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
+        let (mut taken, mut received) = (0, 0);
         loop {
             self.state.beat();
             if self.stopping() {
@@ -133,6 +134,13 @@ impl CameraWorker {
                         self.happened(scene.condition, Event::Connected { rate });
                     }
                     self.take(live, frame, scene)?;
+                    // The rate is the camera's, however few of its frames are looked at.
+                    taken += 1;
+                    let frames = live.received().saturating_sub(received + taken);
+                    if frames > 0 {
+                        received = live.received() - taken;
+                        self.happened(scene.condition, Event::Displaced { frames });
+                    }
                 }
                 LiveEvent::Nothing => {
                     self.without_frames(scene)?;
@@ -215,6 +223,7 @@ impl CameraWorker {
         let name = format!("{}#{}", self.camera.id, scene.number).into();
         let records = scene.pipeline.frame(&Frame { number: scene.number, name, time, picture: Arc::new(picture) })?;
         drop(turn);
+        self.state.looked_after(self.now().saturating_sub(time.mono));
         scene.number += 1;
         scene.looked.frame(self.now());
         self.keep_all(records)?;

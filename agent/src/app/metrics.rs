@@ -3,20 +3,23 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_contract::{CameraState, ClockState, StatusMessage};
+use kakou_contract::{CameraState as State, ClockState, StatusMessage};
 
+use super::camera::CameraState;
 use crate::outbox::{Lane, Stats};
 use crate::uplink::Status;
 
 pub const EVERY: Duration = Duration::from_secs(5);
 
 /// Writes the file anew, as a whole or not at all.
-pub fn write(file: &Path, status: &StatusMessage, outbox: &Stats, uplink: &Status) {
-    let text = text(status, outbox, uplink);
+pub fn write(file: &Path, status: &StatusMessage, cameras: &[Arc<CameraState>], outbox: &Stats, uplink: &Status) {
+    let mut text = text(status, outbox, uplink);
+    delays(&mut text, cameras);
     let new = file.with_extension("prom.new");
-    if let Err(e) = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, file)) {
+    if let Err(e) = std::fs::write(&new, text.0).and_then(|()| std::fs::rename(&new, file)) {
         tracing::warn!(file = %file.display(), "the metrics cannot be written: {e}");
     }
 }
@@ -37,7 +40,15 @@ impl Text {
     }
 }
 
-fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> String {
+fn delays(t: &mut Text, cameras: &[Arc<CameraState>]) {
+    let help = "From a frame's capture to the end of the look at it, of the last thousand looks.";
+    let values = cameras.iter().filter_map(|c| Some((c.id(), c.delay()?))).flat_map(|(id, (middle, most))| {
+        [("0.5", middle), ("0.99", most)].map(|(q, v)| (format!("camera=\"{id}\",quantile=\"{q}\""), f64::from(v)))
+    });
+    t.add("camera_look_delay_seconds", "gauge", help, values);
+}
+
+fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
     let mut t = Text(String::new());
     let one = |value: f64| [(String::new(), value)];
     let flag = |on: bool| f64::from(u8::from(on));
@@ -45,7 +56,7 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> String {
     let of = |c: &kakou_contract::CameraStatus| format!("camera=\"{}\"", c.camera);
     let states = cameras().flat_map(|c| {
         let (labels, now) = (of(c), c.state);
-        CameraState::ALL.iter().map(move |s| (format!("{labels},state=\"{s}\""), flag(now == Some(*s))))
+        State::ALL.iter().map(move |s| (format!("{labels},state=\"{s}\""), flag(now == Some(*s))))
     });
     t.add("camera_state", "gauge", "1 for the state a camera is in.", states);
     t.add(
@@ -83,5 +94,5 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> String {
     if let Some(offset) = clock.and_then(|c| c.offset_ms) {
         t.add("clock_offset_seconds", "gauge", "The source's time less ours.", one(offset as f64 / 1000.0));
     }
-    t.0
+    t
 }

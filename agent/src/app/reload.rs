@@ -30,10 +30,15 @@ impl Keeper {
             Err(e) => Err(format!("{e:#}")),
         };
         let detail = match &result {
-            Ok(what) => what.to_string(),
-            Err(why) => why.clone(),
+            Ok(what) => {
+                tracing::info!(file = %path.display(), "config read again: {what}");
+                what.to_string()
+            }
+            Err(why) => {
+                tracing::error!(file = %path.display(), "the config was not taken into use: {why}");
+                why.clone()
+            }
         };
-        tracing::warn!(file = %path.display(), "config read again: {detail}");
         if let Ok(sha256) = sha256 {
             self.audit(AuditEvent::ConfigReload { sha256, detail: Some(detail) }).await;
         }

@@ -79,6 +79,8 @@ pub enum Event {
     Connected { rate: Option<f32> },
     /// A frame came; `view` is what it shows.
     Frame { size: (u32, u32), view: View },
+    /// So many frames came that nobody looked at, since newer ones came first: they count for the rate.
+    Displaced { frames: u64 },
     /// A frame came that could not be decoded.
     Damaged,
     /// Connection or stream failed; `text` is for people and must carry no credentials.
@@ -203,6 +205,7 @@ impl Condition {
                 self.low_rate = None;
             }
             Event::Frame { size, view } => self.frame(now, size, view),
+            Event::Displaced { frames } => (0..frames.min(1000)).for_each(|_| self.rate.frame(now)),
             Event::Damaged => self.rate.damaged(now),
             Event::Failed { kind, text } => self.fail(now, kind, text),
             Event::OffDuty => self.phase = Phase::Off,

@@ -296,3 +296,20 @@ proptest! {
         prop_assert_eq!(rig.condition.health(), Health::Failed);
     }
 }
+
+#[test]
+fn a_box_that_cannot_keep_up_does_not_make_a_camera_slow() {
+    let ms = Duration::from_millis;
+    let mut c = Condition::new(ConditionConfig::default(), ms(0));
+    c.on(ms(0), Event::Connecting);
+    c.on(ms(10), Event::Connected { rate: Some(25.0) });
+    // Of 25 frames a second two are looked at.
+    for n in 0..120_u64 {
+        let now = ms(20 + n * 500);
+        c.on(now, Event::Frame { size: (640, 360), view: View::Clear });
+        c.on(now, Event::Displaced { frames: if n % 2 == 0 { 11 } else { 12 } });
+        assert!(matches!(c.state(), CameraState::Starting | CameraState::Ok), "{:?} {:?}", c.state(), c.detail());
+    }
+    let fps = c.fps(ms(60_000));
+    assert!((24.0..26.0).contains(&fps), "{fps}");
+}

@@ -159,7 +159,8 @@ fn the_footage_is_known_again_at_dusk_and_not_when_turned() {
     assert_eq!(watch(&mut sight, &mut from, 30, |i| by_day[i % by_day.len()].clone()), [View::Clear]);
 
     // Not mirrored: no camera turns like that, and this road's two halves are each other's mirror.
-    let turned: [(&str, fn(&image::GrayImage) -> image::GrayImage); 3] = [
+    type Turn = fn(&image::GrayImage) -> image::GrayImage;
+    let turned: [(&str, Turn); 3] = [
         ("to the side", |p| {
             image::GrayImage::from_fn(p.width(), p.height(), |x, y| *p.get_pixel((x + 130).min(p.width() - 1), y))
         }),
@@ -178,9 +179,10 @@ fn the_footage_is_known_again_at_dusk_and_not_when_turned() {
         let views = watch(&mut sight, &mut from, 10, |i| by_day[i % by_day.len()].clone());
         assert_eq!(views, [View::TurnedAway, View::Clear], "{what}, and back");
     }
-    // Day into dusk over ten minutes.
-    let views = watch(&mut sight, &mut from, 600, |i| {
-        let part = (i % 3000) as f32 / 3000.0;
+    // Day into dusk over four minutes.
+    let began = from;
+    let views = watch(&mut sight, &mut from, 240, |i| {
+        let part = (i - began) as f32 / (240 * FPS) as f32;
         let (a, b) = (&day[i * 2 % day.len()], &dusk[i * 2 % dusk.len()]);
         let mixed = image::GrayImage::from_fn(a.width(), a.height(), |x, y| {
             let (a, b) = (f32::from(a.get_pixel(x, y)[0]), f32::from(b.get_pixel(x, y)[0]));

@@ -105,6 +105,17 @@ async fn a_broker_may_ask_for_our_certificate() {
     wait(|| matches!(&rig.uplink.status().borrow().state, LinkState::Tls(why) if why.contains("client certificate")))
         .await;
     drop(rig);
+    // One that has expired, one of another authority: a state that says so, and nothing is sent.
+    tls::Authority::new("elsewhere").write_certificate(broker.folder(), "foreign", "agent-1", false);
+    ca.write_certificate(broker.folder(), "old", "agent-1", true);
+    for (name, told) in [("old", "CertificateExpired"), ("foreign", "UnknownCA")] {
+        let client = Some((file(&format!("{name}.pem")), file(&format!("{name}.key"))));
+        let rig = Rig::start(address.clone(), UplinkConfig { tls: TlsFiles { client, ..without.clone() }, ..quick() });
+        rig.publish(small(1)).await;
+        wait(|| matches!(&rig.uplink.status().borrow().state, LinkState::Tls(why) if why.contains(told))).await;
+        let (ended, stats) = rig.finish(Duration::from_millis(200)).await;
+        assert_eq!((ended.is_err(), passages(&stats)), (true, (1, 0, 0)), "{name}");
+    }
     let tls = TlsFiles { client: Some((file("agent.pem"), file("agent.key"))), ..without };
     let rig = Rig::start(address, UplinkConfig { tls, ..quick() });
     rig.publish(small(1)).await;

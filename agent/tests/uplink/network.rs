@@ -52,7 +52,7 @@ impl Path {
     async fn passages(&mut self, n: u64) {
         let one = |k: u64| {
             let passage = text("passage/cam-1", k, 900);
-            let picture = (k % 4 == 0).then(|| {
+            let picture = k.is_multiple_of(4).then(|| {
                 let mut picture = text(&format!("evidence/{k}/frame"), k, 20_000);
                 picture.content_type = Some("image/jpeg".to_owned());
                 draft(picture, Lane::Picture)
