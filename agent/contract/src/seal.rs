@@ -14,10 +14,17 @@
 //! The hash is SHA-256 over the 13 bytes `kakou-seal-v1` and then, in this order, each with its
 //! length before it (8 bytes, the high one first): the previous hash (32 bytes), the sequence
 //! number (8 bytes, the high one first), the CloudEvents `id`, the topic, the content type (a
-//! missing one counts as empty), the payload.
+//! missing one counts as empty), the SHA-256 of the payload (32 bytes).
 //!
-//! One thing is decided after a message was sealed: whether it is late. A payload that begins with
-//! `{"is_late":true` is therefore hashed as if it said `false`.
+//! Two things in a payload come after that digest was made, and it is made as if they were not there:
+//!
+//! - whether it is late is decided when it is sent: a payload that begins with `{"is_late":true` is
+//!   digested as if it said `false`;
+//! - the number is given when it is committed: a payload that ends with `,"sequence":N}` is digested
+//!   as if it ended with `}` there, and `{"sequence":N}` as `{}`, if N is the number of the seal.
+//!   Another number is digested as it stands, so it does not fit; the right one is sealed by itself.
+//!
+//! So the long part of the work is done by whoever makes a message, before it is in line.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -61,12 +68,48 @@ pub fn marked_late(json: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The payload as it was sealed, in two parts: whether it is late was not decided then.
-fn as_sealed(payload: &[u8]) -> (&[u8], &[u8]) {
-    match payload.strip_prefix(LATE) {
-        Some(rest) => (TIMELY, rest),
-        None => (&[], payload),
+/// The SHA-256 of a payload that has no number yet.
+pub fn digest(payload: &[u8]) -> [u8; 32] {
+    digest_parts([payload, &[]])
+}
+
+/// The SHA-256 of a payload as it is published, as if it had not been given this number.
+pub fn digest_numbered(payload: &[u8], sequence: u64) -> [u8; 32] {
+    match without_number(payload, sequence) {
+        Some(rest) => digest_parts([rest, b"}"]),
+        None => digest(payload),
     }
+}
+
+/// The payload up to where [`numbered`] put this number into it; `None` where it did not.
+pub fn without_number(payload: &[u8], sequence: u64) -> Option<&[u8]> {
+    let rest = payload.strip_suffix(b"}")?;
+    // From the end, without formatting a number: this runs for every picture.
+    let digits = rest.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let (rest, number) = rest.split_at(rest.len() - digits);
+    let rest = rest.strip_suffix(br#""sequence":"#)?;
+    if std::str::from_utf8(number).ok().and_then(self::number) != Some(sequence) {
+        return None;
+    }
+    match rest {
+        b"{" => Some(rest),
+        _ if rest.starts_with(b"{") => rest.strip_suffix(b","),
+        _ => None,
+    }
+}
+
+fn digest_parts(parts: [&[u8]; 2]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let [first, second] = parts;
+    match first.strip_prefix(LATE) {
+        Some(rest) => {
+            hash.update(TIMELY);
+            hash.update(rest);
+        }
+        None => hash.update(first),
+    }
+    hash.update(second);
+    hash.finalize().into()
 }
 
 /// What is hashed.
@@ -86,25 +129,30 @@ pub struct Sealed<'a> {
 
 impl Sealed<'_> {
     pub fn hash(&self) -> [u8; 32] {
+        self.hash_of(&digest_numbered(self.payload, self.sequence))
+    }
+
+    /// [`Sealed::hash`] where the payload's digest is known: the payload is not looked at.
+    pub fn hash_of(&self, digest: &[u8; 32]) -> [u8; 32] {
+        let content_type = self.content_type.unwrap_or_default();
+        let sequence = self.sequence.to_be_bytes();
+        let fields: [&[u8]; 6] =
+            [self.previous, &sequence, self.id.as_bytes(), self.topic.as_bytes(), content_type.as_bytes(), digest];
         let mut hash = Sha256::new_with_prefix(DOMAIN);
-        let mut field = |parts: [&[u8]; 2]| {
-            let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
-            hash.update(length.to_be_bytes());
-            parts.iter().for_each(|part| hash.update(part));
-        };
-        field([self.previous, &[]]);
-        field([&self.sequence.to_be_bytes(), &[]]);
-        field([self.id.as_bytes(), &[]]);
-        field([self.topic.as_bytes(), &[]]);
-        field([self.content_type.unwrap_or_default().as_bytes(), &[]]);
-        let (head, rest) = as_sealed(self.payload);
-        field([head, rest]);
+        for field in fields {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
         hash.finalize().into()
     }
 
     /// Hashes and signs.
     pub fn seal(&self, key: &SigningKey) -> Seal {
-        let hash = self.hash();
+        self.seal_of(key, self.hash())
+    }
+
+    /// [`Sealed::seal`] where the hash is known.
+    pub fn seal_of(&self, key: &SigningKey, hash: [u8; 32]) -> Seal {
         Seal { sequence: self.sequence, previous: *self.previous, hash, signature: signature(key, &hash) }
     }
 }

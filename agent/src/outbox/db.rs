@@ -16,10 +16,11 @@
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
-use kakou_contract::seal::{Sealed, numbered};
+use kakou_contract::seal::{Sealed, digest_numbered, numbered, without_number};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::OutboxError;
+use super::ready::Ready;
 use super::schema;
 use super::types::Draft;
 use kakou_contract::Keep;
@@ -304,67 +305,77 @@ impl Batch<'_> {
         self.head
     }
 
-    /// Gives the message the next number and puts it in line.
-    pub(super) fn append(&mut self, draft: &Draft, now_ms: i64) -> Result<u64, OutboxError> {
-        self.append_at(self.head.sequence + 1, draft, now_ms)
+    /// Gives a message of the agent's own the next number and puts it in line.
+    pub(super) fn append(&mut self, draft: Draft, now_ms: i64) -> Result<u64, OutboxError> {
+        self.append_all(&[Ready::of(draft)?], now_ms)?;
+        Ok(self.head.sequence)
     }
 
-    pub(super) fn append_at(&mut self, sequence: u64, draft: &Draft, now_ms: i64) -> Result<u64, OutboxError> {
-        let with_number;
-        let payload: &[u8] = if draft.numbered {
-            with_number = numbered(draft.payload.clone(), sequence);
-            &with_number
-        } else {
-            &draft.payload
-        };
-        let sealed = Sealed {
-            previous: &self.head.hash,
-            sequence,
-            id: &draft.id,
-            topic: &draft.topic,
-            content_type: draft.content_type.as_deref(),
-            payload,
-        };
-        let hash = sealed.hash();
-        let properties = serde_json::to_string(&draft.user_properties).map_err(|e| OutboxError::Io {
-            path: self.path.to_path_buf(),
-            why: format!("properties of {}: {e}", draft.topic),
-        })?;
-        let size = payload.len() as u64;
-        let insert = || -> rusqlite::Result<()> {
-            self.tx
-                .prepare_cached(
-                    "INSERT INTO message (seq, lane, keep, committed, captured, retain, size, id, topic, content_type,
-                     properties, correlation, previous, hash, payload) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                )?
+    /// Gives the messages the next numbers and puts them in line.
+    pub(super) fn append_all(&mut self, all: &[Ready], now_ms: i64) -> Result<Vec<u64>, OutboxError> {
+        let (path, tx) = (self.path, &self.tx);
+        let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
+        let mut into_message = tx
+            .prepare_cached(
+                "INSERT INTO message (seq, lane, keep, committed, captured, retain, size, id, topic, content_type,
+                 properties, correlation, previous, hash, payload) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            )
+            .map_err(fault)?;
+        let mut into_waiting = tx.prepare_cached("INSERT INTO waiting (lane, seq) VALUES (?, ?)").map_err(fault)?;
+        let mut with_number = Vec::new();
+        let mut numbers = Vec::with_capacity(all.len());
+        for ready in all {
+            let sequence = self.head.sequence + 1;
+            let mut payload = ready.payload.as_slice();
+            let mut digest = ready.digest;
+            if ready.numbered {
+                with_number.clear();
+                with_number.extend_from_slice(payload);
+                with_number = numbered(with_number, sequence);
+                payload = &with_number;
+            } else if without_number(payload, sequence).is_some() {
+                // By chance it ends as if it had been given its number: who checks it will leave that out.
+                digest = digest_numbered(payload, sequence);
+            }
+            let previous = self.head.hash;
+            let sealed = Sealed {
+                previous: &previous,
+                sequence,
+                id: &ready.id,
+                topic: &ready.topic,
+                content_type: ready.content_type.as_deref(),
+                payload,
+            };
+            let hash = sealed.hash_of(&digest);
+            let size = payload.len() as u64;
+            into_message
                 .execute(params![
                     sequence,
-                    draft.lane.index(),
-                    keep_index(draft.keep),
+                    ready.lane.index(),
+                    keep_index(ready.keep),
                     now_ms,
-                    draft.captured_ms,
-                    draft.retain,
+                    ready.captured_ms,
+                    ready.retain,
                     size,
-                    draft.id,
-                    draft.topic,
-                    draft.content_type,
-                    properties,
-                    draft.correlation,
-                    self.head.hash,
+                    ready.id,
+                    ready.topic,
+                    ready.content_type,
+                    ready.properties,
+                    ready.correlation,
+                    previous,
                     hash,
                     payload
-                ])?;
-            self.tx
-                .prepare_cached("INSERT INTO waiting (lane, seq) VALUES (?, ?)")?
-                .execute(params![draft.lane.index(), sequence])?;
-            Ok(())
-        };
-        insert().map_err(|e| OutboxError::sqlite(self.path, &e))?;
-        self.head = Head { sequence, hash };
-        let counts = self.counts(draft.lane);
-        counts.waiting += 1;
-        counts.waiting_bytes += size;
-        Ok(sequence)
+                ])
+                .map_err(fault)?;
+            into_waiting.execute(params![ready.lane.index(), sequence]).map_err(fault)?;
+            self.head = Head { sequence, hash };
+            // `index` is below 4 by its definition.
+            let counts = &mut self.lanes[ready.lane.index()];
+            counts.waiting += 1;
+            counts.waiting_bytes += size;
+            numbers.push(sequence);
+        }
+        Ok(numbers)
     }
 
     pub(super) fn counts(&mut self, lane: Lane) -> &mut Counts {

@@ -38,6 +38,9 @@ pub enum OutboxError {
     #[error("a message of {size} bytes for {topic}: the outbox takes {limit}")]
     TooLarge { topic: String, size: usize, limit: usize },
 
+    #[error("a message for {topic}: {why}")]
+    Draft { topic: String, why: String },
+
     #[error("{path}: the outbox is closed")]
     Closed { path: PathBuf },
 }

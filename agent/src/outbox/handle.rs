@@ -10,12 +10,13 @@ use rusqlite::params;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::db::{Db, FILE, LARGEST};
+use super::db::{Db, FILE};
 use super::error::OutboxError;
 use super::key;
 use super::limits::{Limits, Retention};
 use super::moves::Claim;
 use super::reader::{Ask, Reader};
+use super::ready::{Appended, Ready};
 use super::shared::{Shared, Stats};
 use super::types::{Cursor, Draft, Pending};
 use super::upkeep;
@@ -109,22 +110,22 @@ impl Outbox {
     /// Commits all or none of these, in this order; returns their sequence numbers when they are on disk. Blocks: for
     /// threads, not for tokio tasks.
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
-        check(&drafts)?;
+        let drafts = Ready::all(drafts)?;
         let (reply, answer) = oneshot::channel();
         self.ops.blocking_send(Op::Append { drafts, request: None, reply }).map_err(|_| self.closed())?;
-        answer.blocking_recv().map_err(|_| self.closed())?
+        Ok(told(answer.blocking_recv().map_err(|_| self.closed())??))
     }
 
     /// As `append`, for tokio tasks.
     pub async fn append_async(&self, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
-        check(&drafts)?;
-        self.ask(|reply| Op::Append { drafts, request: None, reply }).await
+        let drafts = Ready::all(drafts)?;
+        self.ask(|reply| Op::Append { drafts, request: None, reply }).await.map(told)
     }
 
     /// Appends the answer to a command, and notes that it is the answer.
     pub async fn answer(&self, request: String, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
-        check(&drafts)?;
-        self.ask(|reply| Op::Append { drafts, request: Some(request), reply }).await
+        let drafts = Ready::all(drafts)?;
+        self.ask(|reply| Op::Append { drafts, request: Some(request), reply }).await.map(told)
     }
 
     /// Whether a command is new. From then on it is not.
@@ -242,11 +243,10 @@ fn store(e: OutboxError) -> StoreError {
     StoreError(e.to_string())
 }
 
-fn check(drafts: &[Draft]) -> Result<(), OutboxError> {
-    match drafts.iter().find(|d| d.payload.len() > LARGEST) {
-        None => Ok(()),
-        Some(d) => Err(OutboxError::TooLarge { topic: d.topic.clone(), size: d.payload.len(), limit: LARGEST }),
-    }
+/// The others first: what there is to free can wait, they cannot.
+fn told(appended: Appended) -> Vec<u64> {
+    drop(appended.others);
+    appended.numbers
 }
 
 /// Makes the folder if it is not there, for its owner alone, and takes its lock.

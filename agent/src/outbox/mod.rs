@@ -9,6 +9,7 @@
 //! | `limits` | how much may be kept and what is given up first; pure |
 //! | `writer` | the one thread that writes: group commit, a full disk, limits, retention |
 //! | `reader` | the thread that reads for the uplink |
+//! | `ready` | a draft made ready for the writer, and its caller told |
 //! | `upkeep` | limits, ages and retention, each with its record for the platform |
 //! | `shared` | what the writer tells the others |
 //! | `handle` | what the rest of the agent holds |
@@ -26,6 +27,7 @@ mod key;
 mod limits;
 mod moves;
 mod reader;
+mod ready;
 mod schema;
 mod shared;
 mod types;

@@ -149,7 +149,7 @@ impl Reader {
             }
             return;
         };
-        let seal = sealed.seal(&self.key);
+        let seal = sealed.seal_of(&self.key, hash);
         pending.lane = lane;
         pending.user_properties = properties;
         pending.user_properties.extend(seal.to_properties());

@@ -74,7 +74,7 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
                 ranges: deleted.ranges.clone(),
             }
         };
-        batch.append(&audit_draft(site, agent, event, &path)?, now_ms())?;
+        batch.append(audit_draft(site, agent, event, &path)?, now_ms())?;
         Ok(deleted)
     })?;
     if deleted.messages > 0 && e.place != Place::Kept {
@@ -145,7 +145,7 @@ pub(super) fn retention(w: &mut Writer, until: Instant) -> Result<bool, OutboxEr
                         messages: all.messages,
                         ranges: all.ranges.clone(),
                     };
-                    batch.append(&audit_draft(site, agent, event, &path)?, now)?;
+                    batch.append(audit_draft(site, agent, event, &path)?, now)?;
                 }
                 Ok(all)
             })?;

@@ -16,8 +16,8 @@ use super::db::{Batch, Db};
 use super::error::OutboxError;
 use super::limits::{Limits, Retention, Space, Step, emergency, next_step};
 use super::moves::{Claim, Deleted};
+use super::ready::{Appended, Others, Ready};
 use super::shared::{OutboxState, Shared, Stats};
-use super::types::Draft;
 use super::upkeep;
 
 /// Messages in one transaction, and bytes of their payloads; a single larger request still goes alone.
@@ -38,7 +38,7 @@ pub struct Resent {
 }
 
 pub(super) enum Op {
-    Append { drafts: Vec<Draft>, request: Option<String>, reply: Reply<Vec<u64>> },
+    Append { drafts: Vec<Ready>, request: Option<String>, reply: Reply<Appended> },
     Acked(Vec<u64>),
     Hold { sequence: u64, reason: Held, why: String },
     Release { reason: Option<Held>, most: usize, reply: Reply<usize> },
@@ -227,7 +227,9 @@ impl Writer {
 
     fn tell(&mut self, ops: Vec<Op>, outcomes: Vec<Outcome>) {
         // Before anybody is told: who was told that it is back in line must find it there.
-        self.take_up_revived();
+        if ops.iter().any(|op| matches!(op, Op::Release { .. } | Op::Resend { .. })) {
+            self.take_up_revived();
+        }
         let mut committed = [0_u64; 4];
         for (op, outcome) in ops.iter().zip(&outcomes) {
             match (op, outcome) {
@@ -239,10 +241,13 @@ impl Writer {
         }
         // The uplink too: who was told that it is committed may ask it to finish.
         self.wake(committed);
+        let mut appended = Vec::with_capacity(ops.len());
         for (op, outcome) in ops.into_iter().zip(outcomes) {
             // A caller that no longer waits has gone; what it asked for is done all the same.
             match (op, outcome) {
-                (Op::Append { reply, .. }, Outcome::Appended(all)) => drop(reply.send(Ok(all))),
+                (Op::Append { drafts, reply, .. }, Outcome::Appended(numbers)) => {
+                    appended.push((reply, Appended { numbers, _spent: drafts, others: Others::default() }));
+                }
                 (Op::Release { reply, .. }, Outcome::Count(n)) => drop(reply.send(Ok(n))),
                 (Op::Resend { reply, .. }, Outcome::Resent(resent)) => drop(reply.send(Ok(resent))),
                 (Op::Claim { reply, .. }, Outcome::Claim(claim)) => drop(reply.send(Ok(claim))),
@@ -250,6 +255,7 @@ impl Writer {
                 _ => {}
             }
         }
+        Others(appended).tell_one();
     }
 
     pub(super) fn wake(&self, committed: [u64; 4]) {
@@ -284,7 +290,7 @@ impl Writer {
         self.publish_stats();
     }
 
-    fn count_unrecorded(&mut self, drafts: &[Draft], e: &OutboxError) {
+    fn count_unrecorded(&mut self, drafts: &[Ready], e: &OutboxError) {
         let now = now_ms();
         for draft in drafts.iter().filter(|d| matches!(d.lane, Lane::Hit | Lane::Passage)) {
             let at = draft.captured_ms.unwrap_or(now);
@@ -399,7 +405,7 @@ impl Writer {
 
     pub(super) fn audit(&mut self, event: AuditEvent) -> Result<(), OutboxError> {
         let draft = upkeep::audit_draft(&self.site, &self.agent, event, &self.db.path)?;
-        self.db.transact(|batch| batch.append(&draft, now_ms()))?;
+        self.db.transact(|batch| batch.append(draft, now_ms()))?;
         self.wake([0, 1, 0, 0]);
         Ok(())
     }
@@ -443,7 +449,7 @@ impl Writer {
 fn apply(batch: &mut Batch<'_>, op: &Op, now: i64, retention: &mut Retention) -> Result<Outcome, OutboxError> {
     Ok(match op {
         Op::Append { drafts, request, .. } => {
-            let all = drafts.iter().map(|d| batch.append(d, now)).collect::<Result<Vec<_>, _>>()?;
+            let all = batch.append_all(drafts, now)?;
             if let (Some(request), Some(first)) = (request, all.first()) {
                 batch.answered(request, *first)?;
             }
