@@ -18,9 +18,9 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// Debian's libfaketime, which gives a program another wall clock.
 fn faketime() -> PathBuf {
-    let all =
+    let mut all =
         std::fs::read_dir("/usr/lib").unwrap().filter_map(|e| Some(e.ok()?.path().join("faketime/libfaketimeMT.so.1")));
-    all.filter(|p| p.is_file()).next().expect("libfaketime is installed by `make tools-test` (Debian: libfaketime)")
+    all.find(|p| p.is_file()).expect("libfaketime is installed by `make tools-test` (Debian: libfaketime)")
 }
 
 fn set(file: &Path, offset: &str) {

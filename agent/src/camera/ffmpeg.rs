@@ -109,7 +109,7 @@ fn stream(line: &str) -> Option<StreamInfo> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::panic)]
     use super::*;
 
     const FRAME: &str = "[Parsed_showinfo_0 @ 0x5] [info] n:   3 pts:   1536 pts_time:0.12    duration: 512 fmt:yuv420p \
