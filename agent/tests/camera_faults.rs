@@ -90,7 +90,16 @@ fn every_fault_has_its_name_and_heals() {
     let _alone = alone();
     let mut good = Unharmed::start();
     let mut server = Cameras::start();
-    let scenes = [Scene::Empty, Scene::Day, Scene::Frozen, Scene::Black, Scene::Bright, Scene::Elsewhere, Scene::Small];
+    let scenes = [
+        Scene::Empty,
+        Scene::Day,
+        Scene::Frozen,
+        Scene::Stuck,
+        Scene::Black,
+        Scene::Bright,
+        Scene::Elsewhere,
+        Scene::Small,
+    ];
     let videos = scenes.map(|s| (format!("{s:?}").to_lowercase(), clip(s, Codec::H264)));
     let clips: Vec<_> = videos.iter().map(|(name, video)| (name.as_str(), video.as_path())).collect();
     server.mount("/bad", &clips);
@@ -112,7 +121,9 @@ fn every_fault_has_its_name_and_heals() {
     server.tell("/bad", "resume");
     gate.state("bad", "ok", mark);
 
-    for (shown, state) in [("frozen", "frozen"), ("black", "black"), ("bright", "blinded"), ("small", "wrong_size")] {
+    for (shown, state) in
+        [("frozen", "frozen"), ("stuck", "frozen"), ("black", "black"), ("bright", "blinded"), ("small", "wrong_size")]
+    {
         let mark = gate.mark();
         server.show("/bad", shown);
         gate.state("bad", state, mark);

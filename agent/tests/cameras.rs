@@ -44,7 +44,7 @@ fn one_day(gate: &Checkpoint, cameras: &mut Cameras, of: &[(&str, &str)], expect
     }
     let since = |i: usize| {
         let passages = gate.passages(of[i].1);
-        let (from, to) = (began[i] - TimeDelta::milliseconds(500), began[i] + TimeDelta::seconds(18));
+        let (from, to) = (began[i] - TimeDelta::milliseconds(500), began[i] + TimeDelta::seconds(20));
         passed(passages.iter().map(|(_, m)| m), from, to)
     };
     // The last vehicles end when they have not been seen for a while.

@@ -13,9 +13,9 @@ use crate::camera::{
 use crate::pipeline::Pipeline;
 use crate::uplink::Backoff;
 
-/// Between tries: a camera that is back is seen again within seconds.
+/// Between tries: a camera that is back is seen again within five seconds, connecting and a key frame included.
 const RETRY_FIRST: Duration = Duration::from_millis(300);
-const RETRY_MOST: Duration = Duration::from_secs(3);
+const RETRY_MOST: Duration = Duration::from_millis(1500);
 /// Cameras lock out who tries wrong passwords.
 const RETRY_LOGIN: Duration = Duration::from_secs(30);
 /// A stream may take so long to its first frame, above what it may be silent in between: it waits for a key frame.

@@ -12,6 +12,7 @@ mod live;
 mod picture;
 mod planes;
 mod rate;
+mod repeats;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod scene;

@@ -3,8 +3,9 @@
 //! Each has its own measure and its own time that it must last; a moment's wellness does not end it, two seconds do.
 //! - **Black**: nearly all cells are dark and without texture.
 //! - **Blinded**: most cells are white and without texture. Head lights and a white sky leave the rest of the picture.
-//! - **Frozen**: all but a clock's few cells are *exactly* as they were. A sensor's noise changes some bit of nearly every
-//!   cell; but a still scene may be sent unchanged until the next key frame, so the time is longer than between those.
+//! - **Frozen**: the same pictures come again and again, *exactly* but for a clock's few cells. A sensor's noise changes
+//!   some bit of nearly every cell; but a still scene may be sent unchanged until the next key frame, so the time is longer
+//!   than between those.
 //! - **Turned away**: the direction of edges, whatever their contrast, no longer matches what was learnt, in most blocks of
 //!   the picture that had any. Light changes edges' contrast, not their place. Vehicles hide a few blocks, not most; wind
 //!   moves the picture by a cell at most, which is allowed for. The reference follows slowly, while it matches.
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::cells::covered_by_any;
 use super::grid::Grid;
 use super::landmarks::Landmarks;
+use super::repeats::Repeats;
 use crate::geometry::Polygon;
 
 /// What a picture shows, as far as its camera's health is concerned. Where several hold, the last is told.
@@ -105,9 +107,7 @@ pub struct Sight {
     config: SightConfig,
     /// Cells that are not masked, of the size of the first picture.
     open: Vec<usize>,
-    /// The picture that those after it are the same as, or not; and since when.
-    anchor: Vec<[u32; 2]>,
-    anchored: Duration,
+    repeats: Repeats,
     size: Option<(u32, u32)>,
     landmarks: Option<Landmarks>,
     last: Option<Duration>,
@@ -125,8 +125,7 @@ impl Sight {
             masks: masks.to_vec(),
             config,
             open: Vec::new(),
-            anchor: Vec::new(),
-            anchored: Duration::ZERO,
+            repeats: Repeats::default(),
             size: None,
             landmarks: None,
             last: None,
@@ -149,12 +148,12 @@ impl Sight {
             self.size = Some((grid.width, grid.height));
             let masked = covered_by_any(&self.masks, grid.columns, grid.rows);
             self.open = (0..grid.len()).filter(|&i| !masked[i]).collect();
-            self.anchor.clear();
+            self.repeats.clear();
             self.landmarks = Some(Landmarks::new(grid.columns, &masked, c.learn));
             self.matching = None;
         }
         if self.last.is_some_and(|l| now.saturating_sub(l) >= c.pause) {
-            self.anchor.clear();
+            self.repeats.clear();
             for lasting in [&mut self.black, &mut self.blinded, &mut self.turned] {
                 lasting.since = None;
             }
@@ -202,18 +201,16 @@ impl Sight {
         (dark as f32 / all, bright as f32 / all)
     }
 
-    /// For how long it has been the same picture.
+    /// For how long the same pictures have come.
     fn frozen_for(&mut self, grid: &Grid, now: Duration) -> Duration {
-        let exact = grid.exact();
         // Few cells may differ; a live picture is told after as many.
         let may = (self.open.len() as f32 * (1.0 - self.config.same_share)) as usize;
-        let differs = || self.open.iter().filter(|&&i| exact[i] != self.anchor[i]).nth(may).is_some();
-        if self.anchor.is_empty() || self.open.is_empty() || differs() {
-            self.anchor.clear();
-            self.anchor.extend_from_slice(exact);
-            self.anchored = now;
+        if self.open.is_empty() {
+            return Duration::ZERO;
         }
-        now.saturating_sub(self.anchored)
+        let open = &self.open;
+        let same = |a: &[[u32; 2]], b: &[[u32; 2]]| open.iter().filter(|&&i| a[i] != b[i]).nth(may).is_none();
+        self.repeats.update(grid.exact(), now, same)
     }
 }
 

@@ -20,15 +20,17 @@ pub(crate) enum Codec {
 /// What is seen. All but `Small` is 1280x720, and all have 10 frames/s and a key frame a second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scene {
-    /// `samples/day` with three seconds of empty road after it, so that a loop's last vehicle is gone when the first
-    /// one comes again.
+    /// `samples/day` with eight seconds of empty road after it: one of its vehicles stands for a while, and such a one
+    /// is waited for some ten seconds. In a loop it is to be gone before it comes again.
     Day,
     /// `samples/leaving`, the same way.
     Leaving,
     /// The empty road, a little different in each picture.
     Empty,
-    /// One picture again and again.
+    /// One picture again and again, as a stream that repeats it: unchanged.
     Frozen,
+    /// One picture again and again, as a camera encodes it whose sensor stands still: anew with each key frame.
+    Stuck,
     /// The lens covered: black, with a sensor's noise.
     Black,
     /// A light into the lens.
@@ -50,11 +52,12 @@ fn empty(frames: usize) -> impl Iterator<Item = PathBuf> {
 
 /// The pictures of [`Scene::Day`].
 pub(crate) fn day_pictures() -> Vec<PathBuf> {
-    then_empty("day", DAY, 30)
+    then_empty("day", DAY, 80)
 }
 
+/// More than the agent remembers: pictures that came round would be a frozen camera's.
 pub(crate) fn empty_pictures() -> Vec<PathBuf> {
-    empty(30).collect()
+    empty(150).collect()
 }
 
 fn then_empty(sequence: &str, frames: usize, empty_frames: usize) -> Vec<PathBuf> {
@@ -105,19 +108,18 @@ fn make(name: &str, sequences: &[Vec<PathBuf>], arguments: &[String]) -> PathBuf
 }
 
 /// How long [`Scene::Day`] is, and from when on its road is empty.
-pub(crate) const DAY_SECONDS: f64 = 18.5;
+pub(crate) const DAY_SECONDS: f64 = 23.5;
 pub(crate) const DAY_EMPTY_FROM: f64 = 15.0;
 
 pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
     const NOISE: &str = "noise=c0s=4:c0f=t";
     let still = |filter: &str| (vec![vec![samples("day", DAY - 1); 100]], words(&format!("-vf {filter}")));
-    // A picture that is sent again and again comes unchanged, but for what a key frame changes in it.
     let gop = if matches!(scene, Scene::Frozen) { 100 } else { 10 };
     let (pictures, mut arguments) = match scene {
         Scene::Day => (vec![day_pictures()], vec![]),
         Scene::Leaving => (vec![then_empty("leaving", 32, 30)], vec![]),
-        Scene::Empty => (vec![empty_pictures()], vec![]),
-        Scene::Frozen => still("null"),
+        Scene::Empty => (vec![empty_pictures()], words(&format!("-vf {NOISE}"))),
+        Scene::Frozen | Scene::Stuck => still("null"),
         Scene::Black => still(&format!("format=yuv420p,lutyuv=y=18:u=128:v=128,{NOISE}")),
         Scene::Bright => still(&format!("format=yuv420p,lutyuv=y=235:u=128:v=128,{NOISE}")),
         Scene::Elsewhere => still(&format!("crop=640:360:0:0,hflip,vflip,scale=1280:720,{NOISE}")),
@@ -154,5 +156,5 @@ pub(crate) fn busy_road() -> PathBuf {
 pub(crate) fn empty_road() -> PathBuf {
     let mut arguments = vec!["-vf".to_owned(), FULL.to_owned()];
     arguments.extend(full_size());
-    make("empty-road", &[empty(100).collect()], &arguments)
+    make("empty-road", &[empty(200).collect()], &arguments)
 }
