@@ -53,7 +53,18 @@ impl Repeats {
     }
 
     /// For how long nothing but repeats has come, this picture included. `same`: whether two pictures are the same.
-    pub(super) fn update(&mut self, cells: &Cells, now: Duration, same: impl Fn(&Cells, &Cells) -> bool) -> Duration {
+    /// `near`: whether nothing has moved from one to the other. Footage that is played in a loop repeats as well, but what
+    /// moves in it shows that no sensor stands still.
+    pub(super) fn update(
+        &mut self,
+        cells: &Cells,
+        now: Duration,
+        same: impl Fn(&Cells, &Cells) -> bool,
+        near: impl Fn(&Cells, &Cells) -> bool,
+    ) -> Duration {
+        if self.kept.back().is_some_and(|k| !near(&k.cells, cells)) {
+            self.clear();
+        }
         self.kept.retain(|k| now.saturating_sub(k.seen) <= FORGET);
         let due = self.kept.back().is_none_or(|k| now.saturating_sub(k.taken) >= KEEP_EVERY);
         match self.kept.iter_mut().find(|k| same(&k.cells, cells)) {
@@ -89,9 +100,9 @@ mod tests {
     /// The longest time of repeats told, of pictures that are numbers, at 10 a second.
     fn longest(pictures: impl Iterator<Item = u32>) -> f32 {
         let mut repeats = Repeats::default();
-        let told = pictures
-            .zip(0_u32..)
-            .map(|(p, i)| repeats.update(&[[p, p]], Duration::from_millis(u64::from(i) * 100), |a, b| a == b));
+        let told = pictures.zip(0_u32..).map(|(p, i)| {
+            repeats.update(&[[p, p]], Duration::from_millis(u64::from(i) * 100), |a, b| a == b, |_, _| true)
+        });
         told.max().unwrap_or_default().as_secs_f32()
     }
 
@@ -115,12 +126,25 @@ mod tests {
     #[test]
     fn it_ends_as_soon_as_a_new_picture_should_have_been_an_old_one() {
         let mut repeats = Repeats::default();
-        let mut at = |i: u64, picture| repeats.update(&[[picture, 0]], Duration::from_millis(i * 100), |a, b| a == b);
+        let mut at = |i: u64, picture| {
+            repeats.update(&[[picture, 0]], Duration::from_millis(i * 100), |a, b| a == b, |_, _| true)
+        };
         for i in 0..250 {
             at(i, 1);
         }
         assert!(at(250, 1) >= Duration::from_secs(24));
         let ends = (251..300).find(|&i| at(i, i as u32).is_zero());
         assert!(ends.is_some_and(|i| i <= 254), "{ends:?}");
+    }
+
+    #[test]
+    fn a_loop_in_which_something_moves_is_no_repeat() {
+        let mut repeats = Repeats::default();
+        let near = |a: &Cells, b: &Cells| a[0][0].abs_diff(b[0][0]) < 3;
+        let told = (0..400_u64).map(|i| {
+            let picture = (i % 50) as u32;
+            repeats.update(&[[picture, 0]], Duration::from_millis(i * 100), |a, b| a == b, near)
+        });
+        assert!(told.max().unwrap_or_default() < Duration::from_secs(1));
     }
 }

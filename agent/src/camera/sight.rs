@@ -210,7 +210,11 @@ impl Sight {
         }
         let open = &self.open;
         let same = |a: &[[u32; 2]], b: &[[u32; 2]]| open.iter().filter(|&&i| a[i] != b[i]).nth(may).is_none();
-        self.repeats.update(grid.exact(), now, same)
+        // A cell's level is a sum over its pixels: what coding changes of it is small against that.
+        let moved = |a: u32, b: u32| a.abs_diff(b) > a.max(b) / 50 + 40;
+        let near =
+            |a: &[[u32; 2]], b: &[[u32; 2]]| open.iter().filter(|&&i| moved(a[i][0], b[i][0])).nth(may).is_none();
+        self.repeats.update(grid.exact(), now, same, near)
     }
 }
 
