@@ -113,8 +113,8 @@ pub(crate) const DAY_EMPTY_FROM: f64 = 15.0;
 
 pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
     const NOISE: &str = "noise=c0s=4:c0f=t";
-    let still = |filter: &str| (vec![vec![samples("day", DAY - 1); 100]], words(&format!("-vf {filter}")));
-    let gop = if matches!(scene, Scene::Frozen) { 100 } else { 10 };
+    let still = |filter: &str| (vec![vec![samples("day", DAY - 1); 150]], words(&format!("-vf {filter}")));
+    let gop = if matches!(scene, Scene::Frozen) { 150 } else { 10 };
     let (pictures, mut arguments) = match scene {
         Scene::Day => (vec![day_pictures()], vec![]),
         Scene::Leaving => (vec![then_empty("leaving", 32, 30)], vec![]),
