@@ -90,6 +90,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Number, kind, lane of an eviction, ranges.
+type Record = (u64, &'static str, Option<Lane>, Vec<[u64; 2]>);
+
 /// The reference: what should be where, and what was deleted.
 #[derive(Default)]
 struct Model {
@@ -97,8 +100,8 @@ struct Model {
     gone: Ranges,
     head: u64,
     now: i64,
-    /// The records that must have been written, in order: number, kind, lane of an eviction, ranges.
-    records: Vec<(u64, &'static str, Option<Lane>, Vec<[u64; 2]>)>,
+    /// The records that must have been written, in order.
+    records: Vec<Record>,
 }
 
 impl Model {
