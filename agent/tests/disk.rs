@@ -19,6 +19,9 @@ sleep 4
 wc -l < "$OUT/committed" > "$OUT/at-end-of-full"
 rm "$DIR/fill"
 sleep 2
+kill -0 $load
+wc -l < "$OUT/committed" > "$OUT/at-room-again"
+ls -l "$DIR/state/reserve" > "$OUT/reserve"
 kill -TERM $load
 wait $load
 "$KAKOU" outbox verify --state "$DIR/state" > "$OUT/verify"
@@ -45,6 +48,8 @@ fn a_full_disk_stops_nothing_and_costs_no_hit() {
     assert!(ran.status.success(), "{}\n{}", file("verify"), support::stderr(&ran));
     let lines = |name: &str| file(name).trim().parse::<usize>().unwrap();
     assert!(lines("at-end-of-full") > lines("at-full") + 50, "it went on while the disk was full");
+    assert!(lines("at-room-again") > lines("at-end-of-full") + 50, "it took up again when there was room");
+    assert!(file("reserve").contains("reserve"), "the reserve is laid again");
     let status: serde_json::Value = serde_json::from_str(&file("status")).unwrap();
     assert!(status["lanes"]["picture"]["evicted"].as_u64().unwrap() > 50, "{status}");
     let hits = file("committed").lines().filter(|l| l.contains(" hit ")).count() as u64;

@@ -10,7 +10,7 @@ use kakou_contract::{Held, OutboxLane as Lane};
 use serde_json::json;
 
 use super::common::print_line;
-use crate::outbox::{Inspection, Requeue, requeue};
+use crate::outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
 
 /// Look at an agent's outbox, on a live or a dead box.
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +23,8 @@ pub enum Command {
     Export(Export),
     /// Put messages back in line: held ones, or a range that the platform asks for again.
     Requeue(RequeueArgs),
+    /// Make a new outbox of all that can be read of a damaged one. No agent may have it open.
+    Repair(RepairArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,11 +85,25 @@ pub struct RequeueArgs {
     last: Option<u64>,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct RepairArgs {
+    #[command(flatten)]
+    state: State,
+    /// Whose outbox it is, as in the config; needed where the file does not tell any more.
+    #[arg(long, value_name = "SITE/AGENT")]
+    agent: Option<String>,
+    /// The highest number that the platform has of this agent; new ones are above it, and in any case far above the
+    /// last one that is found.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..1 << 52))]
+    above: u64,
+}
+
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Status(a) => status(&a),
         Command::Verify(a) => verify(&a),
         Command::Export(a) => export(&a),
+        Command::Repair(a) => mend(a),
         Command::Requeue(a) => {
             let what = match (a.first, a.last) {
                 (Some(first), Some(last)) => Requeue::Range { first, last },
@@ -184,6 +200,36 @@ fn verify(a: &Verify) -> anyhow::Result<ExitCode> {
         "{messages} messages up to number {head}, {gone} deleted or reported lost: the chain is {word}"
     ))?;
     Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn mend(a: RepairArgs) -> anyhow::Result<ExitCode> {
+    let shown = std::io::stderr().is_terminal();
+    let done = repair(&a.state.state, &RepairOptions { agent: a.agent, above: a.above }, |n| {
+        if shown && n.is_multiple_of(10_000) {
+            eprint!("\r{n} messages");
+        }
+    })?;
+    if shown {
+        eprint!("\r");
+    }
+    let repaired = match done {
+        Repair::NotNeeded { messages } => {
+            print_line(&format!(
+                "{messages} messages, and the chain is whole: nothing to repair, nothing was changed"
+            ))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Repair::Done(repaired) => repaired,
+    };
+    for [first, last] in &repaired.lost {
+        print_line(&format!("LOST {first} to {last}"))?;
+    }
+    let lost: u64 = repaired.lost.iter().map(|[first, last]| last - first + 1).sum();
+    print_line(&format!("{} messages saved, {lost} lost; numbers go on at {}", repaired.messages, repaired.next))?;
+    if let Some(aside) = &repaired.aside {
+        print_line(&format!("the damaged file is kept as {}", aside.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn export(a: &Export) -> anyhow::Result<ExitCode> {

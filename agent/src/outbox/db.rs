@@ -189,7 +189,7 @@ impl Db {
     }
 
     /// Brings what is in the WAL into the database file, so that the file can shrink and the WAL starts over.
-    fn checkpoint(&self) -> rusqlite::Result<()> {
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
@@ -376,6 +376,11 @@ impl Batch<'_> {
             numbers.push(sequence);
         }
         Ok(numbers)
+    }
+
+    /// For a repair alone, which has no message to end the chain with.
+    pub(super) fn set_head(&mut self, head: Head) {
+        self.head = head;
     }
 
     pub(super) fn counts(&mut self, lane: Lane) -> &mut Counts {

@@ -11,9 +11,14 @@ pub enum OutboxError {
     ReadOnly { path: PathBuf, why: String },
 
     #[error(
-        "{path} is damaged: {why}; nothing was changed. See how far by `kakou outbox verify --state {state}`, save what can be read by `kakou outbox export --state {state} --pictures DIR`, then move {path} with its -wal and -shm away and start again: a new outbox begins at number 1", state = .path.parent().unwrap_or(.path).display()
+        "{path} is damaged: {why}; nothing was changed. See how far by `kakou outbox verify --state {state}`; `kakou outbox repair --state {state}` makes a new one of all that can be read, and keeps this one aside", state = .path.parent().unwrap_or(.path).display()
     )]
     Damaged { path: PathBuf, why: String },
+
+    #[error(
+        "{path} is gone or empty, and the key of its agent is there: numbers would be given twice. Restore it, or run `kakou outbox repair --state {state} --agent SITE/AGENT`: a new one begins above all numbers that may have been given", state = .path.parent().unwrap_or(.path).display()
+    )]
+    Gone { path: PathBuf },
 
     #[error("{path} was written by a newer kakou (schema {found}, this one knows {known}); install that version again")]
     Newer { path: PathBuf, found: i64, known: i64 },

@@ -17,10 +17,11 @@ use super::limits::{Limits, Retention};
 use super::moves::Claim;
 use super::reader::{Ask, Reader};
 use super::ready::{Appended, Ready};
+use super::repair;
 use super::shared::{Shared, Stats};
 use super::types::{Cursor, Draft, Pending};
 use super::upkeep;
-use super::writer::{Op, Reply, Resent, Writer};
+use super::writer::{Op, Reply, Resent, Writer, now_ms};
 use crate::uplink::{Store, StoreError};
 
 /// Requests that wait for the writer; who comes then waits.
@@ -37,8 +38,12 @@ pub struct OutboxOptions {
     pub limits: Limits,
     /// Holds until the platform sets another.
     pub retention: Retention,
-    /// Whether the wall clock is known to be right: nothing is given up by its age otherwise.
+    /// Whether the wall clock is known to be right: nothing is given up or deleted by its age otherwise. Beside it, a
+    /// clock that was never set, is behind what was committed, or has just stepped is not trusted in any case; so who
+    /// knows nothing may say yes.
     pub clock_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The wall clock, in milliseconds since 1970.
+    pub wall_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 impl OutboxOptions {
@@ -50,6 +55,7 @@ impl OutboxOptions {
             limits: Limits::default(),
             retention: Retention::default(),
             clock_trusted: Arc::new(|| true),
+            wall_ms: Arc::new(now_ms),
         }
     }
 }
@@ -74,28 +80,48 @@ struct Threads {
 impl Outbox {
     /// Opens the outbox of a folder; makes it, and the signing key, where there is none.
     pub fn open(options: OutboxOptions) -> Result<Self, OutboxError> {
-        let OutboxOptions { folder, site, agent, limits, retention, clock_trusted } = options;
+        let OutboxOptions { folder, site, agent, limits, retention, clock_trusted, wall_ms } = options;
         let lock = lock(&folder)?;
         let path = folder.join(FILE);
+        repair::finish(&folder)?;
+        let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() > 0);
+        let mut first_start = false;
         let key = match key::read(&folder)? {
+            Some(_) if !is_there => return Err(OutboxError::Gone { path }),
             Some(key) => key,
-            None if path.exists() => {
+            None if is_there && !is_unused(&path) => {
                 let why = "the key that this outbox was signed with is gone; restore it from a copy, or move the \
                            outbox away and begin a new one";
                 return Err(OutboxError::Key { path: key::path(&folder), why: why.into() });
             }
-            None => key::create(&folder)?,
+            None => {
+                first_start = true;
+                key::make(&folder)?
+            }
         };
         let mut db = Db::open(&folder, key.clone())?;
-        belongs_to(&mut db, &site, &agent)?;
+        belongs_to(&mut db, &site, &agent, first_start)?;
+        if first_start {
+            // Last: from then on the database must be there, or something is wrong.
+            key::store(&folder, &key)?;
+        }
         let retention = upkeep::stored_retention(&db).map_err(|e| db.fault(&e))?.unwrap_or(retention);
         let shared = Arc::new(Shared::new());
         let public_key = db.public_key();
         let (ops, op_queue) = mpsc::channel(QUEUE);
         let (asks, ask_queue) = mpsc::channel(64);
         let reader = Reader::open(&path, key, Arc::clone(&shared), ops.downgrade())?;
-        let writer =
-            Writer::new(db, folder.clone(), site, agent, limits, retention, clock_trusted, Arc::clone(&shared));
+        let writer = Writer::new(
+            db,
+            folder.clone(),
+            site,
+            agent,
+            limits,
+            retention,
+            clock_trusted,
+            wall_ms,
+            Arc::clone(&shared),
+        );
         let started =
             |e: std::io::Error| OutboxError::Io { path: path.clone(), why: format!("starting a thread: {e}") };
         let writer = std::thread::Builder::new()
@@ -153,6 +179,11 @@ impl Outbox {
         let (reply, answer) = oneshot::channel();
         self.asks.send(Ask::Payload { sequence, reply }).await.map_err(|_| self.closed())?;
         answer.await.map_err(|_| self.closed())?
+    }
+
+    #[cfg(test)]
+    pub(super) async fn upkeep_now(&self, limits: Limits, retention: Retention) -> Result<(), OutboxError> {
+        self.ask(|reply| Op::Upkeep { limits, retention, reply }).await
     }
 
     pub fn stats(&self) -> Stats {
@@ -269,14 +300,15 @@ pub(super) fn lock(folder: &Path) -> Result<File, OutboxError> {
 }
 
 /// Two agents with one outbox would mix their records under one name.
-fn belongs_to(db: &mut Db, site: &Id, agent: &Id) -> Result<(), OutboxError> {
+fn belongs_to(db: &mut Db, site: &Id, agent: &Id, first_start: bool) -> Result<(), OutboxError> {
     use base64::Engine;
     let wanted = format!("{site}/{agent}");
     let found = upkeep::setting(db, "agent").map_err(|e| db.fault(&e))?;
     match found {
         Some(found) if found != wanted => Err(OutboxError::Foreign { path: db.path.clone(), found, wanted }),
-        Some(_) => Ok(()),
-        None => {
+        Some(_) if !first_start => Ok(()),
+        // Also after a first start that was interrupted: nothing was signed with the key that it had.
+        _ => {
             let key = base64::engine::general_purpose::STANDARD.encode(db.public_key().as_bytes());
             db.transact(|batch| {
                 batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES ('agent', ?)", params![wanted])?;
@@ -284,4 +316,20 @@ fn belongs_to(db: &mut Db, site: &Id, agent: &Id) -> Result<(), OutboxError> {
             })
         }
     }
+}
+
+/// No message was ever committed to it.
+fn is_unused(path: &Path) -> bool {
+    let read = || {
+        let conn = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // Without tables: interrupted before they were made.
+        let tables: u64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
+        if tables == 0 {
+            return Ok(true);
+        }
+        conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM head) AND NOT EXISTS (SELECT 1 FROM message)", [], |r| {
+            r.get(0)
+        })
+    };
+    rusqlite::Result::unwrap_or(read(), false)
 }

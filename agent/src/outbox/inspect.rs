@@ -15,6 +15,7 @@ use super::db::{Counts, Db, FILE, Head, read_counts, read_head, space};
 use super::error::OutboxError;
 use super::handle::LOCK;
 use super::key;
+use super::repair;
 
 /// A database opened for reading only.
 pub struct Inspection {
@@ -102,6 +103,10 @@ impl Message {
 impl Inspection {
     pub fn open(folder: &Path) -> Result<Self, OutboxError> {
         let path = folder.join(FILE);
+        if repair::is_unfinished(folder) {
+            let why = "a repair of it was interrupted; start the agent, or run `kakou outbox repair` again".to_owned();
+            return Err(OutboxError::Open { path, why });
+        }
         if !path.is_file() {
             let why = "there is no outbox here; name the state folder of the agent by --state".to_owned();
             return Err(OutboxError::Open { path, why });
@@ -186,14 +191,8 @@ impl Inspection {
         while let Some(row) = rows.next()? {
             let m = message(row)?;
             let n = m.sequence;
-            let mut missing = before.0 + 1;
-            while missing < n {
-                if !is_gone(missing) {
-                    let last = (missing..n).take_while(|k| !is_gone(*k)).last().unwrap_or(missing);
-                    v.add(format!("messages {missing} to {last} are missing, and nothing says why"));
-                    missing = last;
-                }
-                missing += 1;
+            for [first, last] in unexplained(&gone, before.0 + 1, n) {
+                v.add(format!("messages {first} to {last} are missing, and nothing says why"));
             }
             if is_gone(n) {
                 v.add(format!("message {n} is there, and listed as deleted"));
@@ -343,6 +342,23 @@ impl Verdict {
     }
 }
 
+/// The numbers from `from` to below `to` that are in no range of `gone`.
+fn unexplained(gone: &[(u64, u64)], from: u64, to: u64) -> Vec<[u64; 2]> {
+    let (mut at, mut out) = (from, Vec::new());
+    // From the range before on, which may reach into it.
+    let start = gone.partition_point(|(first, _)| *first <= from).saturating_sub(1);
+    for (first, last) in gone.iter().skip(start).take_while(|(first, _)| *first < to) {
+        if *first > at {
+            out.push([at, first - 1]);
+        }
+        at = at.max(last + 1);
+    }
+    if at < to {
+        out.push([at, to - 1]);
+    }
+    out
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -365,6 +381,10 @@ pub fn requeue(folder: &Path, what: Requeue) -> Result<u64, OutboxError> {
     let path = folder.join(FILE);
     if !path.is_file() {
         let why = "there is no outbox here; name the state folder of the agent by --state".to_owned();
+        return Err(OutboxError::Open { path, why });
+    }
+    if repair::is_unfinished(folder) {
+        let why = "a repair of it was interrupted; start the agent, or run `kakou outbox repair` again".to_owned();
         return Err(OutboxError::Open { path, why });
     }
     let why = || "there is no signing key beside the outbox".to_owned();

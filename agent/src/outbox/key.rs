@@ -36,13 +36,18 @@ pub(super) fn read(folder: &Path) -> Result<Option<SigningKey>, OutboxError> {
     Ok(Some(key))
 }
 
-/// Makes a key and has it on disk before it is used: what is signed with a lost key cannot be checked.
-pub(super) fn create(folder: &Path) -> Result<SigningKey, OutboxError> {
+/// A new key, not yet on disk.
+pub(super) fn make(folder: &Path) -> Result<SigningKey, OutboxError> {
+    let mut seed = [0_u8; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|e| OutboxError::Key { path: path(folder), why: format!("no random numbers: {e}") })?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+/// Has the key on disk, before anything is signed with it: what is signed with a lost key cannot be checked.
+pub(super) fn store(folder: &Path, key: &SigningKey) -> Result<(), OutboxError> {
     let path = path(folder);
     let fault = |why: String| OutboxError::Key { path: path.clone(), why };
-    let mut seed = [0_u8; 32];
-    getrandom::fill(&mut seed).map_err(|e| fault(format!("no random numbers: {e}")))?;
-    let key = SigningKey::from_bytes(&seed);
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|e| fault(e.to_string()))?;
     // Written aside and renamed: a power cut leaves a whole key or none.
     let aside = folder.join("agent.key.new");
@@ -57,7 +62,14 @@ pub(super) fn create(folder: &Path) -> Result<SigningKey, OutboxError> {
         std::fs::rename(&aside, &path)?;
         std::fs::File::open(folder)?.sync_all()
     };
-    write().map_err(|e| fault(e.to_string()))?;
+    write().map_err(|e| fault(e.to_string()))
+}
+
+/// A new key, on disk.
+#[cfg(test)]
+pub(super) fn create(folder: &Path) -> Result<SigningKey, OutboxError> {
+    let key = make(folder)?;
+    store(folder, &key)?;
     Ok(key)
 }
 

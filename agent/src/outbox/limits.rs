@@ -76,6 +76,8 @@ pub(super) enum Step {
         lane: Lane,
         place: Place,
         reason: EvictionReason,
+        /// So many bytes are too many.
+        bytes: u64,
     },
     /// Give free pages back to the file system.
     Shrink,
@@ -104,34 +106,39 @@ const WORTH_SHRINKING: u64 = 1 << 20;
 /// The next thing to do so that the limits hold; `None` when they do, or nothing more can be done.
 pub(super) fn next_step(limits: &Limits, lanes: &[Counts; 4], space: &Space) -> Option<Step> {
     for lane in Lane::ORDER {
-        let over = lanes.get(lane.index())?.bytes() > limits.lanes.get(lane.index())?.bytes;
-        if over
+        let over = lanes.get(lane.index())?.bytes().saturating_sub(limits.lanes.get(lane.index())?.bytes);
+        if over > 0
             && let Some(place) = [Place::Kept, Place::Held, Place::Waiting].into_iter().find(|p| has(lanes, lane, *p))
         {
-            return Some(Step::Delete { lane, place, reason: EvictionReason::Bytes });
+            return Some(Step::Delete { lane, place, reason: EvictionReason::Bytes, bytes: over });
         }
     }
     if space.used > limits.bytes {
-        return first(lanes, |_, _| true, EvictionReason::Bytes);
+        return first(lanes, |_, _| true, EvictionReason::Bytes, space.used - limits.bytes);
     }
     if space.disk_free < limits.free_disk {
         if space.reusable >= WORTH_SHRINKING {
             return Some(Step::Shrink);
         }
         let may_go = |lane: Lane, place: Place| place == Place::Kept || matches!(lane, Lane::Picture | Lane::Passage);
-        return first(lanes, may_go, EvictionReason::FreeDisk);
+        return first(lanes, may_go, EvictionReason::FreeDisk, limits.free_disk - space.disk_free);
     }
     None
 }
 
 /// What to give up so that one more message finds room in the file, however little that is.
 pub(super) fn emergency(lanes: &[Counts; 4]) -> Option<Step> {
-    first(lanes, |_, _| true, EvictionReason::FreeDisk)
+    first(lanes, |_, _| true, EvictionReason::FreeDisk, u64::MAX)
 }
 
-fn first(lanes: &[Counts; 4], may_go: impl Fn(Lane, Place) -> bool, reason: EvictionReason) -> Option<Step> {
+fn first(
+    lanes: &[Counts; 4],
+    may_go: impl Fn(Lane, Place) -> bool,
+    reason: EvictionReason,
+    bytes: u64,
+) -> Option<Step> {
     let found = ORDER.into_iter().find(|(lane, place)| may_go(*lane, *place) && has(lanes, *lane, *place));
-    found.map(|(lane, place)| Step::Delete { lane, place, reason })
+    found.map(|(lane, place)| Step::Delete { lane, place, reason, bytes })
 }
 
 fn has(lanes: &[Counts; 4], lane: Lane, place: Place) -> bool {
@@ -173,7 +180,7 @@ mod tests {
         let mut left: Vec<_> = ORDER.iter().map(|(l, p)| (*l, *p, 1)).collect();
         for (lane, place) in ORDER {
             let step = next_step(&limits, &lanes(&left), &full).unwrap();
-            assert_eq!(step, Step::Delete { lane, place, reason: EvictionReason::Bytes });
+            assert_eq!(step, Step::Delete { lane, place, reason: EvictionReason::Bytes, bytes: 1 });
             left.remove(0);
         }
         assert_eq!(next_step(&limits, &lanes(&left), &full), None);
@@ -186,7 +193,8 @@ mod tests {
         assert_eq!(next_step(&Limits::default(), &hits, &low), None);
         let step = next_step(&Limits::default(), &lanes(&[(Lane::Passage, Place::Waiting, 1)]), &low);
         let reason = EvictionReason::FreeDisk;
-        assert_eq!(step, Some(Step::Delete { lane: Lane::Passage, place: Place::Waiting, reason }));
+        let bytes = Limits::default().free_disk;
+        assert_eq!(step, Some(Step::Delete { lane: Lane::Passage, place: Place::Waiting, reason, bytes }));
         let spare = Space { reusable: 2 << 20, ..low };
         assert_eq!(next_step(&Limits::default(), &hits, &spare), Some(Step::Shrink));
     }
@@ -197,7 +205,7 @@ mod tests {
         limits.lanes[Lane::Hit.index()].bytes = 4000;
         let now = lanes(&[(Lane::Hit, Place::Waiting, 5), (Lane::Picture, Place::Kept, 5)]);
         let reason = EvictionReason::Bytes;
-        let step = Step::Delete { lane: Lane::Hit, place: Place::Waiting, reason };
+        let step = Step::Delete { lane: Lane::Hit, place: Place::Waiting, reason, bytes: 1000 };
         assert_eq!(next_step(&limits, &now, &room()), Some(step));
         assert_eq!(next_step(&Limits::default(), &now, &room()), None);
     }

@@ -11,9 +11,13 @@
 //! | `reader` | the thread that reads for the uplink |
 //! | `ready` | a draft made ready for the writer, and its caller told |
 //! | `upkeep` | limits, ages and retention, each with its record for the platform |
+//! | `steady` | whether the wall clock is fit to delete by; pure |
 //! | `shared` | what the writer tells the others |
 //! | `handle` | what the rest of the agent holds |
 //! | `inspect` | looking at it from outside: status, verify, export, requeue |
+//! | `pages` | messages by the pages they lie on, where the tree that leads there is damaged |
+//! | `salvage` | reading what can still be read of a damaged database |
+//! | `repair` | a new outbox out of a damaged one |
 //! | `key` | the signing key |
 //! | `ballast` | room in reserve for a full disk |
 
@@ -26,10 +30,14 @@ mod inspect;
 mod key;
 mod limits;
 mod moves;
+mod pages;
 mod reader;
 mod ready;
+mod repair;
+mod salvage;
 mod schema;
 mod shared;
+mod steady;
 mod types;
 mod upkeep;
 mod writer;
@@ -41,6 +49,7 @@ pub use inspect::{Inspection, Overview, Requeue, Verdict, in_use, requeue};
 pub use kakou_contract::{Held, Keep, OutboxLane as Lane};
 pub use limits::{LaneLimit, Limits, Retention, Space};
 pub use moves::Claim;
+pub use repair::{Repair, RepairOptions, Repaired, repair};
 pub use shared::{OutboxState, Stats};
 pub use types::{Cursor, Draft, Pending};
 pub use writer::Resent;
@@ -50,6 +59,9 @@ mod tests;
 
 #[cfg(test)]
 mod damage_tests;
+
+#[cfg(test)]
+mod repair_tests;
 
 #[cfg(test)]
 mod model_tests;

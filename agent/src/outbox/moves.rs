@@ -108,15 +108,15 @@ impl Batch<'_> {
         Ok(moved)
     }
 
-    /// Deletes the oldest messages of a lane in one place, at most `most`, and only those committed before
-    /// `before_ms`. What is in line or held counts as evicted: the platform has not got it.
+    /// Deletes the oldest messages of a lane in one place, at most `most` and only until `enough`
+    /// bytes are freed, and only those committed within `times`. What is in line or held counts as evicted: the platform has not got it.
     pub(super) fn delete_oldest(
         &mut self,
         lane: Lane,
         place: Place,
         keep: Option<Keep>,
-        before_ms: Option<i64>,
-        most: usize,
+        times: std::ops::Range<i64>,
+        (most, enough): (usize, u64),
     ) -> Result<Deleted, OutboxError> {
         let lane_index = lane.index();
         let mut found: Vec<u64> = match place {
@@ -130,8 +130,8 @@ impl Batch<'_> {
                 let mut all = Vec::new();
                 for keep in keep.map_or(vec![Keep::Passage, Keep::Control, Keep::Hit], |k| vec![k]) {
                     all.extend(self.list(
-                        "SELECT seq FROM kept WHERE keep = ? AND lane = ? AND committed < ? ORDER BY committed, seq LIMIT ?",
-                        params![keep_index(keep), lane_index, before_ms.unwrap_or(i64::MAX), most - all.len()],
+                        "SELECT seq FROM kept WHERE keep = ? AND lane = ? AND committed >= ? AND committed < ? ORDER BY committed, seq LIMIT ?",
+                        params![keep_index(keep), lane_index, times.start, times.end, most - all.len()],
                     )?);
                 }
                 all
@@ -142,8 +142,11 @@ impl Batch<'_> {
         let mut deleted = Deleted::default();
         for sequence in found {
             let Some(info) = self.info(sequence)? else { continue };
-            if before_ms.is_some_and(|before| info.committed >= before) {
+            if !times.contains(&info.committed) {
                 continue;
+            }
+            if deleted.bytes >= enough {
+                break;
             }
             self.delete(&info, place)?;
             deleted.add(&info);

@@ -16,7 +16,7 @@
 use rusqlite::Connection;
 
 /// `PRAGMA user_version` of a database that this program writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Each entry brings the schema from its index to the next version.
 const STEPS: [&str; VERSION as usize] = ["
@@ -58,6 +58,9 @@ CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL
 CREATE TABLE revived (seq INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE command (request TEXT PRIMARY KEY, at INTEGER NOT NULL, answer INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+",
+// The oldest held message of a lane, and limits that give held ones up, without going through all that is held.
+"CREATE INDEX held_by_lane ON held (lane, seq);
 "];
 
 /// Before the first table: these can not be changed later without rewriting the file.

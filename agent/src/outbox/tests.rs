@@ -227,6 +227,117 @@ fn a_cut_chain_and_a_lost_key_are_told() {
 }
 
 #[test]
+fn a_clock_that_steps_deletes_nothing() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    const DAY: i64 = 24 * 3_600_000;
+    const NOW: i64 = 1_800_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(NOW));
+    let with = |at: i64| {
+        let now = Arc::clone(&now);
+        now.store(at, Ordering::SeqCst);
+        let mut options = options(dir.path());
+        options.wall_ms = Arc::new(move || now.load(Ordering::SeqCst));
+        Outbox::open(options).unwrap()
+    };
+    let outbox = with(NOW);
+    outbox.append((0..4).map(|n| draft(Lane::Passage, &n.to_string())).collect()).unwrap();
+    block(async { (outbox.acked(1).await.unwrap(), outbox.settle().await.unwrap()) });
+    outbox.close().unwrap();
+    // 1970, a year ahead, and a day behind: the first look at the ages is right after a start.
+    for wrong in [5_000, NOW + 365 * DAY, NOW - DAY] {
+        let outbox = with(wrong);
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(outbox.stats().head.sequence, 4, "at {wrong}");
+        outbox.close().unwrap();
+    }
+    // A time that fits: a day has passed.
+    let outbox = with(NOW + DAY - 1000);
+    outbox.append(vec![draft(Lane::Passage, "5")]).unwrap();
+    outbox.close().unwrap();
+    let outbox = with(NOW + DAY + 1000);
+    wait_until(|| outbox.stats().head.sequence == 6);
+    assert_eq!(block(outbox.stored_payload(1)).unwrap(), None);
+    outbox.close().unwrap();
+}
+
+#[test]
+fn what_was_committed_before_the_clock_was_set_is_kept_its_time_from_then_on() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    const HOUR: i64 = 3_600_000;
+    const NOW: i64 = 1_800_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(7_000));
+    let mut options = options(dir.path());
+    let clock = Arc::clone(&now);
+    options.wall_ms = Arc::new(move || clock.load(Ordering::SeqCst));
+    let outbox = Outbox::open(options).unwrap();
+    outbox.append(vec![draft(Lane::Passage, "of 1970")]).unwrap();
+    block(async { (outbox.acked(1).await.unwrap(), outbox.settle().await.unwrap()) });
+    let look = || {
+        let retention = Retention { passage: Duration::from_secs(24 * 3600), ..Retention::default() };
+        block(outbox.upkeep_now(Limits::default(), retention)).unwrap();
+        block(outbox.stored_payload(1)).unwrap().is_some()
+    };
+    now.store(NOW, Ordering::SeqCst);
+    assert!(look(), "the clock was set right a moment ago");
+    now.store(NOW + 23 * HOUR, Ordering::SeqCst);
+    assert!(look());
+    now.store(NOW + 25 * HOUR, Ordering::SeqCst);
+    assert!(!look());
+    outbox.close().unwrap();
+}
+
+/// `schema_v1.sql` is the schema as version 1 made it; it is never changed.
+#[test]
+fn a_database_of_an_old_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    let (new, old) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let outbox = open(new.path());
+    outbox.append((0..20).map(|n| draft(Lane::ORDER[n % 4], &n.to_string())).collect()).unwrap();
+    block(async {
+        outbox.acked(1).await.unwrap();
+        outbox.hold(2, Held::Refused, "test".into()).await.unwrap();
+        outbox.claim("r1".into()).await.unwrap();
+        outbox.settle().await.unwrap();
+    });
+    let waiting = fetch(&outbox, Cursor::default());
+    outbox.close().unwrap();
+    std::fs::copy(new.path().join("agent.key"), old.path().join("agent.key")).unwrap();
+    let conn = rusqlite::Connection::open(old.path().join("outbox.db")).unwrap();
+    conn.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")
+        .unwrap();
+    conn.execute_batch(include_str!("schema_v1.sql")).unwrap();
+    conn.execute("ATTACH ? AS new", [new.path().join("outbox.db").to_str().unwrap()]).unwrap();
+    for table in ["message", "waiting", "held", "kept", "gone", "lane", "head", "revived", "command", "setting"] {
+        conn.execute_batch(&format!("DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM new.{table};"))
+            .unwrap();
+    }
+    conn.execute_batch("DETACH new; PRAGMA user_version = 1;").unwrap();
+    drop(conn);
+
+    let outbox = open(old.path());
+    assert_eq!(fetch(&outbox, Cursor::default()), waiting);
+    assert_eq!(block(outbox.release(Held::Refused, 10)).unwrap(), 1);
+    assert_eq!(outbox.append(vec![draft(Lane::Hit, "next")]).unwrap(), [21]);
+    outbox.close().unwrap();
+    let schema = |folder: &Path| -> Vec<(String, Option<String>)> {
+        let conn = rusqlite::Connection::open(folder.join("outbox.db")).unwrap();
+        let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(schema(old.path()), schema(new.path()));
+    assert!(Inspection::open(old.path()).unwrap().verify(|_| ()).unwrap().is_whole());
+    // A newer one is not touched.
+    let conn = rusqlite::Connection::open(old.path().join("outbox.db")).unwrap();
+    conn.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(conn);
+    let told = Outbox::open(options(old.path())).err().unwrap().to_string();
+    assert!(told.contains("schema 99"), "{told}");
+}
+
+#[test]
 fn many_producers_share_a_transaction_and_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());

@@ -13,11 +13,10 @@ use super::db::{Batch, Db};
 use super::error::OutboxError;
 use super::limits::Retention;
 use super::moves::{Deleted, Place};
+use super::steady::EARLIEST_MS;
 use super::types::Draft;
-use super::writer::{Writer, now_ms};
+use super::writer::Writer;
 
-/// No message was committed before Kakou existed: such a time is that of a clock that was never set.
-const EARLIEST_MS: i64 = 1_735_689_600_000;
 /// Commands are known again this long.
 const COMMANDS_KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -25,8 +24,14 @@ pub(super) fn time(ms: i64) -> DateTime<FixedOffset> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&chrono::Local).fixed_offset()
 }
 
-pub(super) fn audit_draft(site: &Id, agent: &Id, event: AuditEvent, path: &Path) -> Result<Draft, OutboxError> {
-    let now = time(now_ms());
+pub(super) fn audit_draft(
+    site: &Id,
+    agent: &Id,
+    event: AuditEvent,
+    path: &Path,
+    now_ms: i64,
+) -> Result<Draft, OutboxError> {
+    let now = time(now_ms);
     let message = AuditMessage {
         schema_version: SchemaVersion::CURRENT,
         id: live_id(now),
@@ -46,14 +51,16 @@ pub(super) struct Evict {
     pub(super) place: Place,
     pub(super) reason: EvictionReason,
     pub(super) before_ms: Option<i64>,
-    pub(super) most: usize,
+    /// Messages, and bytes after which it is enough.
+    pub(super) most: (usize, u64),
+    pub(super) now: i64,
 }
 
 /// Gives up the oldest of a lane in one transaction with its record.
 pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Deleted, OutboxError> {
     let path = db.path.clone();
     let deleted = db.transact(|batch| {
-        let deleted = batch.delete_oldest(e.lane, e.place, None, e.before_ms, e.most)?;
+        let deleted = batch.delete_oldest(e.lane, e.place, None, i64::MIN..e.before_ms.unwrap_or(i64::MAX), e.most)?;
         if deleted.messages == 0 {
             return Ok(deleted);
         }
@@ -61,7 +68,7 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
             AuditEvent::Deletion {
                 keep: if e.lane == Lane::Hit { Keep::Hit } else { Keep::Passage },
                 reason: DeletionReason::Retention,
-                older_than: time(now_ms()),
+                older_than: time(e.now),
                 messages: deleted.messages,
                 ranges: deleted.ranges.clone(),
             }
@@ -74,7 +81,7 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
                 ranges: deleted.ranges.clone(),
             }
         };
-        batch.append(audit_draft(site, agent, event, &path)?, now_ms())?;
+        batch.append(audit_draft(site, agent, event, &path, e.now)?, e.now)?;
         Ok(deleted)
     })?;
     if deleted.messages > 0 && e.place != Place::Kept {
@@ -86,13 +93,49 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
     Ok(deleted)
 }
 
+/// Whether the wall clock is fit to delete by: one that is wrong by years would make everything old.
+pub(super) fn clock_is_right(w: &mut Writer) -> Result<bool, OutboxError> {
+    let newest = w.db.conn().prepare_cached("SELECT committed FROM message ORDER BY seq DESC LIMIT 1");
+    let newest = newest.and_then(|mut s| s.query_row([], |r| r.get(0)).optional()).map_err(|e| w.db.fault(&e))?;
+    let steady = w.steady.look(Instant::now(), (w.wall_ms)(), newest);
+    Ok((w.clock_trusted)() && steady)
+}
+
+/// Messages that were committed while the clock was not set have no age. They count as committed when it was first seen to
+/// be right; that time is noted. The smallest commit time that a deletion `before_ms` takes.
+fn from_ms(w: &mut Writer, before_ms: i64) -> Result<i64, OutboxError> {
+    let read = |db: &Db| -> rusqlite::Result<Option<u64>> {
+        db.conn().prepare_cached("SELECT max(seq) FROM kept WHERE keep = ? AND lane = ? AND committed < ?").and_then(
+            |mut s| {
+                let mut last = None;
+                for (keep, lane) in (0..3).flat_map(|keep| Lane::ORDER.map(|lane| (keep, lane.index()))) {
+                    last = last.max(s.query_row(params![keep, lane, EARLIEST_MS], |r| r.get::<_, Option<u64>>(0))?);
+                }
+                Ok(last)
+            },
+        )
+    };
+    let Some(last) = read(&w.db).map_err(|e| w.db.fault(&e))? else { return Ok(EARLIEST_MS) };
+    let noted = setting(&w.db, UNDATED_KEY).map_err(|e| w.db.fault(&e))?;
+    let noted = noted.and_then(|t| t.split_once(' ').and_then(|(n, at)| Some((n.parse().ok()?, at.parse().ok()?))));
+    match noted {
+        Some((to, at)) if last <= to => {
+            let at: i64 = at;
+            Ok(if at < before_ms { i64::MIN } else { EARLIEST_MS })
+        }
+        _ => {
+            let text = format!("{last} {}", (w.wall_ms)());
+            w.db.transact(|batch| {
+                batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", params![UNDATED_KEY, text])
+            })?;
+            Ok(EARLIEST_MS)
+        }
+    }
+}
+
 /// Gives up what waited longer than its lane allows. True if there is more.
 pub(super) fn ages(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> {
-    // A clock that is wrong by years would make everything old.
-    if !(w.clock_trusted)() {
-        return Ok(false);
-    }
-    let now = now_ms();
+    let now = (w.wall_ms)();
     for lane in Lane::ORDER {
         let Some(limit) = w.limits.lanes.get(lane.index()) else { continue };
         let before_ms = now - millis(limit.age);
@@ -102,7 +145,14 @@ pub(super) fn ages(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> 
                 if !oldest.is_some_and(|at| (EARLIEST_MS..before_ms).contains(&at)) {
                     break;
                 }
-                let step = Evict { lane, place, reason: EvictionReason::Age, before_ms: Some(before_ms), most: 64 };
+                let step = Evict {
+                    lane,
+                    place,
+                    reason: EvictionReason::Age,
+                    before_ms: Some(before_ms),
+                    most: (64, u64::MAX),
+                    now,
+                };
                 if evict(&mut w.db, &w.site, &w.agent, step)?.messages == 0 {
                     break;
                 }
@@ -118,19 +168,21 @@ pub(super) fn ages(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> 
 
 /// Deletes what the platform has and the box has kept long enough. True if there is more.
 pub(super) fn retention(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> {
-    let now = now_ms();
+    let now = (w.wall_ms)();
     let path = w.db.path.clone();
     let keeps =
         [(Keep::Passage, w.retention.passage), (Keep::Hit, w.retention.hit), (Keep::Control, w.retention.control)];
     for (keep, time_kept) in keeps {
         let before_ms = now - millis(time_kept);
+        let from_ms = from_ms(w, before_ms)?;
         loop {
             let (site, agent) = (&w.site, &w.agent);
             let deleted = w.db.transact(|batch| {
                 let mut all = Deleted::default();
                 let mut numbers = Vec::new();
                 for lane in Lane::ORDER {
-                    let some = batch.delete_oldest(lane, Place::Kept, Some(keep), Some(before_ms), 64)?;
+                    let some =
+                        batch.delete_oldest(lane, Place::Kept, Some(keep), from_ms..before_ms, (64, u64::MAX))?;
                     all.messages += some.messages;
                     all.bytes += some.bytes;
                     numbers.extend(some.ranges);
@@ -145,7 +197,7 @@ pub(super) fn retention(w: &mut Writer, until: Instant) -> Result<bool, OutboxEr
                         messages: all.messages,
                         ranges: all.ranges.clone(),
                     };
-                    batch.append(audit_draft(site, agent, event, &path)?, now)?;
+                    batch.append(audit_draft(site, agent, event, &path, now)?, now)?;
                 }
                 Ok(all)
             })?;
@@ -241,6 +293,8 @@ pub(super) fn missing(batch: &Batch<'_>, first: u64, last: u64) -> Result<Vec<[u
 }
 
 const RETENTION_KEY: &str = "retention";
+/// The last message that was committed while the clock was not set, and when that was found out.
+const UNDATED_KEY: &str = "undated";
 
 pub(super) fn store_retention(batch: &Batch<'_>, r: &Retention) -> Result<(), OutboxError> {
     let text = format!("{} {} {}", r.passage.as_secs(), r.hit.as_secs(), r.control.as_secs());

@@ -18,6 +18,7 @@ use super::limits::{Limits, Retention, Space, Step, emergency, next_step};
 use super::moves::{Claim, Deleted};
 use super::ready::{Appended, Others, Ready};
 use super::shared::{OutboxState, Shared, Stats};
+use super::steady::Steady;
 use super::upkeep;
 
 /// Messages in one transaction, and bytes of their payloads; a single larger request still goes alone.
@@ -38,14 +39,40 @@ pub struct Resent {
 }
 
 pub(super) enum Op {
-    Append { drafts: Vec<Ready>, request: Option<String>, reply: Reply<Appended> },
+    Append {
+        drafts: Vec<Ready>,
+        request: Option<String>,
+        reply: Reply<Appended>,
+    },
     Acked(Vec<u64>),
-    Hold { sequence: u64, reason: Held, why: String },
-    Release { reason: Option<Held>, most: usize, reply: Reply<usize> },
-    Resend { first: u64, last: u64, reply: Reply<Resent> },
-    Claim { request: String, reply: Reply<Claim> },
+    Hold {
+        sequence: u64,
+        reason: Held,
+        why: String,
+    },
+    Release {
+        reason: Option<Held>,
+        most: usize,
+        reply: Reply<usize>,
+    },
+    Resend {
+        first: u64,
+        last: u64,
+        reply: Reply<Resent>,
+    },
+    Claim {
+        request: String,
+        reply: Reply<Claim>,
+    },
     Retention(Retention),
     Settle(Reply<()>),
+    /// Upkeep at once by these limits, with a clock that is right.
+    #[cfg(test)]
+    Upkeep {
+        limits: Limits,
+        retention: Retention,
+        reply: Reply<()>,
+    },
     Close,
 }
 
@@ -86,6 +113,8 @@ pub(super) struct Writer {
     pub(super) limits: Limits,
     pub(super) retention: Retention,
     pub(super) clock_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(super) wall_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
+    pub(super) steady: Steady,
     pub(super) shared: Arc<Shared>,
     ballast: Ballast,
     state: OutboxState,
@@ -104,6 +133,7 @@ impl Writer {
         limits: Limits,
         retention: Retention,
         clock_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
+        wall_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
         shared: Arc<Shared>,
     ) -> Self {
         let ballast = Ballast::new(&folder);
@@ -115,6 +145,8 @@ impl Writer {
             limits,
             retention,
             clock_trusted,
+            wall_ms,
+            steady: Steady::default(),
             shared,
             ballast,
             state: OutboxState::Ok,
@@ -141,6 +173,14 @@ impl Writer {
                 Err(_) => continue,
                 Ok(None | Some(Op::Close)) => break,
                 Ok(Some(op)) => op,
+            };
+            #[cfg(test)]
+            let first = match first {
+                Op::Upkeep { limits, retention, reply } => {
+                    let _ = reply.send(self.upkeep_by(limits, retention));
+                    continue;
+                }
+                other => other,
             };
             let (mut messages, mut bytes) = first.weight();
             let mut group = vec![first];
@@ -195,7 +235,7 @@ impl Writer {
     }
 
     fn attempt(&mut self, ops: &[Op]) -> Result<Vec<Outcome>, OutboxError> {
-        let now = now_ms();
+        let now = (self.wall_ms)();
         let retention = &mut self.retention;
         self.db.transact(|batch| ops.iter().map(|op| apply(batch, op, now, retention)).collect())
     }
@@ -212,10 +252,10 @@ impl Writer {
                 Err(e) if e.is_full() => last = e,
                 other => return other,
             }
-            let Some(Step::Delete { lane, place, reason }) = emergency(self.db.lanes()) else { break };
+            let Some(Step::Delete { lane, place, reason, bytes }) = emergency(self.db.lanes()) else { break };
             // Overwriting what is deleted needs as much room as it frees; there is none.
             upkeep::secure_delete(&self.db, false);
-            let freed = self.delete(lane, place, reason, 16);
+            let freed = self.delete(lane, place, reason, (16, bytes));
             upkeep::secure_delete(&self.db, true);
             if let Err(e) = freed {
                 last = e;
@@ -283,6 +323,8 @@ impl Writer {
                 Op::Settle(reply) => drop(reply.send(Err(e.clone()))),
                 // They will be sent again after the next loss of the connection, which the platform knows how to take.
                 Op::Acked(_) | Op::Hold { .. } | Op::Retention(_) | Op::Close => {}
+                #[cfg(test)]
+                Op::Upkeep { .. } => {}
             }
         }
         tracing::error!(folder = %self.folder.display(), messages = lost, "not committed: {e}");
@@ -291,7 +333,7 @@ impl Writer {
     }
 
     fn count_unrecorded(&mut self, drafts: &[Ready], e: &OutboxError) {
-        let now = now_ms();
+        let now = (self.wall_ms)();
         for draft in drafts.iter().filter(|d| matches!(d.lane, Lane::Hit | Lane::Passage)) {
             let at = draft.captured_ms.unwrap_or(now);
             let u = &mut self.unrecorded;
@@ -341,23 +383,10 @@ impl Writer {
         }
         // A few steps each time round: commits go on in between.
         let until = Instant::now() + Duration::from_millis(200);
-        let mut space = self.space()?;
-        while Instant::now() < until
-            && let Some(step) = next_step(&self.limits, self.db.lanes(), &space)
-        {
-            match step {
-                Step::Shrink => self.db.shrink(2048)?,
-                Step::Delete { lane, place, reason } => {
-                    let most = if lane == Lane::Picture { 64 } else { 500 };
-                    if self.delete(lane, place, reason, most)?.messages == 0 {
-                        break;
-                    }
-                }
-            }
-            space = self.space()?;
-        }
+        let space = self.keep_limits(until)?;
         if self.looked_at_ages.is_none_or(|at| at.elapsed() >= RETENTION_EVERY) {
-            let more = upkeep::ages(self, until)? | upkeep::retention(self, until)?;
+            let right = upkeep::clock_is_right(self)?;
+            let more = right && (upkeep::ages(self, until)? | upkeep::retention(self, until)?);
             if !more {
                 self.looked_at_ages = Some(Instant::now());
             }
@@ -382,19 +411,53 @@ impl Writer {
         Ok(())
     }
 
+    #[cfg(test)]
+    fn upkeep_by(&mut self, limits: Limits, retention: Retention) -> Result<(), OutboxError> {
+        let (limits, retention) =
+            (std::mem::replace(&mut self.limits, limits), std::mem::replace(&mut self.retention, retention));
+        let until = Instant::now() + Duration::from_secs(60);
+        let done = self
+            .keep_limits(until)
+            .and_then(|_| upkeep::ages(self, until))
+            .and_then(|_| upkeep::retention(self, until))
+            .map(|_| ());
+        (self.limits, self.retention) = (limits, retention);
+        done
+    }
+
+    /// Gives up what is over the limits; how much room there is then.
+    fn keep_limits(&mut self, until: Instant) -> Result<Space, OutboxError> {
+        let mut space = self.space()?;
+        while Instant::now() < until
+            && let Some(step) = next_step(&self.limits, self.db.lanes(), &space)
+        {
+            match step {
+                Step::Shrink => self.db.shrink(2048)?,
+                Step::Delete { lane, place, reason, bytes } => {
+                    let most = if lane == Lane::Picture { 64 } else { 500 };
+                    if self.delete(lane, place, reason, (most, bytes))?.messages == 0 {
+                        break;
+                    }
+                }
+            }
+            space = self.space()?;
+        }
+        Ok(space)
+    }
+
     /// Deletes the oldest of a lane; what the platform has not got is reported in the same transaction.
     pub(super) fn delete(
         &mut self,
         lane: Lane,
         place: super::moves::Place,
         reason: EvictionReason,
-        most: usize,
+        most: (usize, u64),
     ) -> Result<Deleted, OutboxError> {
         upkeep::evict(
             &mut self.db,
             &self.site,
             &self.agent,
-            upkeep::Evict { lane, place, reason, before_ms: None, most },
+            upkeep::Evict { lane, place, reason, before_ms: None, most, now: (self.wall_ms)() },
         )
         .inspect(|deleted| {
             if deleted.messages > 0 && place != super::moves::Place::Kept {
@@ -404,8 +467,9 @@ impl Writer {
     }
 
     pub(super) fn audit(&mut self, event: AuditEvent) -> Result<(), OutboxError> {
-        let draft = upkeep::audit_draft(&self.site, &self.agent, event, &self.db.path)?;
-        self.db.transact(|batch| batch.append(draft, now_ms()))?;
+        let draft = upkeep::audit_draft(&self.site, &self.agent, event, &self.db.path, (self.wall_ms)())?;
+        let now = (self.wall_ms)();
+        self.db.transact(|batch| batch.append(draft, now))?;
         self.wake([0, 1, 0, 0]);
         Ok(())
     }
@@ -483,6 +547,9 @@ fn apply(batch: &mut Batch<'_>, op: &Op, now: i64, retention: &mut Retention) ->
             Outcome::Nothing
         }
         Op::Settle(_) | Op::Close => Outcome::Nothing,
+        // Taken out of the queue alone.
+        #[cfg(test)]
+        Op::Upkeep { .. } => Outcome::Nothing,
     })
 }
 
