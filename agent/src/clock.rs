@@ -13,11 +13,6 @@ pub fn now() -> Clock {
     }
 }
 
-/// Whether what happens by the clock's date (deleting what is old) may be done.
-pub fn is_trusted() -> bool {
-    now().state == ClockState::Synchronised
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     /// The kernel's clock state; 5 (`TIME_ERROR`): not synchronised.

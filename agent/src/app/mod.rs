@@ -66,7 +66,6 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     let outbox = Outbox::open(OutboxOptions {
         limits: config.outbox.limits,
         retention: config.outbox.retention,
-        clock_trusted: Arc::new(crate::clock::is_trusted),
         ..OutboxOptions::new(&state, site.clone(), agent.clone())
     })?;
     let identity = Identity {
