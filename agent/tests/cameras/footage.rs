@@ -29,7 +29,8 @@ pub(crate) enum Scene {
     Empty,
     /// One picture again and again, as a stream that repeats it: unchanged.
     Frozen,
-    /// One picture again and again, as a camera encodes it whose sensor stands still: anew with each key frame.
+    /// One picture again and again, as a camera encodes it whose sensor stands still: anew with each key frame, at a
+    /// steady quality. Where an encoder's rate control changes that from key frame to key frame, no picture comes again.
     Stuck,
     /// The lens covered: black, with a sensor's noise.
     Black,
@@ -126,6 +127,9 @@ pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
         Scene::Small => (vec![day_pictures()], words("-vf scale=640:360")),
     };
     arguments.extend(encoder(codec, gop));
+    if matches!(scene, Scene::Stuck) {
+        arguments.extend(words("-qp 20 -x264-params scenecut=0:mbtree=0:rc-lookahead=0"));
+    }
     make(&format!("{scene:?}-{codec:?}").to_lowercase(), &pictures, &arguments)
 }
 
