@@ -76,9 +76,9 @@ fn centile(all: &[f64], part: f64) -> f64 {
 
 /// Durable commits a second, against a bare loop of the same transactions with the same group size.
 fn commit() {
-    commit_with(64, 1, 200);
-    commit_with(8, 64, 40);
-    commit_with(2, 64, 160);
+    commit_with(64, 1, 100);
+    commit_with(8, 64, 20);
+    commit_with(2, 64, 80);
 }
 
 fn commit_with(producers: u64, at_once: u64, each: u64) {
@@ -87,7 +87,7 @@ fn commit_with(producers: u64, at_once: u64, each: u64) {
     let mut ratios = Vec::new();
     let (mut ours_all, mut bare_all, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     let mut group = 0;
-    for round in 0..11 {
+    for round in 0..25 {
         // The disk has good and bad seconds: who comes first takes turns, and the first round finds out the group size.
         let before = (round % 2 == 1).then(|| bare(messages, group));
         let (ours, size) = ours(producers, at_once, each);
