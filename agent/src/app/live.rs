@@ -18,8 +18,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(300);
 const RETRY_MOST: Duration = Duration::from_millis(1500);
 /// Cameras lock out who tries wrong passwords.
 const RETRY_LOGIN: Duration = Duration::from_secs(30);
-/// A stream may take so long to its first frame, above what it may be silent in between: it waits for a key frame.
-const FIRST_FRAME: Duration = Duration::from_secs(5);
+/// A stream may take so long to its first frame, which waits for a key frame: twice as long each time that was not enough, so
+/// that a connection that came to nothing is given up soon, and a camera with rare key frames gets its time.
+const FIRST_FRAME: Duration = Duration::from_secs(4);
+const FIRST_FRAME_MOST: Duration = Duration::from_secs(32);
 /// Frames come late by network and decoder: only what is this old is surely not coming any more.
 const SETTLED: Duration = Duration::from_secs(1);
 /// The rates of the status are taken over this time.
@@ -73,6 +75,7 @@ impl CameraWorker {
         };
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
         let mut connections = 0_u64;
+        let mut patience = FIRST_FRAME;
         while !self.stopping() {
             if !w.schedule.is_on(chrono::Local::now().naive_local()) {
                 self.off_duty(&mut scene)?;
@@ -82,7 +85,7 @@ impl CameraWorker {
             self.state.update(|s| s.restarts = Some(connections));
             connections += 1;
             let live = Live::start(config, self.epoch)?;
-            let over = self.watch(&live, &mut scene)?;
+            let over = self.watch(&live, &mut scene, patience)?;
             let received = live.received();
             scene.dropped += live.dropped();
             scene.broken += live.broken();
@@ -91,6 +94,9 @@ impl CameraWorker {
             self.happened(scene.condition, Event::Failed { kind, text: text.clone() });
             if received > 0 {
                 backoff.reset();
+                patience = FIRST_FRAME;
+            } else if kind == FailKind::Silent {
+                patience = (2 * patience).min(FIRST_FRAME_MOST);
             }
             let wait = if kind == FailKind::Unauthorised { RETRY_LOGIN } else { backoff.wait() };
             tracing::debug!(camera = self.camera.id, retry_in = ?wait, frames = received, "{text}");
@@ -108,7 +114,7 @@ impl CameraWorker {
     }
 
     /// One connection, until it fails or is to end.
-    fn watch(&self, live: &Live, scene: &mut Scene<'_>) -> anyhow::Result<Over> {
+    fn watch(&self, live: &Live, scene: &mut Scene<'_>, patience: Duration) -> anyhow::Result<Over> {
         let w = &self.camera.watching;
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
         let (mut taken, mut received) = (0, 0);
@@ -144,9 +150,8 @@ impl CameraWorker {
                 }
                 LiveEvent::Nothing => {
                     self.without_frames(scene)?;
-                    let limit = w.condition.no_frames_after;
                     let silent = self.now().saturating_sub(last.unwrap_or(began));
-                    if silent > if last.is_some() { limit } else { limit + FIRST_FRAME } {
+                    if silent > if last.is_some() { w.condition.no_frames_after } else { patience } {
                         let text = format!("no frame for {:.0} s", silent.as_secs_f32());
                         return Ok(Over::Failed(FailKind::Silent, text));
                     }
