@@ -341,10 +341,7 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(child) = locked(&self.shared.child).as_mut() {
-            // Fails only if it has ended, which is what is wanted.
-            let _ = child.kill();
-        }
+        kill(&self.shared);
         if let Some(thread) = self.thread.take() {
             // It reports by the slot; a panic in it has been told by its message.
             let _ = thread.join();
