@@ -307,13 +307,13 @@ impl Batch<'_> {
 
     /// Gives a message of the agent's own the next number and puts it in line.
     pub(super) fn append(&mut self, draft: Draft, now_ms: i64) -> Result<u64, OutboxError> {
-        self.append_all(&[Ready::of(draft)?], now_ms)?;
+        self.append_all(&[&[Ready::of(draft)?]], now_ms)?;
         Ok(self.head.sequence)
     }
 
-    /// Gives the messages the next numbers and puts them in line.
-    pub(super) fn append_all(&mut self, all: &[Ready], now_ms: i64) -> Result<Vec<u64>, OutboxError> {
-        let (path, tx) = (self.path, &self.tx);
+    /// Gives the messages the next numbers, group by group, and puts them in line; the numbers of each group.
+    pub(super) fn append_all(&mut self, groups: &[&[Ready]], now_ms: i64) -> Result<Vec<Vec<u64>>, OutboxError> {
+        let (path, tx, before) = (self.path, &self.tx, self.head.sequence);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
         let mut into_message = tx
             .prepare_cached(
@@ -321,60 +321,64 @@ impl Batch<'_> {
                  properties, correlation, previous, hash, payload) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             )
             .map_err(fault)?;
-        let mut into_waiting = tx.prepare_cached("INSERT INTO waiting (lane, seq) VALUES (?, ?)").map_err(fault)?;
         let mut with_number = Vec::new();
-        let mut numbers = Vec::with_capacity(all.len());
-        for ready in all {
-            let sequence = self.head.sequence + 1;
-            let mut payload = ready.payload.as_slice();
-            let mut digest = ready.digest;
-            if ready.numbered {
-                with_number.clear();
-                with_number.extend_from_slice(payload);
-                with_number = numbered(with_number, sequence);
-                payload = &with_number;
-            } else if without_number(payload, sequence).is_some() {
-                // By chance it ends as if it had been given its number: who checks it will leave that out.
-                digest = digest_numbered(payload, sequence);
-            }
-            let previous = self.head.hash;
-            let sealed = Sealed {
-                previous: &previous,
-                sequence,
-                id: &ready.id,
-                topic: &ready.topic,
-                content_type: ready.content_type.as_deref(),
-                payload,
-            };
-            let hash = sealed.hash_of(&digest);
-            let size = payload.len() as u64;
-            into_message
-                .execute(params![
+        let mut numbers = Vec::with_capacity(groups.len());
+        for group in groups {
+            numbers.push((self.head.sequence + 1..).take(group.len()).collect());
+            for ready in *group {
+                let sequence = self.head.sequence + 1;
+                let mut payload = ready.payload.as_slice();
+                let mut digest = ready.digest;
+                if ready.numbered {
+                    with_number.clear();
+                    with_number.extend_from_slice(payload);
+                    with_number = numbered(with_number, sequence);
+                    payload = &with_number;
+                } else if without_number(payload, sequence).is_some() {
+                    // By chance it ends as if it had been given its number: who checks it will leave that out.
+                    digest = digest_numbered(payload, sequence);
+                }
+                let previous = self.head.hash;
+                let sealed = Sealed {
+                    previous: &previous,
                     sequence,
-                    ready.lane.index(),
-                    keep_index(ready.keep),
-                    now_ms,
-                    ready.captured_ms,
-                    ready.retain,
-                    size,
-                    ready.id,
-                    ready.topic,
-                    ready.content_type,
-                    ready.properties,
-                    ready.correlation,
-                    previous,
-                    hash,
-                    payload
-                ])
-                .map_err(fault)?;
-            into_waiting.execute(params![ready.lane.index(), sequence]).map_err(fault)?;
-            self.head = Head { sequence, hash };
-            // `index` is below 4 by its definition.
-            let counts = &mut self.lanes[ready.lane.index()];
-            counts.waiting += 1;
-            counts.waiting_bytes += size;
-            numbers.push(sequence);
+                    id: &ready.id,
+                    topic: &ready.topic,
+                    content_type: ready.content_type.as_deref(),
+                    payload,
+                };
+                let hash = sealed.hash_of(&digest);
+                let size = payload.len() as u64;
+                into_message
+                    .execute(params![
+                        sequence,
+                        ready.lane.index(),
+                        keep_index(ready.keep),
+                        now_ms,
+                        ready.captured_ms,
+                        ready.retain,
+                        size,
+                        ready.id,
+                        ready.topic,
+                        ready.content_type,
+                        ready.properties,
+                        ready.correlation,
+                        previous,
+                        hash,
+                        payload
+                    ])
+                    .map_err(fault)?;
+                self.head = Head { sequence, hash };
+                // `index` is below 4 by its definition.
+                let counts = &mut self.lanes[ready.lane.index()];
+                counts.waiting += 1;
+                counts.waiting_bytes += size;
+            }
         }
+        // All at once: a statement for each would cost as much as half a message.
+        tx.prepare_cached("INSERT INTO waiting (lane, seq) SELECT lane, seq FROM message WHERE seq > ?")
+            .and_then(|mut s| s.execute([before]))
+            .map_err(fault)?;
         Ok(numbers)
     }
 

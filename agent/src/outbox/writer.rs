@@ -77,6 +77,14 @@ pub(super) enum Op {
 }
 
 impl Op {
+    /// Of an append that is nobody's answer.
+    fn drafts(&self) -> Option<&[Ready]> {
+        match self {
+            Self::Append { drafts, request: None, .. } => Some(drafts),
+            _ => None,
+        }
+    }
+
     fn weight(&self) -> (usize, usize) {
         match self {
             Self::Append { drafts, .. } => (drafts.len(), drafts.iter().map(|d| d.payload.len()).sum()),
@@ -237,7 +245,22 @@ impl Writer {
     fn attempt(&mut self, ops: &[Op]) -> Result<Vec<Outcome>, OutboxError> {
         let now = (self.wall_ms)();
         let retention = &mut self.retention;
-        self.db.transact(|batch| ops.iter().map(|op| apply(batch, op, now, retention)).collect())
+        self.db.transact(|batch| {
+            let mut outcomes = Vec::with_capacity(ops.len());
+            // Appends that follow one another share their statements.
+            let mut rest = ops;
+            while let Some(op) = rest.first() {
+                let appends: Vec<_> = rest.iter().map_while(Op::drafts).collect();
+                if appends.is_empty() {
+                    outcomes.push(apply(batch, op, now, retention)?);
+                    rest = &rest[1..];
+                } else {
+                    outcomes.extend(batch.append_all(&appends, now)?.into_iter().map(Outcome::Appended));
+                    rest = &rest[appends.len()..];
+                }
+            }
+            Ok(outcomes)
+        })
     }
 
     fn make_room_and_try(&mut self, ops: &[Op], first: OutboxError) -> Result<Vec<Outcome>, OutboxError> {
@@ -513,7 +536,7 @@ impl Writer {
 fn apply(batch: &mut Batch<'_>, op: &Op, now: i64, retention: &mut Retention) -> Result<Outcome, OutboxError> {
     Ok(match op {
         Op::Append { drafts, request, .. } => {
-            let all = batch.append_all(drafts, now)?;
+            let all = batch.append_all(&[drafts.as_slice()], now)?.concat();
             if let (Some(request), Some(first)) = (request, all.first()) {
                 batch.answered(request, *first)?;
             }
