@@ -8,7 +8,7 @@ mod support;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kakou::uplink::{Event, Received, Subscriber, SubscriberConfig};
 use kakou_contract::{
@@ -119,6 +119,27 @@ async fn passages_and_hits_arrive_and_the_end_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_is_asked_for_while_it_starts_is_orderly() {
+    let gate = Checkpoint::new("").await;
+    let mut agent = gate.start();
+    let began = Instant::now();
+    let hears_term = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.0.id())).unwrap();
+        let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() >> 14 & 1 == 1
+    };
+    // From here on it must not simply die of it, though it has loaded and opened next to nothing.
+    while !hears_term() {
+        assert!(began.elapsed() < LONG);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    agent.signal("-TERM");
+    assert!(agent.0.wait().unwrap().success());
+    let verified = support::kakou(&["outbox", "verify", "--state", &gate.state()]);
+    assert!(verified.status.success(), "{}", support::stdout(&verified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_are_carried_out_once_answered_and_audited() {
     let mut gate = Checkpoint::new("loop = true").await;
     let agent = gate.start();
@@ -213,8 +234,16 @@ async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
     assert!(what.contains("broker"), "{what}");
     let _: PassageMessage = gate.next("passage of the new camera", |m| on(m, "/passage/cam-2")).await;
     let _: PassageMessage = gate.next("passage of the old camera", |m| on(m, "/passage/cam-1")).await;
-    let metrics = std::fs::read_to_string(gate.dir.path().join("kakou.prom")).unwrap();
-    assert!(metrics.contains("kakou_camera_state{camera=\"cam-2\",state=\"ok\"} 1"), "{metrics}");
+    // Written every few seconds.
+    let limit = Instant::now() + LONG;
+    let metrics = loop {
+        let metrics = std::fs::read_to_string(gate.dir.path().join("kakou.prom")).unwrap_or_default();
+        if metrics.contains("kakou_camera_state{camera=\"cam-2\",state=\"ok\"} 1") {
+            break metrics;
+        }
+        assert!(Instant::now() < limit, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
     assert!(metrics.contains("kakou_uplink_connected 1"), "{metrics}");
 
     // Without it, it ends.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kakou_contract::{AuditEvent, AuditMessage, Keep, SchemaVersion, live_id};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::cameras::Cameras;
@@ -40,6 +40,20 @@ pub(super) struct Asking {
     pub reload: mpsc::Sender<ReloadRequest>,
 }
 
+/// What the agent is told from outside. From its making on, none of them ends the process by itself.
+pub(super) struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let [term, int, hup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { term: term?, int: int?, hup: hup? })
+    }
+}
+
 impl Keeper {
     /// Hears the commands that come over the uplink in use.
     pub(super) fn listen(&mut self, asking: &Asking) {
@@ -61,9 +75,8 @@ impl Keeper {
     }
 
     /// Until a signal (`Ok`), or until a worker ends that must not.
-    pub(super) async fn watch_over(&mut self) -> anyhow::Result<()> {
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut hup = signal(SignalKind::hangup())?;
+    pub(super) async fn watch_over(&mut self, signals: Signals) -> anyhow::Result<()> {
+        let Signals { mut term, mut int, mut hup } = signals;
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let (status_now, mut status_asked) = mpsc::channel(1);
         let (reload, mut reload_asked) = mpsc::channel::<ReloadRequest>(1);

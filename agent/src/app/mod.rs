@@ -30,7 +30,7 @@ use crate::outbox::{Outbox, OutboxOptions};
 use crate::uplink::{DirectSender, Drain, Outgoing, Uplink, UplinkConfig};
 use crate::vision::Opener;
 use cameras::{Cameras, Surroundings};
-use keeper::Keeper;
+use keeper::{Keeper, Signals};
 use status::Identity;
 use watchfile::WatchFile;
 
@@ -51,6 +51,10 @@ pub struct RunOptions {
 
 /// Runs the agent until SIGTERM or SIGINT. `Err`: a part of it ended that must not.
 pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
+    // First of all: whoever ends the agent while models are loaded or the outbox is opened wants the ordered end too.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let _in_runtime = runtime.enter();
+    let signals = Signals::listen()?;
     let (site, agent) = (Id::new("site", config.site.as_str())?, Id::new("agent", config.agent.as_str())?);
     let broker = config.broker.as_ref().context("the config names no [broker]; nothing would leave this box")?;
     anyhow::ensure!(
@@ -76,8 +80,6 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         public_key: PublicKey::of(&outbox.public_key()),
     };
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let _in_runtime = runtime.enter();
     let uplink = Uplink::start(uplink_config(broker, &identity), outbox.clone());
     let list = Arc::new(RwLock::new(Arc::default()));
     let direct: Direct = Arc::new(RwLock::new(uplink.direct_sender()));
@@ -102,7 +104,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         config,
         options,
     };
-    let mut result = runtime.block_on(keeper.watch_over());
+    let mut result = runtime.block_on(keeper.watch_over(signals));
 
     // The ordered end: cameras, what they still had to say, the way to the platform, the database.
     let deadline = Instant::now() + shutdown;
