@@ -18,7 +18,7 @@ use crate::camera::{Change, Condition, Event, Frame, Planes};
 use crate::config::{CameraConfig, CameraSource, Config};
 use crate::outbox::{Draft, Keep, Lane, Outbox};
 use crate::pipeline::{Pipeline, Record};
-use crate::turns::Turns;
+use crate::turns::{Share, Turns};
 use crate::uplink::Outgoing;
 
 /// The newest picture, for a snapshot.
@@ -134,6 +134,7 @@ pub struct CameraWorker {
     pub state: Arc<CameraState>,
     pub stop: Arc<AtomicBool>,
     pub turns: Turns,
+    pub share: Share,
     /// Where the monotonic time of all cameras begins.
     pub epoch: Instant,
     /// Print a line for each committed message.

@@ -13,7 +13,7 @@ use super::camera::{CameraState, CameraWorker};
 use super::watchfile::Current;
 use crate::config::{CameraConfig, Config};
 use crate::outbox::Outbox;
-use crate::turns::Turns;
+use crate::turns::{Share, Turns};
 
 /// What every camera's thread shares with the rest of the agent.
 #[derive(Clone)]
@@ -50,6 +50,7 @@ pub struct Cameras {
     around: Surroundings,
     config: Config,
     turns: Turns,
+    share: Share,
     running: Vec<Running>,
     /// For who asks how they are; the same cameras as `running`.
     states: Arc<Mutex<Vec<Arc<CameraState>>>>,
@@ -75,6 +76,7 @@ impl Cameras {
             around,
             config: config.clone(),
             turns: Turns::new(config.workers),
+            share: Share::new(sources(config)),
             running: Vec::new(),
             states: Arc::default(),
         };
@@ -102,6 +104,7 @@ impl Cameras {
             state: Arc::clone(&state),
             stop: Arc::clone(&stop),
             turns: self.turns.clone(),
+            share: self.share.clone(),
             epoch: self.around.epoch,
             print: self.around.print,
         };
@@ -150,6 +153,7 @@ impl Cameras {
         }
         self.running = stays;
         self.config = config.clone();
+        self.share.among(sources(config));
         changed.ended = goes.iter().map(|r| r.config.id.clone()).collect();
         let mut result = end(goes, Instant::now() + within);
         for camera in &config.cameras {
@@ -168,6 +172,10 @@ impl Cameras {
     pub fn end(self, deadline: Instant) -> anyhow::Result<()> {
         end(self.running, deadline)
     }
+}
+
+fn sources(config: &Config) -> usize {
+    config.cameras.iter().filter(|c| c.source.is_some()).count()
 }
 
 fn end(running: Vec<Running>, deadline: Instant) -> anyhow::Result<()> {

@@ -84,8 +84,9 @@ impl CameraWorker {
             self.happened(scene.condition, Event::Connecting);
             self.state.update(|s| s.restarts = Some(connections));
             connections += 1;
-            let live = Live::start(config, self.epoch)?;
-            let over = self.watch(&live, &mut scene, patience)?;
+            let rate = w.rate.unwrap_or_else(|| self.share.rate());
+            let live = Live::start(&LiveConfig { rate: Some(rate), ..config.clone() }, self.epoch)?;
+            let over = self.watch(&live, rate, &mut scene, patience)?;
             let received = live.received();
             scene.dropped += live.dropped();
             scene.broken += live.broken();
@@ -114,7 +115,7 @@ impl CameraWorker {
     }
 
     /// One connection, until it fails or is to end.
-    fn watch(&self, live: &Live, scene: &mut Scene<'_>, patience: Duration) -> anyhow::Result<Over> {
+    fn watch(&self, live: &Live, rate: f32, scene: &mut Scene<'_>, patience: Duration) -> anyhow::Result<Over> {
         let w = &self.camera.watching;
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
         let (mut taken, mut received) = (0, 0);
@@ -135,8 +136,7 @@ impl CameraWorker {
                     last = Some(self.now());
                     if !told {
                         told = true;
-                        let declared = live.stream().and_then(|s| s.fps).map(|fps| fps as f32);
-                        let rate = declared.map(|d| w.rate.map_or(d, |most| most.min(d)));
+                        let rate = live.stream().and_then(|s| s.fps).map(|fps| rate.min(fps as f32));
                         self.happened(scene.condition, Event::Connected { rate });
                     }
                     self.take(live, frame, scene)?;

@@ -135,8 +135,12 @@ impl LiveConfig {
         }
         let mut filter = String::new();
         if let Some(rate) = self.rate {
-            // A frame is taken if it comes no more than a tenth of a step too early.
-            filter += &format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{:.4})',", 0.9 / rate);
+            // A frame is taken if it comes no more than a tenth of a step too early; one without a time, or with one before
+            // the last, says nothing of the rate.
+            filter += &format!(
+                "select='isnan(t)+isnan(prev_selected_t)+lt(t,prev_selected_t)+gte(t-prev_selected_t,{:.4})',",
+                0.9 / rate
+            );
         }
         filter += match self.decoder {
             Decoder::Vaapi | Decoder::Qsv | Decoder::Cuda => "hwdownload,format=nv12,",

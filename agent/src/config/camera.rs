@@ -104,6 +104,7 @@ fn source(at: &At<'_>, c: &RawCamera, base: &Path) -> Result<Option<CameraSource
         only(c.decoder.as_ref().map(Spanned::span), "camera.decoder", "a live camera")?;
         only(c.codec.as_ref().map(Spanned::span), "camera.codec", "a live camera")?;
         only(c.ffmpeg_args.as_ref().map(Spanned::span), "camera.ffmpeg_args", "a live camera")?;
+        only(c.rate.as_ref().map(Spanned::span), "camera.rate", "a live camera")?;
         only(c.latency_ms.as_ref().map(Spanned::span), "camera.latency_ms", "a live camera")?;
         return Ok(Some(CameraSource::Recording { path: base.join(url.get_ref()), again: c.again }));
     }
@@ -138,17 +139,9 @@ fn source(at: &At<'_>, c: &RawCamera, base: &Path) -> Result<Option<CameraSource
         decoder,
         codec,
         ffmpeg_args: c.ffmpeg_args.as_ref().map(|a| a.get_ref().clone()).unwrap_or_default(),
-        rate: rate(at, c)?,
         latency: Duration::from_millis(at.within("camera.latency_ms", c.latency_ms.as_ref(), 0..=10_000, 0)?.into()),
         ..LiveConfig::new(address)
     }))))
-}
-
-fn rate(at: &At<'_>, c: &RawCamera) -> Result<Option<f32>, ConfigError> {
-    match &c.rate {
-        None => Ok(None),
-        some => Ok(Some(at.within("camera.rate", some.as_ref(), 0.5..=120.0, 0.0)?)),
-    }
 }
 
 fn watching(at: &At<'_>, c: &RawCamera) -> Result<Watching, ConfigError> {
@@ -169,7 +162,11 @@ fn watching(at: &At<'_>, c: &RawCamera) -> Result<Watching, ConfigError> {
         Ok::<_, ConfigError>(Duration::from_secs_f32(s))
     };
     let h = &c.health;
-    let mut w = Watching { schedule, rate: rate(at, c)?, ..Watching::default() };
+    let rate = match &c.rate {
+        None => None,
+        some => Some(at.within("camera.rate", some.as_ref(), 0.5..=120.0, 0.0)?),
+    };
+    let mut w = Watching { schedule, rate, ..Watching::default() };
     w.condition.size = c.size.as_ref().map(|s| (s.get_ref()[0], s.get_ref()[1]));
     w.gate_enabled = c.gate.enabled.unwrap_or(true);
     w.gate.routine = seconds("camera.gate.look_every_s", &c.gate.look_every_s, 60.0, w.gate.routine)?;

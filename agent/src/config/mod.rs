@@ -89,7 +89,7 @@ pub struct CameraConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watching {
     pub schedule: Schedule,
-    /// Frames a second that are looked at, at most.
+    /// Frames a second that are taken of a live camera, at most; `None`: its share of what the processor can do.
     pub rate: Option<f32>,
     pub gate_enabled: bool,
     pub gate: GateConfig,

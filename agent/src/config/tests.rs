@@ -72,7 +72,7 @@ fn a_live_camera_is_resolved_and_its_secrets_are_not_shown() {
     let Some(CameraSource::Live(live)) = &camera.source else { panic!("{camera:?}") };
     assert_eq!((live.transport, live.decoder, live.codec.as_str()), (Transport::Udp, Decoder::V4l2m2m, "hevc"));
     assert_eq!(live.password_file.as_deref(), Some(Path::new("/etc/kakou/secret.txt")));
-    assert_eq!((live.rate, camera.watching.condition.size), (Some(12.5), Some((1920, 1080))));
+    assert_eq!((camera.watching.rate, camera.watching.condition.size), (Some(12.5), Some((1920, 1080))));
     assert_eq!(camera.watching.condition.no_frames_after, std::time::Duration::from_secs(3));
     assert_eq!(camera.watching.gate.routine, std::time::Duration::from_secs(1));
     assert!(!format!("{c:?}").contains("p4ss"), "{c:?}");
