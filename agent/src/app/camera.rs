@@ -6,17 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
-use kakou_contract::{
-    AuditEvent, AuditMessage, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, SchemaVersion,
-    live_id,
-};
+use kakou_contract::{AuditEvent, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, live_id};
 
 use super::Direct;
 use super::drafts::drafts;
 use super::watchfile::Current;
 use crate::camera::{Change, Condition, Event, Frame, Planes};
 use crate::config::{CameraConfig, CameraSource, Config};
-use crate::outbox::{Draft, Keep, Lane, Outbox};
+use crate::outbox::{Draft, Outbox};
 use crate::pipeline::{Pipeline, Record};
 use crate::turns::{Share, Turns};
 use crate::uplink::Outgoing;
@@ -219,22 +216,14 @@ impl CameraWorker {
         let now = chrono::Local::now().fixed_offset();
         let id = |kind: &'static str, id: &str| Id::new(kind, id);
         let audit = || -> anyhow::Result<Draft> {
-            let message = AuditMessage {
-                schema_version: SchemaVersion::CURRENT,
-                id: live_id(now),
-                site: id("site", &self.config.site)?,
-                agent: id("agent", &self.config.agent)?,
-                time: now,
-                event: AuditEvent::Camera {
-                    camera: self.state.id(),
-                    state: change.state,
-                    was: change.was,
-                    since: self.wall(change.since).min(now),
-                    detail: change.detail.clone(),
-                },
-                sequence: None,
+            let event = AuditEvent::Camera {
+                camera: self.state.id(),
+                state: change.state,
+                was: change.was,
+                since: self.wall(change.since).min(now),
+                detail: change.detail.clone(),
             };
-            Ok(Draft::of(&message, Lane::Control, Keep::Control)?)
+            Ok(Draft::audit(&id("site", &self.config.site)?, &id("agent", &self.config.agent)?, now, event)?)
         };
         let recorded = audit().and_then(|draft| Ok(self.outbox.append(vec![draft])?));
         if let Err(e) = recorded {

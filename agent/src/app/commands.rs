@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use kakou_contract::{
-    AuditEvent, AuditMessage, Command, Id, Keep, ResultCode, ResultMessage, SchemaVersion, Topic,
-    command::answer_topic, live_id,
+    AuditEvent, Command, Id, Keep, ResultCode, ResultMessage, SchemaVersion, Topic, command::answer_topic, live_id,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -113,21 +112,13 @@ impl Commander {
         answer: Answer,
     ) -> Result<(), OutboxError> {
         let now = chrono::Local::now().fixed_offset();
-        let audit = AuditMessage {
-            schema_version: SchemaVersion::CURRENT,
-            id: live_id(now),
-            site: self.site.clone(),
-            agent: self.agent.clone(),
-            time: now,
-            event: AuditEvent::Command {
-                command: command.clone(),
-                request_id,
-                by,
-                accepted: matches!(answer.code, ResultCode::Done | ResultCode::Failed),
-                code: answer.code,
-                detail: answer.detail.clone(),
-            },
-            sequence: None,
+        let audit = AuditEvent::Command {
+            command: command.clone(),
+            request_id,
+            by,
+            accepted: matches!(answer.code, ResultCode::Done | ResultCode::Failed),
+            code: answer.code,
+            detail: answer.detail.clone(),
         };
         let result = ResultMessage {
             schema_version: SchemaVersion::CURRENT,
@@ -148,7 +139,7 @@ impl Commander {
             why: format!("writing an answer: {e}"),
         };
         let first = Draft { topic, correlation, ..Draft::of(&result, Lane::Control, Keep::Control).map_err(fault)? };
-        let drafts = vec![first, Draft::of(&audit, Lane::Control, Keep::Control).map_err(fault)?];
+        let drafts = vec![first, Draft::audit(&self.site, &self.agent, now, audit).map_err(fault)?];
         match request_id {
             Some(id) if result.code != ResultCode::Repeated => self.outbox.answer(id.to_string(), drafts).await?,
             _ => self.outbox.append_async(drafts).await?,

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use kakou_contract::{AuditEvent, AuditMessage, Keep, SchemaVersion, live_id};
+use kakou_contract::{AuditEvent, Keep};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -156,16 +156,7 @@ impl Keeper {
     pub(super) async fn audit(&self, event: AuditEvent) {
         let now = chrono::Local::now().fixed_offset();
         let kind = event.kind();
-        let audit = AuditMessage {
-            schema_version: SchemaVersion::CURRENT,
-            id: live_id(now),
-            site: self.identity.site.clone(),
-            agent: self.identity.agent.clone(),
-            time: now,
-            event,
-            sequence: None,
-        };
-        let recorded = match Draft::of(&audit, Lane::Control, Keep::Control) {
+        let recorded = match Draft::audit(&self.identity.site, &self.identity.agent, now, event) {
             Ok(draft) => self.outbox.append_async(vec![draft]).await.map(|_| ()).map_err(|e| e.to_string()),
             Err(e) => Err(e.to_string()),
         };

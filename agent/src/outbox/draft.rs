@@ -1,6 +1,10 @@
 //! From a message of the contract to a draft.
 
-use kakou_contract::{Attributes, Evidence, Message, MessageError, OutboxLane as Lane, PassageMessage, Topic};
+use chrono::{DateTime, FixedOffset};
+use kakou_contract::{
+    Attributes, AuditEvent, AuditMessage, Evidence, Id, Message, MessageError, OutboxLane as Lane, PassageMessage,
+    SchemaVersion, Topic, live_id,
+};
 
 use super::types::Draft;
 use kakou_contract::Keep;
@@ -15,6 +19,20 @@ impl Draft {
             numbered: true,
             ..Self::with(lane, keep, message.topic(), attributes, payload)
         })
+    }
+
+    /// What happened on this box.
+    pub fn audit(site: &Id, agent: &Id, time: DateTime<FixedOffset>, event: AuditEvent) -> Result<Self, MessageError> {
+        let message = AuditMessage {
+            schema_version: SchemaVersion::CURRENT,
+            id: live_id(time),
+            site: site.clone(),
+            agent: agent.clone(),
+            time,
+            event,
+            sequence: None,
+        };
+        Self::of(&message, Lane::Control, Keep::Control)
     }
 
     /// A passage or a hit: late, if it is sent long after it was captured.

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::{
-    AuditEvent, AuditMessage, DeletionReason, EvictionReason, Id, Keep, OutboxLane as Lane, SchemaVersion, live_id,
-};
+use kakou_contract::{AuditEvent, DeletionReason, EvictionReason, Id, Keep, OutboxLane as Lane};
 use rusqlite::{OptionalExtension, params};
 
 use super::db::{Batch, Db};
@@ -31,17 +29,7 @@ pub(super) fn audit_draft(
     path: &Path,
     now_ms: i64,
 ) -> Result<Draft, OutboxError> {
-    let now = time(now_ms);
-    let message = AuditMessage {
-        schema_version: SchemaVersion::CURRENT,
-        id: live_id(now),
-        site: site.clone(),
-        agent: agent.clone(),
-        time: now,
-        event,
-        sequence: None,
-    };
-    Draft::of(&message, Lane::Control, Keep::Control)
+    Draft::audit(site, agent, time(now_ms), event)
         .map_err(|e| OutboxError::Io { path: path.to_path_buf(), why: format!("writing an audit message: {e}") })
 }
 
