@@ -224,14 +224,18 @@ async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
     let dusk = support::root().join("agent/samples/dusk");
     let more =
         format!("{old}\n[[camera]]\nid = \"cam-2\"\nurl = {dusk:?}\nloop = true\n[metrics]\nfile = \"kakou.prom\"\n");
-    std::fs::write(&path, more.replace("[broker]", "[broker]\nkeep_alive_s = 20")).unwrap();
+    std::fs::write(
+        &path,
+        more.replace("[broker]", "[broker]\nkeep_alive_s = 20").replace("[outbox]", "[outbox]\nmax_mib = 64"),
+    )
+    .unwrap();
     agent.signal("-HUP");
     let AuditEvent::ConfigReload { detail: Some(what), .. } = gate.next("reload", of("config_reload")).await.event
     else {
         panic!("no account")
     };
     assert!(what.contains("\"cameras_started\":[\"cam-2\"]") && what.contains("\"cameras_ended\":[]"), "{what}");
-    assert!(what.contains("broker"), "{what}");
+    assert!(what.contains("broker") && what.contains("limits"), "{what}");
     let _: PassageMessage = gate.next("passage of the new camera", |m| on(m, "/passage/cam-2")).await;
     let _: PassageMessage = gate.next("passage of the old camera", |m| on(m, "/passage/cam-1")).await;
     // Written every few seconds.

@@ -57,6 +57,10 @@ impl Keeper {
             self.outbox.set_retention(config.outbox.retention).await.map_err(|e| e.to_string())?;
             taken.push("retention");
         }
+        if config.outbox.limits != self.config.outbox.limits {
+            self.outbox.set_limits(config.outbox.limits).await.map_err(|e| e.to_string())?;
+            taken.push("limits");
+        }
         if let Some(broker) = config.broker.as_ref().filter(|b| Some(*b) != self.config.broker.as_ref()) {
             // One client id has one connection: the old one ends first. What it has not sent waits in the outbox.
             let new = super::uplink_config(broker, &self.identity);
@@ -81,7 +85,6 @@ impl Keeper {
             (new.site != old.site, "site"),
             (new.agent != old.agent, "agent"),
             (new.outbox.state != old.outbox.state, "outbox.state"),
-            (new.outbox.limits != old.outbox.limits, "the limits of [outbox]"),
             (new.broker.is_none(), "[broker], which is gone"),
             (!new.cameras.iter().any(|c| c.source.is_some()), "[[camera]], of which none has a `url`"),
         ];

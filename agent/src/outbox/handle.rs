@@ -170,6 +170,12 @@ impl Outbox {
         self.ask(Op::Settle).await
     }
 
+    /// Holds from now on, until the next start.
+    pub async fn set_limits(&self, wanted: Limits) -> Result<(), OutboxError> {
+        self.ops.send(Op::Limits(wanted)).await.map_err(|_| self.closed())?;
+        self.ask(Op::Settle).await
+    }
+
     pub fn retention(&self) -> Retention {
         self.shared.stats.borrow().retention
     }

@@ -147,6 +147,23 @@ fn limits_take_pictures_first_and_tell_the_platform() {
 }
 
 #[test]
+fn limits_that_are_set_later_hold_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    for n in 0..20 {
+        let mut picture = draft(Lane::Picture, &n.to_string());
+        (picture.numbered, picture.payload) = (false, vec![n; 1000]);
+        outbox.append(vec![picture]).unwrap();
+    }
+    let mut limits = Limits::default();
+    limits.lanes[Lane::Picture.index()].bytes = 10_000;
+    block(outbox.set_limits(limits)).unwrap();
+    wait_until(|| outbox.stats().lanes[Lane::Picture.index()].evicted > 0);
+    let left = outbox.stats().lanes[Lane::Picture.index()];
+    assert!(left.waiting_bytes <= 10_000 && left.waiting + left.evicted == 20, "{left:?}");
+}
+
+#[test]
 fn what_was_kept_long_enough_is_deleted_with_a_record() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(dir.path());

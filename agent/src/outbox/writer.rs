@@ -65,6 +65,7 @@ pub(super) enum Op {
         reply: Reply<Claim>,
     },
     Retention(Retention),
+    Limits(Limits),
     Settle(Reply<()>),
     /// Upkeep at once by these limits, with a clock that is right.
     #[cfg(test)]
@@ -244,7 +245,7 @@ impl Writer {
 
     fn attempt(&mut self, ops: &[Op]) -> Result<Vec<Outcome>, OutboxError> {
         let now = (self.wall_ms)();
-        let retention = &mut self.retention;
+        let (limits, retention) = (&mut self.limits, &mut self.retention);
         self.db.transact(|batch| {
             let mut outcomes = Vec::with_capacity(ops.len());
             // Appends that follow one another share their statements.
@@ -252,7 +253,7 @@ impl Writer {
             while let Some(op) = rest.first() {
                 let appends: Vec<_> = rest.iter().map_while(Op::drafts).collect();
                 if appends.is_empty() {
-                    outcomes.push(apply(batch, op, now, retention)?);
+                    outcomes.push(apply(batch, op, now, limits, retention)?);
                     rest = &rest[1..];
                 } else {
                     outcomes.extend(batch.append_all(&appends, now)?.into_iter().map(Outcome::Appended));
@@ -345,7 +346,7 @@ impl Writer {
                 Op::Claim { reply, .. } => drop(reply.send(Err(e.clone()))),
                 Op::Settle(reply) => drop(reply.send(Err(e.clone()))),
                 // They will be sent again after the next loss of the connection, which the platform knows how to take.
-                Op::Acked(_) | Op::Hold { .. } | Op::Retention(_) | Op::Close => {}
+                Op::Acked(_) | Op::Hold { .. } | Op::Retention(_) | Op::Limits(_) | Op::Close => {}
                 #[cfg(test)]
                 Op::Upkeep { .. } => {}
             }
@@ -533,7 +534,13 @@ impl Writer {
     }
 }
 
-fn apply(batch: &mut Batch<'_>, op: &Op, now: i64, retention: &mut Retention) -> Result<Outcome, OutboxError> {
+fn apply(
+    batch: &mut Batch<'_>,
+    op: &Op,
+    now: i64,
+    limits: &mut Limits,
+    retention: &mut Retention,
+) -> Result<Outcome, OutboxError> {
     Ok(match op {
         Op::Append { drafts, request, .. } => {
             let all = batch.append_all(&[drafts.as_slice()], now)?.concat();
@@ -567,6 +574,10 @@ fn apply(batch: &mut Batch<'_>, op: &Op, now: i64, retention: &mut Retention) ->
         Op::Retention(wanted) => {
             upkeep::store_retention(batch, wanted)?;
             *retention = *wanted;
+            Outcome::Nothing
+        }
+        Op::Limits(wanted) => {
+            *limits = *wanted;
             Outcome::Nothing
         }
         Op::Settle(_) | Op::Close => Outcome::Nothing,
