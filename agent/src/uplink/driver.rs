@@ -3,7 +3,7 @@
 
 mod sending;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub(super) struct Driver<S> {
     /// Until a broker before the one in use is looked for.
     look_back: Backoff,
     pace: Pace,
+    /// When each packet id that is not answered went out.
+    sent_at: HashMap<u16, Instant>,
     cap: Option<Cap>,
     refused_topics: BTreeSet<String>,
     /// When what was not permitted is tried again. Not on every connection: a broker may close it over each refusal.
@@ -137,6 +139,7 @@ impl<S: Store> Driver<S> {
             look_back: Backoff::new(config.return_after, config.return_after * 12),
             retry: backoff,
             pace: Pace::new(config.window_bytes),
+            sent_at: HashMap::new(),
             cap: config.bandwidth.map(Cap::new),
             refused_topics: BTreeSet::new(),
             next_probe: Instant::now(),
@@ -424,6 +427,7 @@ impl<S: Store> Driver<S> {
                 if !self.session.sent(id) {
                     return Err(End::Lost(Loss::new(format!("packet id {id} went out twice"))));
                 }
+                self.sent_at.insert(id, Instant::now());
             }
             LinkEvent::Acked(id, reason) => self.acked(c, id, reason).await?,
             LinkEvent::Message(received) => {
@@ -447,6 +451,7 @@ impl<S: Store> Driver<S> {
         tracing::info!(broker = c.broker, receive_max = limits.receive_max, "connected");
         c.limits = Some(limits);
         self.session.connected(limits.receive_max);
+        self.sent_at.clear();
         self.pace.start(Instant::now());
         self.session.set_byte_window(self.pace.window());
         if let Some(filter) = &self.config.commands

@@ -223,7 +223,9 @@ async fn a_broker_that_freezes_is_left_and_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_forgets_everything_gets_what_it_had_not_acknowledged() {
     let mut path = Path::new(impatient()).await;
-    for _ in 0..3 {
+    for n in 0..3 {
+        // Each time over a connection of its own.
+        wait(|| path.rig.uplink.status().borrow().connections > n).await;
         path.passages(1000).await;
         // In the middle of it. What the broker acknowledged and did not pass on is its own to lose: so it passes that on.
         path.proxy.set(Mode::Stall);

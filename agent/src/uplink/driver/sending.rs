@@ -16,6 +16,8 @@ use crate::outbox::Pending;
 
 /// Topics that are told to be refused, by name; a broker that refuses more refuses all.
 const REFUSED_TOPICS: usize = 64;
+/// Read at a time: a hit waits for the read that is on its way, in which each message is signed.
+const READ_MESSAGES: usize = 256;
 
 impl<S: Store> Driver<S> {
     /// Reads on when there is room. Hits have room of their own.
@@ -32,7 +34,8 @@ impl<S: Store> Driver<S> {
             (false, false) => return None,
         };
         let (store, after) = (Arc::clone(&self.store), self.cursor);
-        let (messages, bytes) = if room { ((most - messages).max(1), AHEAD_BYTES - bytes) } else { (64, AHEAD_BYTES) };
+        let (messages, bytes) =
+            if room { ((most - messages).clamp(1, READ_MESSAGES), AHEAD_BYTES - bytes) } else { (64, AHEAD_BYTES) };
         self.more_hits = false;
         if room {
             // Set again by the next commit, or by a read that was full.
@@ -124,12 +127,13 @@ impl<S: Store> Driver<S> {
     }
 
     pub(super) async fn acked(&mut self, c: &mut Connection, id: u16, reason: AckReason) -> Result<(), End> {
+        let round_trip = self.sent_at.remove(&id).map(|at| at.elapsed());
         match self.session.acked(id, reason) {
             Verdict::Delivered { bytes, message, reason, .. } => {
                 // A connection that delivers is a good one; one that is merely accepted may not be.
                 self.reconnect.reset();
                 (if message.hit { &mut self.retry_hits } else { &mut self.retry }).reset();
-                self.pace.acked(Instant::now(), bytes);
+                self.pace.acked(Instant::now(), bytes, round_trip);
                 self.session.set_byte_window(self.pace.window());
                 if let Some(sequence) = message.sequence {
                     self.store.acked(sequence).await.map_err(End::Store)?;
