@@ -80,7 +80,7 @@ struct Threads {
 impl Outbox {
     /// Opens the outbox of a folder; makes it, and the signing key, where there is none.
     pub fn open(options: OutboxOptions) -> Result<Self, OutboxError> {
-        let OutboxOptions { folder, site, agent, limits, retention, clock_trusted, wall_ms } = options;
+        let folder = options.folder.clone();
         let lock = lock(&folder)?;
         let path = folder.join(FILE);
         repair::finish(&folder)?;
@@ -100,28 +100,18 @@ impl Outbox {
             }
         };
         let mut db = Db::open(&folder, key.clone())?;
-        belongs_to(&mut db, &site, &agent, first_start)?;
+        belongs_to(&mut db, &options.site, &options.agent, first_start)?;
         if first_start {
             // Last: from then on the database must be there, or something is wrong.
             key::store(&folder, &key)?;
         }
-        let retention = upkeep::stored_retention(&db).map_err(|e| db.fault(&e))?.unwrap_or(retention);
+        let retention = upkeep::stored_retention(&db).map_err(|e| db.fault(&e))?.unwrap_or(options.retention);
         let shared = Arc::new(Shared::new());
         let public_key = db.public_key();
         let (ops, op_queue) = mpsc::channel(QUEUE);
         let (asks, ask_queue) = mpsc::channel(64);
         let reader = Reader::open(&path, key, Arc::clone(&shared), ops.downgrade())?;
-        let writer = Writer::new(
-            db,
-            folder.clone(),
-            site,
-            agent,
-            limits,
-            retention,
-            clock_trusted,
-            wall_ms,
-            Arc::clone(&shared),
-        );
+        let writer = Writer::new(db, OutboxOptions { retention, ..options }, Arc::clone(&shared));
         let started =
             |e: std::io::Error| OutboxError::Io { path: path.clone(), why: format!("starting a thread: {e}") };
         let writer = std::thread::Builder::new()

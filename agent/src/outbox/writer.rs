@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ballast::{BYTES as BALLAST_BYTES, Ballast};
 use super::db::{Batch, Db};
 use super::error::OutboxError;
+use super::handle::OutboxOptions;
 use super::limits::{Limits, Retention, Space, Step, emergency, next_step};
 use super::moves::{Claim, Deleted};
 use super::ready::{Appended, Others, Ready};
@@ -133,18 +134,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        db: Db,
-        folder: PathBuf,
-        site: Id,
-        agent: Id,
-        limits: Limits,
-        retention: Retention,
-        clock_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
-        wall_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-        shared: Arc<Shared>,
-    ) -> Self {
+    /// With the retention that holds now, which need not be that of the config.
+    pub(super) fn new(db: Db, options: OutboxOptions, shared: Arc<Shared>) -> Self {
+        let OutboxOptions { folder, site, agent, limits, retention, clock_trusted, wall_ms } = options;
         let ballast = Ballast::new(&folder);
         Self {
             db,
