@@ -54,6 +54,11 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// As many as can compute at the same time.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Frames a second that a core is given, of all cameras together: two to three times what it can look at. More would
 /// only be copied and thrown away.
 const FRAMES_PER_CORE: usize = 25;
@@ -75,7 +80,7 @@ impl Share {
 
     /// Frames a second to take of a camera.
     pub fn rate(&self) -> f32 {
-        rate(std::thread::available_parallelism().map_or(1, std::num::NonZero::get), self.0.load(Ordering::Relaxed))
+        rate(cores(), self.0.load(Ordering::Relaxed))
     }
 }
 

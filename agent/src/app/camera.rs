@@ -214,7 +214,6 @@ impl CameraWorker {
             Health::Ok => tracing::info!(camera, was = %change.was, state = %change.state, "camera"),
         }
         let now = chrono::Local::now().fixed_offset();
-        let id = |kind: &'static str, id: &str| Id::new(kind, id);
         let audit = || -> anyhow::Result<Draft> {
             let event = AuditEvent::Camera {
                 camera: self.state.id(),
@@ -223,7 +222,8 @@ impl CameraWorker {
                 since: self.wall(change.since).min(now),
                 detail: change.detail.clone(),
             };
-            Ok(Draft::audit(&id("site", &self.config.site)?, &id("agent", &self.config.agent)?, now, event)?)
+            let (site, agent) = (Id::new("site", &*self.config.site)?, Id::new("agent", &*self.config.agent)?);
+            Ok(Draft::audit(&site, &agent, now, event)?)
         };
         let recorded = audit().and_then(|draft| Ok(self.outbox.append(vec![draft])?));
         if let Err(e) = recorded {

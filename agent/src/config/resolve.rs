@@ -120,16 +120,11 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
         agent_times: super::outbox::agent(&raw.agent_times, &at)?,
         watchlist: raw.watchlist.as_ref().map(|w| base.join(&w.file)),
         metrics: raw.metrics.as_ref().map(|m| base.join(&m.file)),
-        workers: at.within("vision.workers", v.workers.as_ref(), 1..=64, workers())?,
+        workers: at.within("vision.workers", v.workers.as_ref(), 1..=64, crate::turns::cores())?,
         models,
         look,
         passage,
         evidence,
         cameras,
     })
-}
-
-/// As many as can compute at the same time.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
