@@ -88,7 +88,7 @@ bench: models build
 # quarter of an hour. And the server of a camera, 50 times.
 chaos: models tools-test build
 	KAKOU_CHAOS_CYCLES=200 KAKOU_CHAOS_RUN_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
-	KAKOU_CAMERA_RESTARTS=50 $(CARGO) test --release --locked -p kakou --test camera_faults -- --nocapture server_dies
+	KAKOU_CAMERA_RESTARTS=50 $(CARGO) test --release --locked -p kakou --test cameras -- --nocapture server_dies
 
 # Some minutes, and 4 GiB of disk.
 bench-outbox: tools-test

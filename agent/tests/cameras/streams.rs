@@ -1,39 +1,14 @@
 //! Live cameras as they should be: the real binary, a real RTSP server, a real Mosquitto, the project's footage.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "cameras/checkpoint.rs"]
-#[allow(dead_code)]
-mod checkpoint;
-#[path = "cameras/clock.rs"]
-mod clock;
-#[path = "cameras/footage.rs"]
-#[allow(dead_code)]
-mod footage;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-#[path = "cameras/proc.rs"]
-#[allow(dead_code)]
-mod proc;
-#[path = "cameras/server.rs"]
-#[allow(dead_code)]
-mod server;
-mod support;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use checkpoint::*;
 use chrono::TimeDelta;
-use footage::*;
-use server::{Cameras, PASSWORD, USER};
 
-/// Each of these tests keeps all cores busy by itself.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use super::checkpoint::*;
+use super::footage::*;
+use super::server::{Cameras, PASSWORD, USER};
+use super::{alone, clock, mosquitto, proc, support};
 
 /// Shows `day` once on the cameras, from its beginning, and gives what the agent made of it.
 fn one_day(gate: &Checkpoint, cameras: &mut Cameras, of: &[(&str, &str)], expected: usize) -> Vec<Vec<Passed>> {

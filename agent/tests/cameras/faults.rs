@@ -1,37 +1,14 @@
 //! Live cameras as they fail: each fault is caused for real, is told by its name, and heals by itself, and the other
 //! cameras do not suffer. `KAKOU_CAMERA_RESTARTS` sets how often the camera's server is killed; `make chaos` runs 50.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "cameras/checkpoint.rs"]
-#[allow(dead_code)]
-mod checkpoint;
-#[path = "cameras/footage.rs"]
-#[allow(dead_code)]
-mod footage;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-#[path = "cameras/proc.rs"]
-#[allow(dead_code)]
-mod proc;
-#[path = "cameras/server.rs"]
-#[allow(dead_code)]
-mod server;
-mod support;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use checkpoint::*;
 use chrono::{DateTime, TimeDelta, Utc};
-use footage::*;
-use server::{Cameras, PASSWORD, USER};
 
-/// Each of these tests keeps all cores busy by itself.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use super::checkpoint::*;
+use super::footage::*;
+use super::server::{Cameras, PASSWORD, USER};
+use super::{alone, mosquitto, proc};
 
 /// A camera that nothing happens to, with its own server: `samples/day` again and again.
 struct Unharmed {
