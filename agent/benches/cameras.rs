@@ -4,7 +4,12 @@
 //! `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched, `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS`
 //! (10), `KAKOU_BENCH_VISION` for further lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
 //! Cores are those of the agent and its ffmpeg children; the server's and the broker's are not counted.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "../tests/cameras/checkpoint.rs"]
 #[allow(dead_code)]
@@ -35,7 +40,10 @@ use server::Cameras;
 const IDS: [&str; 4] = ["north", "east", "south", "west"];
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name}={n} is no number")))
+    std::env::var(name).ok().map_or(default, |n| {
+        n.parse()
+            .unwrap_or_else(|_| panic!("{name}={n} is no number"))
+    })
 }
 
 fn lines(name: &str) -> String {
@@ -43,8 +51,16 @@ fn lines(name: &str) -> String {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 4] = [("busy", busy), ("empty", empty), ("back", back), ("reconnects", reconnects)];
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    let all: [(&str, fn()); 4] = [
+        ("busy", busy),
+        ("empty", empty),
+        ("back", back),
+        ("reconnects", reconnects),
+    ];
     for (name, bench) in all {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             bench();
@@ -59,7 +75,11 @@ fn four() -> (Cameras, Checkpoint) {
     for id in IDS {
         let path = format!("/{id}");
         server.mount(&path, &[("empty", &empty_road()), ("busy", &busy_road())]);
-        cameras.push(bare_camera(id, &server.url(&path), &lines("KAKOU_BENCH_CAMERA")));
+        cameras.push(bare_camera(
+            id,
+            &server.url(&path),
+            &lines("KAKOU_BENCH_CAMERA"),
+        ));
     }
     let mut gate = Checkpoint::new(&cameras, &lines("KAKOU_BENCH_VISION"));
     gate.start();
@@ -82,24 +102,43 @@ fn counter(gate: &Checkpoint, name: &str) -> (Instant, BTreeMap<String, f64>) {
     let limit = Instant::now() + Duration::from_secs(30);
     // Just written, so that its time is known.
     while gate.metrics() == old {
-        assert!(Instant::now() < limit, "the metrics are not written: {}", gate.log());
+        assert!(
+            Instant::now() < limit,
+            "the metrics are not written: {}",
+            gate.log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-    (Instant::now(), gate.metrics().lines().filter_map(value).collect())
+    (
+        Instant::now(),
+        gate.metrics().lines().filter_map(value).collect(),
+    )
 }
 
 /// What was counted a second between two readings, camera by camera.
-fn per_second(from: &(Instant, BTreeMap<String, f64>), to: &(Instant, BTreeMap<String, f64>)) -> String {
+fn per_second(
+    from: &(Instant, BTreeMap<String, f64>),
+    to: &(Instant, BTreeMap<String, f64>),
+) -> String {
     let time = (to.0 - from.0).as_secs_f64();
     let rate = |id: &&str| (to.1.get(*id).unwrap_or(&0.0) - from.1.get(*id).unwrap_or(&0.0)) / time;
-    IDS.iter().map(|id| format!("{:.1}", rate(id))).collect::<Vec<_>>().join(", ")
+    IDS.iter()
+        .map(|id| format!("{:.1}", rate(id)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn median_and_p99(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
-    let at = |part: f64| values.get(((values.len().max(1) - 1) as f64 * part).round() as usize).copied();
+    let at = |part: f64| {
+        values
+            .get(((values.len().max(1) - 1) as f64 * part).round() as usize)
+            .copied()
+    };
     match (at(0.5), at(0.99)) {
-        (Some(median), Some(p99)) => format!("{median:.2} s median, {p99:.2} s p99 of {}", values.len()),
+        (Some(median), Some(p99)) => {
+            format!("{median:.2} s median, {p99:.2} s p99 of {}", values.len())
+        }
         _ => "nothing to measure".to_owned(),
     }
 }
@@ -120,27 +159,39 @@ fn busy() {
     let length = TimeDelta::seconds((loops * BUSY_SECONDS) as i64);
     for (id, began) in IDS.iter().zip(&began) {
         // The last second of the loop is empty road.
-        let left = (*began + length - TimeDelta::milliseconds(500) - Utc::now()).to_std().unwrap_or_default();
+        let left = (*began + length - TimeDelta::milliseconds(500) - Utc::now())
+            .to_std()
+            .unwrap_or_default();
         std::thread::sleep(left);
         server.show(&format!("/{id}"), "empty");
     }
     let cores = (proc::cpu_seconds(gate.pid()) - cpu) / from.elapsed().as_secs_f64();
-    let (looked_then, dropped_then) = (counter(&gate, "frames_looked_total"), counter(&gate, "frames_dropped_total"));
+    let (looked_then, dropped_then) = (
+        counter(&gate, "frames_looked_total"),
+        counter(&gate, "frames_dropped_total"),
+    );
     std::thread::sleep(Duration::from_secs(10));
 
-    let truth = std::fs::read_to_string(support::root().join("agent/samples/day/truth.jsonl")).unwrap();
+    let truth =
+        std::fs::read_to_string(support::root().join("agent/samples/day/truth.jsonl")).unwrap();
     let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
     let one = |p: &serde_json::Value| Passed {
         lane: p["lane"].as_str().unwrap().to_owned(),
         text: p["text"].as_str().map(str::to_owned),
     };
-    let truth: Vec<Passed> = truth["passages"].as_array().unwrap().iter().map(one).collect();
+    let truth: Vec<Passed> = truth["passages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(one)
+        .collect();
     let (mut right, mut missed, mut extra) = (0, Vec::new(), Vec::new());
     let (mut since_seen, mut since_picture) = (Vec::new(), Vec::new());
     for (id, began) in IDS.iter().zip(&began) {
         let all = gate.passages(id);
         for n in 0..loops {
-            let start = *began + TimeDelta::milliseconds(n as i64 * BUSY_SECONDS as i64 * 1000 - 500);
+            let start =
+                *began + TimeDelta::milliseconds(n as i64 * BUSY_SECONDS as i64 * 1000 - 500);
             let end = start + TimeDelta::seconds(BUSY_SECONDS as i64);
             let mut found = passed(all.iter().map(|(_, m)| m), start, end);
             for wanted in &truth {
@@ -160,17 +211,41 @@ fn busy() {
         }
     }
     let total = truth.len() * loops * IDS.len();
-    println!("busy: passages right {right} of {total}, missed {}, extra {}", missed.len(), extra.len());
+    println!(
+        "busy: passages right {right} of {total}, missed {}, extra {}",
+        missed.len(),
+        extra.len()
+    );
     println!("busy: missed {missed:?}");
     println!("busy: extra {extra:?}");
-    println!("busy: {cores:.2} cores of the agent and its decoders, over {:.0} s", from.elapsed().as_secs_f64());
-    println!("busy: frames looked at a second, by camera: {}", per_second(&looked, &looked_then));
-    println!("busy: frames dropped a second, by camera: {}", per_second(&dropped, &dropped_then));
-    println!("busy: from the last frame with the vehicle to the subscriber: {}", median_and_p99(since_seen));
-    println!("busy: from the moment of the passage to the subscriber: {}", median_and_p99(since_picture));
+    println!(
+        "busy: {cores:.2} cores of the agent and its decoders, over {:.0} s",
+        from.elapsed().as_secs_f64()
+    );
+    println!(
+        "busy: frames looked at a second, by camera: {}",
+        per_second(&looked, &looked_then)
+    );
+    println!(
+        "busy: frames dropped a second, by camera: {}",
+        per_second(&dropped, &dropped_then)
+    );
+    println!(
+        "busy: from the last frame with the vehicle to the subscriber: {}",
+        median_and_p99(since_seen)
+    );
+    println!(
+        "busy: from the moment of the passage to the subscriber: {}",
+        median_and_p99(since_picture)
+    );
     let delays = gate.metrics();
-    let delays: Vec<&str> = delays.lines().filter_map(|l| l.strip_prefix("kakou_camera_look_delay_seconds")).collect();
-    println!("busy: from capture to a look's end, which is the first read where a plate is new: {delays:?}");
+    let delays: Vec<&str> = delays
+        .lines()
+        .filter_map(|l| l.strip_prefix("kakou_camera_look_delay_seconds"))
+        .collect();
+    println!(
+        "busy: from capture to a look's end, which is the first read where a plate is new: {delays:?}"
+    );
     println!("busy: states told: {:?}", gate.states(0));
 }
 
@@ -179,24 +254,47 @@ fn empty() {
     let pid = gate.pid();
     let looked = counter(&gate, "frames_looked_total");
     let still = counter(&gate, "frames_still_total");
-    let (all, own, from) = (proc::cpu_seconds(pid), proc::own_cpu_seconds(pid), Instant::now());
+    let (all, own, from) = (
+        proc::cpu_seconds(pid),
+        proc::own_cpu_seconds(pid),
+        Instant::now(),
+    );
     std::thread::sleep(Duration::from_secs(setting("KAKOU_BENCH_SECONDS", 180)));
     let time = from.elapsed().as_secs_f64();
-    let (all, own) = ((proc::cpu_seconds(pid) - all) / time, (proc::own_cpu_seconds(pid) - own) / time);
+    let (all, own) = (
+        (proc::cpu_seconds(pid) - all) / time,
+        (proc::own_cpu_seconds(pid) - own) / time,
+    );
     println!(
         "empty: {all:.2} cores in all, {own:.2} of them the agent, {:.2} its decoders, over {time:.0} s",
         all - own
     );
-    println!("empty: frames looked at a second: {}", per_second(&looked, &counter(&gate, "frames_looked_total")));
-    println!("empty: still frames a second: {}", per_second(&still, &counter(&gate, "frames_still_total")));
-    println!("empty: passages {}", IDS.iter().map(|id| gate.passages(id).len()).sum::<usize>());
+    println!(
+        "empty: frames looked at a second: {}",
+        per_second(&looked, &counter(&gate, "frames_looked_total"))
+    );
+    println!(
+        "empty: still frames a second: {}",
+        per_second(&still, &counter(&gate, "frames_still_total"))
+    );
+    println!(
+        "empty: passages {}",
+        IDS.iter().map(|id| gate.passages(id).len()).sum::<usize>()
+    );
 }
 
 /// One camera with a small picture.
 fn small() -> (Cameras, Checkpoint) {
     let mut server = Cameras::start();
     server.mount("/one", &[("empty", &clip(Scene::Empty, Codec::H264))]);
-    let mut gate = Checkpoint::new(&[bare_camera("one", &server.url("/one"), &lines("KAKOU_BENCH_CAMERA"))], "");
+    let mut gate = Checkpoint::new(
+        &[bare_camera(
+            "one",
+            &server.url("/one"),
+            &lines("KAKOU_BENCH_CAMERA"),
+        )],
+        "",
+    );
     gate.start();
     gate.state("one", "ok", 0);
     (server, gate)
@@ -208,7 +306,9 @@ fn back() {
     for away in (0..setting("KAKOU_BENCH_RETURNS", 10)).map(|n| 2 + n % 5 * 3) {
         let mark = gate.mark();
         server.kill();
-        gate.wait("a fault", mark, |h| h.topic.ends_with("/audit").then_some(()));
+        gate.wait("a fault", mark, |h| {
+            h.topic.ends_with("/audit").then_some(())
+        });
         std::thread::sleep(Duration::from_secs(away));
         let mark = gate.mark();
         server.restart();
@@ -216,7 +316,10 @@ fn back() {
         times.push((gate.state("one", "ok", mark) - returned).as_seconds_f64());
     }
     let most = times.iter().copied().fold(0.0, f64::max);
-    println!("back: state ok after the stream's return: {}, {most:.2} s at most", median_and_p99(times));
+    println!(
+        "back: state ok after the stream's return: {}, {most:.2} s at most",
+        median_and_p99(times)
+    );
 }
 
 fn reconnects() {
@@ -228,7 +331,11 @@ fn reconnects() {
         server.drop_clients();
         let limit = Instant::now() + Duration::from_secs(60);
         while server.stats("/one").plays == plays {
-            assert!(Instant::now() < limit, "the agent does not come back: {}", gate.log());
+            assert!(
+                Instant::now() < limit,
+                "the agent does not come back: {}",
+                gate.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         plays = server.stats("/one").plays;

@@ -16,9 +16,17 @@ const ROUNDS: usize = 1500;
 fn main() {
     let planes: Vec<Vec<u8>> = (0..4).map(plane).collect();
     let lane = |x0: f32, x1: f32| {
-        Polygon([(x0, 0.3), (x1, 0.3), (x1, 1.0), (x0, 1.0)].map(|(x, y)| Point::new(x, y)).to_vec())
+        Polygon(
+            [(x0, 0.3), (x1, 0.3), (x1, 1.0), (x0, 1.0)]
+                .map(|(x, y)| Point::new(x, y))
+                .to_vec(),
+        )
     };
-    let mut gate = Gate::new(&[lane(0.1, 0.5), lane(0.5, 0.9)], &[], GateConfig::default());
+    let mut gate = Gate::new(
+        &[lane(0.1, 0.5), lane(0.5, 0.9)],
+        &[],
+        GateConfig::default(),
+    );
     let mut sight = Sight::new(&[], SightConfig::default());
     let mut times: [Vec<Duration>; 4] = Default::default();
     let mut looks = 0;
@@ -34,7 +42,11 @@ fn main() {
         let gated = Instant::now();
         black_box(sight.update(&grid, now));
         let seen = Instant::now();
-        for (all, time) in times.iter_mut().zip([read - began, made - read, gated - made, seen - gated]) {
+        for (all, time) in
+            times
+                .iter_mut()
+                .zip([read - began, made - read, gated - made, seen - gated])
+        {
             all.push(time);
         }
     }
@@ -45,10 +57,18 @@ fn main() {
     let all = grid + gate + sight;
     let us = |d: Duration| d.as_secs_f64() * 1e6;
     println!("1920x1080, median of {ROUNDS} pictures, {looks} of them to be looked at");
-    for (name, time) in
-        [("read of the plane", read), ("grid", grid), ("gate", gate), ("sight", sight), ("all three", all)]
-    {
-        println!("{name:<18} {:>7.1} us   ratio {:.2}", us(time), us(time) / us(read));
+    for (name, time) in [
+        ("read of the plane", read),
+        ("grid", grid),
+        ("gate", gate),
+        ("sight", sight),
+        ("all three", all),
+    ] {
+        println!(
+            "{name:<18} {:>7.1} us   ratio {:.2}",
+            us(time),
+            us(time) / us(read)
+        );
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! `make bench-outbox`, or `cargo bench --bench outbox -- commit pictures drain hit rows`; `KAKOU_BENCH_PART=100` makes
 //! everything a hundred times smaller, to try it out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "../tests/uplink/mosquitto.rs"]
 #[allow(dead_code)]
@@ -23,13 +28,24 @@ use rusqlite::{Connection, params};
 const BROKER: &str = "max_inflight_messages 65535\nmax_queued_bytes 0\npersistence false";
 
 fn part() -> u64 {
-    std::env::var("KAKOU_BENCH_PART").ok().and_then(|p| p.parse().ok()).unwrap_or(1)
+    std::env::var("KAKOU_BENCH_PART")
+        .ok()
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(1)
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 5] =
-        [("commit", commit), ("pictures", pictures), ("drain", drain), ("hit", hit), ("rows", rows)];
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    let all: [(&str, fn()); 5] = [
+        ("commit", commit),
+        ("pictures", pictures),
+        ("drain", drain),
+        ("hit", hit),
+        ("rows", rows),
+    ];
     for (name, bench) in all {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             bench();
@@ -38,7 +54,12 @@ fn main() {
 }
 
 fn open(folder: &Path) -> Outbox {
-    Outbox::open(OutboxOptions::new(folder, Id::new("site", "s").unwrap(), Id::new("agent", "a").unwrap())).unwrap()
+    Outbox::open(OutboxOptions::new(
+        folder,
+        Id::new("site", "s").unwrap(),
+        Id::new("agent", "a").unwrap(),
+    ))
+    .unwrap()
 }
 
 fn folder() -> tempfile::TempDir {
@@ -51,7 +72,10 @@ fn draft(lane: Lane, bytes: usize) -> Draft {
     Draft {
         lane,
         keep: Keep::Passage,
-        user_properties: vec![("id".into(), id.clone()), ("source".into(), "/kakou/s/a".into())],
+        user_properties: vec![
+            ("id".into(), id.clone()),
+            ("source".into(), "/kakou/s/a".into()),
+        ],
         id,
         topic: format!("kakou/v1/s/a/{lane}/cam-1"),
         content_type: Some("application/json".into()),
@@ -119,13 +143,21 @@ fn ours(producers: u64, at_once: u64, each: u64) -> (f64, f64) {
     outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap();
     let before = outbox.transactions();
     // Made beforehand, as the baseline's is.
-    let calls = || (0..each).map(|_| (0..at_once).map(|_| draft(Lane::Passage, 1024)).collect()).collect();
+    let calls = || {
+        (0..each)
+            .map(|_| (0..at_once).map(|_| draft(Lane::Passage, 1024)).collect())
+            .collect()
+    };
     let all: Vec<Vec<Vec<Draft>>> = (0..producers).map(|_| calls()).collect();
     let began = Instant::now();
     std::thread::scope(|scope| {
         for calls in all {
             let outbox = &outbox;
-            scope.spawn(move || calls.into_iter().for_each(|group| drop(outbox.append(group).unwrap())));
+            scope.spawn(move || {
+                calls
+                    .into_iter()
+                    .for_each(|group| drop(outbox.append(group).unwrap()))
+            });
         }
     });
     let messages = (producers * each * at_once) as f64;
@@ -150,7 +182,9 @@ fn bare(messages: u64, group: u64) -> f64 {
     let began = Instant::now();
     let mut seq = 0_i64;
     while (seq as u64) < messages {
-        let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+        let tx = conn
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .unwrap();
         for _ in 0..group.min(messages - seq as u64) {
             seq += 1;
             tx.prepare_cached(
@@ -160,12 +194,17 @@ fn bare(messages: u64, group: u64) -> f64 {
             .unwrap()
             .execute(params![seq, seq, d.id, d.topic, d.content_type, properties, [7_u8; 32], [8_u8; 32], d.payload])
             .unwrap();
-            tx.prepare_cached("INSERT INTO waiting (lane, seq) VALUES (2, ?)").unwrap().execute([seq]).unwrap();
+            tx.prepare_cached("INSERT INTO waiting (lane, seq) VALUES (2, ?)")
+                .unwrap()
+                .execute([seq])
+                .unwrap();
         }
-        tx.prepare_cached("INSERT OR REPLACE INTO head (one, seq, hash, signature) VALUES (1, ?, ?, ?)")
-            .unwrap()
-            .execute(params![seq, [8_u8; 32], [9_u8; 64]])
-            .unwrap();
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO head (one, seq, hash, signature) VALUES (1, ?, ?, ?)",
+        )
+        .unwrap()
+        .execute(params![seq, [8_u8; 32], [9_u8; 64]])
+        .unwrap();
         tx.prepare_cached("UPDATE lane SET waiting = waiting + ?, waiting_bytes = waiting_bytes + ? WHERE lane = 2")
             .unwrap()
             .execute([group as i64, group as i64 * 1024])
@@ -197,7 +236,8 @@ fn pictures() {
             let began = Instant::now();
             for n in 0..passages {
                 for p in 0..3 {
-                    let mut file = std::fs::File::create(dir.path().join(format!("{n}-{p}.jpg"))).unwrap();
+                    let mut file =
+                        std::fs::File::create(dir.path().join(format!("{n}-{p}.jpg"))).unwrap();
                     std::io::Write::write_all(&mut file, &vec![b'x'; size]).unwrap();
                     file.sync_all().unwrap();
                 }
@@ -218,14 +258,20 @@ fn pictures() {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn fill(outbox: &Outbox, messages: u64, bytes: usize) {
     let mut left = messages;
     while left > 0 {
         let n = left.min(5000);
-        outbox.append((0..n).map(|_| draft(Lane::Passage, bytes)).collect()).unwrap();
+        outbox
+            .append((0..n).map(|_| draft(Lane::Passage, bytes)).collect())
+            .unwrap();
         left -= n;
     }
 }
@@ -241,12 +287,18 @@ fn drain() {
             fill(&outbox, messages, 1024);
             let broker = Mosquitto::start(BROKER);
             let rate = runtime().block_on(async {
-                let link = proxy::Link { delay: Duration::from_millis(delay), ..proxy::Link::default() };
+                let link = proxy::Link {
+                    delay: Duration::from_millis(delay),
+                    ..proxy::Link::default()
+                };
                 let proxy = proxy::Proxy::start(broker.address().port, link).await;
                 let config = UplinkConfig::new(vec![proxy.address()], "bench");
                 let began = Instant::now();
                 let uplink = Uplink::start(config, outbox.clone());
-                let status = uplink.finish(Drain::Everything, None, Duration::from_secs(600)).await.unwrap();
+                let status = uplink
+                    .finish(Drain::Everything, None, Duration::from_secs(600))
+                    .await
+                    .unwrap();
                 assert_eq!((status.acked, status.connections), (messages, 1));
                 messages as f64 / began.elapsed().as_secs_f64()
             });
@@ -269,16 +321,28 @@ fn hit() {
     fill(&outbox, messages, 1024);
     let broker = Mosquitto::start(BROKER);
     let (times, left) = runtime().block_on(async {
-        let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/+/+/hit/+"]));
-        subscriber.subscribed(Duration::from_secs(10)).await.unwrap();
-        let uplink = Uplink::start(UplinkConfig::new(vec![broker.address()], "bench"), outbox.clone());
+        let mut subscriber = Subscriber::connect(
+            broker.address(),
+            SubscriberConfig::new(["kakou/v1/+/+/hit/+"]),
+        );
+        subscriber
+            .subscribed(Duration::from_secs(10))
+            .await
+            .unwrap();
+        let uplink = Uplink::start(
+            UplinkConfig::new(vec![broker.address()], "bench"),
+            outbox.clone(),
+        );
         uplink.connected(Duration::from_secs(10)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut times = Vec::new();
         for n in 0..200_u64 {
             tokio::time::sleep(Duration::from_millis(10 + (n * 37) % 60)).await;
             let raised = Instant::now();
-            outbox.append_async(vec![draft(Lane::Hit, 1500)]).await.unwrap();
+            outbox
+                .append_async(vec![draft(Lane::Hit, 1500)])
+                .await
+                .unwrap();
             loop {
                 if let Some(Event::Message(_)) = subscriber.recv().await {
                     break;
@@ -296,7 +360,10 @@ fn hit() {
         centile(&times, 0.99),
         times.len()
     );
-    assert!(left > 0 || part() > 1, "the drain was over before the hits were");
+    assert!(
+        left > 0 || part() > 1,
+        "the drain was over before the hits were"
+    );
 }
 
 /// Appending to a small and to a large outbox, and opening a large one.
@@ -307,7 +374,10 @@ fn rows() {
     fill(&few, 1000, 200);
     let began = Instant::now();
     fill(&lots, many, 200);
-    println!("rows      filled with {many} in {:.0} s", began.elapsed().as_secs_f64());
+    println!(
+        "rows      filled with {many} in {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
     std::thread::sleep(Duration::from_secs(2));
     let one = |outbox: &Outbox| {
         let began = Instant::now();
@@ -337,5 +407,8 @@ fn rows() {
         times.push(began.elapsed().as_secs_f64());
         outbox.close().unwrap();
     }
-    println!("rows      start with {many} waiting: {:.2} s until the first commit (median of 3)", median(times));
+    println!(
+        "rows      start with {many} waiting: {:.2} s until the first commit (median of 3)",
+        median(times)
+    );
 }

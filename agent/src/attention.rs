@@ -37,7 +37,10 @@ pub struct Attention {
 impl Attention {
     /// `enough_reads`: sure reads alike after which a plate is read only now and then; 0: read it always.
     pub fn new(enough_reads: u32) -> Self {
-        Self { followed: BTreeMap::new(), enough_reads }
+        Self {
+            followed: BTreeMap::new(),
+            enough_reads,
+        }
     }
 
     /// Where the followed plates should be at `now`.
@@ -47,14 +50,24 @@ impl Attention {
             let (dx, dy) = (f.velocity.x * dt, f.velocity.y * dt);
             f.quad.map(|p| Point::new(p.x + dx, p.y + dy))
         };
-        let read = |f: &Followed| self.enough_reads == 0 || f.agreeing < self.enough_reads || f.unread + 1 >= AGAIN;
-        self.followed.values().map(|f| Expected { quad: place(f), read: read(f) }).collect()
+        let read = |f: &Followed| {
+            self.enough_reads == 0 || f.agreeing < self.enough_reads || f.unread + 1 >= AGAIN
+        };
+        self.followed
+            .values()
+            .map(|f| Expected {
+                quad: place(f),
+                read: read(f),
+            })
+            .collect()
     }
 
     /// Takes in what the tracker made of a frame.
     pub fn update(&mut self, now: Duration, seen: &Detections, updates: &Updates) {
         for view in &updates.tracks {
-            let Some(find) = view.plate_find.and_then(|i| seen.plates.get(i)) else { continue };
+            let Some(find) = view.plate_find.and_then(|i| seen.plates.get(i)) else {
+                continue;
+            };
             let old = self.followed.get(&view.id);
             let velocity = old.map_or(Point::default(), |o| {
                 let dt = now.saturating_sub(o.at).as_secs_f32().max(1e-3);
@@ -73,10 +86,21 @@ impl Attention {
                     }
                 }
             };
-            self.followed.insert(view.id, Followed { quad: find.quad, at: now, velocity, text, agreeing, unread });
+            self.followed.insert(
+                view.id,
+                Followed {
+                    quad: find.quad,
+                    at: now,
+                    velocity,
+                    text,
+                    agreeing,
+                    unread,
+                },
+            );
         }
         let live = |id: &TrackId| updates.tracks.binary_search_by_key(id, |t| t.id).is_ok();
-        self.followed.retain(|id, f| live(id) && now.saturating_sub(f.at) <= FORGET);
+        self.followed
+            .retain(|id, f| live(id) && now.saturating_sub(f.at) <= FORGET);
     }
 }
 
@@ -88,11 +112,31 @@ mod tests {
     use crate::vision::PlateFind;
 
     fn seen(x: f32, text: Option<&str>) -> Detections {
-        let quad = Quad([(x, 10.0), (x + 90.0, 10.0), (x + 90.0, 40.0), (x, 40.0)].map(|(x, y)| Point::new(x, y)));
-        let chars = |t: &str| t.chars().map(|ch| CharRead { ch, conf: 0.99, runner_up: None }).collect();
-        let read = text.map(|t| PlateRead { chars: chars(t), rows: 1 });
+        let quad = Quad(
+            [(x, 10.0), (x + 90.0, 10.0), (x + 90.0, 40.0), (x, 40.0)]
+                .map(|(x, y)| Point::new(x, y)),
+        );
+        let chars = |t: &str| {
+            t.chars()
+                .map(|ch| CharRead {
+                    ch,
+                    conf: 0.99,
+                    runner_up: None,
+                })
+                .collect()
+        };
+        let read = text.map(|t| PlateRead {
+            chars: chars(t),
+            rows: 1,
+        });
         Detections {
-            plates: vec![PlateFind { quad, score: 1.0, read, colour: None, legibility: 1.0 }],
+            plates: vec![PlateFind {
+                quad,
+                score: 1.0,
+                read,
+                colour: None,
+                legibility: 1.0,
+            }],
             plates_looked_for: true,
             ..Detections::default()
         }
@@ -108,7 +152,10 @@ mod tests {
             around: false,
             standing: false,
         };
-        Updates { tracks: vec![view], ..Updates::default() }
+        Updates {
+            tracks: vec![view],
+            ..Updates::default()
+        }
     }
 
     #[test]
@@ -121,7 +168,11 @@ mod tests {
         assert!((e[0].quad.0[0].x - 120.0).abs() < 0.01, "{e:?}");
         assert!(!e[0].read, "two sure reads are enough");
         for i in 2..8 {
-            a.update(ms(100 * i), &seen(100.0 + 10.0 * i as f32, None), &updates(Some(0)));
+            a.update(
+                ms(100 * i),
+                &seen(100.0 + 10.0 * i as f32, None),
+                &updates(Some(0)),
+            );
         }
         assert!(!a.expected(ms(800))[0].read);
         a.update(ms(800), &seen(180.0, None), &updates(Some(0)));

@@ -9,7 +9,10 @@ const MOST_ERROR_US: i64 = 1_000_000;
 pub fn now() -> Clock {
     match read() {
         Some(t) => judge(t),
-        None => Clock { state: ClockState::Unknown, offset_ms: None },
+        None => Clock {
+            state: ClockState::Unknown,
+            offset_ms: None,
+        },
     }
 }
 
@@ -46,10 +49,19 @@ fn read() -> Option<Reading> {
     if state < 0 {
         return None;
     }
-    let unit = if t.status & libc::STA_NANO != 0 { 1000 } else { 1 };
+    let unit = if t.status & libc::STA_NANO != 0 {
+        1000
+    } else {
+        1
+    };
     #[allow(clippy::useless_conversion)]
     let (offset, max_error): (i64, i64) = (t.offset.into(), t.maxerror.into());
-    Some(Reading { state, status: t.status, offset_us: offset / unit, max_error_us: max_error })
+    Some(Reading {
+        state,
+        status: t.status,
+        offset_us: offset / unit,
+        max_error_us: max_error,
+    })
 }
 
 #[cfg(test)]
@@ -58,11 +70,35 @@ mod tests {
 
     #[test]
     fn the_kernels_word_is_taken_for_what_it_is() {
-        let good = Reading { state: libc::TIME_OK, status: libc::STA_PLL, offset_us: -2_600, max_error_us: 20_000 };
-        assert_eq!(judge(good), Clock { state: ClockState::Synchronised, offset_ms: Some(-3) });
-        let free = Reading { state: libc::TIME_ERROR, status: libc::STA_UNSYNC, ..good };
-        assert_eq!(judge(free), Clock { state: ClockState::Unsynchronised, offset_ms: None });
-        let old = Reading { max_error_us: 16 * MOST_ERROR_US, ..good };
+        let good = Reading {
+            state: libc::TIME_OK,
+            status: libc::STA_PLL,
+            offset_us: -2_600,
+            max_error_us: 20_000,
+        };
+        assert_eq!(
+            judge(good),
+            Clock {
+                state: ClockState::Synchronised,
+                offset_ms: Some(-3)
+            }
+        );
+        let free = Reading {
+            state: libc::TIME_ERROR,
+            status: libc::STA_UNSYNC,
+            ..good
+        };
+        assert_eq!(
+            judge(free),
+            Clock {
+                state: ClockState::Unsynchronised,
+                offset_ms: None
+            }
+        );
+        let old = Reading {
+            max_error_us: 16 * MOST_ERROR_US,
+            ..good
+        };
         assert_eq!(judge(old).state, ClockState::Unsynchronised);
         assert_ne!(now().state, ClockState::Unknown, "this kernel answers");
     }

@@ -86,7 +86,11 @@ impl Rect {
     /// The part of this box that lies within `other`, 0 to 1.
     pub fn covered_by(&self, other: &Self) -> f32 {
         let a = self.area();
-        if a > 0.0 { self.intersection(other).area() / a } else { 0.0 }
+        if a > 0.0 {
+            self.intersection(other).area() / a
+        } else {
+            0.0
+        }
     }
 
     pub fn shifted(&self, dx: f32, dy: f32) -> Self {
@@ -119,7 +123,10 @@ impl Quad {
     }
 
     pub fn center(&self) -> Point {
-        let (x, y) = self.0.iter().fold((0.0, 0.0), |(x, y), p| (x + p.x, y + p.y));
+        let (x, y) = self
+            .0
+            .iter()
+            .fold((0.0, 0.0), |(x, y), p| (x + p.x, y + p.y));
         Point::new(x / 4.0, y / 4.0)
     }
 
@@ -146,7 +153,9 @@ impl Quad {
             let q = |i: usize| p[(i + r) % 4];
             (q(1).x - q(0).x) + (q(2).x - q(3).x) + (q(3).y - q(0).y) + (q(2).y - q(1).y)
         };
-        let first = (0..4).max_by(|&i, &j| upright(i).total_cmp(&upright(j))).unwrap_or(0);
+        let first = (0..4)
+            .max_by(|&i, &j| upright(i).total_cmp(&upright(j)))
+            .unwrap_or(0);
         p.rotate_left(first);
         Self(p)
     }
@@ -180,7 +189,9 @@ impl Polygon {
     pub fn bounds(&self) -> Rect {
         self.0
             .iter()
-            .fold(Rect::new(f32::MAX, f32::MAX, f32::MIN, f32::MIN), |r, p| r.union(&Rect::new(p.x, p.y, p.x, p.y)))
+            .fold(Rect::new(f32::MAX, f32::MAX, f32::MIN, f32::MIN), |r, p| {
+                r.union(&Rect::new(p.x, p.y, p.x, p.y))
+            })
     }
 }
 
@@ -207,8 +218,12 @@ mod tests {
     #[test]
     fn corners_in_any_order_come_out_as_a_reader_sees_them() {
         // Tilted by 30 degrees, so that "smallest x + y" would pick the wrong corner first.
-        let want =
-            Quad([Point::new(20.0, 80.0), Point::new(120.0, 20.0), Point::new(135.0, 45.0), Point::new(35.0, 105.0)]);
+        let want = Quad([
+            Point::new(20.0, 80.0),
+            Point::new(120.0, 20.0),
+            Point::new(135.0, 45.0),
+            Point::new(35.0, 105.0),
+        ]);
         let p = want.0;
         for order in [[0, 1, 2, 3], [2, 3, 0, 1], [3, 1, 0, 2], [1, 0, 3, 2]] {
             assert_eq!(Quad::ordered(order.map(|i: usize| p[i])), want);
@@ -217,10 +232,17 @@ mod tests {
 
     #[test]
     fn polygon_and_line() {
-        let lane = Polygon(vec![Point::new(0.0, 0.0), Point::new(10.0, 0.0), Point::new(5.0, 10.0)]);
+        let lane = Polygon(vec![
+            Point::new(0.0, 0.0),
+            Point::new(10.0, 0.0),
+            Point::new(5.0, 10.0),
+        ]);
         assert!(lane.contains(Point::new(5.0, 5.0)) && !lane.contains(Point::new(1.0, 9.0)));
         assert_eq!(lane.bounds(), Rect::new(0.0, 0.0, 10.0, 10.0));
-        let line = Line { a: Point::new(0.0, 5.0), b: Point::new(10.0, 5.0) };
+        let line = Line {
+            a: Point::new(0.0, 5.0),
+            b: Point::new(10.0, 5.0),
+        };
         assert!(line.side(Point::new(3.0, 8.0)) > 0.0 && line.side(Point::new(3.0, 1.0)) < 0.0);
     }
 }

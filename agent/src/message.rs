@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
-    Character, Confidence, Correction, Evidence, Id, IdError, Lane, ModelUsed, NoPlateReason, PassageMessage,
-    PictureSize, PixelBox, Plate, PlateColourRead, PlateKind, RunnerUp, SchemaVersion, Sha256Hex, Vehicle, replay_id,
+    Character, Confidence, Correction, Evidence, Id, IdError, Lane, ModelUsed, NoPlateReason,
+    PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, PlateKind, RunnerUp,
+    SchemaVersion, Sha256Hex, Vehicle, replay_id,
 };
 use sha2::{Digest, Sha256};
 
@@ -34,7 +35,10 @@ impl Speaker {
         pictures: &[Picture],
     ) -> Result<PassageMessage, IdError> {
         let lane = match &p.lane {
-            Some(id) => Some(Lane { id: Id::new("lane", id.as_str())?, name: self.lane_name(id) }),
+            Some(id) => Some(Lane {
+                id: Id::new("lane", id.as_str())?,
+                name: self.lane_name(id),
+            }),
             None => None,
         };
         let vehicle = p.class.zip(best.vehicle).map(|((class, conf), r)| Vehicle {
@@ -42,7 +46,11 @@ impl Speaker {
             class_confidence: Confidence::new(conf),
             bounds: PixelBox::from_edges(r.x0, r.y0, r.x1, r.y1),
         });
-        let plate = p.plate.as_ref().zip(best.quad).map(|(v, q)| plate(v, q.0.map(|c| [c.x.into(), c.y.into()])));
+        let plate = p
+            .plate
+            .as_ref()
+            .zip(best.quad)
+            .map(|(v, q)| plate(v, q.0.map(|c| [c.x.into(), c.y.into()])));
         let no_plate_reason = plate.is_none().then(|| reason(p.no_plate));
         let [first_seen, passed_at, last_seen] = in_order([p.first_seen, p.passed_at, p.last_seen]);
         // The vehicle was in sight from first to last; it passed somewhere in between.
@@ -63,7 +71,10 @@ impl Speaker {
             first_seen,
             last_seen,
             frames_seen: p.frames,
-            picture: PictureSize { width: picture.width(), height: picture.height() },
+            picture: PictureSize {
+                width: picture.width(),
+                height: picture.height(),
+            },
             vehicle,
             plate,
             no_plate_reason,
@@ -75,12 +86,19 @@ impl Speaker {
     }
 
     fn lane_name(&self, id: &str) -> Option<String> {
-        self.lane_names.iter().find(|(l, _)| l == id).and_then(|(_, name)| name.clone())
+        self.lane_names
+            .iter()
+            .find(|(l, _)| l == id)
+            .and_then(|(_, name)| name.clone())
     }
 
     fn content_hash(&self, p: &Passage<Frame>, pictures: &[Picture]) -> [u8; 32] {
         let mut h = Sha256::new();
-        for part in [self.site.as_str(), self.agent.as_str(), self.camera.as_str()] {
+        for part in [
+            self.site.as_str(),
+            self.agent.as_str(),
+            self.camera.as_str(),
+        ] {
             h.update(part);
             h.update([0]);
         }
@@ -100,13 +118,21 @@ const JUMP: Duration = Duration::from_secs(1);
 /// passed is what the monotonic clock says, counted from what the wall clock said last: it was set to be right.
 fn in_order(times: [FrameTime; 3]) -> [DateTime<FixedOffset>; 3] {
     let last = times[2];
-    let steps = times.map(|t| TimeDelta::from_std(last.mono.saturating_sub(t.mono)).unwrap_or_default());
+    let steps =
+        times.map(|t| TimeDelta::from_std(last.mono.saturating_sub(t.mono)).unwrap_or_default());
     let jump = TimeDelta::from_std(JUMP).unwrap_or_default();
-    let set = times.iter().zip(&steps).any(|(t, step)| (last.capture - t.capture - *step).abs() > jump);
+    let set = times
+        .iter()
+        .zip(&steps)
+        .any(|(t, step)| (last.capture - t.capture - *step).abs() > jump);
     if !set {
         return times.map(|t| t.capture);
     }
-    steps.map(|step| last.capture.checked_sub_signed(step).unwrap_or(last.capture))
+    steps.map(|step| {
+        last.capture
+            .checked_sub_signed(step)
+            .unwrap_or(last.capture)
+    })
 }
 
 fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
@@ -127,17 +153,27 @@ fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
             .map(|c| Character {
                 char: c.ch,
                 confidence: Confidence::new(c.conf),
-                runner_up: c.runner_up.map(|(char, conf)| RunnerUp { char, confidence: Confidence::new(conf) }),
+                runner_up: c.runner_up.map(|(char, conf)| RunnerUp {
+                    char,
+                    confidence: Confidence::new(conf),
+                }),
             })
             .collect(),
         raw: v.raw.clone(),
         corrected: v
             .corrected
             .iter()
-            .map(|c| Correction { position: u8::try_from(c.position).unwrap_or(u8::MAX), from: c.from, to: c.to })
+            .map(|c| Correction {
+                position: u8::try_from(c.position).unwrap_or(u8::MAX),
+                from: c.from,
+                to: c.to,
+            })
             .collect(),
         rows: v.rows.clamp(1, 2),
-        colour: v.colour.map(|(value, conf)| PlateColourRead { value, confidence: Confidence::new(conf) }),
+        colour: v.colour.map(|(value, conf)| PlateColourRead {
+            value,
+            confidence: Confidence::new(conf),
+        }),
         kind: PlateKind::from_code(&v.kind.to_string()),
         quad,
         reads: v.reads,
@@ -165,7 +201,10 @@ mod tests {
 
     fn at(capture: &str, mono_ms: u64) -> FrameTime {
         let capture = DateTime::parse_from_rfc3339(&format!("2026-03-14T{capture}+08:00")).unwrap();
-        FrameTime { capture, mono: Duration::from_millis(mono_ms) }
+        FrameTime {
+            capture,
+            mono: Duration::from_millis(mono_ms),
+        }
     }
 
     fn texts(times: [FrameTime; 3]) -> [String; 3] {
@@ -174,11 +213,32 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_meanwhile_does_not_turn_a_passage_round() {
-        let right = [at("09:00:00.000", 100), at("09:00:01.004", 1100), at("09:00:02.000", 2100)];
-        assert_eq!(texts(right), ["09:00:00.000", "09:00:01.004", "09:00:02.000"]);
-        let back = [at("09:00:00.000", 100), at("07:00:01.000", 1100), at("07:00:02.000", 2100)];
-        assert_eq!(texts(back), ["07:00:00.000", "07:00:01.000", "07:00:02.000"]);
-        let ahead = [at("00:00:00.000", 0), at("00:00:01.000", 1000), at("12:00:02.500", 2500)];
-        assert_eq!(texts(ahead), ["12:00:00.000", "12:00:01.000", "12:00:02.500"]);
+        let right = [
+            at("09:00:00.000", 100),
+            at("09:00:01.004", 1100),
+            at("09:00:02.000", 2100),
+        ];
+        assert_eq!(
+            texts(right),
+            ["09:00:00.000", "09:00:01.004", "09:00:02.000"]
+        );
+        let back = [
+            at("09:00:00.000", 100),
+            at("07:00:01.000", 1100),
+            at("07:00:02.000", 2100),
+        ];
+        assert_eq!(
+            texts(back),
+            ["07:00:00.000", "07:00:01.000", "07:00:02.000"]
+        );
+        let ahead = [
+            at("00:00:00.000", 0),
+            at("00:00:01.000", 1000),
+            at("12:00:02.500", 2500),
+        ];
+        assert_eq!(
+            texts(ahead),
+            ["12:00:00.000", "12:00:01.000", "12:00:02.500"]
+        );
     }
 }

@@ -18,9 +18,17 @@ use crate::vision::{Detections, OpenError, Opener, Place, RuntimeError, Spent, V
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     #[error("camera {camera}, frame {frame}: {source}")]
-    Vision { camera: String, frame: String, source: RuntimeError },
+    Vision {
+        camera: String,
+        frame: String,
+        source: RuntimeError,
+    },
     #[error("camera {camera}, frame {frame}: {source}")]
-    Encode { camera: String, frame: String, source: EncodeError },
+    Encode {
+        camera: String,
+        frame: String,
+        source: EncodeError,
+    },
     #[error(transparent)]
     Id(#[from] IdError),
     #[error(transparent)]
@@ -40,14 +48,30 @@ impl Record {
     /// The best frame with what the agent saw drawn into it.
     pub fn annotated(&self) -> image::RgbImage {
         let text = self.message.plate.as_ref().map_or("", |p| p.text.as_str());
-        let class = self.message.vehicle.as_ref().map(|v| v.class.to_string()).unwrap_or_default();
-        let lane = self.message.lane.as_ref().map(|l| format!(" lane {}", l.id)).unwrap_or_default();
+        let class = self
+            .message
+            .vehicle
+            .as_ref()
+            .map(|v| v.class.to_string())
+            .unwrap_or_default();
+        let lane = self
+            .message
+            .lane
+            .as_ref()
+            .map(|l| format!(" lane {}", l.id))
+            .unwrap_or_default();
         let note = format!("{class}{lane}");
         let quad = self.best.quad;
         let vehicle = self.best.vehicle;
         annotated(
             &self.best.frame.picture,
-            &Drawing { lanes: &self.lanes, vehicle: vehicle.as_ref(), plate: quad.as_ref(), text, note: note.trim() },
+            &Drawing {
+                lanes: &self.lanes,
+                vehicle: vehicle.as_ref(),
+                plate: quad.as_ref(),
+                text,
+                note: note.trim(),
+            },
         )
     }
 }
@@ -94,8 +118,16 @@ impl Pipeline {
             site: Id::new("site", config.site.as_str())?,
             agent: Id::new("agent", config.agent.as_str())?,
             camera: Id::new("camera", camera.id.as_str())?,
-            lane_names: camera.lanes.iter().map(|l| (l.id.clone(), l.name.clone())).collect(),
-            models: opener.used().into_iter().map(|(name, version)| ModelUsed { name, version }).collect(),
+            lane_names: camera
+                .lanes
+                .iter()
+                .map(|l| (l.id.clone(), l.name.clone()))
+                .collect(),
+            models: opener
+                .used()
+                .into_iter()
+                .map(|(name, version)| ModelUsed { name, version })
+                .collect(),
         };
         Ok(Self {
             camera: camera.clone(),
@@ -124,23 +156,38 @@ impl Pipeline {
         if self.stream.as_ref().is_none_or(|s| s.size != size) {
             // Another size is another picture: what was open ends, and the lanes are laid anew.
             let done = self.finish()?;
-            self.stream = Some(Stream::new(&self.camera, &self.times, self.enough_reads, size));
+            self.stream = Some(Stream::new(
+                &self.camera,
+                &self.times,
+                self.enough_reads,
+                size,
+            ));
             if !done.is_empty() {
                 let mut all = done;
                 all.extend(self.frame(frame)?);
                 return Ok(all);
             }
         }
-        let Some(s) = &mut self.stream else { return Ok(Vec::new()) };
+        let Some(s) = &mut self.stream else {
+            return Ok(Vec::new());
+        };
         let now = frame.time.mono;
         let start = Instant::now();
         let expected = s.attention.expected(now);
-        let seen = self.vision.look(&frame.picture, now, &s.place, &expected).map_err(|source| {
-            PipelineError::Vision { camera: self.camera.id.clone(), frame: frame.name.to_string(), source }
-        })?;
+        let seen = self
+            .vision
+            .look(&frame.picture, now, &s.place, &expected)
+            .map_err(|source| PipelineError::Vision {
+                camera: self.camera.id.clone(),
+                frame: frame.name.to_string(),
+                source,
+            })?;
         let looked = Instant::now();
         for p in &seen.plates {
-            let (text, conf) = p.read.as_ref().map_or((String::new(), 0.0), |r| (r.text(), r.mean_conf()));
+            let (text, conf) = p
+                .read
+                .as_ref()
+                .map_or((String::new(), 0.0), |r| (r.text(), r.mean_conf()));
             let c = p.quad.center();
             tracing::trace!(frame = %frame.name, x = c.x, y = c.y, width = p.quad.width(), p.score, text, conf, "plate");
         }
@@ -167,7 +214,10 @@ impl Pipeline {
 
     /// What was seen in the frame looked at last.
     pub fn seen(&self) -> Detections {
-        self.stream.as_ref().map(|s| s.seen.clone()).unwrap_or_default()
+        self.stream
+            .as_ref()
+            .map(|s| s.seen.clone())
+            .unwrap_or_default()
     }
 
     /// Whether tracks are open: something is there that must not be lost sight of.
@@ -177,15 +227,25 @@ impl Pipeline {
 
     /// Whether anything is open or waits to go out as a passage.
     pub fn is_pending(&self) -> bool {
-        self.stream.as_ref().is_some_and(|s| s.open > 0 || s.passages.pending() > 0)
+        self.stream
+            .as_ref()
+            .is_some_and(|s| s.open > 0 || s.passages.pending() > 0)
     }
 
     /// Time went on without a frame to look at: nothing moved, or the camera is `away`, and what is followed is out of
     /// sight. Returns what ended by that.
     pub fn idle(&mut self, time: FrameTime, away: bool) -> Result<Vec<Record>, PipelineError> {
-        let Some(s) = &mut self.stream else { return Ok(Vec::new()) };
-        let Some(last) = s.last.clone().filter(|l| l.time.mono < time.mono) else { return Ok(Vec::new()) };
-        let nothing = Detections { vehicles_looked_for: away, plates_looked_for: away, ..Detections::default() };
+        let Some(s) = &mut self.stream else {
+            return Ok(Vec::new());
+        };
+        let Some(last) = s.last.clone().filter(|l| l.time.mono < time.mono) else {
+            return Ok(Vec::new());
+        };
+        let nothing = Detections {
+            vehicles_looked_for: away,
+            plates_looked_for: away,
+            ..Detections::default()
+        };
         let updates = s.tracker.update(time.mono, s.size, &nothing);
         s.attention.update(time.mono, &nothing, &updates);
         s.open = updates.tracks.len();
@@ -196,7 +256,9 @@ impl Pipeline {
 
     /// The recording is over: what is still open ends as passages.
     pub fn finish(&mut self) -> Result<Vec<Record>, PipelineError> {
-        let Some(mut s) = self.stream.take() else { return Ok(Vec::new()) };
+        let Some(mut s) = self.stream.take() else {
+            return Ok(Vec::new());
+        };
         let ended = s.passages.finish();
         for (reason, n) in s.passages.rejected() {
             tracing::debug!(camera = %self.camera.id, ?reason, n, "tracks that were no passage");
@@ -204,7 +266,11 @@ impl Pipeline {
         self.records(ended, &s.lanes)
     }
 
-    fn records(&mut self, ended: Vec<Passage<Frame>>, lanes: &[Polygon]) -> Result<Vec<Record>, PipelineError> {
+    fn records(
+        &mut self,
+        ended: Vec<Passage<Frame>>,
+        lanes: &[Polygon],
+    ) -> Result<Vec<Record>, PipelineError> {
         let start = Instant::now();
         let mut records = Vec::with_capacity(ended.len());
         for mut p in ended {
@@ -214,15 +280,27 @@ impl Pipeline {
                 continue;
             };
             let picture = &best.frame.picture;
-            let pictures =
-                pictures(picture, best.quad.as_ref(), best.vehicle.as_ref(), &self.evidence).map_err(|source| {
-                    PipelineError::Encode { camera: self.camera.id.clone(), frame: best.frame.name.to_string(), source }
-                })?;
+            let pictures = pictures(
+                picture,
+                best.quad.as_ref(),
+                best.vehicle.as_ref(),
+                &self.evidence,
+            )
+            .map_err(|source| PipelineError::Encode {
+                camera: self.camera.id.clone(),
+                frame: best.frame.name.to_string(),
+                source,
+            })?;
             let mut message = self.speaker.passage(&p, &best, &pictures)?;
             for e in &mut message.evidence {
                 e.topic = Some(evidence_topic(&self.speaker, message.id, e.role).to_string());
             }
-            records.push(Record { message, pictures, best, lanes: lanes.to_vec() });
+            records.push(Record {
+                message,
+                pictures,
+                best,
+                lanes: lanes.to_vec(),
+            });
         }
         self.stages.evidence += start.elapsed();
         Ok(records)
@@ -230,7 +308,12 @@ impl Pipeline {
 }
 
 fn evidence_topic(s: &Speaker, passage: uuid::Uuid, role: EvidenceRole) -> Topic {
-    Topic::Evidence { site: s.site.clone(), agent: s.agent.clone(), passage, role }
+    Topic::Evidence {
+        site: s.site.clone(),
+        agent: s.agent.clone(),
+        passage,
+        role,
+    }
 }
 
 /// The lanes' surroundings are looked at too, in parts of the frame's size: a vehicle is taller than its lane.
@@ -239,9 +322,18 @@ const AROUND_LANES: f32 = 0.12;
 const MOST_OF_FRAME: f32 = 0.75;
 
 impl Stream {
-    fn new(camera: &CameraConfig, times: &PassageTimes, enough_reads: u32, size: (u32, u32)) -> Self {
+    fn new(
+        camera: &CameraConfig,
+        times: &PassageTimes,
+        enough_reads: u32,
+        size: (u32, u32),
+    ) -> Self {
         let (w, h) = (size.0 as f32, size.1 as f32);
-        let lanes: Vec<Polygon> = camera.lanes.iter().map(|l| scaled(&l.polygon, size.0, size.1)).collect();
+        let lanes: Vec<Polygon> = camera
+            .lanes
+            .iter()
+            .map(|l| scaled(&l.polygon, size.0, size.1))
+            .collect();
         let point = |p: Point| Point::new(p.x * w, p.y * h);
         let passage = PassageConfig {
             lanes: camera
@@ -251,7 +343,10 @@ impl Stream {
                 .map(|(l, polygon)| Lane {
                     id: l.id.clone(),
                     polygon: polygon.clone(),
-                    trigger: l.trigger.map(|t| Line { a: point(t.a), b: point(t.b) }),
+                    trigger: l.trigger.map(|t| Line {
+                        a: point(t.a),
+                        b: point(t.b),
+                    }),
                     expected: l.direction,
                 })
                 .collect(),
@@ -265,7 +360,11 @@ impl Stream {
         };
         let place = Place {
             region: region(&lanes, w, h),
-            masks: camera.masks.iter().map(|m| scaled(m, size.0, size.1)).collect(),
+            masks: camera
+                .masks
+                .iter()
+                .map(|m| scaled(m, size.0, size.1))
+                .collect(),
         };
         Self {
             size,
@@ -283,11 +382,24 @@ impl Stream {
 
 fn region(lanes: &[Polygon], w: f32, h: f32) -> Rect {
     let whole = Rect::new(0.0, 0.0, w, h);
-    let Some(union) = lanes.iter().map(Polygon::bounds).reduce(|a, b| a.union(&b)) else { return whole };
-    let part = union.grown(w * AROUND_LANES, h * AROUND_LANES).clipped(w, h);
+    let Some(union) = lanes.iter().map(Polygon::bounds).reduce(|a, b| a.union(&b)) else {
+        return whole;
+    };
+    let part = union
+        .grown(w * AROUND_LANES, h * AROUND_LANES)
+        .clipped(w, h);
     // Whole pixels: what is cut there needs no resampling of its own.
-    let part = Rect::new(part.x0.floor(), part.y0.floor(), part.x1.ceil(), part.y1.ceil());
-    if part.area() > MOST_OF_FRAME * whole.area() { whole } else { part }
+    let part = Rect::new(
+        part.x0.floor(),
+        part.y0.floor(),
+        part.x1.ceil(),
+        part.y1.ceil(),
+    );
+    if part.area() > MOST_OF_FRAME * whole.area() {
+        whole
+    } else {
+        part
+    }
 }
 
 #[cfg(test)]
@@ -297,12 +409,23 @@ mod tests {
     #[test]
     fn the_region_is_the_lanes_with_their_surroundings() {
         let lane = |x0: f32, y0: f32, x1: f32| {
-            Polygon([(x0, y0), (x1, y0), (x1, 600.0), (x0, 600.0)].map(|(x, y)| Point::new(x, y)).to_vec())
+            Polygon(
+                [(x0, y0), (x1, y0), (x1, 600.0), (x0, 600.0)]
+                    .map(|(x, y)| Point::new(x, y))
+                    .to_vec(),
+            )
         };
-        assert_eq!(region(&[], 1000.0, 1000.0), Rect::new(0.0, 0.0, 1000.0, 1000.0));
+        assert_eq!(
+            region(&[], 1000.0, 1000.0),
+            Rect::new(0.0, 0.0, 1000.0, 1000.0)
+        );
         let one = region(&[lane(200.0, 300.0, 400.0)], 1000.0, 1000.0);
         assert_eq!(one, Rect::new(80.0, 180.0, 520.0, 720.0));
-        let wide = region(&[lane(0.0, 100.0, 450.0), lane(450.0, 100.0, 990.0)], 1000.0, 700.0);
+        let wide = region(
+            &[lane(0.0, 100.0, 450.0), lane(450.0, 100.0, 990.0)],
+            1000.0,
+            700.0,
+        );
         assert_eq!(wide, Rect::new(0.0, 0.0, 1000.0, 700.0));
     }
 }

@@ -85,7 +85,10 @@ pub fn replay<E: From<ReplayError>>(
     })
 }
 
-fn decode(mut source: Box<dyn FrameSource>, frames: &std::sync::mpsc::SyncSender<Result<Next, SourceError>>) {
+fn decode(
+    mut source: Box<dyn FrameSource>,
+    frames: &std::sync::mpsc::SyncSender<Result<Next, SourceError>>,
+) {
     loop {
         let next = source.next();
         let last = matches!(next, Err(_) | Ok(Next::End));

@@ -15,9 +15,17 @@ pub enum TruthError {
     #[error("{path}: {reason}")]
     Read { path: PathBuf, reason: String },
     #[error("{path}: line {line}: {reason}")]
-    Line { path: PathBuf, line: usize, reason: String },
+    Line {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
     #[error("{path} holds no truth for `{footage}`; it has {known}")]
-    NotThere { path: PathBuf, footage: String, known: String },
+    NotThere {
+        path: PathBuf,
+        footage: String,
+        known: String,
+    },
     #[error("{path}: the passages of `{footage}` were never counted (`passages` is null)")]
     NotCounted { path: PathBuf, footage: String },
 }
@@ -43,10 +51,16 @@ pub struct Known {
 
 /// Reads the truth for a recording: the line whose `footage` is its file or folder name, or the only line.
 pub fn read(path: &Path, recording: &Path) -> Result<Vec<Known>, TruthError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| TruthError::Read { path: path.into(), reason: e.to_string() })?;
+    let text = std::fs::read_to_string(path).map_err(|e| TruthError::Read {
+        path: path.into(),
+        reason: e.to_string(),
+    })?;
     let mut all: Vec<RawFootage> = Vec::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+    for (i, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty())
+    {
         let raw = serde_json::from_str(line).map_err(|e| TruthError::Line {
             path: path.into(),
             line: i + 1,
@@ -54,14 +68,33 @@ pub fn read(path: &Path, recording: &Path) -> Result<Vec<Known>, TruthError> {
         })?;
         all.push(raw);
     }
-    let full = recording.canonicalize().unwrap_or_else(|_| recording.to_path_buf());
-    let name = full.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let known = all.iter().map(|f| f.footage.as_str()).collect::<Vec<_>>().join(", ");
-    let index = all.iter().position(|f| f.footage == name).or((all.len() == 1).then_some(0));
+    let full = recording
+        .canonicalize()
+        .unwrap_or_else(|_| recording.to_path_buf());
+    let name = full
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let known = all
+        .iter()
+        .map(|f| f.footage.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let index = all
+        .iter()
+        .position(|f| f.footage == name)
+        .or((all.len() == 1).then_some(0));
     let Some(found) = index.map(|i| all.swap_remove(i)) else {
-        return Err(TruthError::NotThere { path: path.into(), footage: name, known });
+        return Err(TruthError::NotThere {
+            path: path.into(),
+            footage: name,
+            known,
+        });
     };
-    found.passages.ok_or(TruthError::NotCounted { path: path.into(), footage: name })
+    found.passages.ok_or(TruthError::NotCounted {
+        path: path.into(),
+        footage: name,
+    })
 }
 
 /// The comparison; also what is printed for `--json`.
@@ -106,13 +139,19 @@ pub fn compare(
         match (&k.text, &r.plate) {
             (Some(want), Some(p)) => Some(distance(want, &p.text)).filter(|d| *d <= tolerance),
             (None, None) => {
-                let lane_fits = k.lane.as_ref().is_none_or(|l| r.lane.as_ref().is_some_and(|m| m.id.as_str() == l));
+                let lane_fits = k
+                    .lane
+                    .as_ref()
+                    .is_none_or(|l| r.lane.as_ref().is_some_and(|m| m.id.as_str() == l));
                 lane_fits.then_some(0)
             }
             _ => None,
         }
     };
-    let mut c = Comparison { passages: known.len(), ..Comparison::default() };
+    let mut c = Comparison {
+        passages: known.len(),
+        ..Comparison::default()
+    };
     let mut owner: Vec<Option<usize>> = vec![None; records.len()];
     for (i, k) in known.iter().enumerate() {
         let best = (0..records.len())
@@ -128,17 +167,29 @@ pub fn compare(
         let record = &records[r];
         let lane = record.lane.as_ref().map(|l| l.id.as_str());
         if k.lane.is_some() && k.lane.as_deref() != lane {
-            c.wrong_lane.push(format!("{} in lane {}", describe(k), lane.unwrap_or("none")));
+            c.wrong_lane.push(format!(
+                "{} in lane {}",
+                describe(k),
+                lane.unwrap_or("none")
+            ));
         }
         let class = record.vehicle.as_ref().map(|v| v.class);
         if let (Some(want), Some(got)) = (k.class, class)
             && want != got
         {
-            c.wrong_class.push(format!("{}: {want} taken for {got}", describe(k)));
+            c.wrong_class
+                .push(format!("{}: {want} taken for {got}", describe(k)));
         }
     }
-    for (r, record) in records.iter().enumerate().filter(|(r, _)| owner[*r].is_none()) {
-        let text = record.plate.as_ref().map_or("no plate", |p| p.text.as_str());
+    for (r, record) in records
+        .iter()
+        .enumerate()
+        .filter(|(r, _)| owner[*r].is_none())
+    {
+        let text = record
+            .plate
+            .as_ref()
+            .map_or("no plate", |p| p.text.as_str());
         let named = format!("{text} at {:.1} s", seconds(record.first_seen));
         if known.iter().any(|k| fits(k, &records[r]).is_some()) {
             c.duplicate.push(named);
@@ -150,7 +201,11 @@ pub fn compare(
 }
 
 fn describe(k: &Known) -> String {
-    format!("{} at {:.1} s", k.text.as_deref().unwrap_or("no plate"), k.from_s)
+    format!(
+        "{} at {:.1} s",
+        k.text.as_deref().unwrap_or("no plate"),
+        k.from_s
+    )
 }
 
 /// Levenshtein distance in characters.
@@ -161,7 +216,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, cb) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(ca != *cb)).min(row[j] + 1).min(row[j + 1] + 1);
+            let next = (diagonal + usize::from(ca != *cb))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
             diagonal = row[j + 1];
             row[j + 1] = next;
         }
@@ -199,12 +256,22 @@ mod tests {
     }
 
     fn known(text: Option<&str>, from_s: f64, to_s: f64) -> Known {
-        Known { text: text.map(Into::into), class: None, lane: None, from_s, to_s }
+        Known {
+            text: text.map(Into::into),
+            class: None,
+            lane: None,
+            from_s,
+            to_s,
+        }
     }
 
     #[test]
     fn matched_missed_extra_and_duplicate() {
-        let truth = [known(Some("鲁E6K829"), 0.0, 4.0), known(Some("鲁B3F571"), 3.0, 8.0), known(None, 5.0, 9.0)];
+        let truth = [
+            known(Some("鲁E6K829"), 0.0, 4.0),
+            known(Some("鲁B3F571"), 3.0, 8.0),
+            known(None, 5.0, 9.0),
+        ];
         let records = [
             record(Some("鲁E6K829"), 0, 3),
             record(Some("鲁E6K829"), 4, 5),
@@ -213,8 +280,15 @@ mod tests {
             record(None, 20, 21),
         ];
         let c = compare(&truth, &records, DateTime::default(), 0);
-        assert_eq!((c.matched, c.missed.len(), c.extra.len(), c.duplicate.len()), (2, 1, 2, 1));
-        assert!(c.missed[0].contains("鲁B3F571") && c.duplicate[0].contains("鲁E6K829") && !c.is_perfect());
+        assert_eq!(
+            (c.matched, c.missed.len(), c.extra.len(), c.duplicate.len()),
+            (2, 1, 2, 1)
+        );
+        assert!(
+            c.missed[0].contains("鲁B3F571")
+                && c.duplicate[0].contains("鲁E6K829")
+                && !c.is_perfect()
+        );
         let c = compare(&truth, &records[2..4], DateTime::default(), 1);
         assert_eq!((c.matched, c.missed.len()), (2, 1));
     }
@@ -226,9 +300,22 @@ mod tests {
         let lines = "{\"footage\": \"a.mp4\", \"passages\": []}\n{\"footage\": \"b.mp4\", \"passages\": null}\n";
         std::fs::write(&truth, lines).unwrap();
         assert!(read(&truth, Path::new("x/a.mp4")).unwrap().is_empty());
-        assert!(matches!(read(&truth, Path::new("b.mp4")), Err(TruthError::NotCounted { .. })));
-        assert!(read(&truth, Path::new("c.mp4")).unwrap_err().to_string().contains("it has a.mp4, b.mp4"));
+        assert!(matches!(
+            read(&truth, Path::new("b.mp4")),
+            Err(TruthError::NotCounted { .. })
+        ));
+        assert!(
+            read(&truth, Path::new("c.mp4"))
+                .unwrap_err()
+                .to_string()
+                .contains("it has a.mp4, b.mp4")
+        );
         std::fs::write(&truth, "{\"footage\": 1}").unwrap();
-        assert!(read(&truth, Path::new("c.mp4")).unwrap_err().to_string().contains("line 1"));
+        assert!(
+            read(&truth, Path::new("c.mp4"))
+                .unwrap_err()
+                .to_string()
+                .contains("line 1")
+        );
     }
 }

@@ -23,8 +23,14 @@ pub struct Turn<'a>(&'a Turns);
 
 impl Turns {
     pub fn new(places: usize) -> Self {
-        let state = State { free: places.max(1), waiting: VecDeque::new(), next: 0 };
-        Self { inner: Arc::new((Mutex::new(state), Condvar::new())) }
+        let state = State {
+            free: places.max(1),
+            waiting: VecDeque::new(),
+            next: 0,
+        };
+        Self {
+            inner: Arc::new((Mutex::new(state), Condvar::new())),
+        }
     }
 
     /// Waits for a place.
@@ -96,9 +102,19 @@ mod tests {
 
     #[test]
     fn cameras_share_the_frames_of_all_cores() {
-        let cases = [(1, 1, 25.0), (2, 1, 50.0), (2, 4, 12.5), (4, 4, 25.0), (2, 20, 8.0), (2, 0, 50.0)];
+        let cases = [
+            (1, 1, 25.0),
+            (2, 1, 50.0),
+            (2, 4, 12.5),
+            (4, 4, 25.0),
+            (2, 20, 8.0),
+            (2, 0, 50.0),
+        ];
         for (cores, cameras, wanted) in cases {
-            assert!((rate(cores, cameras) - wanted).abs() < f32::EPSILON, "{cores} cores, {cameras} cameras");
+            assert!(
+                (rate(cores, cameras) - wanted).abs() < f32::EPSILON,
+                "{cores} cores, {cameras} cameras"
+            );
         }
         let share = Share::new(1);
         let alone = share.rate();

@@ -18,9 +18,11 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// Debian's libfaketime, which gives a program another wall clock.
 fn faketime() -> PathBuf {
-    let mut all =
-        std::fs::read_dir("/usr/lib").unwrap().filter_map(|e| Some(e.ok()?.path().join("faketime/libfaketimeMT.so.1")));
-    all.find(|p| p.is_file()).expect("libfaketime is installed by `make tools-test` (Debian: libfaketime)")
+    let mut all = std::fs::read_dir("/usr/lib")
+        .unwrap()
+        .filter_map(|e| Some(e.ok()?.path().join("faketime/libfaketimeMT.so.1")));
+    all.find(|p| p.is_file())
+        .expect("libfaketime is installed by `make tools-test` (Debian: libfaketime)")
 }
 
 fn set(file: &Path, offset: &str) {
@@ -53,10 +55,15 @@ async fn a_clock_that_jumps_costs_no_passage() {
 
     let clock = dir.path().join("clock");
     set(&clock, "+0");
-    let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/#"]));
+    let mut subscriber =
+        Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/#"]));
     subscriber.subscribed(LONG).await.unwrap();
     let mut agent = Command::new(env!("CARGO_BIN_EXE_kakou"))
-        .args(["run", "--config", dir.path().join("kakou.toml").to_str().unwrap()])
+        .args([
+            "run",
+            "--config",
+            dir.path().join("kakou.toml").to_str().unwrap(),
+        ])
         .env("LD_PRELOAD", faketime())
         .env("FAKETIME_TIMESTAMP_FILE", &clock)
         .env("FAKETIME_NO_CACHE", "1")
@@ -69,7 +76,11 @@ async fn a_clock_that_jumps_costs_no_passage() {
     loop {
         let event = tokio::time::timeout_at(limit, subscriber.recv()).await;
         let Ok(Some(Event::Message(m))) = event else {
-            assert!(event.is_ok(), "the recording does not end; passages: {}", got.len());
+            assert!(
+                event.is_ok(),
+                "the recording does not end; passages: {}",
+                got.len()
+            );
             continue;
         };
         if m.topic.contains("/passage/") {
@@ -99,11 +110,14 @@ async fn a_clock_that_jumps_costs_no_passage() {
     }
     let _ = agent.kill();
     let _ = agent.wait();
-    let mut texts: Vec<String> =
-        got.iter().map(|p| p.plate.as_ref().map(|p| p.text.clone()).unwrap_or_default()).collect();
+    let mut texts: Vec<String> = got
+        .iter()
+        .map(|p| p.plate.as_ref().map(|p| p.text.clone()).unwrap_or_default())
+        .collect();
     texts.sort();
     assert_eq!(texts, wanted);
-    let span = got.iter().map(|p| p.time).max().unwrap() - got.iter().map(|p| p.time).min().unwrap();
+    let span =
+        got.iter().map(|p| p.time).max().unwrap() - got.iter().map(|p| p.time).min().unwrap();
     assert!(span.num_seconds() > 3000, "the clock did jump: {span}");
     for p in &got {
         let seen = p.last_seen - p.first_seen;

@@ -12,7 +12,16 @@ fn eval_counts_the_plates_of_the_samples() {
     // Frames of the dusk sequence, each looked at by itself.
     let o = succeed(&["eval", "agent/samples/dusk", "--json", "--errors"]);
     let report = json(&o);
-    for key in ["plates", "right", "wrong", "missed", "false_reads", "ms_per_picture", "by_colour", "by_length"] {
+    for key in [
+        "plates",
+        "right",
+        "wrong",
+        "missed",
+        "false_reads",
+        "ms_per_picture",
+        "by_colour",
+        "by_length",
+    ] {
         assert!(report.get(key).is_some(), "{key} is missing: {report}");
     }
     let n = |key: &str| report[key].as_u64().unwrap();
@@ -21,10 +30,15 @@ fn eval_counts_the_plates_of_the_samples() {
     assert!(n("right") * 100 >= n("plates") * 95, "{report}");
     // The truth leaves out plates under 60 pixels. Those may be read; nothing else may.
     let said = stderr(&o);
-    let false_reads: Vec<&str> = said.lines().filter(|l| l.ends_with("was read where no plate is")).collect();
+    let false_reads: Vec<&str> = said
+        .lines()
+        .filter(|l| l.ends_with("was read where no plate is"))
+        .collect();
     assert_eq!(false_reads.len() as u64, n("false_reads"));
     for line in false_reads {
-        let of_a_sample = ["3H792", "8L536", "53826"].iter().any(|end| line.contains(end));
+        let of_a_sample = ["3H792", "8L536", "53826"]
+            .iter()
+            .any(|end| line.contains(end));
         assert!(of_a_sample, "{line}");
     }
 }
@@ -33,22 +47,47 @@ fn eval_counts_the_plates_of_the_samples() {
 fn eval_counts_a_picture_it_cannot_read_as_missed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("torn.jpg"), b"\xff\xd8torn").unwrap();
-    std::fs::write(dir.path().join("truth.jsonl"), "{\"image\": \"torn.jpg\", \"text\": \"鲁E6K829\"}\n").unwrap();
+    std::fs::write(
+        dir.path().join("truth.jsonl"),
+        "{\"image\": \"torn.jpg\", \"text\": \"鲁E6K829\"}\n",
+    )
+    .unwrap();
     let o = kakou(&["eval", dir.path().to_str().unwrap(), "--json"]);
     assert!(!o.status.success() && stderr(&o).contains("torn.jpg"));
     let report = json(&o);
-    assert_eq!((report["plates"].as_u64(), report["missed"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(
+        (report["plates"].as_u64(), report["missed"].as_u64()),
+        (Some(1), Some(1))
+    );
 }
 
 #[test]
 fn bench_measures_every_stage() {
     let frames = some_frames("dusk", 0..12);
-    let m = json(&succeed(&["bench", "--frames", frames.path().to_str().unwrap(), "--rounds", "1", "--json"]));
-    for key in ["frames_per_second", "ms_decode", "ms_vehicles", "ms_plates", "ms_reader", "overhead", "resident_mib"] {
+    let m = json(&succeed(&[
+        "bench",
+        "--frames",
+        frames.path().to_str().unwrap(),
+        "--rounds",
+        "1",
+        "--json",
+    ]));
+    for key in [
+        "frames_per_second",
+        "ms_decode",
+        "ms_vehicles",
+        "ms_plates",
+        "ms_reader",
+        "overhead",
+        "resident_mib",
+    ] {
         assert!(m[key].as_f64().is_some_and(|v| v > 0.0), "{key}: {m}");
     }
     assert_eq!(m["frames"], 12);
-    assert_eq!(m["runs_vehicles"], 1.0, "by default vehicles are looked for in every frame");
+    assert_eq!(
+        m["runs_vehicles"], 1.0,
+        "by default vehicles are looked for in every frame"
+    );
 }
 
 #[test]
@@ -67,13 +106,21 @@ fn every_example_config_is_right() {
     std::fs::write(&bad, "site = \"a\"\n\n[[camera]]\nid = \"x\"\nlanes = 3\n").unwrap();
     let o = kakou(&["check-config", bad.to_str().unwrap()]);
     assert!(!o.status.success());
-    assert!(stderr(&o).contains("line 5") && stderr(&o).contains("lanes"), "{}", stderr(&o));
+    assert!(
+        stderr(&o).contains("line 5") && stderr(&o).contains("lanes"),
+        "{}",
+        stderr(&o)
+    );
 }
 
 fn copy_cache(to: &Path) {
-    for f in
-        ["clp_det.onnx", "clp_v2_c_rec.onnx", "clp_dict.txt", "ssdlite_mobilenet_v2_coco.onnx", "libonnxruntime.so"]
-    {
+    for f in [
+        "clp_det.onnx",
+        "clp_v2_c_rec.onnx",
+        "clp_dict.txt",
+        "ssdlite_mobilenet_v2_coco.onnx",
+        "libonnxruntime.so",
+    ] {
         std::fs::copy(root().join("models/cache").join(f), to.join(f)).unwrap();
     }
 }
@@ -102,9 +149,16 @@ fn an_altered_or_truncated_model_is_refused_by_name() {
     let o = run(&["models", "verify"]);
     let said = stderr(&o);
     assert_eq!(o.status.code(), Some(1), "{said}");
-    assert!(said.contains("clp_det.onnx has sha256") && said.contains("clp_v2_c_rec.onnx has"), "{said}");
+    assert!(
+        said.contains("clp_det.onnx has sha256") && said.contains("clp_v2_c_rec.onnx has"),
+        "{said}"
+    );
     let o = run(&["eval", "agent/samples/dusk"]);
-    assert!(!o.status.success() && stderr(&o).contains("clp_det.onnx"), "it is not run either: {}", stderr(&o));
+    assert!(
+        !o.status.success() && stderr(&o).contains("clp_det.onnx"),
+        "it is not run either: {}",
+        stderr(&o)
+    );
 }
 
 #[test]
@@ -112,7 +166,12 @@ fn a_provider_that_is_not_there_is_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("gpu.toml");
     std::fs::write(&config, "[vision]\nprovider = \"openvino\"\n").unwrap();
-    let o = kakou(&["eval", "agent/samples/dusk", "--config", config.to_str().unwrap()]);
+    let o = kakou(&[
+        "eval",
+        "agent/samples/dusk",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
     assert!(!o.status.success());
     let said = stderr(&o);
     assert!(said.contains("openvino") && said.contains("cpu"), "{said}");
@@ -122,7 +181,10 @@ fn a_provider_that_is_not_there_is_a_clear_error() {
 fn every_command_explains_itself() {
     for command in ["demo", "replay", "eval", "bench", "watch", "check-config"] {
         let text = stdout(&succeed(&[command, "--help"]));
-        assert!(text.lines().count() > 8, "{command} --help says too little:\n{text}");
+        assert!(
+            text.lines().count() > 8,
+            "{command} --help says too little:\n{text}"
+        );
     }
     assert!(stdout(&succeed(&["models", "verify", "--help"])).contains("Exit code"));
 }
@@ -138,7 +200,13 @@ fn the_demo_shows_every_passage() {
     }
     let annotated = std::fs::read_dir(dir.path().join("day"))
         .unwrap()
-        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with("-annotated.jpg"))
+        .filter(|e| {
+            e.as_ref()
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .ends_with("-annotated.jpg")
+        })
         .count();
     assert_eq!(annotated, 7);
 }

@@ -10,18 +10,30 @@ use std::path::PathBuf;
 use support::*;
 
 fn data() -> PathBuf {
-    let dir = std::env::var_os("KAKOU_DATA").expect("KAKOU_DATA names the folder with the real pictures");
+    let dir =
+        std::env::var_os("KAKOU_DATA").expect("KAKOU_DATA names the folder with the real pictures");
     let dir = PathBuf::from(dir);
-    assert!(dir.is_dir(), "KAKOU_DATA: there is no folder {}", dir.display());
+    assert!(
+        dir.is_dir(),
+        "KAKOU_DATA: there is no folder {}",
+        dir.display()
+    );
     dir
 }
 
 /// Right of all plates, in percent, and the false reads.
 fn eval(set: &str) -> (f64, u64) {
-    let report = json(&succeed(&["eval", data().join(set).to_str().unwrap(), "--json"]));
+    let report = json(&succeed(&[
+        "eval",
+        data().join(set).to_str().unwrap(),
+        "--json",
+    ]));
     println!("{set}: {report}");
     let n = |key: &str| report[key].as_u64().unwrap();
-    (n("right") as f64 * 100.0 / n("plates") as f64, n("false_reads"))
+    (
+        n("right") as f64 * 100.0 / n("plates") as f64,
+        n("false_reads"),
+    )
 }
 
 #[test]
@@ -79,9 +91,16 @@ fn toll_gate(config: &str) -> serde_json::Value {
 #[test]
 fn toll_gate_with_its_three_passages() {
     let c = toll_gate(BOOTH);
-    assert_eq!((c["matched"].as_u64(), c["missed"].as_array().map(Vec::len)), (Some(3), Some(0)), "{c}");
     assert_eq!(
-        (c["extra"].as_array().map(Vec::len), c["duplicate"].as_array().map(Vec::len)),
+        (c["matched"].as_u64(), c["missed"].as_array().map(Vec::len)),
+        (Some(3), Some(0)),
+        "{c}"
+    );
+    assert_eq!(
+        (
+            c["extra"].as_array().map(Vec::len),
+            c["duplicate"].as_array().map(Vec::len)
+        ),
         (Some(0), Some(0)),
         "{c}"
     );
@@ -90,8 +109,18 @@ fn toll_gate_with_its_three_passages() {
 /// The burnt-in text shows a plate that no vehicle wears; it is no passage even without a mask.
 #[test]
 fn burnt_in_text_is_no_passage() {
-    let c = toll_gate(&BOOTH.lines().filter(|l| !l.starts_with("masks")).collect::<Vec<_>>().join("\n"));
-    assert_eq!((c["matched"].as_u64(), c["extra"].as_array().map(Vec::len)), (Some(3), Some(0)), "{c}");
+    let c = toll_gate(
+        &BOOTH
+            .lines()
+            .filter(|l| !l.starts_with("masks"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
+    assert_eq!(
+        (c["matched"].as_u64(), c["extra"].as_array().map(Vec::len)),
+        (Some(3), Some(0)),
+        "{c}"
+    );
 }
 
 /// A user's own detector drops in by a manifest entry: YOLOX-nano, which is no part of the project.
@@ -111,10 +140,25 @@ fn an_own_detector_drops_in() {
     let samples = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();
     let config = dir.path().join("own.toml");
     assert!(samples.contains("[vision]\n"));
-    std::fs::write(&config, samples.replace("[vision]\n", "[vision]\nvehicles = \"own\"\n")).unwrap();
+    std::fs::write(
+        &config,
+        samples.replace("[vision]\n", "[vision]\nvehicles = \"own\"\n"),
+    )
+    .unwrap();
     let o = std::process::Command::new(env!("CARGO_BIN_EXE_kakou"))
-        .args(["replay", "agent/samples/day", "--truth", "agent/samples/day/truth.jsonl", "--json"])
-        .args(["--config", config.to_str().unwrap(), "--models", manifest.to_str().unwrap()])
+        .args([
+            "replay",
+            "agent/samples/day",
+            "--truth",
+            "agent/samples/day/truth.jsonl",
+            "--json",
+        ])
+        .args([
+            "--config",
+            config.to_str().unwrap(),
+            "--models",
+            manifest.to_str().unwrap(),
+        ])
         .env("KAKOU_MODELS_CACHE", root().join("models/cache"))
         .current_dir(root())
         .output()

@@ -51,16 +51,40 @@ fn a_full_disk_stops_nothing_and_costs_no_hit() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let ran = in_a_mount_namespace(SCRIPT, dir.path(), out.path());
     let file = |name: &str| std::fs::read_to_string(out.path().join(name)).unwrap_or_default();
-    assert!(ran.status.success(), "{}\n{}", file("verify"), support::stderr(&ran));
+    assert!(
+        ran.status.success(),
+        "{}\n{}",
+        file("verify"),
+        support::stderr(&ran)
+    );
     let lines = |name: &str| file(name).trim().parse::<usize>().unwrap();
-    assert!(lines("at-end-of-full") > lines("at-full") + 50, "it went on while the disk was full");
-    assert!(lines("at-room-again") > lines("at-end-of-full") + 50, "it took up again when there was room");
-    assert!(file("reserve").contains("reserve"), "the reserve is laid again");
+    assert!(
+        lines("at-end-of-full") > lines("at-full") + 50,
+        "it went on while the disk was full"
+    );
+    assert!(
+        lines("at-room-again") > lines("at-end-of-full") + 50,
+        "it took up again when there was room"
+    );
+    assert!(
+        file("reserve").contains("reserve"),
+        "the reserve is laid again"
+    );
     let status: serde_json::Value = serde_json::from_str(&file("status")).unwrap();
-    assert!(status["lanes"]["picture"]["evicted"].as_u64().unwrap() > 50, "{status}");
-    let hits = file("committed").lines().filter(|l| l.contains(" hit ")).count() as u64;
+    assert!(
+        status["lanes"]["picture"]["evicted"].as_u64().unwrap() > 50,
+        "{status}"
+    );
+    let hits = file("committed")
+        .lines()
+        .filter(|l| l.contains(" hit "))
+        .count() as u64;
     assert_eq!(status["lanes"]["hit"]["waiting"], hits, "{status}");
-    assert!(support::stderr(&ran).contains("making some"), "the disk was not full: {}", support::stderr(&ran));
+    assert!(
+        support::stderr(&ran).contains("making some"),
+        "the disk was not full: {}",
+        support::stderr(&ran)
+    );
 }
 
 const READ_ONLY: &str = r#"
@@ -82,9 +106,27 @@ fn a_read_only_folder_or_database_is_named_with_the_way_out() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let ran = in_a_mount_namespace(READ_ONLY, dir.path(), out.path());
     let file = |name: &str| std::fs::read_to_string(out.path().join(name)).unwrap_or_default();
-    assert!(ran.status.success(), "{}\n{}\n{}", file("folder"), file("file"), support::stderr(&ran));
+    assert!(
+        ran.status.success(),
+        "{}\n{}\n{}",
+        file("folder"),
+        file("file"),
+        support::stderr(&ran)
+    );
     let way_out = "make it writable for the user that runs kakou";
-    assert!(file("folder").contains("/state is read-only") && file("folder").contains(way_out), "{}", file("folder"));
-    assert!(file("file").contains("outbox.db is read-only") && file("file").contains(way_out), "{}", file("file"));
-    assert!(file("status").contains("last number 10"), "{}", file("status"));
+    assert!(
+        file("folder").contains("/state is read-only") && file("folder").contains(way_out),
+        "{}",
+        file("folder")
+    );
+    assert!(
+        file("file").contains("outbox.db is read-only") && file("file").contains(way_out),
+        "{}",
+        file("file")
+    );
+    assert!(
+        file("status").contains("last number 10"),
+        "{}",
+        file("status")
+    );
 }

@@ -27,7 +27,17 @@ const MIB: u64 = 1 << 20;
 
 fn load(state: &str, more: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_kakou"))
-        .args(["load", "--state", state, "--pictures", "2", "--size", "600", "--hit-every", "50"])
+        .args([
+            "load",
+            "--state",
+            state,
+            "--pictures",
+            "2",
+            "--size",
+            "600",
+            "--hit-every",
+            "50",
+        ])
         .args(more)
         .stderr(Stdio::null())
         .spawn()
@@ -37,9 +47,17 @@ fn load(state: &str, more: &[&str]) -> Child {
 /// Resident bytes and open descriptors.
 fn uses(child: &Child) -> (u64, usize) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("a line about memory");
+    let line = status
+        .lines()
+        .find(|l| l.starts_with("VmRSS:"))
+        .expect("a line about memory");
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    (kib << 10, std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count())
+    (
+        kib << 10,
+        std::fs::read_dir(format!("/proc/{}/fd", child.id()))
+            .unwrap()
+            .count(),
+    )
 }
 
 /// The most of both until `done`.
@@ -52,32 +70,61 @@ async fn most_until(child: &Child, what: &str, mut done: impl FnMut() -> bool) -
         most = (most.0.max(now.0), most.1.max(now.1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    println!("{what}: at most {:.1} MiB and {} descriptors", most.0 as f64 / MIB as f64, most.1);
+    println!(
+        "{what}: at most {:.1} MiB and {} descriptors",
+        most.0 as f64 / MIB as f64,
+        most.1
+    );
     most
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_descriptors_stay_flat_under_faults() {
-    let cuts: u64 = std::env::var("KAKOU_SOAK_CUTS").map_or(60, |n| n.parse().expect("a number of cuts"));
+    let cuts: u64 =
+        std::env::var("KAKOU_SOAK_CUTS").map_or(60, |n| n.parse().expect("a number of cuts"));
     // Beside the build: /tmp may be memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let state = dir.path().display().to_string();
-    let filled = ["--count", "67000", "--picture-size", "2000", "--producers", "64"];
+    let filled = [
+        "--count",
+        "67000",
+        "--picture-size",
+        "2000",
+        "--producers",
+        "64",
+    ];
     assert!(load(&state, &filled).wait().unwrap().success());
-    let status = || support::json(&support::succeed(&["outbox", "status", "--json", "--state", &state]));
+    let status = || {
+        support::json(&support::succeed(&[
+            "outbox", "status", "--json", "--state", &state,
+        ]))
+    };
     let waiting = |lane: &str| status()["lanes"][lane]["waiting"].as_u64().unwrap();
     assert_eq!((waiting("passage"), waiting("picture")), (67_000, 134_000));
 
-    let broker = Mosquitto::start("max_inflight_messages 1000\nmax_queued_bytes 0\npersistence false");
+    let broker =
+        Mosquitto::start("max_inflight_messages 1000\nmax_queued_bytes 0\npersistence false");
     let ledger = Ledger::open(broker.address(), &["kakou/v1/#"]).await;
     let proxy = Proxy::start(broker.address().port, Link::default()).await;
     proxy.set(Mode::BlackHole);
     // Larger pictures on top of it all the while.
     let url = proxy.address().to_string();
-    let more = ["--broker", &url, "--count", "600", "--rate", "20", "--picture-size", "60000"];
+    let more = [
+        "--broker",
+        &url,
+        "--count",
+        "600",
+        "--rate",
+        "20",
+        "--picture-size",
+        "60000",
+    ];
     let mut child = load(&state, &more);
     let begun = Instant::now();
-    let blocked = most_until(&child, "no way to the broker", || begun.elapsed() > Duration::from_secs(6)).await;
+    let blocked = most_until(&child, "no way to the broker", || {
+        begun.elapsed() > Duration::from_secs(6)
+    })
+    .await;
 
     let mut chance = Chance(7);
     // An acknowledgement has four bytes.
@@ -98,13 +145,18 @@ async fn memory_and_descriptors_stay_flat_under_faults() {
         broker.signal("-CONT");
         let seen = proxy.connections();
         let until = Instant::now() + Duration::from_secs(2);
-        most_until(&child, &format!("round {round}"), || proxy.connections() > seen || Instant::now() > until).await;
+        most_until(&child, &format!("round {round}"), || {
+            proxy.connections() > seen || Instant::now() > until
+        })
+        .await;
     }
     let head = status()["sequence"].as_u64().unwrap();
     assert!(head > 202_000);
     let drained = most_until(&child, "drain", || child_has_sent(&status())).await;
     assert!(child.wait().unwrap().success(), "it drains by itself");
-    ledger.complete(status()["sequence"].as_u64().unwrap()).await;
+    ledger
+        .complete(status()["sequence"].as_u64().unwrap())
+        .await;
     ledger.heard().assert_lanes_in_order();
 
     let peak = blocked.0.max(some.0).max(all.0).max(drained.0);
@@ -115,11 +167,21 @@ async fn memory_and_descriptors_stay_flat_under_faults() {
         some.0 / MIB,
         all.0 / MIB
     );
-    assert!(all.1 <= some.1 + 2 && drained.1 <= some.1 + 2, "descriptors: {} then {} and {}", some.1, all.1, drained.1);
+    assert!(
+        all.1 <= some.1 + 2 && drained.1 <= some.1 + 2,
+        "descriptors: {} then {} and {}",
+        some.1,
+        all.1,
+        drained.1
+    );
 }
 
 /// Hardly anything is left; soon the process ends.
 fn child_has_sent(status: &serde_json::Value) -> bool {
     let lanes = status["lanes"].as_object().unwrap();
-    lanes.values().map(|lane| lane["waiting"].as_u64().unwrap()).sum::<u64>() < 500
+    lanes
+        .values()
+        .map(|lane| lane["waiting"].as_u64().unwrap())
+        .sum::<u64>()
+        < 500
 }

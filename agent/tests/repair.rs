@@ -15,27 +15,49 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn outbox(command: &str, state: &Path, more: &[&str]) -> std::process::Output {
-    support::kakou(&[&["outbox", command, "--state", state.to_str().unwrap()], more].concat())
+    support::kakou(
+        &[
+            &["outbox", command, "--state", state.to_str().unwrap()],
+            more,
+        ]
+        .concat(),
+    )
 }
 
 #[test]
 fn a_repair_that_is_killed_leaves_the_old_outbox_or_the_new_one() {
     let made = tempfile::tempdir().unwrap();
     let state = made.path().to_str().unwrap();
-    support::succeed(&["load", "--state", state, "--count", "600", "--pictures", "1", "--picture-size", "30000"]);
+    support::succeed(&[
+        "load",
+        "--state",
+        state,
+        "--count",
+        "600",
+        "--pictures",
+        "1",
+        "--picture-size",
+        "30000",
+    ]);
     let db = made.path().join("outbox.db");
     let mut bytes = std::fs::read(&db).unwrap();
     let middle = bytes.len() / 2 / 8192 * 8192;
     bytes[middle..middle + 3 * 8192].fill(0x5a);
     std::fs::write(&db, &bytes).unwrap();
-    assert!(!outbox("verify", made.path(), &[]).status.success(), "the damage is told");
+    assert!(
+        !outbox("verify", made.path(), &[]).status.success(),
+        "the damage is told"
+    );
 
     let whole = tempfile::tempdir().unwrap();
     copy(made.path(), whole.path());
     let began = Instant::now();
     let told = support::stdout(&outbox("repair", whole.path(), &[]));
     let takes = began.elapsed();
-    assert!(told.contains("messages saved") && told.contains("outbox.db.damaged-"), "{told}");
+    assert!(
+        told.contains("messages saved") && told.contains("outbox.db.damaged-"),
+        "{told}"
+    );
 
     let (mut old, mut new) = (0, 0);
     for round in 0..16_u32 {
@@ -50,8 +72,8 @@ fn a_repair_that_is_killed_leaves_the_old_outbox_or_the_new_one() {
         std::thread::sleep(takes * (8 + round) / 20);
         child.kill().unwrap();
         child.wait().unwrap();
-        let repaired =
-            dir.path().join("outbox.db.repaired").exists() || outbox("verify", dir.path(), &[]).status.success();
+        let repaired = dir.path().join("outbox.db.repaired").exists()
+            || outbox("verify", dir.path(), &[]).status.success();
         if repaired {
             new += 1;
         } else {
@@ -62,21 +84,35 @@ fn a_repair_that_is_killed_leaves_the_old_outbox_or_the_new_one() {
             );
         }
         let again = outbox("repair", dir.path(), &[]);
-        assert!(again.status.success(), "round {round}: {}", support::stderr(&again));
+        assert!(
+            again.status.success(),
+            "round {round}: {}",
+            support::stderr(&again)
+        );
         // An agent opens it and goes on.
         let state = dir.path().to_str().unwrap();
         support::succeed(&["load", "--state", state, "--count", "1"]);
         let verified = outbox("verify", dir.path(), &[]);
-        assert!(verified.status.success(), "round {round}: {}", support::stdout(&verified));
-        let kept = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path());
+        assert!(
+            verified.status.success(),
+            "round {round}: {}",
+            support::stdout(&verified)
+        );
+        let kept = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().path());
         let kept: Vec<_> = kept
             .filter(|p| {
                 p.extension().is_some_and(|e| {
-                    e.to_string_lossy().starts_with("damaged") && !e.to_string_lossy().ends_with("-wal")
+                    e.to_string_lossy().starts_with("damaged")
+                        && !e.to_string_lossy().ends_with("-wal")
                 })
             })
             .collect();
-        assert!(!kept.is_empty() && kept.iter().all(|p| std::fs::read(p).unwrap() == bytes), "round {round}: {kept:?}");
+        assert!(
+            !kept.is_empty() && kept.iter().all(|p| std::fs::read(p).unwrap() == bytes),
+            "round {round}: {kept:?}"
+        );
     }
     eprintln!("killed within {takes:?}: {old} times the old one was left, {new} times the new one");
     assert!(old > 0, "none was killed before the end");
@@ -86,13 +122,25 @@ fn a_repair_that_is_killed_leaves_the_old_outbox_or_the_new_one() {
 fn status_verify_export_and_requeue_work_beside_a_live_agent() {
     let dir = tempfile::tempdir().unwrap();
     let mut live = Command::new(env!("CARGO_BIN_EXE_kakou"))
-        .args(["load", "--state", dir.path().to_str().unwrap(), "--rate", "100", "--hit-every", "5"])
+        .args([
+            "load",
+            "--state",
+            dir.path().to_str().unwrap(),
+            "--rate",
+            "100",
+            "--hit-every",
+            "5",
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let limit = Instant::now() + Duration::from_secs(30);
-    let status = || serde_json::from_slice::<serde_json::Value>(&outbox("status", dir.path(), &["--json"]).stdout);
+    let status = || {
+        serde_json::from_slice::<serde_json::Value>(
+            &outbox("status", dir.path(), &["--json"]).stdout,
+        )
+    };
     while !status().is_ok_and(|s| s["sequence"].as_u64() > Some(50)) {
         assert!(Instant::now() < limit, "nothing was committed within 30 s");
         std::thread::sleep(Duration::from_millis(100));
@@ -101,17 +149,40 @@ fn status_verify_export_and_requeue_work_beside_a_live_agent() {
     assert_eq!(s["in_use"], true);
     let verified = outbox("verify", dir.path(), &[]);
     assert!(verified.status.success(), "{}", support::stdout(&verified));
-    let exported = support::stdout(&outbox("export", dir.path(), &["--first", "1", "--last", "20"]));
-    let lines: Vec<serde_json::Value> = exported.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let exported = support::stdout(&outbox(
+        "export",
+        dir.path(),
+        &["--first", "1", "--last", "20"],
+    ));
+    let lines: Vec<serde_json::Value> = exported
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     assert_eq!(lines.len(), 20);
-    assert!(lines.iter().all(|l| l["whole"] == true && l["place"] == "waiting"));
+    assert!(
+        lines
+            .iter()
+            .all(|l| l["whole"] == true && l["place"] == "waiting")
+    );
     let requeued = outbox("requeue", dir.path(), &["--first", "1", "--last", "20"]);
-    assert!(support::stdout(&requeued).contains("0 messages are back in line"), "{requeued:?}");
+    assert!(
+        support::stdout(&requeued).contains("0 messages are back in line"),
+        "{requeued:?}"
+    );
     let refused = outbox("repair", dir.path(), &[]);
-    assert!(support::stderr(&refused).contains("in use by another kakou"), "{refused:?}");
+    assert!(
+        support::stderr(&refused).contains("in use by another kakou"),
+        "{refused:?}"
+    );
     let before = s["sequence"].as_u64();
-    assert!(status().unwrap()["sequence"].as_u64() > before, "it goes on meanwhile");
+    assert!(
+        status().unwrap()["sequence"].as_u64() > before,
+        "it goes on meanwhile"
+    );
     live.kill().unwrap();
     live.wait().unwrap();
-    assert!(outbox("verify", dir.path(), &[]).status.success(), "and on the dead box");
+    assert!(
+        outbox("verify", dir.path(), &[]).status.success(),
+        "and on the dead box"
+    );
 }

@@ -10,13 +10,25 @@ use sha2::Digest;
 use support::*;
 
 fn config_of(sequence: &str) -> &'static str {
-    if sequence == "leaving" { "configs/samples-leaving.toml" } else { "configs/samples.toml" }
+    if sequence == "leaving" {
+        "configs/samples-leaving.toml"
+    } else {
+        "configs/samples.toml"
+    }
 }
 
 fn replay(sequence: &str) -> std::process::Output {
     let footage = format!("agent/samples/{sequence}");
     let truth = format!("{footage}/truth.jsonl");
-    kakou(&["replay", &footage, "--config", config_of(sequence), "--json", "--truth", &truth])
+    kakou(&[
+        "replay",
+        &footage,
+        "--config",
+        config_of(sequence),
+        "--json",
+        "--truth",
+        &truth,
+    ])
 }
 
 /// One vehicle, one passage, exactly read: in traffic with a queue and a vehicle without a plate, at dusk, from behind.
@@ -36,20 +48,44 @@ fn every_sample_passage_is_there_once_and_exact() {
 #[test]
 fn a_passage_says_what_happened() {
     let all = passages(&replay("day"));
-    let truck = all.iter().find(|m| m.plate.as_ref().is_some_and(|p| p.text == "皖K9H275")).expect("the truck");
+    let truck = all
+        .iter()
+        .find(|m| m.plate.as_ref().is_some_and(|p| p.text == "皖K9H275"))
+        .expect("the truck");
     let plate = truck.plate.as_ref().unwrap();
     assert_eq!(plate.colour.map(|c| c.value), Some(PlateColour::Yellow));
     assert_eq!(plate.kind.map(|k| k.code()), Some("01"));
-    assert_eq!(truck.vehicle.as_ref().map(|v| v.class), Some(VehicleClass::Truck));
+    assert_eq!(
+        truck.vehicle.as_ref().map(|v| v.class),
+        Some(VehicleClass::Truck)
+    );
     assert_eq!(truck.direction, Direction::Approaching);
     assert!(plate.frames_agreeing >= 10 && plate.raw == plate.text && plate.corrected.is_empty());
-    let green = all.iter().filter_map(|m| m.plate.as_ref()).find(|p| p.text.chars().count() == 8).expect("the green");
-    assert_eq!((green.colour.map(|c| c.value), green.kind.map(|k| k.code())), (Some(PlateColour::Green), Some("52")));
-    let bare = all.iter().find(|m| m.plate.is_none()).expect("the vehicle without a plate");
+    let green = all
+        .iter()
+        .filter_map(|m| m.plate.as_ref())
+        .find(|p| p.text.chars().count() == 8)
+        .expect("the green");
+    assert_eq!(
+        (green.colour.map(|c| c.value), green.kind.map(|k| k.code())),
+        (Some(PlateColour::Green), Some("52"))
+    );
+    let bare = all
+        .iter()
+        .find(|m| m.plate.is_none())
+        .expect("the vehicle without a plate");
     assert!(bare.no_plate_reason.is_some() && bare.vehicle.is_some());
-    assert_eq!(all.iter().map(|m| m.id).collect::<HashSet<_>>().len(), all.len(), "ids are unique");
+    assert_eq!(
+        all.iter().map(|m| m.id).collect::<HashSet<_>>().len(),
+        all.len(),
+        "ids are unique"
+    );
     for m in &all {
-        assert_eq!(m.time.offset().local_minus_utc(), 8 * 3600, "the recording's own offset is kept");
+        assert_eq!(
+            m.time.offset().local_minus_utc(),
+            8 * 3600,
+            "the recording's own offset is kept"
+        );
         assert!(m.first_seen <= m.time && m.time <= m.last_seen);
     }
 }
@@ -65,14 +101,27 @@ fn two_replays_agree_to_the_byte() {
 fn the_pictures_are_those_the_message_names() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
-    let o = succeed(&["replay", "agent/samples/dusk", "--config", "configs/samples.toml", "--json", "--evidence", out]);
+    let o = succeed(&[
+        "replay",
+        "agent/samples/dusk",
+        "--config",
+        "configs/samples.toml",
+        "--json",
+        "--evidence",
+        out,
+    ]);
     for m in passages(&o) {
         for e in &m.evidence {
             let role = e.role.as_str();
             let name = format!("{}-{}-{role}.jpg", m.time.format("%Y%m%dT%H%M%S%3f"), m.id);
-            let bytes = std::fs::read(dir.path().join(&name)).unwrap_or_else(|_| panic!("{name} is missing"));
+            let bytes = std::fs::read(dir.path().join(&name))
+                .unwrap_or_else(|_| panic!("{name} is missing"));
             let digest: [u8; 32] = sha2::Sha256::digest(&bytes).into();
-            assert_eq!((digest, bytes.len() as u64), (e.sha256.0, e.bytes), "{name}");
+            assert_eq!(
+                (digest, bytes.len() as u64),
+                (e.sha256.0, e.bytes),
+                "{name}"
+            );
             let picture = image::load_from_memory(&bytes).unwrap();
             assert_eq!((picture.width(), picture.height()), (e.width, e.height));
             if e.role == EvidenceRole::Plate {
@@ -83,9 +132,14 @@ fn the_pictures_are_those_the_message_names() {
         let plate = m.plate.as_ref().expect("every vehicle at dusk has a plate");
         let stem = format!("{}-{}", m.time.format("%Y%m%dT%H%M%S%3f"), m.id);
         let set = tempfile::tempdir().unwrap();
-        std::fs::copy(dir.path().join(format!("{stem}-frame.jpg")), set.path().join("f.jpg")).unwrap();
+        std::fs::copy(
+            dir.path().join(format!("{stem}-frame.jpg")),
+            set.path().join("f.jpg"),
+        )
+        .unwrap();
         let quad: Vec<[f32; 2]> = plate.quad.iter().map(|[x, y]| [x.get(), y.get()]).collect();
-        let truth = serde_json::json!({"image": "f.jpg", "plates": [{"text": plate.text, "quad": quad}]});
+        let truth =
+            serde_json::json!({"image": "f.jpg", "plates": [{"text": plate.text, "quad": quad}]});
         std::fs::write(set.path().join("truth.jsonl"), truth.to_string()).unwrap();
         let report = json(&succeed(&["eval", set.path().to_str().unwrap(), "--json"]));
         assert_eq!(report["right"], 1, "{}: {report}", plate.text);
@@ -98,9 +152,19 @@ fn a_broken_frame_is_named_and_skipped() {
     let torn = frames.path().join("000007.jpg");
     let bytes = std::fs::read(&torn).unwrap();
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
-    let o = succeed(&["replay", frames.path().to_str().unwrap(), "--config", "configs/samples.toml", "--json"]);
+    let o = succeed(&[
+        "replay",
+        frames.path().to_str().unwrap(),
+        "--config",
+        "configs/samples.toml",
+        "--json",
+    ]);
     assert!(stderr(&o).contains("000007.jpg"), "{}", stderr(&o));
-    assert!(passages(&o).iter().any(|m| m.plate.as_ref().is_some_and(|p| p.text == "豫P3H792")));
+    assert!(
+        passages(&o)
+            .iter()
+            .any(|m| m.plate.as_ref().is_some_and(|p| p.text == "豫P3H792"))
+    );
 }
 
 /// True frame times are kept: a video with a pause in it reports the pause.
@@ -112,23 +176,52 @@ fn a_video_file_gives_the_same_passages_as_its_frames() {
         .args(["-v", "error", "-framerate", "10", "-i"])
         .arg(root().join("agent/samples/dusk/%06d.jpg"))
         // 5 s are added to every time stamp from the 25th frame on.
-        .args(["-vf", "setpts=PTS+if(gte(N\\,25)\\,5/TB\\,0)", "-fps_mode", "passthrough", "-c:v", "libx264"])
+        .args([
+            "-vf",
+            "setpts=PTS+if(gte(N\\,25)\\,5/TB\\,0)",
+            "-fps_mode",
+            "passthrough",
+            "-c:v",
+            "libx264",
+        ])
         .args(["-crf", "12", "-pix_fmt", "yuv420p"])
         .arg(&video)
         .output()
         .expect("ffmpeg is there: `make test` installs it");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let v = video.to_str().unwrap();
     let start = "2026-03-14T18:40:00+08:00";
-    let o = succeed(&["replay", v, "--config", "configs/samples.toml", "--json", "--start", start]);
+    let o = succeed(&[
+        "replay",
+        v,
+        "--config",
+        "configs/samples.toml",
+        "--json",
+        "--start",
+        start,
+    ]);
     let all = passages(&o);
-    let texts: HashSet<String> = all.iter().filter_map(|m| m.plate.as_ref().map(|p| p.text.clone())).collect();
+    let texts: HashSet<String> = all
+        .iter()
+        .filter_map(|m| m.plate.as_ref().map(|p| p.text.clone()))
+        .collect();
     let want = ["豫P3H792", "苏F8L536", "沪AD53826"].map(str::to_owned);
     assert_eq!(texts, HashSet::from(want));
-    assert_eq!(all.len(), 3, "a pause in the footage makes no vehicle twice");
+    assert_eq!(
+        all.len(),
+        3,
+        "a pause in the footage makes no vehicle twice"
+    );
     let last = all.iter().map(|m| m.last_seen).max().unwrap();
     let seconds = (last - chrono::DateTime::parse_from_rfc3339(start).unwrap()).as_seconds_f64();
-    assert!((9.0..10.0).contains(&seconds), "the last frame lies at 9.7 s, not {seconds}");
+    assert!(
+        (9.0..10.0).contains(&seconds),
+        "the last frame lies at 9.7 s, not {seconds}"
+    );
 }
 
 #[test]
@@ -140,11 +233,36 @@ fn bad_input_is_an_error_that_names_the_place() {
         p.to_str().unwrap().to_owned()
     };
     let faults: [(&[&str], &[&str]); 6] = [
-        (&["replay", "no/such/folder"], &["no/such/folder", "folder of JPEG"]),
-        (&["replay", &at("noise.mp4", "this is no video")], &["noise.mp4", "ffmpeg"]),
-        (&["replay", "agent/samples/dusk", "--config", &at("a.toml", "sight = 1\n")], &["a.toml", "line 1", "sight"]),
-        (&["replay", "agent/samples/dusk", "--models", "no/manifest.toml"], &["no/manifest.toml"]),
-        (&["replay", "agent/samples/dusk", "--fps", "0"], &["--fps", "frame rate"]),
+        (
+            &["replay", "no/such/folder"],
+            &["no/such/folder", "folder of JPEG"],
+        ),
+        (
+            &["replay", &at("noise.mp4", "this is no video")],
+            &["noise.mp4", "ffmpeg"],
+        ),
+        (
+            &[
+                "replay",
+                "agent/samples/dusk",
+                "--config",
+                &at("a.toml", "sight = 1\n"),
+            ],
+            &["a.toml", "line 1", "sight"],
+        ),
+        (
+            &[
+                "replay",
+                "agent/samples/dusk",
+                "--models",
+                "no/manifest.toml",
+            ],
+            &["no/manifest.toml"],
+        ),
+        (
+            &["replay", "agent/samples/dusk", "--fps", "0"],
+            &["--fps", "frame rate"],
+        ),
         (&["eval", dir.path().to_str().unwrap()], &["truth.jsonl"]),
     ];
     for (args, words) in faults {

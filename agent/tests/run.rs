@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use kakou::uplink::{Event, Received, Subscriber, SubscriberConfig};
 use kakou_contract::{
-    AgentState, AuditEvent, AuditMessage, HitMessage, Level, Message, OfflineReason, PassageMessage, Request,
-    ResultCode, ResultMessage, StatusMessage,
+    AgentState, AuditEvent, AuditMessage, HitMessage, Level, Message, OfflineReason,
+    PassageMessage, Request, ResultCode, ResultMessage, StatusMessage,
 };
 use mosquitto::Mosquitto;
 
@@ -29,10 +29,23 @@ impl Checkpoint {
     async fn new(camera: &str) -> Self {
         let broker = Mosquitto::start("");
         let dir = tempfile::tempdir().unwrap();
-        support::checkpoint(dir.path(), &format!("url = \"{}\"", broker.address()), "day", camera, "");
-        let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["kakou/v1/#", "answers"]));
+        support::checkpoint(
+            dir.path(),
+            &format!("url = \"{}\"", broker.address()),
+            "day",
+            camera,
+            "",
+        );
+        let mut subscriber = Subscriber::connect(
+            broker.address(),
+            SubscriberConfig::new(["kakou/v1/#", "answers"]),
+        );
         subscriber.subscribed(LONG).await.unwrap();
-        Self { broker, dir, subscriber }
+        Self {
+            broker,
+            dir,
+            subscriber,
+        }
     }
 
     fn state(&self) -> String {
@@ -71,7 +84,13 @@ impl Drop for Agent {
 
 impl Agent {
     fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([name, &self.0.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -85,32 +104,55 @@ fn start(dir: &Path) -> Agent {
 }
 
 fn on<M: Message>(m: &Received, form: &str) -> Option<M> {
-    m.topic.contains(form).then(|| M::from_json(&m.payload).unwrap())
+    m.topic
+        .contains(form)
+        .then(|| M::from_json(&m.payload).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passages_and_hits_arrive_and_the_end_is_told() {
     let mut gate = Checkpoint::new("").await;
     let mut agent = gate.start();
-    let of_list = |m: &Received| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == "watchlist");
+    let of_list =
+        |m: &Received| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == "watchlist");
     let list: AuditMessage = gate.next("audit of the list", of_list).await;
-    assert!(matches!(list.event, AuditEvent::Watchlist { refused: 1, .. }), "{list:?}");
+    assert!(
+        matches!(list.event, AuditEvent::Watchlist { refused: 1, .. }),
+        "{list:?}"
+    );
     let birth: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
-    assert_eq!((birth.state, birth.public_key.is_some(), birth.models.len()), (AgentState::Online, true, 3));
+    assert_eq!(
+        (birth.state, birth.public_key.is_some(), birth.models.len()),
+        (AgentState::Online, true, 3)
+    );
     assert!(birth.sequence.is_some());
     let hit: HitMessage = gate.next("hit", |m| on(m, "/hit/orange/cam-1")).await;
-    assert_eq!((hit.level, hit.is_late, hit.entry.plate.as_str()), (Level::Orange, false, hit.plate.text.as_str()));
-    let passage: PassageMessage =
-        gate.next("its passage", |m| on::<PassageMessage>(m, "/passage/").filter(|p| p.id == hit.passage_id)).await;
+    assert_eq!(
+        (hit.level, hit.is_late, hit.entry.plate.as_str()),
+        (Level::Orange, false, hit.plate.text.as_str())
+    );
+    let passage: PassageMessage = gate
+        .next("its passage", |m| {
+            on::<PassageMessage>(m, "/passage/").filter(|p| p.id == hit.passage_id)
+        })
+        .await;
     assert_eq!(passage.evidence, hit.evidence);
-    assert!(passage.clock.is_some() && hit.clock == passage.clock, "how the clock stood");
+    assert!(
+        passage.clock.is_some() && hit.clock == passage.clock,
+        "how the clock stood"
+    );
     let role = passage.evidence[0].role;
     let topic = format!("/evidence/{}/{role}", passage.id);
-    let bytes = gate.next("its picture", |m| m.topic.contains(&topic).then(|| m.payload.clone())).await;
+    let bytes = gate
+        .next("its picture", |m| {
+            m.topic.contains(&topic).then(|| m.payload.clone())
+        })
+        .await;
     assert_eq!(bytes.len() as u64, passage.evidence[0].bytes);
 
     agent.signal("-TERM");
-    let offline = |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
+    let offline =
+        |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
     let end = gate.next("offline status", offline).await;
     assert_eq!(end.reason, Some(OfflineReason::Shutdown));
     assert!(agent.0.wait().unwrap().success());
@@ -125,7 +167,10 @@ async fn an_end_that_is_asked_for_while_it_starts_is_orderly() {
     let began = Instant::now();
     let hears_term = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", agent.0.id())).unwrap();
-        let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:")).unwrap();
+        let caught = status
+            .lines()
+            .find_map(|l| l.strip_prefix("SigCgt:"))
+            .unwrap();
         u64::from_str_radix(caught.trim(), 16).unwrap() >> 14 & 1 == 1
     };
     // From here on it must not simply die of it, though it has loaded and opened next to nothing.
@@ -156,42 +201,75 @@ async fn commands_are_carried_out_once_answered_and_audited() {
     let send = |broker: &Mosquitto, r: &Request| {
         let topic = format!("kakou/v1/north/box-1/cmd/{}", r.command.name());
         let json = String::from_utf8(r.to_json()).unwrap();
-        let answer = ["-D", "publish", "response-topic", "answers", "-D", "publish", "correlation-data", "c-7"];
+        let answer = [
+            "-D",
+            "publish",
+            "response-topic",
+            "answers",
+            "-D",
+            "publish",
+            "correlation-data",
+            "c-7",
+        ];
         broker.publish(&[&["-t", &topic, "-m", &json], answer.as_slice()].concat());
     };
     let ping = request(kakou_contract::Command::Ping);
     send(&gate.broker, &ping);
     let answer = |m: &Received| {
-        (m.topic == "answers").then(|| (ResultMessage::from_json(&m.payload).unwrap(), m.correlation.clone()))
+        (m.topic == "answers").then(|| {
+            (
+                ResultMessage::from_json(&m.payload).unwrap(),
+                m.correlation.clone(),
+            )
+        })
     };
     let (first, correlation) = gate.next("answer", answer).await;
-    assert_eq!((first.code, first.request_id, first.ok), (ResultCode::Done, Some(ping.request_id), true));
+    assert_eq!(
+        (first.code, first.request_id, first.ok),
+        (ResultCode::Done, Some(ping.request_id), true)
+    );
     assert_eq!(correlation.as_deref(), Some(b"c-7".as_slice()));
-    let audit: AuditMessage =
-        gate.next("audit", |m| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == "command")).await;
-    assert!(matches!(&audit.event, AuditEvent::Command { by: Some(by), accepted: true, .. } if by == "duty officer"));
+    let audit: AuditMessage = gate
+        .next("audit", |m| {
+            on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == "command")
+        })
+        .await;
+    assert!(
+        matches!(&audit.event, AuditEvent::Command { by: Some(by), accepted: true, .. } if by == "duty officer")
+    );
     send(&gate.broker, &ping);
     let (again, _) = gate.next("second answer", answer).await;
     assert_eq!((again.code, again.ok), (ResultCode::Repeated, true));
 
     let camera = "cam-1".parse().unwrap();
-    send(&gate.broker, &request(kakou_contract::Command::Snapshot { camera }));
+    send(
+        &gate.broker,
+        &request(kakou_contract::Command::Snapshot { camera }),
+    );
     let (picture, _) = gate.next("picture", answer).await;
     assert_eq!(picture.code, ResultCode::Done, "{picture:?}");
     assert!(picture.data.unwrap()["base64"].as_str().unwrap().len() > 10_000);
 
-    send(&gate.broker, &request(kakou_contract::Command::Resend { first: 1, last: 2 }));
+    send(
+        &gate.broker,
+        &request(kakou_contract::Command::Resend { first: 1, last: 2 }),
+    );
     let (resent, _) = gate.next("answer", answer).await;
     assert_eq!(resent.data.unwrap()["messages"], 2);
-    gate.broker.publish(&["-t", "kakou/v1/north/box-1/cmd/reboot", "-m", "{}"]);
+    gate.broker
+        .publish(&["-t", "kakou/v1/north/box-1/cmd/reboot", "-m", "{}"]);
     let refused: ResultMessage = gate.next("answer", |m| on(m, "/result")).await;
     assert_eq!(refused.code, ResultCode::UnknownCommand);
     assert!(refused.detail.unwrap().contains("reboot"));
 
     // Killed without a word: the broker tells.
     agent.signal("-KILL");
-    let offline = |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
-    assert_eq!(gate.next("last will", offline).await.reason, Some(OfflineReason::ConnectionLost));
+    let offline =
+        |m: &Received| on::<StatusMessage>(m, "/status").filter(|s| s.state == AgentState::Offline);
+    assert_eq!(
+        gate.next("last will", offline).await.reason,
+        Some(OfflineReason::ConnectionLost)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,12 +279,15 @@ async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
     let _: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
     let path = gate.dir.path().join("kakou.toml");
     let old = std::fs::read_to_string(&path).unwrap();
-    let of =
-        |kind: &'static str| move |m: &Received| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == kind);
+    let of = |kind: &'static str| {
+        move |m: &Received| on::<AuditMessage>(m, "/audit").filter(|a| a.event.kind() == kind)
+    };
 
     std::fs::write(&path, old.replace("loop = true", "loop = true\nlaps = 3")).unwrap();
     agent.signal("-HUP");
-    let AuditEvent::ConfigReload { detail: Some(why), .. } = gate.next("reload", of("config_reload")).await.event
+    let AuditEvent::ConfigReload {
+        detail: Some(why), ..
+    } = gate.next("reload", of("config_reload")).await.event
     else {
         panic!("no reason")
     };
@@ -214,7 +295,9 @@ async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
 
     std::fs::write(&path, old.replace("agent = \"box-1\"", "agent = \"box-2\"")).unwrap();
     agent.signal("-HUP");
-    let AuditEvent::ConfigReload { detail: Some(why), .. } = gate.next("reload", of("config_reload")).await.event
+    let AuditEvent::ConfigReload {
+        detail: Some(why), ..
+    } = gate.next("reload", of("config_reload")).await.event
     else {
         panic!("no reason")
     };
@@ -222,26 +305,38 @@ async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
 
     // A second camera, another broker address (the same broker), and metrics.
     let dusk = support::root().join("agent/samples/dusk");
-    let more =
-        format!("{old}\n[[camera]]\nid = \"cam-2\"\nurl = {dusk:?}\nloop = true\n[metrics]\nfile = \"kakou.prom\"\n");
+    let more = format!(
+        "{old}\n[[camera]]\nid = \"cam-2\"\nurl = {dusk:?}\nloop = true\n[metrics]\nfile = \"kakou.prom\"\n"
+    );
     std::fs::write(
         &path,
-        more.replace("[broker]", "[broker]\nkeep_alive_s = 20").replace("[outbox]", "[outbox]\nmax_mib = 64"),
+        more.replace("[broker]", "[broker]\nkeep_alive_s = 20")
+            .replace("[outbox]", "[outbox]\nmax_mib = 64"),
     )
     .unwrap();
     agent.signal("-HUP");
-    let AuditEvent::ConfigReload { detail: Some(what), .. } = gate.next("reload", of("config_reload")).await.event
+    let AuditEvent::ConfigReload {
+        detail: Some(what), ..
+    } = gate.next("reload", of("config_reload")).await.event
     else {
         panic!("no account")
     };
-    assert!(what.contains("\"cameras_started\":[\"cam-2\"]") && what.contains("\"cameras_ended\":[]"), "{what}");
+    assert!(
+        what.contains("\"cameras_started\":[\"cam-2\"]") && what.contains("\"cameras_ended\":[]"),
+        "{what}"
+    );
     assert!(what.contains("broker") && what.contains("limits"), "{what}");
-    let _: PassageMessage = gate.next("passage of the new camera", |m| on(m, "/passage/cam-2")).await;
-    let _: PassageMessage = gate.next("passage of the old camera", |m| on(m, "/passage/cam-1")).await;
+    let _: PassageMessage = gate
+        .next("passage of the new camera", |m| on(m, "/passage/cam-2"))
+        .await;
+    let _: PassageMessage = gate
+        .next("passage of the old camera", |m| on(m, "/passage/cam-1"))
+        .await;
     // Written every few seconds.
     let limit = Instant::now() + LONG;
     let metrics = loop {
-        let metrics = std::fs::read_to_string(gate.dir.path().join("kakou.prom")).unwrap_or_default();
+        let metrics =
+            std::fs::read_to_string(gate.dir.path().join("kakou.prom")).unwrap_or_default();
         if metrics.contains("kakou_camera_state{camera=\"cam-2\",state=\"ok\"} 1") {
             break metrics;
         }
@@ -253,7 +348,9 @@ async fn a_changed_config_is_taken_into_use_and_a_wrong_one_is_not() {
     // Without it, it ends.
     std::fs::write(&path, &old).unwrap();
     agent.signal("-HUP");
-    let AuditEvent::ConfigReload { detail: Some(what), .. } = gate.next("reload", of("config_reload")).await.event
+    let AuditEvent::ConfigReload {
+        detail: Some(what), ..
+    } = gate.next("reload", of("config_reload")).await.event
     else {
         panic!("no account")
     };

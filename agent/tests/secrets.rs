@@ -77,22 +77,35 @@ fn assert_hidden(folder: &Path, but: &[&str]) {
 }
 
 fn broker() -> (Mosquitto, BrokerAddress) {
-    let broker = Mosquitto::start_with("allow_anonymous false\npassword_file {dir}/users", |folder| {
-        let mut tool = Command::new("mosquitto_passwd");
-        tool.args(["-b", "-c"]).arg(folder.join("users")).args(["gate", PASSWORD]).stderr(Stdio::null());
-        assert!(tool.status().unwrap().success());
-    });
-    let url = broker.address().to_string().replace("//", &format!("//gate:{PASSWORD}@"));
+    let broker = Mosquitto::start_with(
+        "allow_anonymous false\npassword_file {dir}/users",
+        |folder| {
+            let mut tool = Command::new("mosquitto_passwd");
+            tool.args(["-b", "-c"])
+                .arg(folder.join("users"))
+                .args(["gate", PASSWORD])
+                .stderr(Stdio::null());
+            assert!(tool.status().unwrap().success());
+        },
+    );
+    let url = broker
+        .address()
+        .to_string()
+        .replace("//", &format!("//gate:{PASSWORD}@"));
     (broker, url.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_from_a_file_is_told_to_nobody_but_the_broker() {
     let (broker, address) = broker();
-    let mut subscriber = Subscriber::connect(address, SubscriberConfig::new(["kakou/v1/+/+/status"]));
+    let mut subscriber =
+        Subscriber::connect(address, SubscriberConfig::new(["kakou/v1/+/+/status"]));
     subscriber.subscribed(LONG).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let settings = format!("url = \"{}\"\nuser = \"gate\"\npassword_file = \"secret\"", broker.address());
+    let settings = format!(
+        "url = \"{}\"\nuser = \"gate\"\npassword_file = \"secret\"",
+        broker.address()
+    );
     support::checkpoint(dir.path(), &settings, "dusk", "", "");
     std::fs::write(dir.path().join("secret"), format!("{WRONG}\n")).unwrap();
     let (log, config) = (dir.path().join("log"), dir.path().join("kakou.toml"));
@@ -111,11 +124,23 @@ async fn a_password_from_a_file_is_told_to_nobody_but_the_broker() {
         }
     });
     let birth = String::from_utf8(birth.await.expect("a birth message").payload).unwrap();
-    assert!(birth.contains("\"online\"") && !birth.contains(PASSWORD), "{birth}");
-    assert!(Command::new("kill").arg(agent.0.id().to_string()).status().unwrap().success());
+    assert!(
+        birth.contains("\"online\"") && !birth.contains(PASSWORD),
+        "{birth}"
+    );
+    assert!(
+        Command::new("kill")
+            .arg(agent.0.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
     assert!(agent.0.wait().unwrap().success());
     let told = std::fs::read_to_string(&log).unwrap();
-    assert!(told.contains("TRACE") && told.contains("ERROR"), "it was told everything");
+    assert!(
+        told.contains("TRACE") && told.contains("ERROR"),
+        "it was told everything"
+    );
     assert_hidden(dir.path(), &["secret"]);
 }
 
@@ -125,23 +150,60 @@ fn a_password_in_a_url_is_not_told_either() {
     let dir = tempfile::tempdir().unwrap();
     let (log, state) = (dir.path().join("log"), dir.path().join("state"));
     let load = |password: &str| {
-        let url = broker.address().to_string().replace("//", &format!("//gate:{password}@"));
+        let url = broker
+            .address()
+            .to_string()
+            .replace("//", &format!("//gate:{password}@"));
         let state = state.to_str().unwrap();
-        start(&["load", "--state", state, "--broker", &url, "--count", "20", "--pictures", "1"], &log)
+        start(
+            &[
+                "load",
+                "--state",
+                state,
+                "--broker",
+                &url,
+                "--count",
+                "20",
+                "--pictures",
+                "1",
+            ],
+            &log,
+        )
     };
     let refused = load(WRONG);
     wait_for(&log, "not authorised to connect");
     wait_for(&log, "20 passages committed");
     drop(refused);
-    let status = support::json(&support::succeed(&["outbox", "status", "--json", "--state", state.to_str().unwrap()]));
-    assert_eq!(status["lanes"]["passage"]["waiting"], 20, "nothing was sent, nothing was lost");
+    let status = support::json(&support::succeed(&[
+        "outbox",
+        "status",
+        "--json",
+        "--state",
+        state.to_str().unwrap(),
+    ]));
+    assert_eq!(
+        status["lanes"]["passage"]["waiting"], 20,
+        "nothing was sent, nothing was lost"
+    );
     assert!(load(PASSWORD).0.wait().unwrap().success());
     // A URL that cannot be read: the error names it, without the user.
-    for wrong in ["mqtt//gate:{}@host", "mqtt://gate:{}@host:99999", "mqtt://gate:{}@host/path", "gate:{}@host"] {
+    for wrong in [
+        "mqtt//gate:{}@host",
+        "mqtt://gate:{}@host:99999",
+        "mqtt://gate:{}@host/path",
+        "gate:{}@host",
+    ] {
         let url = wrong.replace("{}", PASSWORD);
         let state = state.to_str().unwrap();
         assert!(
-            !start(&["load", "--state", state, "--broker", &url, "--count", "1"], &log).0.wait().unwrap().success()
+            !start(
+                &["load", "--state", state, "--broker", &url, "--count", "1"],
+                &log
+            )
+            .0
+            .wait()
+            .unwrap()
+            .success()
         );
     }
     assert_hidden(dir.path(), &[]);

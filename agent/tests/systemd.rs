@@ -12,10 +12,21 @@ fn systemd_finds_no_fault_in_the_unit() {
     let dir = tempfile::tempdir().unwrap();
     // systemd looks whether the program is there.
     let file = dir.path().join("kakou.service");
-    std::fs::write(&file, unit.replace("/usr/bin/kakou", env!("CARGO_BIN_EXE_kakou"))).unwrap();
+    std::fs::write(
+        &file,
+        unit.replace("/usr/bin/kakou", env!("CARGO_BIN_EXE_kakou")),
+    )
+    .unwrap();
     let run = |args: &[&str]| {
-        let out = Command::new("systemd-analyze").args(args).arg(&file).output().expect("systemd-analyze is installed");
-        (out.status.success(), support::stdout(&out) + &support::stderr(&out))
+        let out = Command::new("systemd-analyze")
+            .args(args)
+            .arg(&file)
+            .output()
+            .expect("systemd-analyze is installed");
+        (
+            out.status.success(),
+            support::stdout(&out) + &support::stderr(&out),
+        )
     };
     let (good, told) = run(&["verify", "--man=no"]);
     assert!(good && !told.contains("kakou.service:"), "{told}");
@@ -23,12 +34,20 @@ fn systemd_finds_no_fault_in_the_unit() {
     assert!(safe, "{told}");
     println!("{}", told.lines().last().unwrap_or_default());
     // What the agent and its ffmpeg children need is not taken from them by accident.
-    for needed in ["adjtimex is allowed", "char-drm:rw char-video4linux:rw", "RestrictAddressFamilies=~AF_(INET|INET6)"]
-    {
-        assert!(told.lines().any(|line| line.starts_with('✗') && line.contains(needed)), "{needed}: {told}");
+    for needed in [
+        "adjtimex is allowed",
+        "char-drm:rw char-video4linux:rw",
+        "RestrictAddressFamilies=~AF_(INET|INET6)",
+    ] {
+        assert!(
+            told.lines()
+                .any(|line| line.starts_with('✗') && line.contains(needed)),
+            "{needed}: {told}"
+        );
     }
     assert!(
-        told.lines().any(|line| line.starts_with('✓') && line.contains("CAP_SYS_TIME")),
+        told.lines()
+            .any(|line| line.starts_with('✓') && line.contains("CAP_SYS_TIME")),
         "it sets no clock: {told}"
     );
 }
@@ -36,8 +55,13 @@ fn systemd_finds_no_fault_in_the_unit() {
 /// The system calls that the unit's filter lets through, by systemd's own sets.
 fn allowed(unit: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
-        let (refuse, names) = line.strip_prefix('~').map_or((false, line), |names| (true, names));
+    for line in unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("SystemCallFilter="))
+    {
+        let (refuse, names) = line
+            .strip_prefix('~')
+            .map_or((false, line), |names| (true, names));
         for call in names.split(' ').flat_map(calls) {
             if refuse {
                 all.remove(&call)
@@ -54,10 +78,17 @@ fn calls(name: &str) -> Vec<String> {
     if !name.starts_with('@') {
         return vec![name.to_owned()];
     }
-    let out = Command::new("systemd-analyze").args(["syscall-filter", "--no-pager", name]).output().unwrap();
+    let out = Command::new("systemd-analyze")
+        .args(["syscall-filter", "--no-pager", name])
+        .output()
+        .unwrap();
     assert!(out.status.success(), "{}", support::stderr(&out));
     let text = support::stdout(&out);
-    text.lines().filter_map(|l| l.strip_prefix("    ")).filter(|l| !l.starts_with('#')).flat_map(calls).collect()
+    text.lines()
+        .filter_map(|l| l.strip_prefix("    "))
+        .filter(|l| !l.starts_with('#'))
+        .flat_map(calls)
+        .collect()
 }
 
 #[test]
@@ -67,10 +98,22 @@ fn the_filter_lets_through_what_the_agent_and_its_ffmpeg_children_cannot_do_with
     // Seen with strace: setpriv gives up with 127 without capset, the clock's state is unknown without clock_adjtime.
     let needed = "adjtimex clock_adjtime capset prctl clone3 vfork execve wait4 waitid kill pipe2 socketpair setsid setpgid \
                   ioctl mmap mlock prlimit64 sched_getaffinity flock fsync ftruncate statfs rename unlink connect bind recvmsg";
-    let missing: Vec<_> = needed.split_whitespace().filter(|call| !allowed.contains(*call)).collect();
+    let missing: Vec<_> = needed
+        .split_whitespace()
+        .filter(|call| !allowed.contains(*call))
+        .collect();
     assert!(missing.is_empty(), "the unit refuses {missing:?}");
-    for call in ["mount", "ptrace", "bpf", "init_module", "reboot", "clock_settime", "settimeofday", "setuid", "chroot"]
-    {
+    for call in [
+        "mount",
+        "ptrace",
+        "bpf",
+        "init_module",
+        "reboot",
+        "clock_settime",
+        "settimeofday",
+        "setuid",
+        "chroot",
+    ] {
         assert!(!allowed.contains(call), "the unit allows {call}");
     }
 }

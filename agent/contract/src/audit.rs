@@ -187,7 +187,9 @@ impl AuditEvent {
     /// [`crate::Continuity::gone`] takes.
     pub fn gone(&self) -> &[[u64; 2]] {
         match self {
-            Self::Eviction { ranges, .. } | Self::Deletion { ranges, .. } | Self::Damage { ranges, .. } => ranges,
+            Self::Eviction { ranges, .. }
+            | Self::Deletion { ranges, .. }
+            | Self::Damage { ranges, .. } => ranges,
             _ => &[],
         }
     }
@@ -196,28 +198,46 @@ impl AuditEvent {
         let ranges = self.gone();
         let rising = ranges.windows(2).all(|w| w[0][1] < w[1][0]);
         if let Some([first, last]) = ranges.iter().find(|[first, last]| first > last) {
-            return Err(MessageError::invalid("event.ranges", format!("{first} to {last} is no range")));
+            return Err(MessageError::invalid(
+                "event.ranges",
+                format!("{first} to {last} is no range"),
+            ));
         }
         if !rising {
-            return Err(MessageError::invalid("event.ranges", "not rising and apart"));
+            return Err(MessageError::invalid(
+                "event.ranges",
+                "not rising and apart",
+            ));
         }
         if let Self::Eviction { messages, .. } | Self::Deletion { messages, .. } = self {
-            let in_ranges = ranges.iter().fold(0, |sum: u64, [a, b]| sum.saturating_add((b - a).saturating_add(1)));
+            let in_ranges = ranges.iter().fold(0, |sum: u64, [a, b]| {
+                sum.saturating_add((b - a).saturating_add(1))
+            });
             if in_ranges != *messages {
                 let reason = format!("{messages}, but the ranges have {in_ranges} numbers");
                 return Err(MessageError::invalid("event.messages", reason));
             }
         }
         match self {
-            Self::Command { accepted: true, code: ResultCode::Done | ResultCode::Failed, .. }
-            | Self::Command { accepted: false, .. } => Ok(()),
-            Self::Command { code, .. } => Err(MessageError::invalid("event.accepted", format!("true beside {code}"))),
+            Self::Command {
+                accepted: true,
+                code: ResultCode::Done | ResultCode::Failed,
+                ..
+            }
+            | Self::Command {
+                accepted: false, ..
+            } => Ok(()),
+            Self::Command { code, .. } => Err(MessageError::invalid(
+                "event.accepted",
+                format!("true beside {code}"),
+            )),
             Self::Unrecorded { from, to, .. } if from > to => {
                 Err(MessageError::invalid("event.from", "after event.to"))
             }
-            Self::Camera { state, was, .. } if state == was => {
-                Err(MessageError::invalid("event.was", format!("{was}, as event.state: nothing changed")))
-            }
+            Self::Camera { state, was, .. } if state == was => Err(MessageError::invalid(
+                "event.was",
+                format!("{was}, as event.state: nothing changed"),
+            )),
             _ => Ok(()),
         }
     }
@@ -239,7 +259,10 @@ impl Message for AuditMessage {
         self.time
     }
     fn topic(&self) -> Topic {
-        Topic::Audit { site: self.site.clone(), agent: self.agent.clone() }
+        Topic::Audit {
+            site: self.site.clone(),
+            agent: self.agent.clone(),
+        }
     }
     fn subject(&self) -> String {
         self.event.kind().to_owned()

@@ -35,7 +35,16 @@ pub struct BadExtension {
     pub name: String,
 }
 
-const OWN: [&str; 8] = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
+const OWN: [&str; 8] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+];
 
 fn source(site: &Id, agent: &Id) -> String {
     format!("/kakou/{site}/{agent}")
@@ -72,10 +81,14 @@ impl Attributes {
 
     /// Adds an extension attribute.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Result<Self, BadExtension> {
-        let letters = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let letters = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let used = OWN.contains(&name) || self.extensions.iter().any(|(n, _)| n == name);
         if !(1..=20).contains(&name.len()) || !letters || used {
-            return Err(BadExtension { name: name.to_owned() });
+            return Err(BadExtension {
+                name: name.to_owned(),
+            });
         }
         self.extensions.push((name.to_owned(), value.into()));
         Ok(self)
@@ -91,7 +104,11 @@ impl Attributes {
             ("subject".to_owned(), self.subject.clone()),
             ("time".to_owned(), time::to_text(&self.time)),
         ];
-        all.extend(self.dataschema.iter().map(|s| ("dataschema".to_owned(), s.clone())));
+        all.extend(
+            self.dataschema
+                .iter()
+                .map(|s| ("dataschema".to_owned(), s.clone())),
+        );
         all.extend(self.extensions.iter().cloned());
         all
     }

@@ -119,10 +119,16 @@ impl Command {
 
     /// The request that came on topic `.../cmd/{name}`.
     pub fn parse(name: &Id, payload: &[u8]) -> Result<Request, CommandError> {
-        let fault = |fault| CommandError { request_id: None, by: None, fault };
+        let fault = |fault| CommandError {
+            request_id: None,
+            by: None,
+            fault,
+        };
         let known = name.as_str().parse::<CommandName>();
         if payload.len() > REQUEST_MAX {
-            return Err(fault(CommandFault::TooLarge { length: payload.len() }));
+            return Err(fault(CommandFault::TooLarge {
+                length: payload.len(),
+            }));
         }
         let mut fields = match (serde_json::from_slice::<Fields>(payload), &known) {
             (Ok(fields), _) => fields,
@@ -131,11 +137,24 @@ impl Command {
             (Err(error), Ok(_)) => return Err(fault(CommandFault::Json(error.to_string()))),
         };
         let request_id: Option<Uuid> = fields.peek("request_id");
-        let by: Option<String> = fields.peek("by").filter(|by: &String| by_fault(by).is_none());
-        let error = |fault| CommandError { request_id, by: by.clone(), fault };
+        let by: Option<String> = fields
+            .peek("by")
+            .filter(|by: &String| by_fault(by).is_none());
+        let error = |fault| CommandError {
+            request_id,
+            by: by.clone(),
+            fault,
+        };
         let Ok(known) = known else {
-            let known = CommandName::ALL.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(error(CommandFault::Unknown { name: name.clone(), known }));
+            let known = CommandName::ALL
+                .iter()
+                .map(|n| n.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(error(CommandFault::Unknown {
+                name: name.clone(),
+                known,
+            }));
         };
         request(known, &mut fields).map_err(|wrong| error(CommandFault::Field(wrong)))
     }
@@ -145,7 +164,10 @@ impl Command {
             Self::Ping | Self::Status | Self::Reload => json!({}),
             Self::Snapshot { camera } => json!({ "camera": camera }),
             Self::Resend { first, last } => json!({ "first": first, "last": last }),
-            Self::Retention { passage_hours, hit_hours } => {
+            Self::Retention {
+                passage_hours,
+                hit_hours,
+            } => {
                 json!({ "passage_hours": passage_hours, "hit_hours": hit_hours })
             }
         };
@@ -165,10 +187,15 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
         CommandName::Ping => Command::Ping,
         CommandName::Status => Command::Status,
         CommandName::Reload => Command::Reload,
-        CommandName::Snapshot => Command::Snapshot { camera: fields.take("camera", "the id of a camera")? },
+        CommandName::Snapshot => Command::Snapshot {
+            camera: fields.take("camera", "the id of a camera")?,
+        },
         CommandName::Resend => {
             let number = "a sequence number, from 1";
-            Command::Resend { first: fields.take("first", number)?, last: fields.take("last", number)? }
+            Command::Resend {
+                first: fields.take("first", number)?,
+                last: fields.take("last", number)?,
+            }
         }
         CommandName::Retention => Command::Retention {
             passage_hours: fields.take("passage_hours", HOURS)?,
@@ -176,7 +203,13 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
         },
     };
     fields.none_left()?;
-    let request = Request { request_id, sent_at, expires_at, by, command };
+    let request = Request {
+        request_id,
+        sent_at,
+        expires_at,
+        by,
+        command,
+    };
     request.check()?;
     Ok(request)
 }
@@ -206,25 +239,53 @@ impl Request {
     /// What an agent refuses although each field has its form.
     pub fn check(&self) -> Result<(), FieldError> {
         if self.expires_at.is_some_and(|end| end <= self.sent_at) {
-            return Err(FieldError::value("expires_at", "not after sent_at", "give a later time or leave it out"));
+            return Err(FieldError::value(
+                "expires_at",
+                "not after sent_at",
+                "give a later time or leave it out",
+            ));
         }
         if let Some(mend) = self.by.as_deref().and_then(by_fault) {
-            return Err(FieldError::value("by", "not usable", format!("give {mend}")));
+            return Err(FieldError::value(
+                "by",
+                "not usable",
+                format!("give {mend}"),
+            ));
         }
         match self.command {
-            Command::Resend { first: 0, .. } => Err(FieldError::value("first", "0", "numbers begin at 1")),
+            Command::Resend { first: 0, .. } => {
+                Err(FieldError::value("first", "0", "numbers begin at 1"))
+            }
             Command::Resend { first, last } if first > last => {
                 let mend = format!("give {first} or more, or a smaller first");
-                Err(FieldError::value("last", format!("{last}, before first"), mend))
+                Err(FieldError::value(
+                    "last",
+                    format!("{last}, before first"),
+                    mend,
+                ))
             }
             Command::Resend { first, last } if last - first >= RESEND_MAX => {
-                let mend = format!("ask for at most {RESEND_MAX} at once: up to {}", first + (RESEND_MAX - 1));
-                Err(FieldError::value("last", format!("{last}, too far from first"), mend))
+                let mend = format!(
+                    "ask for at most {RESEND_MAX} at once: up to {}",
+                    first + (RESEND_MAX - 1)
+                );
+                Err(FieldError::value(
+                    "last",
+                    format!("{last}, too far from first"),
+                    mend,
+                ))
             }
-            Command::Retention { passage_hours, hit_hours } => {
+            Command::Retention {
+                passage_hours,
+                hit_hours,
+            } => {
                 for (field, hours) in [("passage_hours", passage_hours), ("hit_hours", hit_hours)] {
                     if !(1..=HOURS_MAX).contains(&hours) {
-                        return Err(FieldError::value(field, hours.to_string(), format!("give {HOURS}")));
+                        return Err(FieldError::value(
+                            field,
+                            hours.to_string(),
+                            format!("give {HOURS}"),
+                        ));
                     }
                 }
                 Ok(())
@@ -240,7 +301,11 @@ impl Request {
 
     /// Where a platform publishes it.
     pub fn topic(&self, site: Id, agent: Id) -> Result<Topic, crate::IdError> {
-        Ok(Topic::Command { site, agent, command: Id::new("command", self.command.name().as_str())? })
+        Ok(Topic::Command {
+            site,
+            agent,
+            command: Id::new("command", self.command.name().as_str())?,
+        })
     }
 
     /// The payload a platform publishes.
@@ -264,7 +329,10 @@ impl Request {
 /// `None` for a response topic that an agent must not write to: whoever may send commands could
 /// else make it speak where only messages of another kind, or of other agents, belong.
 pub fn answer_topic(response_topic: Option<&str>, site: &Id, agent: &Id) -> Option<String> {
-    let own = Topic::Result { site: site.clone(), agent: agent.clone() };
+    let own = Topic::Result {
+        site: site.clone(),
+        agent: agent.clone(),
+    };
     let Some(given) = response_topic else {
         return Some(own.to_string());
     };

@@ -53,27 +53,56 @@ impl Continuity {
 
     /// From the message after `sequence` on; `hash` is that of message `sequence`, where it is known.
     pub fn after(sequence: u64, hash: Option<[u8; 32]>) -> Self {
-        Self { floor: sequence, floor_hash: hash, seen: BTreeMap::new(), known: Ranges::new() }
+        Self {
+            floor: sequence,
+            floor_hash: hash,
+            seen: BTreeMap::new(),
+            known: Ranges::new(),
+        }
     }
 
     /// Takes a message; empty: it is new and fits its neighbours, as far as these are known.
     pub fn message(&mut self, sequence: u64, previous: &[u8; 32], hash: &[u8; 32]) -> Vec<Finding> {
-        let link = Link { previous: *previous, hash: *hash };
+        let link = Link {
+            previous: *previous,
+            hash: *hash,
+        };
         if sequence <= self.floor {
-            let other = sequence == self.floor && self.floor_hash.is_some_and(|known| known != *hash);
-            return vec![if other { Finding::Conflict { sequence } } else { Finding::Repeat { sequence } }];
+            let other =
+                sequence == self.floor && self.floor_hash.is_some_and(|known| known != *hash);
+            return vec![if other {
+                Finding::Conflict { sequence }
+            } else {
+                Finding::Repeat { sequence }
+            }];
         }
         if let Some(known) = self.seen.get(&sequence) {
-            return vec![if *known == link { Finding::Repeat { sequence } } else { Finding::Conflict { sequence } }];
+            return vec![if *known == link {
+                Finding::Repeat { sequence }
+            } else {
+                Finding::Conflict { sequence }
+            }];
         }
         let mut findings = Vec::new();
-        if self.hash_of(sequence - 1).is_some_and(|before| before != link.previous) {
-            findings.push(Finding::BrokenLink { before: sequence - 1, after: sequence });
+        if self
+            .hash_of(sequence - 1)
+            .is_some_and(|before| before != link.previous)
+        {
+            findings.push(Finding::BrokenLink {
+                before: sequence - 1,
+                after: sequence,
+            });
         }
         if let Some(after) = sequence.checked_add(1)
-            && self.seen.get(&after).is_some_and(|next| next.previous != link.hash)
+            && self
+                .seen
+                .get(&after)
+                .is_some_and(|next| next.previous != link.hash)
         {
-            findings.push(Finding::BrokenLink { before: sequence, after });
+            findings.push(Finding::BrokenLink {
+                before: sequence,
+                after,
+            });
         }
         self.seen.insert(sequence, link);
         self.known.insert(sequence, sequence);
@@ -88,13 +117,16 @@ impl Continuity {
     /// The agent said that `first..=last` will not come (any more): no gap. A message that comes all
     /// the same is welcome.
     pub fn gone(&mut self, first: u64, last: u64) {
-        self.known.insert(first.max(self.floor.saturating_add(1)), last);
+        self.known
+            .insert(first.max(self.floor.saturating_add(1)), last);
     }
 
     /// What is missing below the highest number heard of, as `[first, last]`. Hits overtake, so a
     /// young gap is no loss yet; `resend` asks for an old one.
     pub fn gaps(&self) -> Vec<[u64; 2]> {
-        self.floor.checked_add(1).map_or_else(Vec::new, |from| self.known.gaps_from(from))
+        self.floor
+            .checked_add(1)
+            .map_or_else(Vec::new, |from| self.known.gaps_from(from))
     }
 
     /// The highest number seen or heard of.
@@ -104,7 +136,10 @@ impl Continuity {
 
     /// Everything up to here is seen or gone.
     pub fn complete_to(&self) -> u64 {
-        self.floor.checked_add(1).and_then(|next| self.known.end_of(next)).unwrap_or(self.floor)
+        self.floor
+            .checked_add(1)
+            .and_then(|next| self.known.end_of(next))
+            .unwrap_or(self.floor)
     }
 
     /// Forgets hashes, but not those after the first gap and those of the last `keep` messages before
@@ -128,6 +163,10 @@ impl Continuity {
     }
 
     fn hash_of(&self, sequence: u64) -> Option<[u8; 32]> {
-        if sequence == self.floor { self.floor_hash } else { self.seen.get(&sequence).map(|link| link.hash) }
+        if sequence == self.floor {
+            self.floor_hash
+        } else {
+            self.seen.get(&sequence).map(|link| link.hash)
+        }
     }
 }

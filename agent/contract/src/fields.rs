@@ -21,7 +21,11 @@ pub struct FieldError {
 
 impl FieldError {
     pub(crate) fn value(field: &str, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), what: what.into(), mend: mend.into() }
+        Self {
+            field: field.to_owned(),
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 }
 
@@ -32,13 +36,21 @@ impl Fields {
         T::deserialize(value).ok()
     }
 
-    pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<T, FieldError> {
+    pub(crate) fn take<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        expected: &str,
+    ) -> Result<T, FieldError> {
         let missing = || FieldError::value(name, "missing", format!("give {expected}"));
         self.take_if(name, expected)?.ok_or_else(missing)
     }
 
     /// `null` counts as missing.
-    pub(crate) fn take_if<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Result<Option<T>, FieldError> {
+    pub(crate) fn take_if<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, FieldError> {
         let Some(at) = self.0.iter().position(|(n, _)| n == name) else {
             return Ok(None);
         };
@@ -50,9 +62,13 @@ impl Fields {
             return Ok(None);
         }
         let shown: String = value.to_string().chars().take(80).collect();
-        T::deserialize(value)
-            .map(Some)
-            .map_err(|_| FieldError::value(name, format!("{shown} does not fit"), format!("give {expected}")))
+        T::deserialize(value).map(Some).map_err(|_| {
+            FieldError::value(
+                name,
+                format!("{shown} does not fit"),
+                format!("give {expected}"),
+            )
+        })
     }
 
     /// All fields that are known were taken.
@@ -60,7 +76,11 @@ impl Fields {
         match self.0.first() {
             Some((name, _)) => {
                 let shown: String = name.chars().take(80).collect();
-                Err(FieldError::value(&shown, "not a field of this command", "leave it out, or mend its name"))
+                Err(FieldError::value(
+                    &shown,
+                    "not a field of this command",
+                    "leave it out, or mend its name",
+                ))
             }
             None => Ok(()),
         }

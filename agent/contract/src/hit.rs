@@ -77,7 +77,11 @@ pub struct ListEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_version: Option<String>,
     /// The entry ends at this time; missing when it has no end.
-    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub valid_until: Option<DateTime<FixedOffset>>,
 }
@@ -158,7 +162,10 @@ impl Message for HitMessage {
         self.plate.check("plate")?;
         let exact = self.doubt.kind == MatchKind::Exact;
         if exact && (self.entry.plate != self.plate.text || !self.doubt.differences.is_empty()) {
-            let reason = format!("{:?} against {:?} is no exact match", self.plate.text, self.entry.plate);
+            let reason = format!(
+                "{:?} against {:?} is no exact match",
+                self.plate.text, self.entry.plate
+            );
             return Err(MessageError::invalid("doubt.match", reason));
         }
         Ok(())

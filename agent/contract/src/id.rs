@@ -27,7 +27,9 @@ pub enum IdError {
     Empty { key: String },
     #[error("{key} has {length} characters; at most {ID_MAX} are allowed")]
     TooLong { key: String, length: usize },
-    #[error("{key} {value:?} has {character:?} at position {position}; only A-Z a-z 0-9 _ - are allowed")]
+    #[error(
+        "{key} {value:?} has {character:?} at position {position}; only A-Z a-z 0-9 _ - are allowed"
+    )]
     Character {
         key: String,
         value: String,
@@ -47,10 +49,18 @@ impl Id {
             return Err(IdError::Empty { key: key() });
         }
         if let Some((at, character)) = value.chars().enumerate().find(|(_, c)| bad(c)) {
-            return Err(IdError::Character { key: key(), value, character, position: at + 1 });
+            return Err(IdError::Character {
+                key: key(),
+                value,
+                character,
+                position: at + 1,
+            });
         }
         if value.len() > ID_MAX {
-            return Err(IdError::TooLong { key: key(), length: value.len() });
+            return Err(IdError::TooLong {
+                key: key(),
+                length: value.len(),
+            });
         }
         Ok(Self(value))
     }
@@ -108,7 +118,11 @@ impl JsonSchema for Id {
 pub fn live_id(time: DateTime<FixedOffset>) -> Uuid {
     // Before 1970 only on a box whose clock was never set; the id must be made all the same.
     let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, time.timestamp_subsec_nanos()))
+    Uuid::new_v7(Timestamp::from_unix(
+        NoContext,
+        seconds,
+        time.timestamp_subsec_nanos(),
+    ))
 }
 
 /// A message's id in a replay: a UUIDv7 of `time` and of what the message says, so that two
@@ -134,11 +148,24 @@ mod tests {
     #[test]
     fn an_error_names_the_key_and_the_character() {
         let e = Id::new("camera", "gate/1").unwrap_err().to_string();
-        assert_eq!(e, "camera \"gate/1\" has '/' at position 5; only A-Z a-z 0-9 _ - are allowed");
-        assert!(Id::new("site", "").unwrap_err().to_string().starts_with("site is empty"));
+        assert_eq!(
+            e,
+            "camera \"gate/1\" has '/' at position 5; only A-Z a-z 0-9 _ - are allowed"
+        );
+        assert!(
+            Id::new("site", "")
+                .unwrap_err()
+                .to_string()
+                .starts_with("site is empty")
+        );
         assert!(Id::new("site", "x".repeat(64)).is_ok());
         assert!(Id::new("site", "x".repeat(65)).is_err());
-        assert!(Id::new("site", "卡口").unwrap_err().to_string().contains("'卡' at position 1"));
+        assert!(
+            Id::new("site", "卡口")
+                .unwrap_err()
+                .to_string()
+                .contains("'卡' at position 1")
+        );
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod values;
 pub use audit::{AUDIT_RANGES_MAX, AuditEvent, AuditMessage, DeletionReason, EvictionReason, Keep};
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
-    CameraState, Direction, EvidenceRole, Held, Lane as OutboxLane, Level, NoPlateReason, PLATE_KIND_STANDARD,
-    PlateColour, PlateKind, VehicleClass,
+    CameraState, Direction, EvidenceRole, Held, Lane as OutboxLane, Level, NoPlateReason,
+    PLATE_KIND_STANDARD, PlateColour, PlateKind, VehicleClass,
 };
 pub use command::{Command, CommandError, CommandFault, CommandName, Request};
 pub use continuity::{Continuity, Finding};
@@ -43,15 +43,15 @@ pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{
-    Character, Clock, ClockState, Correction, Evidence, Lane, ModelUsed, PassageMessage, PictureSize, PixelBox, Plate,
-    PlateColourRead, RunnerUp, Vehicle,
+    Character, Clock, ClockState, Correction, Evidence, Lane, ModelUsed, PassageMessage,
+    PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp, Vehicle,
 };
 pub use ranges::Ranges;
 pub use result::{ResultCode, ResultMessage};
 pub use seal::{Seal, SealError, Sealed};
 pub use status::{
-    AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PublicKey, Software,
-    StatusMessage, UplinkStatus,
+    AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PublicKey,
+    Software, StatusMessage, UplinkStatus,
 };
 pub use topics::{Filter, QOS, Topic, TopicError};
 pub use values::{Confidence, PerSecond, Px, Sha256Hex};

@@ -56,11 +56,18 @@ impl TryFrom<String> for SchemaVersion {
         let number = |s: &str| u16::from_str(s).ok();
         let version = text
             .split_once('.')
-            .and_then(|(major, minor)| Some(Self { major: number(major)?, minor: number(minor)? }))
+            .and_then(|(major, minor)| {
+                Some(Self {
+                    major: number(major)?,
+                    minor: number(minor)?,
+                })
+            })
             .ok_or_else(|| format!("schema version {text:?} is not of the form 1.0"))?;
         if version.major != Self::CURRENT.major {
             let known = Self::CURRENT.major;
-            return Err(format!("schema version {version} is not one of {known}.x, known here"));
+            return Err(format!(
+                "schema version {version} is not one of {known}.x, known here"
+            ));
         }
         Ok(version)
     }
@@ -94,7 +101,14 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 6] = [Self::Passage, Self::Hit, Self::Status, Self::Audit, Self::Result, Self::Evidence];
+    pub const ALL: [Self; 6] = [
+        Self::Passage,
+        Self::Hit,
+        Self::Status,
+        Self::Audit,
+        Self::Result,
+        Self::Evidence,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -128,14 +142,20 @@ impl MessageKind {
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     #[error("not a {kind} message: {source}")]
-    Json { kind: &'static str, source: serde_json::Error },
+    Json {
+        kind: &'static str,
+        source: serde_json::Error,
+    },
     #[error("{field}: {reason}")]
     Invalid { field: String, reason: String },
 }
 
 impl MessageError {
     pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), reason: reason.into() }
+        Self::Invalid {
+            field: field.into(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -160,13 +180,19 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
     /// The payload. A message that fails [`Message::check`] is still written: to lose it would be
     /// worse.
     fn to_json(&self) -> Result<Vec<u8>, MessageError> {
-        serde_json::to_vec(self).map_err(|source| MessageError::Json { kind: Self::KIND.as_str(), source })
+        serde_json::to_vec(self).map_err(|source| MessageError::Json {
+            kind: Self::KIND.as_str(),
+            source,
+        })
     }
 
     /// Reads and checks a payload; unknown fields are passed over.
     fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
-        let message: Self = serde_json::from_slice(payload)
-            .map_err(|source| MessageError::Json { kind: Self::KIND.as_str(), source })?;
+        let message: Self =
+            serde_json::from_slice(payload).map_err(|source| MessageError::Json {
+                kind: Self::KIND.as_str(),
+                source,
+            })?;
         message.check()?;
         Ok(message)
     }
@@ -185,7 +211,10 @@ mod tests {
         let parse = |s: &str| SchemaVersion::try_from(s.to_owned());
         assert_eq!(parse("1.0"), Ok(SchemaVersion::CURRENT));
         assert_eq!(parse("1.7").map(SchemaVersion::minor), Ok(7));
-        assert_eq!(parse("2.0").map_err(|e| e.contains("2.0 is not one of 1.x")), Err(true));
+        assert_eq!(
+            parse("2.0").map_err(|e| e.contains("2.0 is not one of 1.x")),
+            Err(true)
+        );
         for bad in ["", "1", "1.", "one.0", "1.0.0", "-1.0"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -101,7 +101,12 @@ pub struct PixelBox {
 impl PixelBox {
     /// From the left, upper, right and lower edges.
     pub fn from_edges(x0: f32, y0: f32, x1: f32, y1: f32) -> Self {
-        Self { x: x0.into(), y: y0.into(), width: (x1 - x0).into(), height: (y1 - y0).into() }
+        Self {
+            x: x0.into(),
+            y: y0.into(),
+            width: (x1 - x0).into(),
+            height: (y1 - y0).into(),
+        }
     }
 }
 
@@ -246,7 +251,11 @@ impl Message for PassageMessage {
         self.time
     }
     fn topic(&self) -> Topic {
-        Topic::Passage { site: self.site.clone(), agent: self.agent.clone(), camera: self.camera.clone() }
+        Topic::Passage {
+            site: self.site.clone(),
+            agent: self.agent.clone(),
+            camera: self.camera.clone(),
+        }
     }
     fn subject(&self) -> String {
         self.camera.to_string()
@@ -258,10 +267,16 @@ impl Message for PassageMessage {
             (Some(plate), None) => plate.check("plate")?,
             (None, Some(_)) if self.vehicle.is_some() => {}
             (None, Some(_)) => {
-                return Err(invalid("vehicle", "null beside a plate that is null: nothing passed"));
+                return Err(invalid(
+                    "vehicle",
+                    "null beside a plate that is null: nothing passed",
+                ));
             }
             (Some(_), Some(_)) => {
-                return Err(invalid("no_plate_reason", "present although there is a plate"));
+                return Err(invalid(
+                    "no_plate_reason",
+                    "present although there is a plate",
+                ));
             }
             (None, None) => return Err(invalid("no_plate_reason", "missing: plate is null")),
         }

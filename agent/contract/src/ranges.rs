@@ -33,7 +33,10 @@ impl Ranges {
     }
 
     pub fn contains(&self, number: u64) -> bool {
-        self.spans.range(..=number).next_back().is_some_and(|(_, &to)| number <= to)
+        self.spans
+            .range(..=number)
+            .next_back()
+            .is_some_and(|(_, &to)| number <= to)
     }
 
     /// The largest number.
@@ -43,7 +46,9 @@ impl Ranges {
 
     /// How many numbers; `u64::MAX` if there is one more than that.
     pub fn count(&self) -> u64 {
-        self.spans.iter().fold(0, |sum: u64, (from, to)| sum.saturating_add((to - from).saturating_add(1)))
+        self.spans.iter().fold(0, |sum: u64, (from, to)| {
+            sum.saturating_add((to - from).saturating_add(1))
+        })
     }
 
     /// Each range as `[first, last]`, both included, in order: how messages carry them.
@@ -66,7 +71,11 @@ impl Ranges {
 
     /// The end of the range that holds `number`.
     pub(crate) fn end_of(&self, number: u64) -> Option<u64> {
-        self.spans.range(..=number).next_back().map(|(_, &to)| to).filter(|&to| number <= to)
+        self.spans
+            .range(..=number)
+            .next_back()
+            .map(|(_, &to)| to)
+            .filter(|&to| number <= to)
     }
 }
 
@@ -110,7 +119,10 @@ mod tests {
         ranges.insert(u64::MAX, u64::MAX);
         ranges.insert(0, u64::MAX);
         ranges.insert(7, 3);
-        assert_eq!((ranges.pairs(), ranges.count()), (vec![[0, u64::MAX]], u64::MAX));
+        assert_eq!(
+            (ranges.pairs(), ranges.count()),
+            (vec![[0, u64::MAX]], u64::MAX)
+        );
         assert!(ranges.gaps_from(0).is_empty());
     }
 }

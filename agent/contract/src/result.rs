@@ -81,7 +81,10 @@ impl Message for ResultMessage {
     }
     /// Where it goes when the request names no response topic.
     fn topic(&self) -> Topic {
-        Topic::Result { site: self.site.clone(), agent: self.agent.clone() }
+        Topic::Result {
+            site: self.site.clone(),
+            agent: self.agent.clone(),
+        }
     }
     fn subject(&self) -> String {
         self.command.to_string()
@@ -91,7 +94,10 @@ impl Message for ResultMessage {
         if self.code == ResultCode::Repeated || self.ok == (self.code == ResultCode::Done) {
             Ok(())
         } else {
-            Err(MessageError::invalid("ok", format!("{} beside {}", self.ok, self.code)))
+            Err(MessageError::invalid(
+                "ok",
+                format!("{} beside {}", self.ok, self.code),
+            ))
         }
     }
 }

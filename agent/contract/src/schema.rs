@@ -15,7 +15,9 @@ pub fn file_name(kind: MessageKind) -> Option<String> {
 /// It describes what the agent writes: what it always writes is `required`. It allows unknown
 /// fields, which later minor versions add.
 pub fn generate(kind: MessageKind) -> Option<Value> {
-    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator();
     let mut schema = match kind {
         MessageKind::Passage => generator.into_root_schema_for::<PassageMessage>(),
         MessageKind::Hit => generator.into_root_schema_for::<HitMessage>(),

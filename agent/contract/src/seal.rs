@@ -136,8 +136,14 @@ impl Sealed<'_> {
     pub fn hash_of(&self, digest: &[u8; 32]) -> [u8; 32] {
         let content_type = self.content_type.unwrap_or_default();
         let sequence = self.sequence.to_be_bytes();
-        let fields: [&[u8]; 6] =
-            [self.previous, &sequence, self.id.as_bytes(), self.topic.as_bytes(), content_type.as_bytes(), digest];
+        let fields: [&[u8]; 6] = [
+            self.previous,
+            &sequence,
+            self.id.as_bytes(),
+            self.topic.as_bytes(),
+            content_type.as_bytes(),
+            digest,
+        ];
         let mut hash = Sha256::new_with_prefix(DOMAIN);
         for field in fields {
             hash.update((field.len() as u64).to_be_bytes());
@@ -153,7 +159,12 @@ impl Sealed<'_> {
 
     /// [`Sealed::seal`] where the hash is known.
     pub fn seal_of(&self, key: &SigningKey, hash: [u8; 32]) -> Seal {
-        Seal { sequence: self.sequence, previous: *self.previous, hash, signature: signature(key, &hash) }
+        Seal {
+            sequence: self.sequence,
+            previous: *self.previous,
+            hash,
+            signature: signature(key, &hash),
+        }
     }
 }
 
@@ -183,19 +194,28 @@ pub struct Seal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// No part of a seal is there: a replay, the last will, or a publisher that is no agent.
-    #[error("not sealed: none of {SEQUENCE}, {PREVIOUS_HASH}, {HASH}, {SIGNATURE} is among the user properties")]
+    #[error(
+        "not sealed: none of {SEQUENCE}, {PREVIOUS_HASH}, {HASH}, {SIGNATURE} is among the user properties"
+    )]
     None,
     #[error("the seal is incomplete: user property {0} is missing")]
     Missing(&'static str),
     #[error("user property {0} is there more than once")]
     Twice(&'static str),
     #[error("user property {name} is {value:?}; expected {expected}")]
-    Form { name: &'static str, value: String, expected: &'static str },
+    Form {
+        name: &'static str,
+        value: String,
+        expected: &'static str,
+    },
     #[error("sequence 1 follows no message, but previoushash is {previous} instead of zeros")]
     Genesis { previous: Sha256Hex },
     /// The topic, the id, the content type, the payload, the number or the previous hash.
     #[error("the content is not what was sealed: it hashes to {computed}, the seal says {sealed}")]
-    Content { computed: Sha256Hex, sealed: Sha256Hex },
+    Content {
+        computed: Sha256Hex,
+        sealed: Sha256Hex,
+    },
     #[error("the signature was not made over this hash with the agent's key")]
     Signature,
 }
@@ -215,13 +235,20 @@ impl Seal {
     /// From a message's user properties; others are passed over.
     pub fn from_properties(properties: &[(String, String)]) -> Result<Self, SealError> {
         let names = [SEQUENCE, PREVIOUS_HASH, HASH, SIGNATURE];
-        if !properties.iter().any(|(name, _)| names.contains(&name.as_str())) {
+        if !properties
+            .iter()
+            .any(|(name, _)| names.contains(&name.as_str()))
+        {
             return Err(SealError::None);
         }
-        let (sequence, previous) = (only(properties, SEQUENCE)?, only(properties, PREVIOUS_HASH)?);
+        let (sequence, previous) = (
+            only(properties, SEQUENCE)?,
+            only(properties, PREVIOUS_HASH)?,
+        );
         let (hash, signature) = (only(properties, HASH)?, only(properties, SIGNATURE)?);
         Ok(Self {
-            sequence: number(sequence).ok_or_else(|| form(SEQUENCE, sequence, "a whole number from 1"))?,
+            sequence: number(sequence)
+                .ok_or_else(|| form(SEQUENCE, sequence, "a whole number from 1"))?,
             previous: hex(PREVIOUS_HASH, previous)?,
             hash: hex(HASH, hash)?,
             signature: STANDARD
@@ -244,21 +271,40 @@ impl Seal {
         payload: &[u8],
     ) -> Result<(), SealError> {
         if self.sequence == 1 && self.previous != GENESIS {
-            return Err(SealError::Genesis { previous: Sha256Hex(self.previous) });
+            return Err(SealError::Genesis {
+                previous: Sha256Hex(self.previous),
+            });
         }
-        let Self { sequence, previous, .. } = self;
-        let computed = Sealed { previous, sequence: *sequence, id, topic, content_type, payload }.hash();
+        let Self {
+            sequence, previous, ..
+        } = self;
+        let computed = Sealed {
+            previous,
+            sequence: *sequence,
+            id,
+            topic,
+            content_type,
+            payload,
+        }
+        .hash();
         if computed != self.hash {
-            return Err(SealError::Content { computed: Sha256Hex(computed), sealed: Sha256Hex(self.hash) });
+            return Err(SealError::Content {
+                computed: Sha256Hex(computed),
+                sealed: Sha256Hex(self.hash),
+            });
         }
         let signature = Signature::from_bytes(&self.signature);
         // Strict: of the several signatures that lax checkers take, only the one that signing makes.
-        key.verify_strict(&signed(&self.hash), &signature).map_err(|_| SealError::Signature)
+        key.verify_strict(&signed(&self.hash), &signature)
+            .map_err(|_| SealError::Signature)
     }
 }
 
 fn only<'a>(properties: &'a [(String, String)], name: &'static str) -> Result<&'a str, SealError> {
-    let mut values = properties.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let mut values = properties
+        .iter()
+        .filter(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str());
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
         (None, _) => Err(SealError::Missing(name)),
@@ -267,7 +313,11 @@ fn only<'a>(properties: &'a [(String, String)], name: &'static str) -> Result<&'
 }
 
 fn form(name: &'static str, value: &str, expected: &'static str) -> SealError {
-    SealError::Form { name, value: value.chars().take(100).collect(), expected }
+    SealError::Form {
+        name,
+        value: value.chars().take(100).collect(),
+        expected,
+    }
 }
 
 fn hex(name: &'static str, value: &str) -> Result<[u8; 32], SealError> {
@@ -276,5 +326,7 @@ fn hex(name: &'static str, value: &str) -> Result<[u8; 32], SealError> {
 
 /// Only the form that is written here: `+7` and `007` would be two texts for one number.
 fn number(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|n: &u64| *n > 0 && n.to_string() == text)
+    text.parse()
+        .ok()
+        .filter(|n: &u64| *n > 0 && n.to_string() == text)
 }

@@ -113,11 +113,19 @@ pub struct CameraStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Since when `state` is what it is; without one, `health`.
-    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub since: Option<DateTime<FixedOffset>>,
     /// Capture time of the newest frame.
-    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub last_frame: Option<DateTime<FixedOffset>>,
     /// Frames looked at since the agent started.
@@ -157,7 +165,11 @@ pub struct OutboxStatus {
     /// Those of them that are hits.
     pub waiting_hits: u64,
     /// When the oldest of them was committed.
-    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub oldest: Option<DateTime<FixedOffset>>,
     /// Messages given up for lack of room, ever.
@@ -170,7 +182,11 @@ pub struct UplinkStatus {
     pub health: Health,
     /// Connections made since the agent started.
     pub connections: u64,
-    #[serde(default, with = "crate::time::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub connected_since: Option<DateTime<FixedOffset>>,
 }
@@ -200,7 +216,10 @@ impl PublicKey {
     const ED25519: &str = "ed25519";
 
     pub fn of(key: &VerifyingKey) -> Self {
-        Self { algorithm: Self::ED25519.to_owned(), base64: STANDARD.encode(key.as_bytes()) }
+        Self {
+            algorithm: Self::ED25519.to_owned(),
+            base64: STANDARD.encode(key.as_bytes()),
+        }
     }
 
     /// The key to verify with ([`crate::Seal::verify`]).
@@ -211,9 +230,17 @@ impl PublicKey {
         if self.algorithm != Self::ED25519 {
             return Err(KeyError::Algorithm(self.algorithm.clone()));
         }
-        let bytes = STANDARD.decode(&self.base64).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let key = VerifyingKey::from_bytes(&bytes.ok_or(KeyError::Form)?).map_err(|_| KeyError::Unsound)?;
-        if key.is_weak() { Err(KeyError::Unsound) } else { Ok(key) }
+        let bytes = STANDARD
+            .decode(&self.base64)
+            .ok()
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let key = VerifyingKey::from_bytes(&bytes.ok_or(KeyError::Form)?)
+            .map_err(|_| KeyError::Unsound)?;
+        if key.is_weak() {
+            Err(KeyError::Unsound)
+        } else {
+            Ok(key)
+        }
     }
 }
 
@@ -233,7 +260,10 @@ impl Message for StatusMessage {
         self.time
     }
     fn topic(&self) -> Topic {
-        Topic::Status { site: self.site.clone(), agent: self.agent.clone() }
+        Topic::Status {
+            site: self.site.clone(),
+            agent: self.agent.clone(),
+        }
     }
     fn subject(&self) -> String {
         self.agent.to_string()
@@ -241,10 +271,14 @@ impl Message for StatusMessage {
 
     fn check(&self) -> Result<(), MessageError> {
         match (self.state, self.reason) {
-            (AgentState::Online, Some(_)) => {
-                Err(MessageError::invalid("reason", "present although the agent is online"))
-            }
-            (AgentState::Offline, None) => Err(MessageError::invalid("reason", "missing: the agent is offline")),
+            (AgentState::Online, Some(_)) => Err(MessageError::invalid(
+                "reason",
+                "present although the agent is online",
+            )),
+            (AgentState::Offline, None) => Err(MessageError::invalid(
+                "reason",
+                "missing: the agent is offline",
+            )),
             _ => Ok(()),
         }
     }

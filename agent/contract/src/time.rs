@@ -10,11 +10,16 @@ pub fn to_text(time: &DateTime<FixedOffset>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, false)
 }
 
-pub(crate) fn serialize<S: Serializer>(time: &DateTime<FixedOffset>, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(
+    time: &DateTime<FixedOffset>,
+    s: S,
+) -> Result<S::Ok, S::Error> {
     s.serialize_str(&to_text(time))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<FixedOffset>, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    d: D,
+) -> Result<DateTime<FixedOffset>, D::Error> {
     DateTime::deserialize(d)
 }
 
@@ -22,14 +27,19 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<Fi
 pub(crate) mod option {
     use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<FixedOffset>>, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<DateTime<FixedOffset>>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => super::serialize(time, s),
             None => s.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<DateTime<FixedOffset>>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<DateTime<FixedOffset>>, D::Error> {
         Option::deserialize(d)
     }
 }
@@ -43,9 +53,15 @@ mod tests {
     fn milliseconds_and_offset_are_always_written() {
         for (read, written) in [
             ("2031-05-04T08:15:30+08:00", "2031-05-04T08:15:30.000+08:00"),
-            ("2031-05-04T00:15:30.123456Z", "2031-05-04T00:15:30.123+00:00"),
+            (
+                "2031-05-04T00:15:30.123456Z",
+                "2031-05-04T00:15:30.123+00:00",
+            ),
         ] {
-            assert_eq!(to_text(&DateTime::parse_from_rfc3339(read).unwrap()), written);
+            assert_eq!(
+                to_text(&DateTime::parse_from_rfc3339(read).unwrap()),
+                written
+            );
         }
     }
 }

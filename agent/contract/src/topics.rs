@@ -27,13 +27,40 @@ pub const QOS: u8 = 1;
 /// A topic of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
-    Passage { site: Id, agent: Id, camera: Id },
-    Hit { site: Id, agent: Id, level: Level, camera: Id },
-    Status { site: Id, agent: Id },
-    Audit { site: Id, agent: Id },
-    Result { site: Id, agent: Id },
-    Evidence { site: Id, agent: Id, passage: Uuid, role: EvidenceRole },
-    Command { site: Id, agent: Id, command: Id },
+    Passage {
+        site: Id,
+        agent: Id,
+        camera: Id,
+    },
+    Hit {
+        site: Id,
+        agent: Id,
+        level: Level,
+        camera: Id,
+    },
+    Status {
+        site: Id,
+        agent: Id,
+    },
+    Audit {
+        site: Id,
+        agent: Id,
+    },
+    Result {
+        site: Id,
+        agent: Id,
+    },
+    Evidence {
+        site: Id,
+        agent: Id,
+        passage: Uuid,
+        role: EvidenceRole,
+    },
+    Command {
+        site: Id,
+        agent: Id,
+        command: Id,
+    },
 }
 
 /// Why a text is no [`Topic`].
@@ -101,7 +128,10 @@ impl FromStr for Topic {
     type Err = TopicError;
 
     fn from_str(topic: &str) -> Result<Self, TopicError> {
-        parse(topic).map_err(|fault| TopicError { topic: topic.to_owned(), fault })
+        parse(topic).map_err(|fault| TopicError {
+            topic: topic.to_owned(),
+            fault,
+        })
     }
 }
 
@@ -113,25 +143,43 @@ fn parse(topic: &str) -> Result<Topic, TopicFault> {
     };
     let (site, agent) = (Id::new("site", *site)?, Id::new("agent", *agent)?);
     Ok(match form {
-        ["passage", camera] => Topic::Passage { site, agent, camera: Id::new("camera", *camera)? },
+        ["passage", camera] => Topic::Passage {
+            site,
+            agent,
+            camera: Id::new("camera", *camera)?,
+        },
         ["hit", level, camera] => {
             let (level, camera) = (level.parse()?, Id::new("camera", *camera)?);
-            Topic::Hit { site, agent, level, camera }
+            Topic::Hit {
+                site,
+                agent,
+                level,
+                camera,
+            }
         }
         ["status"] => Topic::Status { site, agent },
         ["audit"] => Topic::Audit { site, agent },
         ["result"] => Topic::Result { site, agent },
-        ["evidence", passage, role] => {
-            Topic::Evidence { site, agent, passage: passage_id(passage)?, role: role.parse()? }
-        }
-        ["cmd", command] => Topic::Command { site, agent, command: Id::new("command", *command)? },
+        ["evidence", passage, role] => Topic::Evidence {
+            site,
+            agent,
+            passage: passage_id(passage)?,
+            role: role.parse()?,
+        },
+        ["cmd", command] => Topic::Command {
+            site,
+            agent,
+            command: Id::new("command", *command)?,
+        },
         _ => return Err(TopicFault::Form),
     })
 }
 
 /// Only the form that is written here: the other forms of a UUID would make two topics of one.
 fn passage_id(text: &str) -> Result<Uuid, TopicFault> {
-    let id = Uuid::try_parse(text).ok().filter(|id| id.to_string() == text);
+    let id = Uuid::try_parse(text)
+        .ok()
+        .filter(|id| id.to_string() == text);
     id.ok_or_else(|| TopicFault::Passage(text.to_owned()))
 }
 
@@ -145,7 +193,11 @@ pub struct Filter {
 
 impl Filter {
     fn form(form: impl Into<String>) -> Self {
-        Self { site: None, agent: None, form: form.into() }
+        Self {
+            site: None,
+            agent: None,
+            form: form.into(),
+        }
     }
 
     pub fn passages() -> Self {
@@ -216,6 +268,12 @@ impl Filter {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = |id: &Option<Id>| id.as_ref().map_or_else(|| "+".to_owned(), Id::to_string);
-        write!(f, "{ROOT}/{}/{}/{}", level(&self.site), level(&self.agent), self.form)
+        write!(
+            f,
+            "{ROOT}/{}/{}/{}",
+            level(&self.site),
+            level(&self.agent),
+            self.form
+        )
     }
 }

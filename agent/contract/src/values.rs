@@ -51,7 +51,9 @@ impl<'de> Deserialize<'de> for Confidence {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = f64::deserialize(d)?;
         if !(0.0..=1.0).contains(&value) {
-            return Err(de::Error::custom(format_args!("confidence {value} is not within 0 to 1")));
+            return Err(de::Error::custom(format_args!(
+                "confidence {value} is not within 0 to 1"
+            )));
         }
         Ok(Self((value * f64::from(Self::ONE)).round() as u16))
     }
@@ -145,7 +147,9 @@ impl<'de> Deserialize<'de> for PerSecond {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = f64::deserialize(d)?;
         if value < 0.0 {
-            return Err(de::Error::custom(format_args!("a rate of {value} a second is below 0")));
+            return Err(de::Error::custom(format_args!(
+                "a rate of {value} a second is below 0"
+            )));
         }
         Ok(Self((value * 10.0).round() as u32))
     }
@@ -188,9 +192,11 @@ impl Serialize for Sha256Hex {
 impl<'de> Deserialize<'de> for Sha256Hex {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(d)?;
-        parse_hex(&text)
-            .map(Self)
-            .ok_or_else(|| de::Error::custom(format_args!("{text:?} is not 64 lower-case hexadecimal digits")))
+        parse_hex(&text).map(Self).ok_or_else(|| {
+            de::Error::custom(format_args!(
+                "{text:?} is not 64 lower-case hexadecimal digits"
+            ))
+        })
     }
 }
 
@@ -231,26 +237,46 @@ mod tests {
 
     #[test]
     fn nothing_unspeakable_reaches_json() {
-        for (value, json) in [(f32::NAN, "0.0"), (7.0, "1.0"), (-1.0, "0.0"), (0.98768, "0.9877")] {
-            assert_eq!(serde_json::to_string(&Confidence::new(value)).unwrap(), json);
+        for (value, json) in [
+            (f32::NAN, "0.0"),
+            (7.0, "1.0"),
+            (-1.0, "0.0"),
+            (0.98768, "0.9877"),
+        ] {
+            assert_eq!(
+                serde_json::to_string(&Confidence::new(value)).unwrap(),
+                json
+            );
         }
         assert_eq!(serde_json::to_string(&Px::new(f32::NAN)).unwrap(), "0.0");
         assert_eq!(serde_json::to_string(&Px::new(-3.26)).unwrap(), "-3.3");
-        assert_eq!(serde_json::to_string(&PerSecond::new(f32::NAN)).unwrap(), "0.0");
-        assert_eq!(serde_json::to_string(&PerSecond::new(24.96)).unwrap(), "25.0");
+        assert_eq!(
+            serde_json::to_string(&PerSecond::new(f32::NAN)).unwrap(),
+            "0.0"
+        );
+        assert_eq!(
+            serde_json::to_string(&PerSecond::new(24.96)).unwrap(),
+            "25.0"
+        );
         assert!(serde_json::from_str::<Confidence>("1.01").is_err());
         assert!(serde_json::from_str::<PerSecond>("-0.1").is_err());
     }
 
     #[test]
     fn a_whole_number_is_a_confidence_too() {
-        assert_eq!(serde_json::from_str::<Confidence>("1").unwrap(), Confidence::new(1.0));
+        assert_eq!(
+            serde_json::from_str::<Confidence>("1").unwrap(),
+            Confidence::new(1.0)
+        );
     }
 
     #[test]
     fn a_bad_digest_is_refused() {
         for bad in ["", "00", &"g".repeat(64), &"A".repeat(64)] {
-            assert!(serde_json::from_value::<Sha256Hex>(bad.into()).is_err(), "{bad}");
+            assert!(
+                serde_json::from_value::<Sha256Hex>(bad.into()).is_err(),
+                "{bad}"
+            );
         }
     }
 

@@ -12,7 +12,10 @@ fn passage() -> PassageMessage {
 }
 
 fn table(attributes: &Attributes) -> String {
-    let lines = attributes.user_properties().into_iter().map(|(name, value)| format!("{name}={value}"));
+    let lines = attributes
+        .user_properties()
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -50,7 +53,15 @@ fn a_picture_is_told_from_its_passage_and_from_its_siblings() {
 fn extensions_are_added_under_names_that_cloudevents_allows() {
     let a = passage().attributes().with("sequence", "40127").unwrap();
     assert!(table(&a).ends_with("\nsequence=40127"));
-    for bad in ["", "prev_hash", "Signature", "id", "datacontenttype", &"x".repeat(21), "sequence"] {
+    for bad in [
+        "",
+        "prev_hash",
+        "Signature",
+        "id",
+        "datacontenttype",
+        &"x".repeat(21),
+        "sequence",
+    ] {
         assert!(a.clone().with(bad, "x").is_err(), "{bad}");
     }
 }

@@ -6,7 +6,9 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{crate_folder, golden_files, read};
-use kakou_contract::{CameraState, Message, MessageKind, PassageMessage, PlateColour, PlateKind, schema};
+use kakou_contract::{
+    CameraState, Message, MessageKind, PassageMessage, PlateColour, PlateKind, schema,
+};
 use serde_json::Value;
 
 /// Name and text of each language's page.
@@ -48,16 +50,34 @@ fn json_on_the_pages_is_that_of_the_golden_files() {
 #[test]
 fn every_message_is_shown_on_both_pages() {
     for (page, text) in pages() {
-        let shown: Vec<String> = json_blocks(&text).into_iter().map(|(source, _)| source).collect();
-        for name in
-            ["passage", "passage-no-plate", "hit", "status-online", "status-offline", "audit", "audit-camera", "result"]
-        {
-            assert!(shown.contains(&format!("{name}.json")), "{page} does not show {name}");
+        let shown: Vec<String> = json_blocks(&text)
+            .into_iter()
+            .map(|(source, _)| source)
+            .collect();
+        for name in [
+            "passage",
+            "passage-no-plate",
+            "hit",
+            "status-online",
+            "status-offline",
+            "audit",
+            "audit-camera",
+            "result",
+        ] {
+            assert!(
+                shown.contains(&format!("{name}.json")),
+                "{page} does not show {name}"
+            );
         }
     }
     // A new kind of message needs an example before it can be forgotten here.
-    let kinds: BTreeSet<_> = golden_files().into_iter().map(|(_, kind, _)| kind).collect();
-    let with_schema = MessageKind::ALL.into_iter().filter(|k| k.schema_uri().is_some());
+    let kinds: BTreeSet<_> = golden_files()
+        .into_iter()
+        .map(|(_, kind, _)| kind)
+        .collect();
+    let with_schema = MessageKind::ALL
+        .into_iter()
+        .filter(|k| k.schema_uri().is_some());
     assert_eq!(kinds, with_schema.collect());
 }
 
@@ -90,7 +110,8 @@ fn every_field_and_value_is_explained_on_both_pages() {
         for (page, text) in pages() {
             for word in &all {
                 // `name`, or the last part of `plate.name` and `cameras[].name`.
-                let found = text.contains(&format!("`{word}`")) || text.contains(&format!(".{word}`"));
+                let found =
+                    text.contains(&format!("`{word}`")) || text.contains(&format!(".{word}`"));
                 assert!(found, "{page} says nothing about `{word}`");
             }
         }
@@ -109,7 +130,12 @@ fn code_tables_are_those_of_the_code() {
             assert!(text.contains(&row), "{page} has no row {row}");
         }
         for colour in PlateColour::ALL {
-            let row = format!("| `{}` | {} | {}", colour, colour.zh(), colour.gat1400().unwrap_or(""));
+            let row = format!(
+                "| `{}` | {} | {}",
+                colour,
+                colour.zh(),
+                colour.gat1400().unwrap_or("")
+            );
             assert!(text.contains(&row), "{page} has no row {row}");
         }
     }
@@ -121,10 +147,16 @@ fn attributes_are_those_of_the_code() {
     let passage = PassageMessage::from_json(passage.as_bytes()).unwrap();
     for (page, text) in pages() {
         for (name, _) in passage.attributes().user_properties() {
-            assert!(text.contains(&format!("| `{name}` |")), "{page} has no row for {name}");
+            assert!(
+                text.contains(&format!("| `{name}` |")),
+                "{page} has no row for {name}"
+            );
         }
         for kind in MessageKind::ALL {
-            assert!(text.contains(&format!("`{}`", kind.event_type())), "{page}: {kind:?}");
+            assert!(
+                text.contains(&format!("`{}`", kind.event_type())),
+                "{page}: {kind:?}"
+            );
         }
     }
 }

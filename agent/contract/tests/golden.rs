@@ -5,7 +5,9 @@
 mod common;
 
 use common::{compact, crate_folder, golden_files, read};
-use kakou_contract::{HitMessage, Message, MessageKind, PassageMessage, PlateColour, StatusMessage, Topic, schema};
+use kakou_contract::{
+    HitMessage, Message, MessageKind, PassageMessage, PlateColour, StatusMessage, Topic, schema,
+};
 use serde_json::{Value, json};
 
 fn rewrite<M: Message>(text: &str) -> Result<String, kakou_contract::MessageError> {
@@ -40,8 +42,12 @@ fn golden_files_survive_reading_and_writing() {
 fn golden_files_are_valid_by_the_committed_schema() {
     for (name, kind, text) in golden_files() {
         let file = schema::file_name(kind).unwrap();
-        let schema: Value = serde_json::from_str(&read(crate_folder().join("schema").join(file))).unwrap();
-        let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+        let schema: Value =
+            serde_json::from_str(&read(crate_folder().join("schema").join(file))).unwrap();
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .unwrap();
         let errors: Vec<String> = validator
             .iter_errors(&serde_json::from_str(&text).unwrap())
             .map(|e| format!("{}: {e}", e.instance_path()))
@@ -53,7 +59,10 @@ fn golden_files_are_valid_by_the_committed_schema() {
 #[test]
 fn the_schema_refuses_what_the_types_refuse() {
     let schema = schema::generate(MessageKind::Passage).unwrap();
-    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap();
     let good = serde_json::to_value(passage("passage.json")).unwrap();
     assert!(validator.is_valid(&good));
     for (pointer, bad) in [
@@ -65,7 +74,10 @@ fn the_schema_refuses_what_the_types_refuse() {
         ("/frames_seen", json!(-1)),
         ("/vehicle/class", json!("tank")),
         ("/plate/confidence", json!(97.1)),
-        ("/plate/kind", json!({ "code": "02", "standard": "JT/T 415" })),
+        (
+            "/plate/kind",
+            json!({ "code": "02", "standard": "JT/T 415" }),
+        ),
         ("/plate/kind/code", json!("2")),
         ("/plate/quad", json!([[1.0, 2.0]])),
         ("/plate/characters/0/char", json!("冀Z")),
@@ -76,7 +88,10 @@ fn the_schema_refuses_what_the_types_refuse() {
         *message.pointer_mut(pointer).unwrap() = bad;
         assert!(!validator.is_valid(&message), "the schema takes {pointer}");
         let text = message.to_string();
-        assert!(PassageMessage::from_json(text.as_bytes()).is_err(), "the type takes {pointer}");
+        assert!(
+            PassageMessage::from_json(text.as_bytes()).is_err(),
+            "the type takes {pointer}"
+        );
     }
 }
 
@@ -88,7 +103,11 @@ fn unknown_fields_are_passed_over_everywhere() {
         add_unknown(&mut value);
         value["schema_version"] = json!("1.9");
         let again = rewrite_as(kind, &value.to_string()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(again.replace("\"1.9\"", "\"1.0\""), compact(&text), "{name}");
+        assert_eq!(
+            again.replace("\"1.9\"", "\"1.0\""),
+            compact(&text),
+            "{name}"
+        );
     }
 }
 
@@ -96,7 +115,9 @@ fn add_unknown(value: &mut Value) {
     match value {
         Value::Object(map) => {
             // The content of an answer is for its command to define: it is carried as it is.
-            map.iter_mut().filter(|(name, _)| *name != "data").for_each(|(_, v)| add_unknown(v));
+            map.iter_mut()
+                .filter(|(name, _)| *name != "data")
+                .for_each(|(_, v)| add_unknown(v));
             map.insert("of_a_later_version".to_owned(), json!({ "a": [1, null] }));
         }
         Value::Array(items) => items.iter_mut().for_each(add_unknown),
@@ -111,14 +132,28 @@ fn a_message_that_contradicts_itself_is_refused_with_the_field() {
         ("/plate", Value::Null, "no_plate_reason"),
         ("/plate/text", json!("冀Z7K0T8"), "plate.characters"),
         ("/plate/rows", json!(3), "plate.rows"),
-        ("/plate/corrected", json!([{"position": 4, "from": "O", "to": "1"}]), "plate.corrected"),
-        ("/plate/corrected", json!([{"position": 9, "from": "O", "to": "1"}]), "plate.corrected"),
+        (
+            "/plate/corrected",
+            json!([{"position": 4, "from": "O", "to": "1"}]),
+            "plate.corrected",
+        ),
+        (
+            "/plate/corrected",
+            json!([{"position": 9, "from": "O", "to": "1"}]),
+            "plate.corrected",
+        ),
         ("/last_seen", json!("2031-05-04T08:15:30.249+08:00"), "time"),
-        ("/first_seen", json!("2031-05-04T08:15:31.131+08:00"), "first_seen"),
+        (
+            "/first_seen",
+            json!("2031-05-04T08:15:31.131+08:00"),
+            "first_seen",
+        ),
     ] {
         let mut message = good.clone();
         *message.pointer_mut(pointer).unwrap() = bad;
-        let e = PassageMessage::from_json(message.to_string().as_bytes()).unwrap_err().to_string();
+        let e = PassageMessage::from_json(message.to_string().as_bytes())
+            .unwrap_err()
+            .to_string();
         assert!(e.starts_with(&format!("{field}: ")), "{pointer}: {e}");
     }
 }
@@ -130,24 +165,40 @@ fn a_status_without_the_later_fields_is_read() {
     let mut status: Value = serde_json::from_str(&text).unwrap();
     for camera in status["cameras"].as_array_mut().unwrap() {
         for later in ["state", "frames_still", "fps", "fps_looked", "restarts"] {
-            assert!(camera.as_object_mut().unwrap().remove(later).is_some(), "{later} is not in the golden file");
+            assert!(
+                camera.as_object_mut().unwrap().remove(later).is_some(),
+                "{later} is not in the golden file"
+            );
         }
     }
     let status = StatusMessage::from_json(status.to_string().as_bytes()).unwrap();
-    assert!(status.cameras.iter().all(|c| c.state.is_none() && c.fps.is_none() && c.frames_still.is_none()));
+    assert!(
+        status
+            .cameras
+            .iter()
+            .all(|c| c.state.is_none() && c.fps.is_none() && c.frames_still.is_none())
+    );
 }
 
 #[test]
 fn a_state_that_did_not_change_is_no_event() {
-    let text = read(crate_folder().join("golden/audit-camera.json")).replace("\"ok\"", "\"unreachable\"");
-    let e = kakou_contract::AuditMessage::from_json(text.as_bytes()).unwrap_err().to_string();
+    let text =
+        read(crate_folder().join("golden/audit-camera.json")).replace("\"ok\"", "\"unreachable\"");
+    let e = kakou_contract::AuditMessage::from_json(text.as_bytes())
+        .unwrap_err()
+        .to_string();
     assert!(e.starts_with("event.was: "), "{e}");
 }
 
 #[test]
 fn a_missing_field_is_named() {
-    let e = PassageMessage::from_json(br#"{"schema_version":"1.0"}"#).unwrap_err().to_string();
-    assert!(e.starts_with("not a passage message: missing field `id`"), "{e}");
+    let e = PassageMessage::from_json(br#"{"schema_version":"1.0"}"#)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        e.starts_with("not a passage message: missing field `id`"),
+        "{e}"
+    );
 }
 
 #[test]
@@ -165,12 +216,26 @@ fn the_golden_files_show_what_they_are_named_for() {
 #[test]
 fn ids_and_topics_in_golden_files_are_what_the_code_makes() {
     let m = passage("passage.json");
-    assert_eq!(m.topic().to_string(), "kakou/v1/g15-k42/box-1/passage/cam-1");
+    assert_eq!(
+        m.topic().to_string(),
+        "kakou/v1/g15-k42/box-1/passage/cam-1"
+    );
     assert_eq!(m.id.get_version_num(), 7);
-    assert_eq!(i64::try_from(m.id.as_u128() >> 80).unwrap(), m.time.timestamp_millis());
+    assert_eq!(
+        i64::try_from(m.id.as_u128() >> 80).unwrap(),
+        m.time.timestamp_millis()
+    );
     for evidence in &m.evidence {
         let topic: Topic = evidence.topic.as_deref().unwrap().parse().unwrap();
         let (site, agent) = (m.site.clone(), m.agent.clone());
-        assert_eq!(topic, Topic::Evidence { site, agent, passage: m.id, role: evidence.role });
+        assert_eq!(
+            topic,
+            Topic::Evidence {
+                site,
+                agent,
+                passage: m.id,
+                role: evidence.role
+            }
+        );
     }
 }

@@ -9,18 +9,34 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn sealed<'a>(payload: &'a [u8], sequence: u64) -> Sealed<'a> {
-    let (id, topic) = ("0198c0de-0000-7000-8000-000000000001", "kakou/v1/s/a/passage/cam-1");
-    Sealed { previous: &GENESIS, sequence, id, topic, content_type: Some("application/json"), payload }
+    let (id, topic) = (
+        "0198c0de-0000-7000-8000-000000000001",
+        "kakou/v1/s/a/passage/cam-1",
+    );
+    Sealed {
+        previous: &GENESIS,
+        sequence,
+        id,
+        topic,
+        content_type: Some("application/json"),
+        payload,
+    }
 }
 
 /// By Python's hashlib and struct, from the description at the head of `seal.rs` and in docs/messages.md.
 #[test]
 fn the_hash_is_the_documented_one() {
     let json = br#"{"is_late":false,"plate":"x"}"#.to_vec();
-    assert_eq!(hex(&digest(&json)), "ddeb20fe667f26134b6c9ac36ba5c8d70382737bbe7e857f886cbf71561a8f66");
+    assert_eq!(
+        hex(&digest(&json)),
+        "ddeb20fe667f26134b6c9ac36ba5c8d70382737bbe7e857f886cbf71561a8f66"
+    );
     let payload = numbered(json, 1);
     assert_eq!(payload, br#"{"is_late":false,"plate":"x","sequence":1}"#);
-    assert_eq!(hex(&sealed(&payload, 1).hash()), "2e2c7babcc0f0274bba4c6bc6578b08174a7441cbd110f273f4cf97267c17696");
+    assert_eq!(
+        hex(&sealed(&payload, 1).hash()),
+        "2e2c7babcc0f0274bba4c6bc6578b08174a7441cbd110f273f4cf97267c17696"
+    );
 }
 
 #[test]
@@ -50,16 +66,31 @@ fn what_comes_later_changes_no_hash_and_all_else_does() {
             String::from_utf8_lossy(&payload)
         );
     }
-    let renumbered = Seal { sequence: 13, ..seal };
+    let renumbered = Seal {
+        sequence: 13,
+        ..seal
+    };
     assert!(verify(&renumbered, &numbered(json, 13)).is_err());
 }
 
 #[test]
 fn a_digest_made_before_the_number_is_that_of_the_numbered_payload() {
-    for json in ["{}", r#"{"a":1}"#, r#"{"sequence":4,"a":{"sequence":5}}"#, "[1]", "", "{", "}"] {
+    for json in [
+        "{}",
+        r#"{"a":1}"#,
+        r#"{"sequence":4,"a":{"sequence":5}}"#,
+        "[1]",
+        "",
+        "{",
+        "}",
+    ] {
         for sequence in [1, 9, 10, u64::MAX] {
             let payload = numbered(json.as_bytes().to_vec(), sequence);
-            assert_eq!(digest_numbered(&payload, sequence), digest(json.as_bytes()), "{json} {sequence}");
+            assert_eq!(
+                digest_numbered(&payload, sequence),
+                digest(json.as_bytes()),
+                "{json} {sequence}"
+            );
         }
     }
 }

@@ -12,16 +12,36 @@ fn id() -> impl Strategy<Value = Id> {
 fn topic() -> impl Strategy<Value = Topic> {
     let ids = (id(), id(), id());
     let rest = (0..5, 0..4_usize, 0..3_usize, any::<u128>());
-    (ids, rest).prop_map(|((site, agent, third), (form, level, role, passage))| match form {
-        0 => Topic::Passage { site, agent, camera: third },
-        1 => Topic::Hit { site, agent, level: Level::ALL[level], camera: third },
-        2 => Topic::Status { site, agent },
-        3 => {
-            let (passage, role) = (Uuid::from_u128(passage), EvidenceRole::ALL[role]);
-            Topic::Evidence { site, agent, passage, role }
-        }
-        _ => Topic::Command { site, agent, command: third },
-    })
+    (ids, rest).prop_map(
+        |((site, agent, third), (form, level, role, passage))| match form {
+            0 => Topic::Passage {
+                site,
+                agent,
+                camera: third,
+            },
+            1 => Topic::Hit {
+                site,
+                agent,
+                level: Level::ALL[level],
+                camera: third,
+            },
+            2 => Topic::Status { site, agent },
+            3 => {
+                let (passage, role) = (Uuid::from_u128(passage), EvidenceRole::ALL[role]);
+                Topic::Evidence {
+                    site,
+                    agent,
+                    passage,
+                    role,
+                }
+            }
+            _ => Topic::Command {
+                site,
+                agent,
+                command: third,
+            },
+        },
+    )
 }
 
 /// The rule of MQTT 5, section 4.7.
@@ -84,8 +104,14 @@ fn filters_read_as_documented() {
     let name = |s: &str| Id::new("name", s).unwrap();
     assert_eq!(Filter::passages().to_string(), "kakou/v1/+/+/passage/+");
     assert_eq!(Filter::hits().to_string(), "kakou/v1/+/+/hit/+/+");
-    assert_eq!(Filter::status().at(name("g15-k42")).to_string(), "kakou/v1/g15-k42/+/status");
-    assert_eq!(Filter::passages().shared(&name("platform")), "$share/platform/kakou/v1/+/+/passage/+");
+    assert_eq!(
+        Filter::status().at(name("g15-k42")).to_string(),
+        "kakou/v1/g15-k42/+/status"
+    );
+    assert_eq!(
+        Filter::passages().shared(&name("platform")),
+        "$share/platform/kakou/v1/+/+/passage/+"
+    );
     assert_eq!(Filter::everything().to_string(), "kakou/v1/+/+/#");
 }
 
@@ -97,12 +123,21 @@ fn what_is_wrong_with_a_topic_is_said() {
         ("kakou/v1/s", "is none of the forms"),
         ("kakou/v1/s/a/passage", "is none of the forms"),
         ("kakou/v1/s/a/status/x", "is none of the forms"),
-        ("kakou/v1/s p/a/status", "site \"s p\" has ' ' at position 2"),
+        (
+            "kakou/v1/s p/a/status",
+            "site \"s p\" has ' ' at position 2",
+        ),
         ("kakou/v1/s//status", "agent is empty"),
-        ("kakou/v1/s/a/passage/卡", "camera \"卡\" has '卡' at position 1"),
+        (
+            "kakou/v1/s/a/passage/卡",
+            "camera \"卡\" has '卡' at position 1",
+        ),
         ("kakou/v1/s/a/hit/purple/c", "Level has no value \"purple\""),
         ("kakou/v1/s/a/evidence/7/frame", "\"7\" is not a passage id"),
-        ("kakou/v1/s/a/evidence/0196974CF2E97000800000000000000F/frame", "is not a passage id"),
+        (
+            "kakou/v1/s/a/evidence/0196974CF2E97000800000000000000F/frame",
+            "is not a passage id",
+        ),
     ] {
         let e = topic.parse::<Topic>().unwrap_err().to_string();
         assert!(e.contains(fault) && e.contains(topic), "{topic}: {e}");

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
-use kakou_contract::{AuditEvent, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, live_id};
+use kakou_contract::{
+    AuditEvent, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, live_id,
+};
 
 use super::Direct;
 use super::drafts::drafts;
@@ -142,9 +144,12 @@ impl CameraWorker {
     /// Until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
         let mut pipeline = Pipeline::open(&self.config, &self.camera)?;
-        let mut condition = Condition::new(self.camera.watching.condition.clone(), self.epoch.elapsed());
+        let mut condition =
+            Condition::new(self.camera.watching.condition.clone(), self.epoch.elapsed());
         match &self.source {
-            CameraSource::Recording { path, again } => self.recording(path, *again, &mut pipeline, &mut condition)?,
+            CameraSource::Recording { path, again } => {
+                self.recording(path, *again, &mut pipeline, &mut condition)?
+            }
             CameraSource::Live(live) => self.live(live, &mut pipeline, &mut condition)?,
         }
         // What is still open has passed as far as anyone will know.
@@ -175,7 +180,9 @@ impl CameraWorker {
         while !self.stopping() && Instant::now() < until {
             self.state.beat();
             between(self.now())?;
-            std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
+            std::thread::sleep(
+                Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
+            );
         }
         Ok(())
     }
@@ -206,12 +213,21 @@ impl CameraWorker {
     }
 
     fn report(&self, change: &Change, health: Health) {
-        let (camera, detail) = (&self.camera.id, change.detail.as_deref().unwrap_or_default());
+        let (camera, detail) = (
+            &self.camera.id,
+            change.detail.as_deref().unwrap_or_default(),
+        );
         match health {
             // An operator is needed where it does not mend itself.
-            Health::Failed => tracing::error!(camera, was = %change.was, state = %change.state, "{detail}"),
-            Health::Degraded => tracing::warn!(camera, was = %change.was, state = %change.state, "{detail}"),
-            Health::Ok => tracing::info!(camera, was = %change.was, state = %change.state, "camera"),
+            Health::Failed => {
+                tracing::error!(camera, was = %change.was, state = %change.state, "{detail}")
+            }
+            Health::Degraded => {
+                tracing::warn!(camera, was = %change.was, state = %change.state, "{detail}")
+            }
+            Health::Ok => {
+                tracing::info!(camera, was = %change.was, state = %change.state, "camera")
+            }
         }
         let now = chrono::Local::now().fixed_offset();
         let audit = || -> anyhow::Result<Draft> {
@@ -222,7 +238,10 @@ impl CameraWorker {
                 since: self.wall(change.since).min(now),
                 detail: change.detail.clone(),
             };
-            let (site, agent) = (Id::new("site", &*self.config.site)?, Id::new("agent", &*self.config.agent)?);
+            let (site, agent) = (
+                Id::new("site", &*self.config.site)?,
+                Id::new("agent", &*self.config.agent)?,
+            );
             Ok(Draft::audit(&site, &agent, now, event)?)
         };
         let recorded = audit().and_then(|draft| Ok(self.outbox.append(vec![draft])?));

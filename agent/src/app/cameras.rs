@@ -62,7 +62,10 @@ pub struct CameraStates(Arc<Mutex<Vec<Arc<CameraState>>>>);
 
 impl CameraStates {
     pub fn all(&self) -> Vec<Arc<CameraState>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn find(&self, id: &Id) -> Option<Arc<CameraState>> {
@@ -91,7 +94,9 @@ impl Cameras {
     }
 
     fn begin(&mut self, camera: &CameraConfig) -> anyhow::Result<()> {
-        let Some(source) = camera.source.clone() else { return Ok(()) };
+        let Some(source) = camera.source.clone() else {
+            return Ok(());
+        };
         let state = Arc::new(CameraState::new(Id::new("camera", camera.id.as_str())?));
         let stop = Arc::new(AtomicBool::new(false));
         let worker = CameraWorker {
@@ -109,8 +114,15 @@ impl Cameras {
             print: self.around.print,
         };
         let name = format!("camera-{}", camera.id);
-        let thread = std::thread::Builder::new().name(name).spawn(move || worker.run())?;
-        self.running.push(Running { config: camera.clone(), state, stop, thread });
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || worker.run())?;
+        self.running.push(Running {
+            config: camera.clone(),
+            state,
+            stop,
+            thread,
+        });
         self.publish();
         Ok(())
     }
@@ -130,7 +142,10 @@ impl Cameras {
 
     /// A camera whose thread has not been heard of for so long.
     pub fn hanging(&self, limit: Duration) -> Option<Id> {
-        self.running.iter().find(|r| r.state.silent_for() > limit).map(|r| r.state.id())
+        self.running
+            .iter()
+            .find(|r| r.state.silent_for() > limit)
+            .map(|r| r.state.id())
     }
 
     /// Takes a new config into use: cameras that it does not change go on undisturbed. What a camera had open ends as
@@ -160,7 +175,11 @@ impl Cameras {
             if camera.source.is_some() && !self.running.iter().any(|r| r.config.id == camera.id) {
                 match self.begin(camera) {
                     Ok(()) => changed.started.push(camera.id.clone()),
-                    Err(e) => result = result.and(Err(e.context(format!("camera-{} cannot be started", camera.id)))),
+                    Err(e) => {
+                        result = result.and(Err(
+                            e.context(format!("camera-{} cannot be started", camera.id))
+                        ))
+                    }
                 }
             }
         }
@@ -179,7 +198,9 @@ fn sources(config: &Config) -> usize {
 }
 
 fn end(running: Vec<Running>, deadline: Instant) -> anyhow::Result<()> {
-    running.iter().for_each(|r| r.stop.store(true, Ordering::Relaxed));
+    running
+        .iter()
+        .for_each(|r| r.stop.store(true, Ordering::Relaxed));
     let mut result = Ok(());
     for r in running {
         let name = r.name();
@@ -190,7 +211,10 @@ fn end(running: Vec<Running>, deadline: Instant) -> anyhow::Result<()> {
             tracing::error!("{name} did not end in time; what it had open is lost");
             continue;
         }
-        let outcome = r.thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")));
+        let outcome = r
+            .thread
+            .join()
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")));
         result = result.and(outcome.with_context(|| format!("{name} ended")));
     }
     result

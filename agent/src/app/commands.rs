@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use kakou_contract::{
-    AuditEvent, Command, Id, Keep, ResultCode, ResultMessage, SchemaVersion, Topic, command::answer_topic, live_id,
+    AuditEvent, Command, Id, Keep, ResultCode, ResultMessage, SchemaVersion, Topic,
+    command::answer_topic, live_id,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -42,11 +43,19 @@ struct Answer {
 
 impl Answer {
     fn done(data: Option<Value>) -> Self {
-        Self { code: ResultCode::Done, detail: None, data }
+        Self {
+            code: ResultCode::Done,
+            detail: None,
+            data,
+        }
     }
 
     fn not(code: ResultCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: Some(detail.into()), data: None }
+        Self {
+            code,
+            detail: Some(detail.into()),
+            data: None,
+        }
     }
 }
 
@@ -67,7 +76,8 @@ impl Commander {
             Ok(r) => (Some(r.request_id), r.by.clone()),
             Err(e) => (e.request_id, e.by.clone()),
         };
-        let Some(topic) = answer_topic(received.response_topic.as_deref(), &self.site, &self.agent) else {
+        let Some(topic) = answer_topic(received.response_topic.as_deref(), &self.site, &self.agent)
+        else {
             tracing::warn!(%command, "the response topic is not one an agent may write to; not carried out");
             return;
         };
@@ -86,16 +96,32 @@ impl Commander {
                     };
                     let first: Option<Value> = first.and_then(|p| serde_json::from_slice(&p).ok());
                     ok = Some(first.as_ref().is_some_and(|f| f["ok"] == true));
-                    let detail =
-                        first.is_none().then(|| "carried out before; that answer is no longer here".to_owned());
-                    Answer { code: ResultCode::Repeated, detail, data: first }
+                    let detail = first
+                        .is_none()
+                        .then(|| "carried out before; that answer is no longer here".to_owned());
+                    Answer {
+                        code: ResultCode::Repeated,
+                        detail,
+                        data: first,
+                    }
                 }
                 Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
             },
         };
         let ok = ok.unwrap_or(answer.code == ResultCode::Done);
         tracing::info!(%command, code = %answer.code, by, "command");
-        if let Err(e) = self.answer(command, request_id, by, topic, received.correlation, ok, answer).await {
+        if let Err(e) = self
+            .answer(
+                command,
+                request_id,
+                by,
+                topic,
+                received.correlation,
+                ok,
+                answer,
+            )
+            .await
+        {
             tracing::error!("an answer was not recorded: {e}");
         }
     }
@@ -138,10 +164,19 @@ impl Commander {
             path: self.outbox.path().to_path_buf(),
             why: format!("writing an answer: {e}"),
         };
-        let first = Draft { topic, correlation, ..Draft::of(&result, Lane::Control, Keep::Control).map_err(fault)? };
-        let drafts = vec![first, Draft::audit(&self.site, &self.agent, now, audit).map_err(fault)?];
+        let first = Draft {
+            topic,
+            correlation,
+            ..Draft::of(&result, Lane::Control, Keep::Control).map_err(fault)?
+        };
+        let drafts = vec![
+            first,
+            Draft::audit(&self.site, &self.agent, now, audit).map_err(fault)?,
+        ];
         match request_id {
-            Some(id) if result.code != ResultCode::Repeated => self.outbox.answer(id.to_string(), drafts).await?,
+            Some(id) if result.code != ResultCode::Repeated => {
+                self.outbox.answer(id.to_string(), drafts).await?
+            }
             _ => self.outbox.append_async(drafts).await?,
         };
         Ok(())
@@ -157,15 +192,25 @@ impl Commander {
             Command::Reload => self.reload().await,
             Command::Snapshot { camera } => self.snapshot(&camera).await,
             Command::Resend { first, last } => match self.outbox.resend(first, last).await {
-                Ok(r) => Answer::done(Some(json!({ "messages": r.messages, "missing": r.missing }))),
+                Ok(r) => Answer::done(Some(
+                    json!({ "messages": r.messages, "missing": r.missing }),
+                )),
                 Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
             },
-            Command::Retention { passage_hours, hit_hours } => {
+            Command::Retention {
+                passage_hours,
+                hit_hours,
+            } => {
                 let hours = |h: u32| Duration::from_secs(u64::from(h) * 3600);
-                let wanted =
-                    Retention { passage: hours(passage_hours), hit: hours(hit_hours), ..self.outbox.retention() };
+                let wanted = Retention {
+                    passage: hours(passage_hours),
+                    hit: hours(hit_hours),
+                    ..self.outbox.retention()
+                };
                 match self.outbox.set_retention(wanted).await {
-                    Ok(()) => Answer::done(Some(json!({ "passage_hours": passage_hours, "hit_hours": hit_hours }))),
+                    Ok(()) => Answer::done(Some(
+                        json!({ "passage_hours": passage_hours, "hit_hours": hit_hours }),
+                    )),
                     Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
                 }
             }
@@ -186,25 +231,42 @@ impl Commander {
 
     async fn snapshot(&self, camera: &Id) -> Answer {
         let Some(state) = self.cameras.find(camera) else {
-            return Answer::not(ResultCode::Invalid, format!("camera: there is no camera {camera}"));
+            return Answer::not(
+                ResultCode::Invalid,
+                format!("camera: there is no camera {camera}"),
+            );
         };
-        let time = state.status().last_frame.as_ref().map(kakou_contract::time::to_text);
+        let time = state
+            .status()
+            .last_frame
+            .as_ref()
+            .map(kakou_contract::time::to_text);
         let made = tokio::task::spawn_blocking(move || {
             let picture = state.picture()?;
-            let fits = [(1280, 80), (960, 70), (640, 60)].into_iter().find_map(|(width, quality)| {
-                let (w, h) = picture.dimensions();
-                let width = width.min(w);
-                let height = (u64::from(h) * u64::from(width) / u64::from(w.max(1))) as u32;
-                let small = image::imageops::thumbnail(&picture, width, height.max(1));
-                jpeg(&small, quality).ok().filter(|bytes| bytes.len() <= SNAPSHOT_MOST)
-            });
+            let fits =
+                [(1280, 80), (960, 70), (640, 60)]
+                    .into_iter()
+                    .find_map(|(width, quality)| {
+                        let (w, h) = picture.dimensions();
+                        let width = width.min(w);
+                        let height = (u64::from(h) * u64::from(width) / u64::from(w.max(1))) as u32;
+                        let small = image::imageops::thumbnail(&picture, width, height.max(1));
+                        jpeg(&small, quality)
+                            .ok()
+                            .filter(|bytes| bytes.len() <= SNAPSHOT_MOST)
+                    });
             fits.ok_or_else(|| "the picture could not be encoded".to_owned())
         });
         match made.await {
             Ok(Ok(bytes)) => {
-                let sha: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+                let sha: String = Sha256::digest(&bytes)
+                    .iter()
+                    .map(|b| format!("{b:02x}"))
+                    .collect();
                 let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
-                Answer::done(Some(json!({ "time": time, "content_type": "image/jpeg", "sha256": sha, "base64": text })))
+                Answer::done(Some(
+                    json!({ "time": time, "content_type": "image/jpeg", "sha256": sha, "base64": text }),
+                ))
             }
             Ok(Err(why)) => Answer::not(ResultCode::Failed, format!("camera {camera}: {why}")),
             Err(e) => Answer::not(ResultCode::Failed, format!("camera {camera}: {e}")),

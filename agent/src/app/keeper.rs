@@ -49,8 +49,17 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn listen() -> std::io::Result<Self> {
-        let [term, int, hup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        Ok(Self { term: term?, int: int?, hup: hup? })
+        let [term, int, hup] = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+        ]
+        .map(signal);
+        Ok(Self {
+            term: term?,
+            int: int?,
+            hup: hup?,
+        })
     }
 }
 
@@ -76,11 +85,18 @@ impl Keeper {
 
     /// Until a signal (`Ok`), or until a worker ends that must not.
     pub(super) async fn watch_over(&mut self, signals: Signals) -> anyhow::Result<()> {
-        let Signals { mut term, mut int, mut hup } = signals;
+        let Signals {
+            mut term,
+            mut int,
+            mut hup,
+        } = signals;
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let (status_now, mut status_asked) = mpsc::channel(1);
         let (reload, mut reload_asked) = mpsc::channel::<ReloadRequest>(1);
-        let asking = Asking { status: status_now, reload };
+        let asking = Asking {
+            status: status_now,
+            reload,
+        };
         self.listen(&asking);
         let (mut connections, mut told, mut told_at) = (0, None, Instant::now());
         let mut measured_at: Option<Instant> = None;
@@ -102,13 +118,22 @@ impl Keeper {
             }
             self.cameras.check()?;
             let stats = self.outbox.stats();
-            anyhow::ensure!(self.outbox.is_alive(), "the outbox's writer ended unexpectedly");
+            anyhow::ensure!(
+                self.outbox.is_alive(),
+                "the outbox's writer ended unexpectedly"
+            );
             if let OutboxState::Broken(why) = &stats.state {
                 anyhow::bail!("the outbox cannot be used any more: {why}");
             }
             let link = self.uplink.status().borrow().clone();
-            anyhow::ensure!(self.uplink.is_alive(), "the uplink ended unexpectedly: {}", link.state);
-            let status = self.identity.online(&self.cameras.states().all(), &stats, &link);
+            anyhow::ensure!(
+                self.uplink.is_alive(),
+                "the uplink ended unexpectedly: {}",
+                link.state
+            );
+            let status = self
+                .identity
+                .online(&self.cameras.states().all(), &stats, &link);
             let newly = link.connections != connections;
             connections = link.connections;
             let due = told_at.elapsed() >= self.config.agent_times.status_every && link.connected;
@@ -144,7 +169,12 @@ impl Keeper {
 
     async fn tell(&self, status: &kakou_contract::StatusMessage) {
         let recorded = match Draft::of(status, Lane::Control, Keep::Control) {
-            Ok(draft) => self.outbox.append_async(vec![draft]).await.map(|_| ()).map_err(|e| e.to_string()),
+            Ok(draft) => self
+                .outbox
+                .append_async(vec![draft])
+                .await
+                .map(|_| ())
+                .map_err(|e| e.to_string()),
             Err(e) => Err(e.to_string()),
         };
         if let Err(e) = recorded {
@@ -157,7 +187,12 @@ impl Keeper {
         let now = chrono::Local::now().fixed_offset();
         let kind = event.kind();
         let recorded = match Draft::audit(&self.identity.site, &self.identity.agent, now, event) {
-            Ok(draft) => self.outbox.append_async(vec![draft]).await.map(|_| ()).map_err(|e| e.to_string()),
+            Ok(draft) => self
+                .outbox
+                .append_async(vec![draft])
+                .await
+                .map(|_| ())
+                .map_err(|e| e.to_string()),
             Err(e) => Err(e.to_string()),
         };
         if let Err(e) = recorded {
@@ -167,7 +202,9 @@ impl Keeper {
 
     pub(super) async fn look_at_list(&mut self) {
         let Some(watch) = &mut self.watch else { return };
-        let Look::New { list, refused } = watch.look() else { return };
+        let Look::New { list, refused } = watch.look() else {
+            return;
+        };
         let event = AuditEvent::Watchlist {
             list: list.name.clone(),
             version: list.version.clone(),

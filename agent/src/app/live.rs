@@ -7,8 +7,8 @@ use kakou_contract::PerSecond;
 
 use super::camera::{CameraWorker, Newest};
 use crate::camera::{
-    Condition, Event, FailKind, Fault, FaultKind, Frame, FrameTime, Gate, Grid, Live, LiveConfig, LiveEvent, LiveFrame,
-    Rate, Sight,
+    Condition, Event, FailKind, Fault, FaultKind, Frame, FrameTime, Gate, Grid, Live, LiveConfig,
+    LiveEvent, LiveFrame, Rate, Sight,
 };
 use crate::pipeline::Pipeline;
 use crate::uplink::Backoff;
@@ -60,7 +60,12 @@ impl CameraWorker {
         condition: &mut Condition,
     ) -> anyhow::Result<()> {
         let w = &self.camera.watching;
-        let lanes: Vec<_> = self.camera.lanes.iter().map(|l| l.polygon.clone()).collect();
+        let lanes: Vec<_> = self
+            .camera
+            .lanes
+            .iter()
+            .map(|l| l.polygon.clone())
+            .collect();
         let mut scene = Scene {
             pipeline,
             condition,
@@ -85,21 +90,39 @@ impl CameraWorker {
             self.state.update(|s| s.restarts = Some(connections));
             connections += 1;
             let rate = w.rate.unwrap_or_else(|| self.share.rate());
-            let live = Live::start(&LiveConfig { rate: Some(rate), ..config.clone() }, self.epoch)?;
+            let live = Live::start(
+                &LiveConfig {
+                    rate: Some(rate),
+                    ..config.clone()
+                },
+                self.epoch,
+            )?;
             let over = self.watch(&live, rate, &mut scene, patience)?;
             let received = live.received();
             scene.dropped += live.dropped();
             scene.broken += live.broken();
             drop(live);
-            let Over::Failed(kind, text) = over else { continue };
-            self.happened(scene.condition, Event::Failed { kind, text: text.clone() });
+            let Over::Failed(kind, text) = over else {
+                continue;
+            };
+            self.happened(
+                scene.condition,
+                Event::Failed {
+                    kind,
+                    text: text.clone(),
+                },
+            );
             if received > 0 {
                 backoff.reset();
                 patience = FIRST_FRAME;
             } else if kind == FailKind::Silent {
                 patience = (2 * patience).min(FIRST_FRAME_MOST);
             }
-            let wait = if kind == FailKind::Unauthorised { RETRY_LOGIN } else { backoff.wait() };
+            let wait = if kind == FailKind::Unauthorised {
+                RETRY_LOGIN
+            } else {
+                backoff.wait()
+            };
             tracing::debug!(camera = self.camera.id, retry_in = ?wait, frames = received, "{text}");
             self.sleep(wait, &mut |_| self.without_frames(&mut scene))?;
         }
@@ -115,7 +138,13 @@ impl CameraWorker {
     }
 
     /// One connection, until it fails or is to end.
-    fn watch(&self, live: &Live, rate: f32, scene: &mut Scene<'_>, patience: Duration) -> anyhow::Result<Over> {
+    fn watch(
+        &self,
+        live: &Live,
+        rate: f32,
+        scene: &mut Scene<'_>,
+        patience: Duration,
+    ) -> anyhow::Result<Over> {
         let w = &self.camera.watching;
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
         let (mut taken, mut received) = (0, 0);
@@ -136,7 +165,10 @@ impl CameraWorker {
                     last = Some(self.now());
                     if !told {
                         told = true;
-                        let rate = live.stream().and_then(|s| s.fps).map(|fps| rate.min(fps as f32));
+                        let rate = live
+                            .stream()
+                            .and_then(|s| s.fps)
+                            .map(|fps| rate.min(fps as f32));
                         self.happened(scene.condition, Event::Connected { rate });
                     }
                     self.take(live, frame, scene)?;
@@ -151,7 +183,13 @@ impl CameraWorker {
                 LiveEvent::Nothing => {
                     self.without_frames(scene)?;
                     let silent = self.now().saturating_sub(last.unwrap_or(began));
-                    if silent > if last.is_some() { w.condition.no_frames_after } else { patience } {
+                    if silent
+                        > if last.is_some() {
+                            w.condition.no_frames_after
+                        } else {
+                            patience
+                        }
+                    {
                         let text = format!("no frame for {:.0} s", silent.as_secs_f32());
                         return Ok(Over::Failed(FailKind::Silent, text));
                     }
@@ -176,7 +214,10 @@ impl CameraWorker {
         self.happened(scene.condition, Event::Frame { size, view });
         scene.last = scene.last.max(frame.captured);
         let look = !self.camera.watching.gate_enabled
-            || scene.gate.look(&grid, frame.captured, scene.pipeline.is_busy()).is_look();
+            || scene
+                .gate
+                .look(&grid, frame.captured, scene.pipeline.is_busy())
+                .is_look();
         let frame = if look {
             self.look(live, frame, scene)?
         } else {
@@ -204,7 +245,12 @@ impl CameraWorker {
         Ok(())
     }
 
-    fn look(&self, live: &Live, frame: LiveFrame, scene: &mut Scene<'_>) -> anyhow::Result<LiveFrame> {
+    fn look(
+        &self,
+        live: &Live,
+        frame: LiveFrame,
+        scene: &mut Scene<'_>,
+    ) -> anyhow::Result<LiveFrame> {
         let turn = self.turns.take();
         // While waiting for the turn a newer one may have come.
         let frame = match live.newer() {
@@ -226,9 +272,15 @@ impl CameraWorker {
         };
         let time = self.time(frame.captured);
         let name = format!("{}#{}", self.camera.id, scene.number).into();
-        let records = scene.pipeline.frame(&Frame { number: scene.number, name, time, picture: Arc::new(picture) })?;
+        let records = scene.pipeline.frame(&Frame {
+            number: scene.number,
+            name,
+            time,
+            picture: Arc::new(picture),
+        })?;
         drop(turn);
-        self.state.looked_after(self.now().saturating_sub(time.mono));
+        self.state
+            .looked_after(self.now().saturating_sub(time.mono));
         scene.number += 1;
         scene.looked.frame(self.now());
         self.keep_all(records)?;
@@ -239,7 +291,8 @@ impl CameraWorker {
     fn without_frames(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
         self.happened(scene.condition, Event::Tick);
         let now = self.now();
-        self.state.update(|s| s.fps_looked = Some(PerSecond::new(scene.looked.fps(now))));
+        self.state
+            .update(|s| s.fps_looked = Some(PerSecond::new(scene.looked.fps(now))));
         let settled = now.saturating_sub(SETTLED + self.latency());
         if settled > scene.last + IDLE && scene.pipeline.is_pending() {
             scene.last = settled;
@@ -257,6 +310,9 @@ impl CameraWorker {
     }
 
     fn time(&self, captured: Duration) -> FrameTime {
-        FrameTime { capture: self.wall(captured), mono: captured }
+        FrameTime {
+            capture: self.wall(captured),
+            mono: captured,
+        }
     }
 }

@@ -15,7 +15,13 @@ use crate::uplink::Status;
 pub const EVERY: Duration = Duration::from_secs(5);
 
 /// Writes the file anew, as a whole or not at all.
-pub fn write(file: &Path, status: &StatusMessage, cameras: &[Arc<CameraState>], outbox: &Stats, uplink: &Status) {
+pub fn write(
+    file: &Path,
+    status: &StatusMessage,
+    cameras: &[Arc<CameraState>],
+    outbox: &Stats,
+    uplink: &Status,
+) {
     let mut text = text(status, outbox, uplink);
     delays(&mut text, cameras);
     let new = file.with_extension("prom.new");
@@ -28,9 +34,18 @@ struct Text(String);
 
 impl Text {
     /// A metric with its help, and a value per set of labels. Ids are of letters, digits, `-` and `_`: nothing to escape.
-    fn add(&mut self, name: &str, kind: &str, help: &str, values: impl IntoIterator<Item = (String, f64)>) {
+    fn add(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, f64)>,
+    ) {
         // Writing to a string does not fail.
-        let _ = writeln!(self.0, "# HELP kakou_{name} {help}\n# TYPE kakou_{name} {kind}");
+        let _ = writeln!(
+            self.0,
+            "# HELP kakou_{name} {help}\n# TYPE kakou_{name} {kind}"
+        );
         for (labels, value) in values {
             let _ = match labels.is_empty() {
                 true => writeln!(self.0, "kakou_{name} {value}"),
@@ -42,9 +57,13 @@ impl Text {
 
 fn delays(t: &mut Text, cameras: &[Arc<CameraState>]) {
     let help = "From a frame's capture to the end of the look at it, of the last thousand looks.";
-    let values = cameras.iter().filter_map(|c| Some((c.id(), c.delay()?))).flat_map(|(id, (middle, most))| {
-        [("0.5", middle), ("0.99", most)].map(|(q, v)| (format!("camera=\"{id}\",quantile=\"{q}\""), f64::from(v)))
-    });
+    let values = cameras
+        .iter()
+        .filter_map(|c| Some((c.id(), c.delay()?)))
+        .flat_map(|(id, (middle, most))| {
+            [("0.5", middle), ("0.99", most)]
+                .map(|(q, v)| (format!("camera=\"{id}\",quantile=\"{q}\""), f64::from(v)))
+        });
     t.add("camera_look_delay_seconds", "gauge", help, values);
 }
 
@@ -56,9 +75,16 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
     let of = |c: &kakou_contract::CameraStatus| format!("camera=\"{}\"", c.camera);
     let states = cameras().flat_map(|c| {
         let (labels, now) = (of(c), c.state);
-        State::ALL.iter().map(move |s| (format!("{labels},state=\"{s}\""), flag(now == Some(*s))))
+        State::ALL
+            .iter()
+            .map(move |s| (format!("{labels},state=\"{s}\""), flag(now == Some(*s))))
     });
-    t.add("camera_state", "gauge", "1 for the state a camera is in.", states);
+    t.add(
+        "camera_state",
+        "gauge",
+        "1 for the state a camera is in.",
+        states,
+    );
     t.add(
         "camera_fps",
         "gauge",
@@ -66,8 +92,18 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
         cameras().map(|c| (of(c), c.fps.map_or(0.0, |f| f.get().into()))),
     );
     let looked = |c: &kakou_contract::CameraStatus| c.fps_looked.map_or(0.0, |f| f.get().into());
-    t.add("camera_fps_looked", "gauge", "Frames looked at a second, lately.", cameras().map(|c| (of(c), looked(c))));
-    t.add("camera_frames_looked_total", "counter", "Frames looked at.", cameras().map(|c| (of(c), c.frames as f64)));
+    t.add(
+        "camera_fps_looked",
+        "gauge",
+        "Frames looked at a second, lately.",
+        cameras().map(|c| (of(c), looked(c))),
+    );
+    t.add(
+        "camera_frames_looked_total",
+        "counter",
+        "Frames looked at.",
+        cameras().map(|c| (of(c), c.frames as f64)),
+    );
     let still = |c: &kakou_contract::CameraStatus| c.frames_still.unwrap_or(0) as f64;
     t.add(
         "camera_frames_still_total",
@@ -76,23 +112,82 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
         cameras().map(|c| (of(c), still(c))),
     );
     let dropped = "Frames that a newer one displaced.";
-    t.add("camera_frames_dropped_total", "counter", dropped, cameras().map(|c| (of(c), c.frames_dropped as f64)));
+    t.add(
+        "camera_frames_dropped_total",
+        "counter",
+        dropped,
+        cameras().map(|c| (of(c), c.frames_dropped as f64)),
+    );
     let broken = "Complaints of the decoder.";
-    t.add("camera_frames_broken_total", "counter", broken, cameras().map(|c| (of(c), c.frames_broken as f64)));
+    t.add(
+        "camera_frames_broken_total",
+        "counter",
+        broken,
+        cameras().map(|c| (of(c), c.frames_broken as f64)),
+    );
     let restarts = |c: &kakou_contract::CameraStatus| c.restarts.unwrap_or(0) as f64;
-    t.add("camera_restarts_total", "counter", "Connections made anew.", cameras().map(|c| (of(c), restarts(c))));
-    let lanes = || Lane::ALL.iter().map(|l| (format!("lane=\"{l}\""), &outbox.lanes[l.index()]));
-    t.add("outbox_waiting", "gauge", "Messages not yet acknowledged.", lanes().map(|(l, s)| (l, s.waiting as f64)));
-    t.add("outbox_evicted_total", "counter", "Messages given up.", lanes().map(|(l, s)| (l, s.evicted as f64)));
-    t.add("disk_free_bytes", "gauge", "Free on the outbox's disk.", one(outbox.space.disk_free as f64));
-    t.add("uplink_connected", "gauge", "1 while connected to a broker.", one(flag(uplink.connected)));
-    t.add("uplink_connections_total", "counter", "Connections made.", one(uplink.connections as f64));
-    t.add("uplink_acked_total", "counter", "Messages acknowledged.", one(uplink.acked as f64));
+    t.add(
+        "camera_restarts_total",
+        "counter",
+        "Connections made anew.",
+        cameras().map(|c| (of(c), restarts(c))),
+    );
+    let lanes = || {
+        Lane::ALL
+            .iter()
+            .map(|l| (format!("lane=\"{l}\""), &outbox.lanes[l.index()]))
+    };
+    t.add(
+        "outbox_waiting",
+        "gauge",
+        "Messages not yet acknowledged.",
+        lanes().map(|(l, s)| (l, s.waiting as f64)),
+    );
+    t.add(
+        "outbox_evicted_total",
+        "counter",
+        "Messages given up.",
+        lanes().map(|(l, s)| (l, s.evicted as f64)),
+    );
+    t.add(
+        "disk_free_bytes",
+        "gauge",
+        "Free on the outbox's disk.",
+        one(outbox.space.disk_free as f64),
+    );
+    t.add(
+        "uplink_connected",
+        "gauge",
+        "1 while connected to a broker.",
+        one(flag(uplink.connected)),
+    );
+    t.add(
+        "uplink_connections_total",
+        "counter",
+        "Connections made.",
+        one(uplink.connections as f64),
+    );
+    t.add(
+        "uplink_acked_total",
+        "counter",
+        "Messages acknowledged.",
+        one(uplink.acked as f64),
+    );
     let clock = status.clock;
     let synchronised = clock.is_some_and(|c| c.state == ClockState::Synchronised);
-    t.add("clock_synchronised", "gauge", "1 while a time source disciplines the clock.", one(flag(synchronised)));
+    t.add(
+        "clock_synchronised",
+        "gauge",
+        "1 while a time source disciplines the clock.",
+        one(flag(synchronised)),
+    );
     if let Some(offset) = clock.and_then(|c| c.offset_ms) {
-        t.add("clock_offset_seconds", "gauge", "The source's time less ours.", one(offset as f64 / 1000.0));
+        t.add(
+            "clock_offset_seconds",
+            "gauge",
+            "The source's time less ours.",
+            one(offset as f64 / 1000.0),
+        );
     }
     t
 }

@@ -52,11 +52,20 @@ pub struct RunOptions {
 /// Runs the agent until SIGTERM or SIGINT. `Err`: a part of it ended that must not.
 pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     // First of all: whoever ends the agent while models are loaded or the outbox is opened wants the ordered end too.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let _in_runtime = runtime.enter();
     let signals = Signals::listen()?;
-    let (site, agent) = (Id::new("site", config.site.as_str())?, Id::new("agent", config.agent.as_str())?);
-    let broker = config.broker.as_ref().context("the config names no [broker]; nothing would leave this box")?;
+    let (site, agent) = (
+        Id::new("site", config.site.as_str())?,
+        Id::new("agent", config.agent.as_str())?,
+    );
+    let broker = config
+        .broker
+        .as_ref()
+        .context("the config names no [broker]; nothing would leave this box")?;
     anyhow::ensure!(
         config.cameras.iter().any(|c| c.source.is_some()),
         "no [[camera]] of the config has a `url`; there is nothing to look at"
@@ -66,7 +75,10 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         .into_iter()
         .map(|(name, version)| kakou_contract::ModelUsed { name, version })
         .collect();
-    let state = options.state.clone().unwrap_or_else(|| config.outbox.state.clone());
+    let state = options
+        .state
+        .clone()
+        .unwrap_or_else(|| config.outbox.state.clone());
     let outbox = Outbox::open(OutboxOptions {
         limits: config.outbox.limits,
         retention: config.outbox.retention,
@@ -109,11 +121,19 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     // The ordered end: cameras, what they still had to say, the way to the platform, the database.
     let deadline = Instant::now() + shutdown;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    let Keeper { cameras, uplink, .. } = keeper;
+    let Keeper {
+        cameras, uplink, ..
+    } = keeper;
     result = result.and(cameras.end(deadline));
-    let reason = if result.is_ok() { OfflineReason::Shutdown } else { OfflineReason::Failure };
+    let reason = if result.is_ok() {
+        OfflineReason::Shutdown
+    } else {
+        OfflineReason::Failure
+    };
     let last = Outgoing::of(&identity.offline(reason)).ok();
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .max(Duration::from_secs(1));
     // What was committed last is given the chance to go; the rest stays.
     runtime.block_on(async {
         let drained = wait_for_empty(&outbox, left / 2);
@@ -142,7 +162,12 @@ async fn wait_for_empty(outbox: &Outbox, within: Duration) {
     let until = tokio::time::Instant::now() + within.min(Duration::from_secs(3));
     let mut stats = outbox.watch();
     loop {
-        if stats.borrow_and_update().lanes.iter().all(|l| l.waiting == 0) {
+        if stats
+            .borrow_and_update()
+            .lanes
+            .iter()
+            .all(|l| l.waiting == 0)
+        {
             return;
         }
         tokio::select! {

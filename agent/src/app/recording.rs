@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::camera::{CameraWorker, Newest};
-use crate::camera::{Assumed, Condition, Event, FailKind, FrameTime, Next, SourceError, View, open};
+use crate::camera::{
+    Assumed, Condition, Event, FailKind, FrameTime, Next, SourceError, View, open,
+};
 use crate::pipeline::Pipeline;
 use crate::uplink::Backoff;
 
@@ -29,7 +31,13 @@ impl CameraWorker {
                     let wait = backoff.wait();
                     tracing::warn!(camera = self.camera.id, retry_in = ?wait, "{e:#}");
                     let text = format!("{e:#}");
-                    self.happened(condition, Event::Failed { kind: FailKind::Unreachable, text });
+                    self.happened(
+                        condition,
+                        Event::Failed {
+                            kind: FailKind::Unreachable,
+                            text,
+                        },
+                    );
                     self.sleep(wait, &mut |_| {
                         self.happened(condition, Event::Tick);
                         Ok(())
@@ -41,8 +49,16 @@ impl CameraWorker {
         Ok(())
     }
 
-    fn once(&self, path: &Path, pipeline: &mut Pipeline, condition: &mut Condition) -> anyhow::Result<()> {
-        let assumed = Assumed { start: chrono::Local::now().fixed_offset(), fps: 25.0 };
+    fn once(
+        &self,
+        path: &Path,
+        pipeline: &mut Pipeline,
+        condition: &mut Condition,
+    ) -> anyhow::Result<()> {
+        let assumed = Assumed {
+            start: chrono::Local::now().fixed_offset(),
+            fps: 25.0,
+        };
         let mut source = open(path, assumed)?;
         let offset = self.now();
         let mut first = None;
@@ -56,12 +72,25 @@ impl CameraWorker {
                     self.state.update(|s| s.frames_broken += 1);
                 }
                 Next::Frame(mut frame) => {
-                    let due = offset + frame.time.mono.saturating_sub(*first.get_or_insert(frame.time.mono));
+                    let due = offset
+                        + frame
+                            .time
+                            .mono
+                            .saturating_sub(*first.get_or_insert(frame.time.mono));
                     self.sleep(due.saturating_sub(self.now()), &mut |_| Ok(()))?;
-                    frame.time = FrameTime { capture: self.wall(due), mono: due };
+                    frame.time = FrameTime {
+                        capture: self.wall(due),
+                        mono: due,
+                    };
                     let size = frame.picture.dimensions();
                     // A recording is not judged as a camera: it may well stand still or be dark.
-                    self.happened(condition, Event::Frame { size, view: View::Clear });
+                    self.happened(
+                        condition,
+                        Event::Frame {
+                            size,
+                            view: View::Clear,
+                        },
+                    );
                     let turn = self.turns.take();
                     let records = pipeline.frame(&frame)?;
                     drop(turn);

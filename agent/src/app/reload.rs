@@ -40,7 +40,11 @@ impl Keeper {
             }
         };
         if let Ok(sha256) = sha256 {
-            self.audit(AuditEvent::ConfigReload { sha256, detail: Some(detail) }).await;
+            self.audit(AuditEvent::ConfigReload {
+                sha256,
+                detail: Some(detail),
+            })
+            .await;
         }
         result
     }
@@ -54,28 +58,41 @@ impl Keeper {
         }
         self.look_at_list().await;
         if config.outbox.retention != self.config.outbox.retention {
-            self.outbox.set_retention(config.outbox.retention).await.map_err(|e| e.to_string())?;
+            self.outbox
+                .set_retention(config.outbox.retention)
+                .await
+                .map_err(|e| e.to_string())?;
             taken.push("retention");
         }
         if config.outbox.limits != self.config.outbox.limits {
-            self.outbox.set_limits(config.outbox.limits).await.map_err(|e| e.to_string())?;
+            self.outbox
+                .set_limits(config.outbox.limits)
+                .await
+                .map_err(|e| e.to_string())?;
             taken.push("limits");
         }
-        if let Some(broker) = config.broker.as_ref().filter(|b| Some(*b) != self.config.broker.as_ref()) {
+        if let Some(broker) = config
+            .broker
+            .as_ref()
+            .filter(|b| Some(*b) != self.config.broker.as_ref())
+        {
             // One client id has one connection: the old one ends first. What it has not sent waits in the outbox.
             let new = super::uplink_config(broker, &self.identity);
             if let Err(e) = self.uplink.end(Drain::InFlight, None, UPLINK_END).await {
                 tracing::warn!("{e}; what was not acknowledged goes to the new broker");
             }
             self.uplink = Uplink::start(new, self.outbox.clone());
-            *self.direct.write().unwrap_or_else(PoisonError::into_inner) = self.uplink.direct_sender();
+            *self.direct.write().unwrap_or_else(PoisonError::into_inner) =
+                self.uplink.direct_sender();
             self.listen(asking);
             taken.push("broker");
         }
         let changed = tokio::task::block_in_place(|| self.cameras.reload(&config, CAMERA_END));
         self.config = config;
         let changed = changed.map_err(|e| format!("{e:#}"))?;
-        Ok(json!({ "read_again": taken, "cameras_ended": changed.ended, "cameras_started": changed.started }))
+        Ok(
+            json!({ "read_again": taken, "cameras_ended": changed.ended, "cameras_started": changed.started }),
+        )
     }
 
     /// What an outbox or a connection was made with at the start stays until a restart.
@@ -86,10 +103,15 @@ impl Keeper {
             (new.agent != old.agent, "agent"),
             (new.outbox.state != old.outbox.state, "outbox.state"),
             (new.broker.is_none(), "[broker], which is gone"),
-            (!new.cameras.iter().any(|c| c.source.is_some()), "[[camera]], of which none has a `url`"),
+            (
+                !new.cameras.iter().any(|c| c.source.is_some()),
+                "[[camera]], of which none has a `url`",
+            ),
         ];
         match refused.iter().find(|(changed, _)| *changed) {
-            Some((_, what)) => Err(format!("nothing was taken into use: {what} needs a restart")),
+            Some((_, what)) => Err(format!(
+                "nothing was taken into use: {what} needs a restart"
+            )),
             None => Ok(()),
         }
     }

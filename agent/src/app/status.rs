@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    AgentState, CameraState as CameraStateName, ClockState, DiskStatus, Health, Id, ModelUsed, OfflineReason,
-    OutboxStatus, PublicKey, SchemaVersion, Software, StatusMessage, UplinkStatus, live_id,
+    AgentState, CameraState as CameraStateName, ClockState, DiskStatus, Health, Id, ModelUsed,
+    OfflineReason, OutboxStatus, PublicKey, SchemaVersion, Software, StatusMessage, UplinkStatus,
+    live_id,
 };
 
 use super::camera::CameraState;
@@ -31,7 +32,12 @@ impl Identity {
         s
     }
 
-    pub fn online(&self, cameras: &[Arc<CameraState>], outbox: &Stats, uplink: &Status) -> StatusMessage {
+    pub fn online(
+        &self,
+        cameras: &[Arc<CameraState>],
+        outbox: &Stats,
+        uplink: &Status,
+    ) -> StatusMessage {
         let cameras: Vec<_> = cameras.iter().map(|c| c.status()).collect();
         let storing = match &outbox.state {
             OutboxState::Ok => Health::Ok,
@@ -41,7 +47,9 @@ impl Identity {
         let refused = !uplink.refused_topics.is_empty();
         let linked = match &uplink.state {
             LinkState::Connected if !refused => Health::Ok,
-            LinkState::Connected | LinkState::Connecting | LinkState::Unreachable(_) => Health::Degraded,
+            LinkState::Connected | LinkState::Connecting | LinkState::Unreachable(_) => {
+                Health::Degraded
+            }
             LinkState::Refused(_) | LinkState::Tls(_) | LinkState::Stopped(_) => Health::Failed,
         };
         let all = cameras.iter().map(|c| c.health).chain([storing, linked]);
@@ -57,7 +65,11 @@ impl Identity {
             health,
             cameras,
             disk: Some(DiskStatus {
-                health: if outbox.state == OutboxState::Ok { Health::Ok } else { Health::Degraded },
+                health: if outbox.state == OutboxState::Ok {
+                    Health::Ok
+                } else {
+                    Health::Degraded
+                },
                 free_bytes: outbox.space.disk_free,
                 total_bytes: outbox.space.disk_total,
             }),
@@ -92,7 +104,10 @@ impl Identity {
             state,
             reason: None,
             started_at: self.started_at,
-            software: Software { name: "kakou".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            software: Software {
+                name: "kakou".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
             health: Health::Ok,
             cameras: Vec::new(),
             clock: Some(crate::clock::now()),
@@ -106,14 +121,22 @@ impl Identity {
 }
 
 /// Health of the whole, state of each camera, of the clock, health of outbox and uplink.
-pub type Gist =
-    (Health, Vec<(Id, Health, Option<CameraStateName>)>, Option<ClockState>, Option<Health>, Option<Health>);
+pub type Gist = (
+    Health,
+    Vec<(Id, Health, Option<CameraStateName>)>,
+    Option<ClockState>,
+    Option<Health>,
+    Option<Health>,
+);
 
 /// What makes a status worth sending at once.
 pub fn gist(s: &StatusMessage) -> Gist {
     (
         s.health,
-        s.cameras.iter().map(|c| (c.camera.clone(), c.health, c.state)).collect(),
+        s.cameras
+            .iter()
+            .map(|c| (c.camera.clone(), c.health, c.state))
+            .collect(),
         s.clock.map(|c| c.state),
         s.outbox.as_ref().map(|o| o.health),
         s.uplink.as_ref().map(|u| u.health),

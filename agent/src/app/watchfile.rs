@@ -29,33 +29,57 @@ pub enum Look {
 
 impl WatchFile {
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), seen: None, told: None }
+        Self {
+            path: path.to_path_buf(),
+            seen: None,
+            told: None,
+        }
     }
 
     pub fn look(&mut self) -> Look {
         let stamp = match std::fs::metadata(&self.path).and_then(|m| Ok((m.modified()?, m.len()))) {
             Ok(stamp) => stamp,
-            Err(e) => return self.fault(format!("{}: {e}; the last list stays in use", self.path.display())),
+            Err(e) => {
+                return self.fault(format!(
+                    "{}: {e}; the last list stays in use",
+                    self.path.display()
+                ));
+            }
         };
         if self.seen == Some(stamp) {
             return Look::Same;
         }
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
-            Err(e) => return self.fault(format!("{}: {e}; the last list stays in use", self.path.display())),
+            Err(e) => {
+                return self.fault(format!(
+                    "{}: {e}; the last list stays in use",
+                    self.path.display()
+                ));
+            }
         };
         self.seen = Some(stamp);
-        let name = self.path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = self
+            .path
+            .file_stem()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let (list, bad) = List::parse(&name, &bytes);
         for line in bad.iter().take(20) {
             tracing::warn!(file = %self.path.display(), "{line}");
         }
         if let (true, Some(first)) = (list.is_empty(), bad.first()) {
-            return self.fault(format!("{}: {first}; no line can be used, the last list stays", self.path.display()));
+            return self.fault(format!(
+                "{}: {first}; no line can be used, the last list stays",
+                self.path.display()
+            ));
         }
         self.told = None;
         tracing::info!(file = %self.path.display(), plates = list.len(), refused = bad.len(), version = list.version, "watchlist");
-        Look::New { list: Arc::new(list), refused: bad.len() as u64 }
+        Look::New {
+            list: Arc::new(list),
+            refused: bad.len() as u64,
+        }
     }
 
     fn fault(&mut self, why: String) -> Look {

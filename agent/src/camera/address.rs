@@ -30,7 +30,9 @@ pub struct CameraAddress {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("{0}:// is no camera; write rtsp://, rtsps://, http:// or https:// (MJPEG), v4l2:/dev/video0, or a path")]
+    #[error(
+        "{0}:// is no camera; write rtsp://, rtsps://, http:// or https:// (MJPEG), v4l2:/dev/video0, or a path"
+    )]
     Scheme(String),
     #[error("the URL cannot be read: {0}")]
     Form(String),
@@ -62,8 +64,12 @@ impl CameraAddress {
 
     /// The URL with everything in it that opens the stream: for the decoder alone, never for a log.
     pub fn secret_url(&self, login: Option<&(String, String)>) -> String {
-        let Some((user, password)) = login else { return self.url.clone() };
-        let Ok(mut url) = Url::parse(&self.url) else { return self.url.clone() };
+        let Some((user, password)) = login else {
+            return self.url.clone();
+        };
+        let Ok(mut url) = Url::parse(&self.url) else {
+            return self.url.clone();
+        };
         // Both fail only for URLs without a host, which `from_str` refuses.
         let _ = url.set_username(user);
         let _ = url.set_password(Some(password));
@@ -81,9 +87,18 @@ impl FromStr for CameraAddress {
                 return Err(AddressError::Device(device.to_owned()));
             }
             let shown = format!("v4l2:{device}");
-            return Ok(Self { protocol: Protocol::V4l2, url: device.to_owned(), shown, login: None });
+            return Ok(Self {
+                protocol: Protocol::V4l2,
+                url: device.to_owned(),
+                shown,
+                login: None,
+            });
         }
-        let scheme = text.split("://").next().unwrap_or_default().to_ascii_lowercase();
+        let scheme = text
+            .split("://")
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         let protocol = match scheme.as_str() {
             "rtsp" | "rtsps" => Protocol::Rtsp,
             "http" | "https" => Protocol::Http,
@@ -91,18 +106,34 @@ impl FromStr for CameraAddress {
         };
         // A control character would end the line in which the decoder is told the URL.
         if let Some(c) = text.chars().find(|c| c.is_control()) {
-            return Err(AddressError::Form(format!("it holds the control character {:#x}", c as u32)));
+            return Err(AddressError::Form(format!(
+                "it holds the control character {:#x}",
+                c as u32
+            )));
         }
         let mut url = Url::parse(text).map_err(|e| AddressError::Form(e.to_string()))?;
-        let host = url.host_str().filter(|h| !h.is_empty()).ok_or(AddressError::Host)?.to_owned();
+        let host = url
+            .host_str()
+            .filter(|h| !h.is_empty())
+            .ok_or(AddressError::Host)?
+            .to_owned();
         let decoded = |s: &str| percent_decode_str(s).decode_utf8_lossy().into_owned();
-        let login = (!url.username().is_empty() || url.password().is_some())
-            .then(|| (decoded(url.username()), decoded(url.password().unwrap_or_default())));
+        let login = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            (
+                decoded(url.username()),
+                decoded(url.password().unwrap_or_default()),
+            )
+        });
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
         let shown = format!("{scheme}://{host}{port}{}", url.path());
-        Ok(Self { protocol, url: url.into(), shown, login })
+        Ok(Self {
+            protocol,
+            url: url.into(),
+            shown,
+            login,
+        })
     }
 }
 
@@ -125,12 +156,23 @@ mod tests {
 
     #[test]
     fn what_is_secret_is_not_shown() {
-        let a: CameraAddress = "rtsp://ad%40min:p%26ss+w@10.0.0.5:554/Streaming/101?password=x".parse().unwrap();
-        assert_eq!(a.login().unwrap(), &("ad@min".to_owned(), "p&ss+w".to_owned()));
+        let a: CameraAddress = "rtsp://ad%40min:p%26ss+w@10.0.0.5:554/Streaming/101?password=x"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            a.login().unwrap(),
+            &("ad@min".to_owned(), "p&ss+w".to_owned())
+        );
         assert_eq!(a.to_string(), "rtsp://10.0.0.5:554/Streaming/101");
-        assert_eq!(format!("{a:?}"), "CameraAddress(rtsp://10.0.0.5:554/Streaming/101)");
+        assert_eq!(
+            format!("{a:?}"),
+            "CameraAddress(rtsp://10.0.0.5:554/Streaming/101)"
+        );
         let whole = a.secret_url(a.login());
-        assert_eq!(whole, "rtsp://ad%40min:p&ss+w@10.0.0.5:554/Streaming/101?password=x");
+        assert_eq!(
+            whole,
+            "rtsp://ad%40min:p&ss+w@10.0.0.5:554/Streaming/101?password=x"
+        );
         let again: CameraAddress = whole.parse().unwrap();
         assert_eq!(again.login(), a.login());
     }
@@ -143,7 +185,10 @@ mod tests {
         assert!(no("rtsp://host/a\nfile 'x'").contains("control"));
         assert!(no("v4l2:video0").contains("v4l2:/dev/video0"));
         let device: CameraAddress = "v4l2:/dev/video2".parse().unwrap();
-        assert_eq!((device.to_string(), device.device()), ("v4l2:/dev/video2".into(), Some("/dev/video2".into())));
+        assert_eq!(
+            (device.to_string(), device.device()),
+            ("v4l2:/dev/video2".into(), Some("/dev/video2".into()))
+        );
         assert!(CameraAddress::is_live("v4l2:/dev/video0") && !CameraAddress::is_live("day.mp4"));
     }
 }

@@ -22,13 +22,22 @@ pub(super) fn covered(polygon: &Polygon, columns: usize, rows: usize) -> Vec<boo
 pub(super) fn covered_by_any(polygons: &[Polygon], columns: usize, rows: usize) -> Vec<bool> {
     let mut cells = vec![false; columns * rows];
     for polygon in polygons {
-        cells.iter_mut().zip(covered(polygon, columns, rows)).for_each(|(all, one)| *all |= one);
+        cells
+            .iter_mut()
+            .zip(covered(polygon, columns, rows))
+            .for_each(|(all, one)| *all |= one);
     }
     cells
 }
 
 /// The same with its surroundings, in cells to either side, above, and below.
-pub(super) fn grown(cells: &[bool], columns: usize, side: usize, up: usize, down: usize) -> Vec<bool> {
+pub(super) fn grown(
+    cells: &[bool],
+    columns: usize,
+    side: usize,
+    up: usize,
+    down: usize,
+) -> Vec<bool> {
     let rows = cells.len() / columns.max(1);
     let mut wide = vec![false; cells.len()];
     for (i, _) in cells.iter().enumerate().filter(|&(_, &on)| on) {
@@ -48,7 +57,12 @@ mod tests {
     #[test]
     fn cells_of_a_polygon_and_its_surroundings() {
         let p = |x: f32, y: f32| Point::new(x, y);
-        let square = Polygon(vec![p(0.25, 0.25), p(0.75, 0.25), p(0.75, 0.75), p(0.25, 0.75)]);
+        let square = Polygon(vec![
+            p(0.25, 0.25),
+            p(0.75, 0.25),
+            p(0.75, 0.75),
+            p(0.25, 0.75),
+        ]);
         let cells = covered(&square, 8, 8);
         let on = |cells: &[bool]| cells.iter().filter(|&&c| c).count();
         assert!(on(&cells) == 16 && cells[2 * 8 + 2] && cells[5 * 8 + 5] && !cells[8 + 2]);

@@ -194,7 +194,11 @@ impl Condition {
             Event::Connecting => {
                 if self.phase != Phase::Running {
                     // Duty begins: what was before it counts no more.
-                    *self = Self { state: self.state, since: self.since, ..Self::new(self.config.clone(), now) };
+                    *self = Self {
+                        state: self.state,
+                        since: self.since,
+                        ..Self::new(self.config.clone(), now)
+                    };
                     return self.enter((CameraState::Starting, now, None));
                 }
             }
@@ -217,7 +221,10 @@ impl Condition {
     }
 
     fn frame(&mut self, now: Duration, size: (u32, u32), view: View) {
-        if self.last_frame.is_none_or(|l| now.saturating_sub(l) >= self.config.no_frames_after) {
+        if self
+            .last_frame
+            .is_none_or(|l| now.saturating_sub(l) >= self.config.no_frames_after)
+        {
             // A pause is no low rate, and what the picture showed before it is not what it shows now.
             self.rate.restart(now);
             self.low_rate = None;
@@ -258,7 +265,11 @@ impl Condition {
             return;
         };
         let share = self.rate.fps(now) / own;
-        let bar = if self.state == CameraState::LowRate { self.config.rate_well } else { self.config.rate_low };
+        let bar = if self.state == CameraState::LowRate {
+            self.config.rate_well
+        } else {
+            self.config.rate_low
+        };
         self.low_rate = (share < bar).then(|| self.low_rate.unwrap_or(now));
     }
 
@@ -266,7 +277,13 @@ impl Condition {
     fn cause(&self, now: Duration) -> Cause {
         let c = &self.config;
         match self.phase {
-            Phase::Ended => return (CameraState::Ended, now, Some("the recording is over".to_owned())),
+            Phase::Ended => {
+                return (
+                    CameraState::Ended,
+                    now,
+                    Some("the recording is over".to_owned()),
+                );
+            }
             Phase::Off => return (CameraState::OffDuty, now, None),
             Phase::Running => {}
         }
@@ -288,14 +305,30 @@ impl Condition {
             }
         }
         if self.rate.damaged_share(now) >= c.damaged {
-            return (CameraState::BrokenStream, now, Some("most of what comes cannot be decoded".to_owned()));
+            return (
+                CameraState::BrokenStream,
+                now,
+                Some("most of what comes cannot be decoded".to_owned()),
+            );
         }
         let waited = silent.unwrap_or(now.saturating_sub(self.waiting));
-        let patience = if self.seen { c.no_frames_after } else { c.start_within };
+        let patience = if self.seen {
+            c.no_frames_after
+        } else {
+            c.start_within
+        };
         if waited >= patience {
-            let what = if self.seen { "no frame for" } else { "no frame came within" };
+            let what = if self.seen {
+                "no frame for"
+            } else {
+                "no frame came within"
+            };
             let detail = format!("{what} {:.0} s", patience.as_secs_f32());
-            return (CameraState::NoFrames, self.last_frame.unwrap_or(self.waiting), Some(detail));
+            return (
+                CameraState::NoFrames,
+                self.last_frame.unwrap_or(self.waiting),
+                Some(detail),
+            );
         }
         if !self.seen {
             return (CameraState::Starting, self.waiting, None);
@@ -303,9 +336,19 @@ impl Condition {
         if let Some((state, text)) = seen_wrong(self.view.0) {
             return (state, self.view.1, Some(text.to_owned()));
         }
-        if let (Some(since), Some((w, h)), Some((ow, oh))) = (self.other_size, self.size, self.own_size) {
-            let meant = if c.size.is_some() { "the config says" } else { "before it was" };
-            return (CameraState::WrongSize, since, Some(format!("{w}x{h}, {meant} {ow}x{oh}")));
+        if let (Some(since), Some((w, h)), Some((ow, oh))) =
+            (self.other_size, self.size, self.own_size)
+        {
+            let meant = if c.size.is_some() {
+                "the config says"
+            } else {
+                "before it was"
+            };
+            return (
+                CameraState::WrongSize,
+                since,
+                Some(format!("{w}x{h}, {meant} {ow}x{oh}")),
+            );
         }
         if let (Some(since), Some(own)) = (self.low_rate, self.own_rate())
             && (self.state == CameraState::LowRate || now.saturating_sub(since) >= c.rate_over)
@@ -326,10 +369,15 @@ impl Condition {
             self.detail = cause.2;
             return None;
         }
-        let at_once = state > self.state || self.state == Starting || matches!(self.state, OffDuty | Ended);
+        let at_once =
+            state > self.state || self.state == Starting || matches!(self.state, OffDuty | Ended);
         let since = *self.better.get_or_insert(now);
         if at_once || now.saturating_sub(since) >= self.config.recover_after {
-            let cause = if state == Ok { (Ok, since, None) } else { cause };
+            let cause = if state == Ok {
+                (Ok, since, None)
+            } else {
+                cause
+            };
             return self.enter(cause);
         }
         None
@@ -339,17 +387,28 @@ impl Condition {
         self.better = None;
         let was = std::mem::replace(&mut self.state, state);
         (self.since, self.detail) = (since, detail.clone());
-        (state != was).then_some(Change { state, was, since, detail })
+        (state != was).then_some(Change {
+            state,
+            was,
+            since,
+            detail,
+        })
     }
 }
 
 fn seen_wrong(view: View) -> Option<(CameraState, &'static str)> {
     match view {
         View::Clear => None,
-        View::TurnedAway => Some((CameraState::TurnedAway, "the camera shows another place than it did")),
+        View::TurnedAway => Some((
+            CameraState::TurnedAway,
+            "the camera shows another place than it did",
+        )),
         View::Frozen => Some((CameraState::Frozen, "the very same picture again and again")),
         View::Blinded => Some((CameraState::Blinded, "most of the picture is white")),
-        View::Black => Some((CameraState::Black, "dark and without structure: covered, or without light")),
+        View::Black => Some((
+            CameraState::Black,
+            "dark and without structure: covered, or without light",
+        )),
     }
 }
 

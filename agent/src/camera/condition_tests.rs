@@ -16,7 +16,11 @@ struct Rig {
 
 impl Rig {
     fn new(config: ConditionConfig) -> Self {
-        Self { condition: Condition::new(config, Duration::ZERO), now: Duration::ZERO, told: Vec::new() }
+        Self {
+            condition: Condition::new(config, Duration::ZERO),
+            now: Duration::ZERO,
+            told: Vec::new(),
+        }
     }
 
     fn on(&mut self, event: Event) {
@@ -49,7 +53,10 @@ impl Rig {
     }
 
     fn fail(&mut self, kind: FailKind, text: &str) {
-        self.on(Event::Failed { kind, text: text.into() });
+        self.on(Event::Failed {
+            kind,
+            text: text.into(),
+        });
     }
 
     fn connect(&mut self) {
@@ -89,7 +96,10 @@ fn a_failed_start_says_why() {
         let mut rig = Rig::new(ConditionConfig::default());
         rig.on(Event::Connecting);
         rig.fail(kind, "so it was");
-        assert_eq!((rig.condition.state(), rig.condition.detail()), (state, Some("so it was")));
+        assert_eq!(
+            (rig.condition.state(), rig.condition.detail()),
+            (state, Some("so it was"))
+        );
         assert_eq!(rig.condition.health(), Health::Failed);
         // Tried again and again: told once.
         for _ in 0..20 {
@@ -125,7 +135,10 @@ fn a_stream_that_pauses_is_told_from_its_last_frame_on() {
     assert_eq!(since_ok(&mut rig), []);
     rig.ticks(20.0);
     assert_eq!(since_ok(&mut rig), [S::NoFrames]);
-    assert_eq!((rig.condition.since(), rig.condition.detail()), (last, Some("no frame for 5 s")));
+    assert_eq!(
+        (rig.condition.since(), rig.condition.detail()),
+        (last, Some("no frame for 5 s"))
+    );
     let back = rig.now;
     rig.well(20.0);
     assert_eq!(since_ok(&mut rig), [S::Ok]);
@@ -186,15 +199,24 @@ fn a_size_that_changes_is_told_and_then_believed() {
     let mut rig = running();
     rig.frames(50.0, 25.0, (1280, 720), View::Clear);
     assert_eq!(since_ok(&mut rig), [S::WrongSize]);
-    assert_eq!(rig.condition.detail(), Some("1280x720, before it was 1920x1080"));
+    assert_eq!(
+        rig.condition.detail(),
+        Some("1280x720, before it was 1920x1080")
+    );
     rig.frames(20.0, 25.0, (1280, 720), View::Clear);
     assert_eq!(since_ok(&mut rig), [S::Ok]);
     // A configured one never is.
-    let mut rig = Rig::new(ConditionConfig { size: Some(SIZE), ..ConditionConfig::default() });
+    let mut rig = Rig::new(ConditionConfig {
+        size: Some(SIZE),
+        ..ConditionConfig::default()
+    });
     rig.connect();
     rig.frames(300.0, 25.0, (1280, 720), View::Clear);
     assert_eq!(rig.told(), [S::WrongSize]);
-    assert_eq!(rig.condition.detail(), Some("1280x720, the config says 1920x1080"));
+    assert_eq!(
+        rig.condition.detail(),
+        Some("1280x720, the config says 1920x1080")
+    );
 }
 
 #[test]
@@ -208,8 +230,16 @@ fn a_rate_that_falls_is_told_once_and_its_return_too() {
         rig.told.push(S::Ok);
         rig.frames(40.0, 10.0, SIZE, View::Clear);
         assert_eq!(since_ok(&mut rig), [S::LowRate], "{declared:?}");
-        assert!(rig.condition.detail().unwrap().ends_with("frames a second"), "{:?}", rig.condition.detail());
-        assert!((rig.condition.fps(rig.now) - 10.0).abs() < 0.6, "{}", rig.condition.fps(rig.now));
+        assert!(
+            rig.condition.detail().unwrap().ends_with("frames a second"),
+            "{:?}",
+            rig.condition.detail()
+        );
+        assert!(
+            (rig.condition.fps(rig.now) - 10.0).abs() < 0.6,
+            "{}",
+            rig.condition.fps(rig.now)
+        );
         // Between the bars: as it was.
         rig.frames(40.0, 17.0, SIZE, View::Clear);
         assert_eq!(since_ok(&mut rig), []);
@@ -219,7 +249,11 @@ fn a_rate_that_falls_is_told_once_and_its_return_too() {
         assert_eq!(since_ok(&mut rig), []);
     }
     // Slow from the beginning is told only if somebody knows better; a clock's 90 000 ticks are no rate.
-    for (rate, states) in [(None, vec![S::Ok]), (Some(90_000.0), vec![S::Ok]), (Some(25.0), vec![S::Ok, S::LowRate])] {
+    for (rate, states) in [
+        (None, vec![S::Ok]),
+        (Some(90_000.0), vec![S::Ok]),
+        (Some(25.0), vec![S::Ok, S::LowRate]),
+    ] {
         let mut rig = Rig::new(ConditionConfig::default());
         rig.on(Event::Connected { rate });
         rig.frames(60.0, 8.0, SIZE, View::Clear);
@@ -234,7 +268,10 @@ fn garbage_that_cannot_be_decoded_is_a_broken_stream() {
         rig.now += Duration::from_millis(40);
         rig.on(Event::Damaged);
         rig.now += Duration::from_millis(400);
-        rig.on(Event::Frame { size: SIZE, view: View::Clear });
+        rig.on(Event::Frame {
+            size: SIZE,
+            view: View::Clear,
+        });
         rig.on(Event::Damaged);
     }
     assert_eq!(since_ok(&mut rig), [S::BrokenStream]);
@@ -306,9 +343,25 @@ fn a_box_that_cannot_keep_up_does_not_make_a_camera_slow() {
     // Of 25 frames a second two are looked at.
     for n in 0..120_u64 {
         let now = ms(20 + n * 500);
-        c.on(now, Event::Frame { size: (640, 360), view: View::Clear });
-        c.on(now, Event::Displaced { frames: if n % 2 == 0 { 11 } else { 12 } });
-        assert!(matches!(c.state(), CameraState::Starting | CameraState::Ok), "{:?} {:?}", c.state(), c.detail());
+        c.on(
+            now,
+            Event::Frame {
+                size: (640, 360),
+                view: View::Clear,
+            },
+        );
+        c.on(
+            now,
+            Event::Displaced {
+                frames: if n % 2 == 0 { 11 } else { 12 },
+            },
+        );
+        assert!(
+            matches!(c.state(), CameraState::Starting | CameraState::Ok),
+            "{:?} {:?}",
+            c.state(),
+            c.detail()
+        );
     }
     let fps = c.fps(ms(20 + 119 * 500));
     assert!((24.0..26.0).contains(&fps), "{fps}");

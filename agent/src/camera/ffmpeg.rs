@@ -6,7 +6,10 @@ use super::planes::{Coding, Layout};
 
 /// `KAKOU_FFMPEG` names another ffmpeg; ffprobe is taken from the same folder.
 pub(super) fn program(name: &str) -> PathBuf {
-    match std::env::var_os("KAKOU_FFMPEG").filter(|v| !v.is_empty()).map(PathBuf::from) {
+    match std::env::var_os("KAKOU_FFMPEG")
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from)
+    {
         Some(ffmpeg) if name == "ffmpeg" => ffmpeg,
         Some(ffmpeg) => ffmpeg.with_file_name(name),
         None => PathBuf::from(name),
@@ -53,16 +56,30 @@ pub(super) enum Line {
 
 pub(super) fn line(line: &str) -> Line {
     if line.contains("Parsed_showinfo") {
-        return frame(line).map(Line::Frame).or_else(|| colour(line).map(Line::Colour)).unwrap_or(Line::Other);
+        return frame(line)
+            .map(Line::Frame)
+            .or_else(|| colour(line).map(Line::Colour))
+            .unwrap_or(Line::Other);
     }
-    if let Some((_, said)) = line.split_once("[error] ").or_else(|| line.split_once("[fatal] ")) {
-        let decoder = ["[h264 @", "[hevc @", "[mjpeg @", "[mpeg4 @", "[h264_", "[hevc_"];
+    if let Some((_, said)) = line
+        .split_once("[error] ")
+        .or_else(|| line.split_once("[fatal] "))
+    {
+        let decoder = [
+            "[h264 @", "[hevc @", "[mjpeg @", "[mpeg4 @", "[h264_", "[hevc_",
+        ];
         let decoding = decoder.iter().any(|d| line.trim_start().starts_with(d));
-        return Line::Complaint { said: said.trim().to_owned(), decoding };
+        return Line::Complaint {
+            said: said.trim().to_owned(),
+            decoding,
+        };
     }
     // Not ffmpeg's own: what starts it could not.
     if line.contains("failed to execute") {
-        return Line::Complaint { said: line.trim().to_owned(), decoding: false };
+        return Line::Complaint {
+            said: line.trim().to_owned(),
+            decoding: false,
+        };
     }
     stream(line).map_or(Line::Other, Line::Stream)
 }
@@ -85,15 +102,26 @@ fn frame(line: &str) -> Option<Info> {
         _ => None,
     };
     let full_range = format == "yuvj420p";
-    Some(Info { seconds, width: w.parse().ok()?, height: h.parse().ok()?, layout, full_range })
+    Some(Info {
+        seconds,
+        width: w.parse().ok()?,
+        height: h.parse().ok()?,
+        layout,
+        full_range,
+    })
 }
 
 /// A line such as `[Parsed_showinfo_0 @ 0x..] [info] color_range:tv color_space:bt709 ...`.
 fn colour(line: &str) -> Option<Coding> {
     let (_, rest) = line.split_once("color_range:")?;
     let range = rest.split_whitespace().next()?;
-    let space = rest.split_once("color_space:").and_then(|(_, s)| s.split_whitespace().next());
-    Some(Coding { full_range: range == "pc", bt709: space == Some("bt709") })
+    let space = rest
+        .split_once("color_space:")
+        .and_then(|(_, s)| s.split_whitespace().next());
+    Some(Coding {
+        full_range: range == "pc",
+        bt709: space == Some("bt709"),
+    })
 }
 
 /// A line such as `[info]   Stream #0:0: Video: h264 (High), yuv420p(...), 1920x1080 [SAR 1:1 DAR 16:9], 25 fps, ...`.
@@ -103,8 +131,15 @@ fn stream(line: &str) -> Option<StreamInfo> {
     if !line.contains("Stream #0:") || codec == "rawvideo" || codec == "wrapped_avframe" {
         return None;
     }
-    let fps = said.split(", ").find_map(|part| part.strip_suffix(" fps")).and_then(|n| n.trim().parse().ok());
-    Some(StreamInfo { codec, fps, said: said.trim().to_owned() })
+    let fps = said
+        .split(", ")
+        .find_map(|part| part.strip_suffix(" fps"))
+        .and_then(|n| n.trim().parse().ok());
+    Some(StreamInfo {
+        codec,
+        fps,
+        said: said.trim().to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -117,14 +152,35 @@ mod tests {
 
     #[test]
     fn showinfo_lines_are_read() {
-        let info =
-            Info { seconds: Some(0.12), width: 1280, height: 720, layout: Some(Layout::I420), full_range: false };
+        let info = Info {
+            seconds: Some(0.12),
+            width: 1280,
+            height: 720,
+            layout: Some(Layout::I420),
+            full_range: false,
+        };
         assert_eq!(line(FRAME), Line::Frame(info.clone()));
-        let none = Info { seconds: None, layout: None, ..info };
-        assert_eq!(line(&FRAME.replace(":0.12", ":NOPTS").replace("yuv420p", "rgb24")), Line::Frame(none));
-        assert_eq!(line("[Parsed_showinfo_0 @ 0x5] [info] config in time_base: 1/12800"), Line::Other);
+        let none = Info {
+            seconds: None,
+            layout: None,
+            ..info
+        };
+        assert_eq!(
+            line(&FRAME.replace(":0.12", ":NOPTS").replace("yuv420p", "rgb24")),
+            Line::Frame(none)
+        );
+        assert_eq!(
+            line("[Parsed_showinfo_0 @ 0x5] [info] config in time_base: 1/12800"),
+            Line::Other
+        );
         let colour = "[Parsed_showinfo_0 @ 0x5] [info] color_range:pc color_space:bt709 color_primaries:unknown";
-        assert_eq!(line(colour), Line::Colour(Coding { full_range: true, bt709: true }));
+        assert_eq!(
+            line(colour),
+            Line::Colour(Coding {
+                full_range: true,
+                bt709: true
+            })
+        );
     }
 
     #[test]
@@ -144,6 +200,9 @@ mod tests {
             Line::Stream(s) => assert_eq!((s.codec.as_str(), s.fps), ("hevc", Some(12.5))),
             other => panic!("{other:?}"),
         }
-        assert_eq!(line("[info]   Stream #0:0: Video: rawvideo (I420 / 0x30323449), yuv420p, 25 fps"), Line::Other);
+        assert_eq!(
+            line("[info]   Stream #0:0: Video: rawvideo (I420 / 0x30323449), yuv420p, 25 fps"),
+            Line::Other
+        );
     }
 }

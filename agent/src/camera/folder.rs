@@ -36,24 +36,42 @@ pub struct FolderSource {
 
 impl FolderSource {
     pub fn open(folder: &Path, assumed: Assumed) -> Result<Self, SourceError> {
-        let err = |reason: String| SourceError::Open { path: folder.into(), reason };
+        let err = |reason: String| SourceError::Open {
+            path: folder.into(),
+            reason,
+        };
         let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-            .and_then(|dir| dir.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
+            .and_then(|dir| {
+                dir.map(|e| e.map(|e| e.path()))
+                    .collect::<Result<Vec<_>, _>>()
+            })
             .map_err(|e| err(e.to_string()))?;
         files.retain(|p| is_picture(p));
         alphanumeric_sort::sort_path_slice(&mut files);
         let times = folder.join(TIMES);
-        let entries = if times.is_file() { timed(folder, &times, files)? } else { spaced(files, assumed) };
+        let entries = if times.is_file() {
+            timed(folder, &times, files)?
+        } else {
+            spaced(files, assumed)
+        };
         if entries.is_empty() {
             return Err(err("there is no JPEG or PNG picture in it".into()));
         }
         let total = entries.len() as u64;
-        Ok(Self { entries: entries.into_iter(), total, number: 0, clock: Monotonic::default() })
+        Ok(Self {
+            entries: entries.into_iter(),
+            total,
+            number: 0,
+            clock: Monotonic::default(),
+        })
     }
 }
 
 fn is_picture(path: &Path) -> bool {
-    let ext = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    let ext = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .map(str::to_ascii_lowercase);
     matches!(ext.as_deref(), Some("jpg" | "jpeg" | "png"))
 }
 
@@ -62,16 +80,30 @@ fn spaced(files: Vec<PathBuf>, assumed: Assumed) -> Vec<Entry> {
         let us = (i as f64 / assumed.fps * 1e6).round() as i64;
         assumed.start + TimeDelta::microseconds(us)
     };
-    files.into_iter().enumerate().map(|(i, p)| Entry::Picture(p, at(i))).collect()
+    files
+        .into_iter()
+        .enumerate()
+        .map(|(i, p)| Entry::Picture(p, at(i)))
+        .collect()
 }
 
 fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
-    let text =
-        std::fs::read_to_string(times).map_err(|e| SourceError::Open { path: times.into(), reason: e.to_string() })?;
+    let text = std::fs::read_to_string(times).map_err(|e| SourceError::Open {
+        path: times.into(),
+        reason: e.to_string(),
+    })?;
     let mut entries = Vec::new();
     let mut listed = std::collections::HashSet::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let fault = |reason: String| SourceError::Times { path: times.into(), line: i + 1, reason };
+    for (i, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty())
+    {
+        let fault = |reason: String| SourceError::Times {
+            path: times.into(),
+            line: i + 1,
+            reason,
+        };
         let line: Line = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
         let path = folder.join(&line.file);
         if !listed.insert(path.clone()) {
@@ -81,21 +113,28 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
     }
     // A picture without a time has no place in the order; losing it silently would be worse than saying so.
     for path in files.into_iter().filter(|p| !listed.contains(p)) {
-        entries.push(Entry::Broken(path.display().to_string(), format!("{TIMES} gives it no time")));
+        entries.push(Entry::Broken(
+            path.display().to_string(),
+            format!("{TIMES} gives it no time"),
+        ));
     }
     Ok(entries)
 }
 
 impl FrameSource for FolderSource {
     fn next(&mut self) -> Result<Next, SourceError> {
-        let Some(entry) = self.entries.next() else { return Ok(Next::End) };
+        let Some(entry) = self.entries.next() else {
+            return Ok(Next::End);
+        };
         let number = self.number;
         self.number += 1;
         let (path, capture) = match entry {
             Entry::Picture(path, capture) => (path, capture),
             Entry::Broken(name, reason) => return Ok(Next::Broken { name, reason }),
         };
-        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         match decode(&path) {
             Ok(picture) => Ok(Next::Frame(Frame {
                 number,
@@ -103,7 +142,10 @@ impl FrameSource for FolderSource {
                 time: self.clock.at(capture),
                 picture: Arc::new(picture),
             })),
-            Err(reason) => Ok(Next::Broken { name: path.display().to_string(), reason }),
+            Err(reason) => Ok(Next::Broken {
+                name: path.display().to_string(),
+                reason,
+            }),
         }
     }
 
@@ -118,7 +160,10 @@ mod tests {
     use super::*;
 
     fn assumed() -> Assumed {
-        Assumed { start: DateTime::parse_from_rfc3339("2026-03-14T09:00:00+08:00").unwrap(), fps: 10.0 }
+        Assumed {
+            start: DateTime::parse_from_rfc3339("2026-03-14T09:00:00+08:00").unwrap(),
+            fps: 10.0,
+        }
     }
 
     fn picture(dir: &Path, name: &str) {
@@ -130,8 +175,15 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             match s.next().unwrap() {
-                Next::Frame(f) => seen.push(format!("{} {} {}", f.number, f.name, f.time.mono.as_millis())),
-                Next::Broken { name, .. } => seen.push(format!("broken {}", name.rsplit('/').next().unwrap())),
+                Next::Frame(f) => seen.push(format!(
+                    "{} {} {}",
+                    f.number,
+                    f.name,
+                    f.time.mono.as_millis()
+                )),
+                Next::Broken { name, .. } => {
+                    seen.push(format!("broken {}", name.rsplit('/').next().unwrap()))
+                }
                 Next::End => return seen,
             }
         }
@@ -145,7 +197,10 @@ mod tests {
         }
         std::fs::write(dir.path().join("3.jpg"), b"\xff\xd8 torn").unwrap();
         std::fs::write(dir.path().join("notes.txt"), b"x").unwrap();
-        assert_eq!(drain(dir.path()), ["0 1.PNG 0", "1 2.png 100", "broken 3.jpg", "3 10.png 300"]);
+        assert_eq!(
+            drain(dir.path()),
+            ["0 1.PNG 0", "1 2.png 100", "broken 3.jpg", "3 10.png 300"]
+        );
     }
 
     #[test]
@@ -154,18 +209,41 @@ mod tests {
         for n in ["a.png", "b.png", "c.png"] {
             picture(dir.path(), n);
         }
-        let line = |f: &str, s: &str| format!("{{\"file\": \"{f}\", \"time\": \"2026-03-14T09:00:{s}+08:00\"}}\n");
+        let line = |f: &str, s: &str| {
+            format!("{{\"file\": \"{f}\", \"time\": \"2026-03-14T09:00:{s}+08:00\"}}\n")
+        };
         let times = dir.path().join(TIMES);
-        std::fs::write(&times, line("b.png", "00.000") + &line("gone.png", "00.1") + &line("a.png", "00.250")).unwrap();
-        assert_eq!(drain(dir.path()), ["0 b.png 0", "broken gone.png", "2 a.png 250", "broken c.png"]);
+        std::fs::write(
+            &times,
+            line("b.png", "00.000") + &line("gone.png", "00.1") + &line("a.png", "00.250"),
+        )
+        .unwrap();
+        assert_eq!(
+            drain(dir.path()),
+            [
+                "0 b.png 0",
+                "broken gone.png",
+                "2 a.png 250",
+                "broken c.png"
+            ]
+        );
         std::fs::write(&times, "{\"file\": \"a.png\", \"time\": \"noon\"}\n").unwrap();
-        let e = FolderSource::open(dir.path(), assumed()).err().unwrap().to_string();
+        let e = FolderSource::open(dir.path(), assumed())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(e.contains("frames.jsonl: line 1"), "{e}");
     }
 
     #[test]
     fn an_empty_folder_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(FolderSource::open(dir.path(), assumed()).err().unwrap().to_string().contains("no JPEG or PNG"));
+        assert!(
+            FolderSource::open(dir.path(), assumed())
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("no JPEG or PNG")
+        );
     }
 }

@@ -169,7 +169,12 @@ impl Gate {
     /// `lanes` and `masks` are in parts of the picture (0 to 1). Without lanes the whole picture is watched; what is
     /// masked never is.
     pub fn new(lanes: &[Polygon], masks: &[Polygon], config: GateConfig) -> Self {
-        Self { lanes: lanes.to_vec(), masks: masks.to_vec(), config, field: None }
+        Self {
+            lanes: lanes.to_vec(),
+            masks: masks.to_vec(),
+            config,
+            field: None,
+        }
     }
 
     /// Whether to look at this picture. `now` is monotonic; `busy` says that tracks are open.
@@ -179,7 +184,9 @@ impl Gate {
             self.field = Some(Field::new(grid, &self.lanes, &self.masks, c, now));
             return Verdict::Look(Reason::First);
         }
-        let Some(field) = &mut self.field else { return Verdict::Look(Reason::First) };
+        let Some(field) = &mut self.field else {
+            return Verdict::Look(Reason::First);
+        };
         let warm = now.saturating_sub(field.began) < c.warm_up;
         field.compare(grid);
         let moving = field.movement(c);
@@ -190,7 +197,14 @@ impl Gate {
             field.learn_noise((NOISE_STEP_FIRST / (1.0 + after.as_secs_f32())).max(NOISE_STEP));
         }
         if let Verdict::Look(reason) = verdict {
-            field.see(grid, if reason == Reason::Routine { FOLLOW_ROUTINE } else { FOLLOW });
+            field.see(
+                grid,
+                if reason == Reason::Routine {
+                    FOLLOW_ROUTINE
+                } else {
+                    FOLLOW
+                },
+            );
             field.looked = now;
         }
         verdict
@@ -198,18 +212,38 @@ impl Gate {
 }
 
 impl Field {
-    fn new(grid: &Grid, lanes: &[Polygon], masks: &[Polygon], c: &GateConfig, now: Duration) -> Self {
+    fn new(
+        grid: &Grid,
+        lanes: &[Polygon],
+        masks: &[Polygon],
+        c: &GateConfig,
+        now: Duration,
+    ) -> Self {
         let (columns, rows, n) = (grid.columns, grid.rows, grid.len());
         let part = |share: f32, of: usize| (share * of as f32).ceil() as usize;
         let mut watch = vec![if lanes.is_empty() { 1 } else { 0 }; n];
         for (i, lane) in lanes.iter().enumerate() {
             let cells = covered(lane, columns, rows);
-            let wide = grown(&cells, columns, part(c.side, columns), part(c.above, rows), part(c.below, rows));
+            let wide = grown(
+                &cells,
+                columns,
+                part(c.side, columns),
+                part(c.above, rows),
+                part(c.below, rows),
+            );
             let bit = 1_u64 << i.min(LANES - 1);
-            watch.iter_mut().zip(wide).filter(|(_, on)| *on).for_each(|(w, _)| *w |= bit);
+            watch
+                .iter_mut()
+                .zip(wide)
+                .filter(|(_, on)| *on)
+                .for_each(|(w, _)| *w |= bit);
         }
         let masked = covered_by_any(masks, columns, rows);
-        watch.iter_mut().zip(masked).filter(|(_, masked)| *masked).for_each(|(w, _)| *w = 0);
+        watch
+            .iter_mut()
+            .zip(masked)
+            .filter(|(_, masked)| *masked)
+            .for_each(|(w, _)| *w = 0);
         let zero = || vec![0.0; n];
         Self {
             seen: [grid.mean.clone(), grid.texture.clone()],
@@ -252,7 +286,8 @@ impl Field {
         let mut any = false;
         for (i, changed) in self.changed.iter_mut().enumerate() {
             let over = |d: f32, noise: f32| d > c.change.max(c.noise * noise) + self.restless[i];
-            *changed = self.watch[i] != 0 && (over(levels[i], level_noise[i]) || over(textures[i], texture_noise[i]));
+            *changed = self.watch[i] != 0
+                && (over(levels[i], level_noise[i]) || over(textures[i], texture_noise[i]));
             any |= *changed;
         }
         if !any {
@@ -289,11 +324,17 @@ impl Field {
             if over || (!*led && now.saturating_sub(*began) > IDLE_MAX) {
                 let idle = !*led;
                 if idle {
-                    let more = (self.largest + 1).saturating_sub(c.cluster).min(SCATTER_MAX);
+                    let more = (self.largest + 1)
+                        .saturating_sub(c.cluster)
+                        .min(SCATTER_MAX);
                     self.scatter = self.scatter.max(more as f32);
                 }
                 self.largest = 0;
-                let cells = self.restless.iter_mut().zip(&mut self.alarms).zip(&mut self.peak);
+                let cells = self
+                    .restless
+                    .iter_mut()
+                    .zip(&mut self.alarms)
+                    .zip(&mut self.peak);
                 for ((restless, alarms), peak) in cells {
                     if idle && *peak > 0.0 {
                         *alarms += 1.0;
@@ -311,7 +352,8 @@ impl Field {
         }
         let since = now.saturating_sub(self.forgot);
         if since > Duration::from_secs(1) {
-            let left = 0.5_f32.powf(since.as_secs_f32() / c.restless_half_life.as_secs_f32().max(1.0));
+            let left =
+                0.5_f32.powf(since.as_secs_f32() / c.restless_half_life.as_secs_f32().max(1.0));
             self.restless.iter_mut().for_each(|r| *r *= left);
             let left = 0.5_f32.powf(since.as_secs_f32() / OFTEN_HALF_LIFE);
             self.alarms.iter_mut().for_each(|a| *a *= left);
@@ -320,8 +362,18 @@ impl Field {
         }
     }
 
-    fn decide(&self, c: &GateConfig, now: Duration, busy: bool, warm: bool, moving: u64, laneless: bool) -> Verdict {
-        let past = |since: Option<Duration>, time: Duration| since.is_none_or(|s| now.saturating_sub(s) > time);
+    fn decide(
+        &self,
+        c: &GateConfig,
+        now: Duration,
+        busy: bool,
+        warm: bool,
+        moving: u64,
+        laneless: bool,
+    ) -> Verdict {
+        let past = |since: Option<Duration>, time: Duration| {
+            since.is_none_or(|s| now.saturating_sub(s) > time)
+        };
         let waited = now.saturating_sub(self.looked);
         let at_rest = past(self.moved, c.standing_after) && past(self.busy, c.standing_after);
         let reason = if warm {
@@ -329,7 +381,9 @@ impl Field {
         } else if busy && (!at_rest || waited >= c.standing_every) {
             Reason::Busy
         } else if moving != 0 {
-            Reason::Motion { lane: (!laneless).then_some(moving.trailing_zeros() as usize) }
+            Reason::Motion {
+                lane: (!laneless).then_some(moving.trailing_zeros() as usize),
+            }
         } else if !past(self.moved, c.hold) {
             Reason::Held
         } else if waited >= c.routine {
@@ -345,7 +399,11 @@ impl Field {
     fn learn_noise(&mut self, step: f32) {
         for (noise, change) in self.noise.iter_mut().zip(&self.change) {
             for (n, &d) in noise.iter_mut().zip(change) {
-                let by = if d > *n { NOISE_SHARE * step } else { (NOISE_SHARE - 1.0) * step };
+                let by = if d > *n {
+                    NOISE_SHARE * step
+                } else {
+                    (NOISE_SHARE - 1.0) * step
+                };
                 *n = (*n + by).clamp(0.0, NOISE_MAX);
             }
         }
@@ -353,7 +411,9 @@ impl Field {
 
     fn see(&mut self, grid: &Grid, follow: f32) {
         for (seen, now) in self.seen.iter_mut().zip([&grid.mean, &grid.texture]) {
-            seen.iter_mut().zip(now).for_each(|(s, &n)| *s += follow * (n - *s));
+            seen.iter_mut()
+                .zip(now)
+                .for_each(|(s, &n)| *s += follow * (n - *s));
         }
     }
 }
@@ -361,7 +421,10 @@ impl Field {
 /// By how much most of the picture grew, in proportion: the median, so that a vehicle does not count.
 fn common_gain(now: &[f32], seen: &[f32], least: f32, most: f32) -> f32 {
     let pairs = now.iter().zip(seen).step_by(SPARSE);
-    let mut ratios: Vec<f32> = pairs.filter(|&(_, &s)| s > least && s < most).map(|(n, s)| n / s).collect();
+    let mut ratios: Vec<f32> = pairs
+        .filter(|&(_, &s)| s > least && s < most)
+        .map(|(n, s)| n / s)
+        .collect();
     if ratios.len() < SPARSE_MIN {
         return 1.0;
     }

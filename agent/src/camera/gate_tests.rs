@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
-use super::super::scene::{CELL, Car, Road, Shot, footage, grid_of, lanes, polygon, sample_lanes, samples};
+use super::super::scene::{
+    CELL, Car, Road, Shot, footage, grid_of, lanes, polygon, sample_lanes, samples,
+};
 use super::*;
 
 const FPS: f32 = 12.5;
@@ -39,25 +41,45 @@ fn looks(verdicts: &[Verdict]) -> f32 {
 }
 
 fn moves(verdicts: &[Verdict]) -> usize {
-    verdicts.iter().filter(|v| matches!(v, Verdict::Look(Reason::Motion { .. }))).count()
+    verdicts
+        .iter()
+        .filter(|v| matches!(v, Verdict::Look(Reason::Motion { .. })))
+        .count()
 }
 
 /// Nothing but routine looks, which at 12.5 frames a second are one of 25 or 26.
 fn assert_still(verdicts: &[Verdict], what: &str) {
-    let stray = verdicts.iter().filter(|v| !matches!(v, Verdict::Still | Verdict::Look(Reason::Routine))).count();
-    assert!(looks(verdicts) < 0.05, "{what}: {:.3} looked at, {stray} not by routine", looks(verdicts));
+    let stray = verdicts
+        .iter()
+        .filter(|v| !matches!(v, Verdict::Still | Verdict::Look(Reason::Routine)))
+        .count();
+    assert!(
+        looks(verdicts) < 0.05,
+        "{what}: {:.3} looked at, {stray} not by routine",
+        looks(verdicts)
+    );
 }
 
 #[test]
 fn a_still_road_gets_routine_looks_only() {
     for noise in [0.0, 2.0, 6.0, 12.0, 16.0] {
         let (mut gate, mut road) = (gate(), Road::new(1));
-        let shot = Shot { noise, ..Shot::default() };
+        let shot = Shot {
+            noise,
+            ..Shot::default()
+        };
         let v = watch(&mut gate, &mut road, 0, frames(30.0), |_| (shot, vec![]));
-        assert!(v[..frames(2.0)].iter().all(|v| *v == Verdict::Look(Reason::First)));
+        assert!(
+            v[..frames(2.0)]
+                .iter()
+                .all(|v| *v == Verdict::Look(Reason::First))
+        );
         let rest = &v[frames(6.0)..];
         assert_still(rest, &format!("noise {noise}"));
-        let routine = rest.iter().filter(|v| **v == Verdict::Look(Reason::Routine)).count();
+        let routine = rest
+            .iter()
+            .filter(|v| **v == Verdict::Look(Reason::Routine))
+            .count();
         assert!(routine >= 11, "{routine} routine looks in 24 s");
     }
 }
@@ -68,7 +90,14 @@ fn key_frames_that_pulse_are_no_movement() {
     // Sharp at the key frame, once a second and a half, softer towards the next.
     let v = watch(&mut gate, &mut road, 0, frames(60.0), |i| {
         let age = i % frames(1.5);
-        (Shot { noise: 1.0, blur: age as f32 * 0.05, ..Shot::default() }, vec![])
+        (
+            Shot {
+                noise: 1.0,
+                blur: age as f32 * 0.05,
+                ..Shot::default()
+            },
+            vec![],
+        )
     });
     assert_still(&v[frames(20.0)..], "pulsing");
 }
@@ -76,17 +105,42 @@ fn key_frames_that_pulse_are_no_movement() {
 #[test]
 fn rain_settles_and_hides_no_vehicle() {
     let (mut gate, mut road) = (gate(), Road::new(3));
-    let rain = Shot { noise: 4.0, rain: 150, ..Shot::default() };
+    let rain = Shot {
+        noise: 4.0,
+        rain: 150,
+        ..Shot::default()
+    };
     let v = watch(&mut gate, &mut road, 0, frames(90.0), |_| (rain, vec![]));
-    println!("rain: {:.2} looked at in the first 45 s", looks(&v[..frames(45.0)]));
+    println!(
+        "rain: {:.2} looked at in the first 45 s",
+        looks(&v[..frames(45.0)])
+    );
     // A downpour stays more than the routine, but little.
     println!("rain: {:.3} later", looks(&v[frames(45.0)..]));
-    assert!(looks(&v[frames(45.0)..]) < 0.1, "{}", looks(&v[frames(45.0)..]));
+    assert!(
+        looks(&v[frames(45.0)..]) < 0.1,
+        "{}",
+        looks(&v[frames(45.0)..])
+    );
     let from = frames(90.0);
     let v = watch(&mut gate, &mut road, from, frames(3.0), |i| {
-        (rain, vec![Car { x: 200.0, y: 100.0 + (i - from) as f32 * 5.0, w: 80.0, h: 60.0, contrast: 50.0 }])
+        (
+            rain,
+            vec![Car {
+                x: 200.0,
+                y: 100.0 + (i - from) as f32 * 5.0,
+                w: 80.0,
+                h: 60.0,
+                contrast: 50.0,
+            }],
+        )
     });
-    assert!(moves(&v) >= 9, "a vehicle in the rain moved in {} of {} pictures", moves(&v), v.len());
+    assert!(
+        moves(&v) >= 9,
+        "a vehicle in the rain moved in {} of {} pictures",
+        moves(&v),
+        v.len()
+    );
 }
 
 #[test]
@@ -94,9 +148,18 @@ fn a_shaking_mast_settles() {
     let (mut gate, mut road) = (gate(), Road::new(4));
     let v = watch(&mut gate, &mut road, 0, frames(90.0), |i| {
         let sway = |period: f32| (1.6 * (i as f32 / period).sin()).round() as i32;
-        (Shot { shift: (sway(1.7), sway(2.9)), ..Shot::default() }, vec![])
+        (
+            Shot {
+                shift: (sway(1.7), sway(2.9)),
+                ..Shot::default()
+            },
+            vec![],
+        )
     });
-    println!("shaking: {:.2} looked at in the first 45 s", looks(&v[..frames(45.0)]));
+    println!(
+        "shaking: {:.2} looked at in the first 45 s",
+        looks(&v[..frames(45.0)])
+    );
     assert_still(&v[frames(45.0)..], "shaking");
 }
 
@@ -111,41 +174,82 @@ fn changes_of_light_settle() {
             // A cloud, in and out.
             t => 0.8 + 0.25 * (t / 5.0).sin(),
         };
-        (Shot { gain, ..Shot::default() }, vec![])
+        (
+            Shot {
+                gain,
+                ..Shot::default()
+            },
+            vec![],
+        )
     });
     for (from, to) in [(12.5, 20.0), (22.5, 30.0), (34.0, 64.0)] {
-        assert_still(&v[frames(from)..frames(to)], &format!("light from {from} s on"));
+        assert_still(
+            &v[frames(from)..frames(to)],
+            &format!("light from {from} s on"),
+        );
     }
 }
 
 #[test]
 fn a_burnt_in_clock_is_learnt_or_masked_and_hides_no_vehicle() {
-    let shot = |i: usize| Shot { clock: Some(at(i).as_secs() as u32), ..Shot::default() };
+    let shot = |i: usize| Shot {
+        clock: Some(at(i).as_secs() as u32),
+        ..Shot::default()
+    };
     let mask = polygon(&[(0.5, 0.54), (0.57, 0.54), (0.57, 0.61), (0.5, 0.61)]);
     let mut masked = Gate::new(&lanes(), &[mask], GateConfig::default());
-    let v = watch(&mut masked, &mut Road::new(6), 0, frames(20.0), |i| (shot(i), vec![]));
+    let v = watch(&mut masked, &mut Road::new(6), 0, frames(20.0), |i| {
+        (shot(i), vec![])
+    });
     assert_still(&v[frames(4.0)..], "masked clock");
 
     let (mut gate, mut road) = (gate(), Road::new(6));
-    let v = watch(&mut gate, &mut road, 0, frames(120.0), |i| (shot(i), vec![]));
+    let v = watch(&mut gate, &mut road, 0, frames(120.0), |i| {
+        (shot(i), vec![])
+    });
     assert!(moves(&v[..frames(20.0)]) > 0, "this clock is none to learn");
     assert_still(&v[frames(60.0)..], "clock");
     let from = frames(120.0);
     let v = watch(&mut gate, &mut road, from, frames(6.0), |i| {
         let x = 250.0 + (i - from) as f32 * 2.0;
-        (shot(i), vec![Car { x, y: 190.0, w: 40.0, h: 35.0, contrast: 20.0 }])
+        (
+            shot(i),
+            vec![Car {
+                x,
+                y: 190.0,
+                w: 40.0,
+                h: 35.0,
+                contrast: 20.0,
+            }],
+        )
     });
-    assert!(moves(&v) >= 6, "a vehicle over the clock moved in {} pictures", moves(&v));
+    assert!(
+        moves(&v) >= 6,
+        "a vehicle over the clock moved in {} pictures",
+        moves(&v)
+    );
 }
 
 #[test]
 fn what_lies_beside_the_lanes_is_not_watched_and_the_lane_is_named() {
     let (mut gate, mut road) = (gate(), Road::new(7));
-    let car = |x: f32, i: usize| Car { x, y: 200.0 + (i % 10) as f32 * 8.0, w: 45.0, h: 40.0, contrast: 60.0 };
-    watch(&mut gate, &mut road, 0, frames(4.0), |_| (Shot::default(), vec![]));
-    let v = watch(&mut gate, &mut road, frames(4.0), 40, |i| (Shot::default(), vec![car(5.0, i)]));
+    let car = |x: f32, i: usize| Car {
+        x,
+        y: 200.0 + (i % 10) as f32 * 8.0,
+        w: 45.0,
+        h: 40.0,
+        contrast: 60.0,
+    };
+    watch(&mut gate, &mut road, 0, frames(4.0), |_| {
+        (Shot::default(), vec![])
+    });
+    let v = watch(&mut gate, &mut road, frames(4.0), 40, |i| {
+        (Shot::default(), vec![car(5.0, i)])
+    });
     assert_eq!(moves(&v), 0);
-    let v = watch(&mut gate, &mut road, frames(4.0) + 40, 40, |i| (Shot::default(), vec![car(450.0, i)]));
+    let v = watch(&mut gate, &mut road, frames(4.0) + 40, 40, |i| {
+        (Shot::default(), vec![car(450.0, i)])
+    });
     assert!(v.contains(&Verdict::Look(Reason::Motion { lane: Some(1) })));
     assert!(!v.contains(&Verdict::Look(Reason::Motion { lane: Some(0) })));
 }
@@ -153,11 +257,24 @@ fn what_lies_beside_the_lanes_is_not_watched_and_the_lane_is_named() {
 #[test]
 fn another_size_begins_anew() {
     let mut gate = gate();
-    let picture = |w: u32, h: u32| Grid::of(&super::super::grid::Luma::packed(w, h, &vec![90; (w * h) as usize]));
-    let v: Vec<_> = (0..100).map(|i| gate.look(&picture(640, 360), at(i), false)).collect();
-    assert!(v[0] == Verdict::Look(Reason::First) && !v[30..].contains(&Verdict::Look(Reason::First)));
+    let picture = |w: u32, h: u32| {
+        Grid::of(&super::super::grid::Luma::packed(
+            w,
+            h,
+            &vec![90; (w * h) as usize],
+        ))
+    };
+    let v: Vec<_> = (0..100)
+        .map(|i| gate.look(&picture(640, 360), at(i), false))
+        .collect();
+    assert!(
+        v[0] == Verdict::Look(Reason::First) && !v[30..].contains(&Verdict::Look(Reason::First))
+    );
     for i in 100..120 {
-        assert_eq!(gate.look(&picture(320, 180), at(i), false), Verdict::Look(Reason::First));
+        assert_eq!(
+            gate.look(&picture(320, 180), at(i), false),
+            Verdict::Look(Reason::First)
+        );
     }
 }
 
@@ -165,19 +282,42 @@ fn another_size_begins_anew() {
 #[test]
 fn open_tracks_keep_it_looking() {
     let (mut gate, mut road) = (gate(), Road::new(8));
-    watch(&mut gate, &mut road, 0, frames(4.0), |_| (Shot::default(), vec![]));
-    let car = [Car { x: 200.0, y: 180.0, w: 60.0, h: 50.0, contrast: 40.0 }];
-    let v: Vec<_> =
-        (frames(4.0)..frames(24.0)).map(|i| gate.look(&road.grid(Shot::default(), &car), at(i), true)).collect();
-    assert!(v[..frames(3.0)].iter().all(|v| *v == Verdict::Look(Reason::Busy)));
+    watch(&mut gate, &mut road, 0, frames(4.0), |_| {
+        (Shot::default(), vec![])
+    });
+    let car = [Car {
+        x: 200.0,
+        y: 180.0,
+        w: 60.0,
+        h: 50.0,
+        contrast: 40.0,
+    }];
+    let v: Vec<_> = (frames(4.0)..frames(24.0))
+        .map(|i| gate.look(&road.grid(Shot::default(), &car), at(i), true))
+        .collect();
+    assert!(
+        v[..frames(3.0)]
+            .iter()
+            .all(|v| *v == Verdict::Look(Reason::Busy))
+    );
     let rest = &v[frames(4.0)..];
     assert!((0.3..0.5).contains(&looks(rest)), "{}", looks(rest));
-    assert!(rest.windows(4).all(|w| w.contains(&Verdict::Look(Reason::Busy))));
+    assert!(
+        rest.windows(4)
+            .all(|w| w.contains(&Verdict::Look(Reason::Busy)))
+    );
     // It drives off: every picture again.
     let v: Vec<_> = (0..frames(2.0))
         .map(|i| {
-            let car = Car { y: 180.0 + i as f32 * 4.0, ..car[0] };
-            gate.look(&road.grid(Shot::default(), &[car]), at(frames(24.0) + i), true)
+            let car = Car {
+                y: 180.0 + i as f32 * 4.0,
+                ..car[0]
+            };
+            gate.look(
+                &road.grid(Shot::default(), &[car]),
+                at(frames(24.0) + i),
+                true,
+            )
         })
         .collect();
     assert!(looks(&v) > 0.9, "{}", looks(&v));
@@ -194,12 +334,25 @@ fn a_vehicle_that_stops_for_minutes_is_looked_at_and_seen_to_leave() {
         t => 240.0 + (t - 188.0) * 30.0,
     };
     let v = watch(&mut gate, &mut road, 0, frames(191.0), |i| {
-        (Shot::default(), vec![Car { x: 180.0, y: y(i), w: 60.0, h: 50.0, contrast: 25.0 }])
+        (
+            Shot::default(),
+            vec![Car {
+                x: 180.0,
+                y: y(i),
+                w: 60.0,
+                h: 50.0,
+                contrast: 25.0,
+            }],
+        )
     });
     assert!(looks(&v[frames(5.2)..frames(8.0)]) > 0.9);
     let standing = &v[frames(9.0)..frames(188.0)];
     assert_still(standing, "standing");
-    assert!(standing.windows(frames(2.0) + 2).all(|w| w.iter().any(|v| v.is_look())));
+    assert!(
+        standing
+            .windows(frames(2.0) + 2)
+            .all(|w| w.iter().any(|v| v.is_look()))
+    );
     assert!(looks(&v[frames(188.4)..]) > 0.8);
 }
 
@@ -258,7 +411,9 @@ fn passages(name: &str) -> Vec<(f64, f64)> {
     let text = std::fs::read_to_string(samples(name).join("truth.jsonl")).unwrap();
     let truth: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     let passages = truth["passages"].as_array().unwrap().iter();
-    passages.map(|p| (p["from_s"].as_f64().unwrap(), p["to_s"].as_f64().unwrap())).collect()
+    passages
+        .map(|p| (p["from_s"].as_f64().unwrap(), p["to_s"].as_f64().unwrap()))
+        .collect()
 }
 
 /// The rendered footage with nobody saying that tracks are open. The camera has watched the empty road before (its pixels'
@@ -271,20 +426,39 @@ fn vehicles_of_the_footage_are_looked_at_without_tracks() {
         let mut gate = Gate::new(&sample_lanes(), &[], GateConfig::default());
         let before = 40;
         let time = |i: usize| Duration::from_millis(100 * i as u64);
-        let rest: Vec<_> = (0..before).map(|i| gate.look(&grid_of(&empty), time(i), false)).collect();
-        assert!(rest[21..].iter().all(|v| matches!(v, Verdict::Still | Verdict::Look(Reason::Routine))), "{name}");
-        let v: Vec<_> =
-            pictures.iter().enumerate().map(|(i, p)| gate.look(&grid_of(p), time(before + i), false)).collect();
+        let rest: Vec<_> = (0..before)
+            .map(|i| gate.look(&grid_of(&empty), time(i), false))
+            .collect();
+        assert!(
+            rest[21..]
+                .iter()
+                .all(|v| matches!(v, Verdict::Still | Verdict::Look(Reason::Routine))),
+            "{name}"
+        );
+        let v: Vec<_> = pictures
+            .iter()
+            .enumerate()
+            .map(|(i, p)| gate.look(&grid_of(p), time(before + i), false))
+            .collect();
         let still = v.iter().filter(|v| !v.is_look()).count();
         println!("{name}: {still} of {} still, {} moved", v.len(), moves(&v));
         for (from, to) in passages(name) {
-            let (first, last) = ((from * 10.0) as usize, ((to * 10.0) as usize).min(v.len() - 1));
+            let (first, last) = (
+                (from * 10.0) as usize,
+                ((to * 10.0) as usize).min(v.len() - 1),
+            );
             // From half a second after it came, at the latest.
             let soon = &v[first..=(first + 5).min(last)];
-            assert!(soon.iter().any(|v| v.is_look()), "{name} {from} to {to}: not seen to come");
+            assert!(
+                soon.iter().any(|v| v.is_look()),
+                "{name} {from} to {to}: not seen to come"
+            );
             // And as long as it is there, no longer than the routine's two seconds without a look.
             let there = &v[first..=last];
-            assert!(there.windows(21).all(|w| w.iter().any(|v| v.is_look())), "{name} {from} to {to}");
+            assert!(
+                there.windows(21).all(|w| w.iter().any(|v| v.is_look())),
+                "{name} {from} to {to}"
+            );
             // Its last second, in which it crosses the line and leaves, moving: nearly all.
             assert!(
                 looks(&v[last.saturating_sub(9)..=last]) >= 0.9,
@@ -297,7 +471,10 @@ fn vehicles_of_the_footage_are_looked_at_without_tracks() {
 
 /// Each pixel's median over the pictures: the road without vehicles that pass.
 fn median(pictures: &[image::GrayImage]) -> image::GrayImage {
-    let some: Vec<_> = pictures.iter().step_by((pictures.len() / 25).max(1)).collect();
+    let some: Vec<_> = pictures
+        .iter()
+        .step_by((pictures.len() / 25).max(1))
+        .collect();
     image::GrayImage::from_fn(pictures[0].width(), pictures[0].height(), |x, y| {
         let mut levels: Vec<u8> = some.iter().map(|p| p.get_pixel(x, y)[0]).collect();
         levels.sort_unstable();

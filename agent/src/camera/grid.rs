@@ -17,7 +17,12 @@ pub struct Luma<'a> {
 impl<'a> Luma<'a> {
     /// A plane without gaps between its rows.
     pub fn packed(width: u32, height: u32, bytes: &'a [u8]) -> Self {
-        Self { width, height, stride: width as usize, bytes }
+        Self {
+            width,
+            height,
+            stride: width as usize,
+            bytes,
+        }
     }
 
     /// Row `y`; shorter where the plane is cut short.
@@ -55,11 +60,17 @@ impl Grid {
     pub fn of(luma: &Luma<'_>) -> Self {
         let (width, height) = (luma.width as usize, luma.height as usize);
         let columns = COLUMNS.min(width.max(1));
-        let rows = (COLUMNS * height / width.max(1)).clamp(1, 2 * COLUMNS).min(height.max(1));
+        let rows = (COLUMNS * height / width.max(1))
+            .clamp(1, 2 * COLUMNS)
+            .min(height.max(1));
         let mut exact = vec![[0_u32; 2]; columns * rows];
         let mut counts = vec![[0_u32; 2]; columns * rows];
         let edges: Vec<usize> = (0..=columns).map(|c| c * width / columns).collect();
-        for (row, (sums, counts)) in exact.chunks_mut(columns).zip(counts.chunks_mut(columns)).enumerate() {
+        for (row, (sums, counts)) in exact
+            .chunks_mut(columns)
+            .zip(counts.chunks_mut(columns))
+            .enumerate()
+        {
             let (from, to) = (row * height / rows, (row + 1) * height / rows);
             let read = ROWS_READ.min(to - from);
             for i in 0..read {
@@ -69,10 +80,20 @@ impl Grid {
         }
         let part = |i: usize| {
             let pairs = exact.iter().zip(&counts);
-            pairs.map(|(s, n)| s[i] as f32 / n[i].max(1) as f32).collect::<Vec<f32>>()
+            pairs
+                .map(|(s, n)| s[i] as f32 / n[i].max(1) as f32)
+                .collect::<Vec<f32>>()
         };
         let (mean, texture) = (part(0), part(1));
-        Self { columns, rows, width: luma.width, height: luma.height, mean, texture, exact }
+        Self {
+            columns,
+            rows,
+            width: luma.width,
+            height: luma.height,
+            mean,
+            texture,
+            exact,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -104,7 +125,11 @@ fn add(line: &[u8], edges: &[usize], sums: &mut [[u32; 2]], counts: &mut [[u32; 
         counts[cell][0] += pixels.len() as u32;
         if pixels.len() > step {
             let ahead = &pixels[step..];
-            sums[cell][1] += pixels.iter().zip(ahead).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum::<u32>();
+            sums[cell][1] += pixels
+                .iter()
+                .zip(ahead)
+                .map(|(&a, &b)| u32::from(a.abs_diff(b)))
+                .sum::<u32>();
             counts[cell][1] += ahead.len() as u32;
         }
     }
@@ -115,7 +140,10 @@ mod tests {
     use super::*;
 
     fn picture(width: u32, height: u32, f: impl Fn(u32, u32) -> u8) -> Vec<u8> {
-        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| f(x, y)).collect()
+        (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .map(|(x, y)| f(x, y))
+            .collect()
     }
 
     #[test]
@@ -130,7 +158,11 @@ mod tests {
         ] {
             let bytes = picture(w, h, |_, _| 7);
             let g = Grid::of(&Luma::packed(w, h, &bytes));
-            assert_eq!((g.columns, g.rows, g.len()), (columns, rows, columns * rows), "{w}x{h}");
+            assert_eq!(
+                (g.columns, g.rows, g.len()),
+                (columns, rows, columns * rows),
+                "{w}x{h}"
+            );
             assert!(w == 0 || g.mean.iter().all(|&m| m == 7.0), "{w}x{h}");
             assert!(g.texture.iter().all(|&t| t == 0.0));
         }
@@ -138,12 +170,22 @@ mod tests {
 
     #[test]
     fn means_and_textures_are_those_of_the_pixels() {
-        let bytes = picture(192, 108, |x, y| if x < 96 { (y / 2) as u8 } else { (x % 2 * 4 + x / 8 % 2 * 100) as u8 });
+        let bytes = picture(192, 108, |x, y| {
+            if x < 96 {
+                (y / 2) as u8
+            } else {
+                (x % 2 * 4 + x / 8 % 2 * 100) as u8
+            }
+        });
         let g = Grid::of(&Luma::packed(192, 108, &bytes));
         assert!((g.mean[0] - 0.0).abs() < 0.5 && (g.mean[53 * 96] - 53.0).abs() < 1.0);
         let wide = picture(1920, 1080, |x, _| if x / 4 % 2 == 0 { 80 } else { 120 });
         let g = Grid::of(&Luma::packed(1920, 1080, &wide));
-        assert!(g.texture.iter().all(|&t| (t - 40.0).abs() < 0.1), "{:?}", &g.texture[..4]);
+        assert!(
+            g.texture.iter().all(|&t| (t - 40.0).abs() < 0.1),
+            "{:?}",
+            &g.texture[..4]
+        );
         assert!(g.mean.iter().all(|&m| (m - 100.0).abs() <= 4.0));
     }
 
@@ -155,7 +197,12 @@ mod tests {
             wide[y * 128..y * 128 + 100].copy_from_slice(&packed[y * 100..(y + 1) * 100]);
         }
         let a = Grid::of(&Luma::packed(100, 60, &packed));
-        let b = Grid::of(&Luma { width: 100, height: 60, stride: 128, bytes: &wide });
+        let b = Grid::of(&Luma {
+            width: 100,
+            height: 60,
+            stride: 128,
+            bytes: &wide,
+        });
         assert_eq!(a, b);
     }
 

@@ -60,7 +60,10 @@ impl Landmarks {
     pub fn update(&mut self, grid: &Grid, now: Duration, well: f32) -> Option<Option<f32>> {
         let began = *self.began.get_or_insert(now);
         let judged = *self.judged.get_or_insert(now);
-        self.sum.iter_mut().zip(&grid.mean).for_each(|(s, &m)| *s += m);
+        self.sum
+            .iter_mut()
+            .zip(&grid.mean)
+            .for_each(|(s, &m)| *s += m);
         self.pictures += 1;
         let passed = now.saturating_sub(judged);
         if passed < EVERY {
@@ -68,15 +71,24 @@ impl Landmarks {
         }
         self.judged = Some(now);
         let pictures = std::mem::take(&mut self.pictures) as f32;
-        let mean: Vec<f32> = self.sum.iter_mut().map(|s| std::mem::take(s) / pictures).collect();
+        let mean: Vec<f32> = self
+            .sum
+            .iter_mut()
+            .map(|s| std::mem::take(s) / pictures)
+            .collect();
         let edges = self.edges(&mean);
         let passed = passed.min(2 * EVERY).as_secs_f32();
         let young = now.saturating_sub(began) < self.learn;
-        let share = if young { None } else { self.matching(&edges, &mean) };
+        let share = if young {
+            None
+        } else {
+            self.matching(&edges, &mean)
+        };
         // What cannot be judged is learnt as in the beginning: the night may have had nothing to learn.
         let over = if share.is_none() { self.learn } else { FOLLOW };
         if share.is_none_or(|s| s >= well) {
-            let by = (passed / over.as_secs_f32().max(1.0) * if young { 3.0 } else { 1.0 }).min(1.0);
+            let by =
+                (passed / over.as_secs_f32().max(1.0) * if young { 3.0 } else { 1.0 }).min(1.0);
             for (reference, edge) in self.reference.iter_mut().zip(&edges) {
                 for (r, e) in reference.iter_mut().zip(edge) {
                     *r += by * (e - *r);
@@ -111,7 +123,12 @@ impl Landmarks {
         let (mut matched, mut votes) = (0_usize, 0_usize);
         for y in (0..rows).step_by(BLOCK.1) {
             for x in (0..columns).step_by(BLOCK.0) {
-                let block = Block { x, y, x1: (x + BLOCK.0).min(columns), y1: (y + BLOCK.1).min(rows) };
+                let block = Block {
+                    x,
+                    y,
+                    x1: (x + BLOCK.0).min(columns),
+                    y1: (y + BLOCK.1).min(rows),
+                };
                 if let Some(agrees) = self.vote(&block, edges, mean) {
                     votes += 1;
                     matched += usize::from(agrees);
@@ -123,9 +140,15 @@ impl Landmarks {
 
     /// Whether a block's landmarks are where they were; `None`: it has none, or it is too dark to see them.
     fn vote(&self, block: &Block, edges: &[Edge], mean: &[f32]) -> Option<bool> {
-        let (columns, rows) = (self.columns as isize, (mean.len() / self.columns.max(1)) as isize);
+        let (columns, rows) = (
+            self.columns as isize,
+            (mean.len() / self.columns.max(1)) as isize,
+        );
         let size = |e: Edge| e[0].hypot(e[1]);
-        let known: f32 = block.cells(self.columns).map(|i| size(self.reference[i]).powi(2)).sum();
+        let known: f32 = block
+            .cells(self.columns)
+            .map(|i| size(self.reference[i]).powi(2))
+            .sum();
         if known < LANDMARK {
             return None;
         }
@@ -151,7 +174,11 @@ impl Landmarks {
         }
         let cells = block.cells(self.columns).count() as f32;
         let level = block.cells(self.columns).map(|i| mean[i]).sum::<f32>() / cells;
-        if faded && level < DARK { None } else { Some(false) }
+        if faded && level < DARK {
+            None
+        } else {
+            Some(false)
+        }
     }
 }
 

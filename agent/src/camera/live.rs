@@ -90,23 +90,35 @@ impl LiveConfig {
 
     fn login(&self) -> Result<Option<(String, String)>, Fault> {
         let known = self.address.login().cloned();
-        let user = self.user.clone().or_else(|| known.as_ref().map(|l| l.0.clone()));
+        let user = self
+            .user
+            .clone()
+            .or_else(|| known.as_ref().map(|l| l.0.clone()));
         let Some(user) = user else { return Ok(None) };
         let password = match &self.password_file {
             None => known.map(|l| l.1).unwrap_or_default(),
             Some(file) => std::fs::read_to_string(file)
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                .map_err(|e| Fault::new(FaultKind::Unauthorised, format!("{}: {e}", file.display())))?,
+                .map_err(|e| {
+                    Fault::new(FaultKind::Unauthorised, format!("{}: {e}", file.display()))
+                })?,
         };
         Ok(Some((user, password)))
     }
 
     /// The arguments of ffmpeg. Nothing secret is among them.
     fn arguments(&self) -> Vec<String> {
-        let mut args: Vec<String> =
-            ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-threads", "1"]
-                .map(str::to_owned)
-                .to_vec();
+        let mut args: Vec<String> = [
+            "-nostdin",
+            "-hide_banner",
+            "-nostats",
+            "-loglevel",
+            "level+info",
+            "-threads",
+            "1",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         let mut add = |more: &[&str]| args.extend(more.iter().map(|a| (*a).to_owned()));
         let v4l2m2m = format!("{}_v4l2m2m", self.codec);
         let rkmpp = format!("{}_rkmpp", self.codec);
@@ -119,7 +131,11 @@ impl LiveConfig {
             Decoder::Rkmpp => add(&["-c:v", &rkmpp]),
         }
         add(&["-fflags", "nobuffer", "-flags", "low_delay"]);
-        add(&self.ffmpeg_args.iter().map(String::as_str).collect::<Vec<_>>());
+        add(&self
+            .ffmpeg_args
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>());
         match self.address.device() {
             Some(device) => add(&["-f", "v4l2", "-i", &device.display().to_string()]),
             None => add(&[
@@ -148,7 +164,19 @@ impl LiveConfig {
             _ => "format=yuv420p|yuvj420p|nv12,",
         };
         filter += "showinfo=checksum=0";
-        add(&["-map", "0:v:0", "-an", "-sn", "-dn", "-vf", &filter, "-fps_mode", "passthrough", "-autoscale", "0"]);
+        add(&[
+            "-map",
+            "0:v:0",
+            "-an",
+            "-sn",
+            "-dn",
+            "-vf",
+            &filter,
+            "-fps_mode",
+            "passthrough",
+            "-autoscale",
+            "0",
+        ]);
         add(&["-f", "rawvideo", "pipe:1"]);
         args
     }
@@ -159,8 +187,14 @@ impl LiveConfig {
         let mut list = format!("ffconcat version 1.0\nfile '{quoted}'\n");
         match self.address.protocol() {
             Protocol::Rtsp => {
-                let transport = if self.transport == Transport::Tcp { "tcp" } else { "udp" };
-                list += &format!("option rtsp_transport {transport}\noption allowed_media_types video\n");
+                let transport = if self.transport == Transport::Tcp {
+                    "tcp"
+                } else {
+                    "udp"
+                };
+                list += &format!(
+                    "option rtsp_transport {transport}\noption allowed_media_types video\n"
+                );
                 list += &format!("option timeout {}\n", NETWORK_S * 1_000_000);
                 // Enough to learn the size; a frame rate is not waited for.
                 list += "option fflags nobuffer\noption analyzeduration 1000000\noption fpsprobesize 0\n";
@@ -194,13 +228,22 @@ pub struct Fault {
 
 impl Fault {
     fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self {
+            kind,
+            text: text.into(),
+        }
     }
 
     /// `said`: what ffmpeg complained of; `frames`: how many it gave before.
     fn of(said: &str, frames: u64) -> Self {
         let any = |words: &[&str]| words.iter().any(|w| said.contains(w));
-        let kind = if any(&[" 401 ", " 403 ", "Unauthorized", "authorization failed", "Forbidden"]) {
+        let kind = if any(&[
+            " 401 ",
+            " 403 ",
+            "Unauthorized",
+            "authorization failed",
+            "Forbidden",
+        ]) {
             FaultKind::Unauthorised
         } else if frames == 0
             && any(&[
@@ -282,12 +325,17 @@ impl Live {
         let shared = Arc::new(Shared::default());
         let (theirs, config) = (Arc::clone(&shared), config.clone());
         // The child dies with the thread that started it, so this one lives as long as the connection.
-        let thread = std::thread::Builder::new().name("camera-reader".into()).spawn(move || {
-            let fault = read(&config, epoch, &theirs);
-            locked(&theirs.slot).ended = Some(fault);
-            theirs.filled.notify_all();
-        })?;
-        Ok(Self { shared, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("camera-reader".into())
+            .spawn(move || {
+                let fault = read(&config, epoch, &theirs);
+                locked(&theirs.slot).ended = Some(fault);
+                theirs.filled.notify_all();
+            })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// The newest frame, waiting for one; frames that came before the end are given before it.
@@ -305,7 +353,12 @@ impl Live {
             if left.is_zero() {
                 return LiveEvent::Nothing;
             }
-            slot = self.shared.filled.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
+            slot = self
+                .shared
+                .filled
+                .wait_timeout(slot, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -356,7 +409,10 @@ impl Drop for Live {
 fn spawn(config: &LiveConfig, login: Option<&(String, String)>) -> Result<Child, Fault> {
     let broken = |text: String| Fault::new(FaultKind::Broken, text);
     if let Some(device) = config.address.device().filter(|d| !d.exists()) {
-        return Err(Fault::new(FaultKind::Unreachable, format!("there is no device {}", device.display())));
+        return Err(Fault::new(
+            FaultKind::Unreachable,
+            format!("there is no device {}", device.display()),
+        ));
     }
     let mut child = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
@@ -366,7 +422,11 @@ fn spawn(config: &LiveConfig, login: Option<&(String, String)>) -> Result<Child,
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|e| broken(format!("setpriv cannot be started: {e}; install it (Debian: util-linux)")))?;
+        .map_err(|e| {
+            broken(format!(
+                "setpriv cannot be started: {e}; install it (Debian: util-linux)"
+            ))
+        })?;
     if let Some(mut stdin) = child.stdin.take() {
         // If it has ended already, its log says why.
         let _ = stdin.write_all(config.playlist(login).as_bytes());
@@ -398,15 +458,31 @@ fn read(config: &LiveConfig, epoch: Instant, shared: &Shared) -> Fault {
     let hidden = Hidden::new(config, login.as_ref());
     let (send, infos) = sync_channel(64);
     let said = std::thread::scope(|scope| {
-        let log = scope.spawn(|| watch(BufReader::new(stderr), &send_now(send, epoch), shared, &hidden));
+        let log = scope.spawn(|| {
+            watch(
+                BufReader::new(stderr),
+                &send_now(send, epoch),
+                shared,
+                &hidden,
+            )
+        });
         let stamps = matches!(config.address.protocol(), Protocol::Rtsp);
-        let fault = frames(&mut stdout, &infos, Stamper::new(config.latency), stamps, shared);
+        let fault = frames(
+            &mut stdout,
+            &infos,
+            Stamper::new(config.latency),
+            stamps,
+            shared,
+        );
         drop(infos);
         kill(shared);
         let said = log.join().unwrap_or_default();
         fault.unwrap_or_else(|| said.into_iter().collect::<Vec<_>>().join("; "))
     });
-    end(shared, Fault::of(&said, shared.received.load(Ordering::Relaxed)))
+    end(
+        shared,
+        Fault::of(&said, shared.received.load(Ordering::Relaxed)),
+    )
 }
 
 fn kill(shared: &Shared) {
@@ -441,9 +517,14 @@ fn frames(
 ) -> Option<String> {
     let mut number = 0;
     while let Ok((info, coding, arrived)) = infos.recv() {
-        let Some(layout) = info.layout else { return Some("ffmpeg gave pixels of another kind than asked for".into()) };
+        let Some(layout) = info.layout else {
+            return Some("ffmpeg gave pixels of another kind than asked for".into());
+        };
         if info.width == 0 || info.height == 0 || info.width.max(info.height) > LARGEST_SIDE {
-            return Some(format!("a picture of {} x {} cannot be taken", info.width, info.height));
+            return Some(format!(
+                "a picture of {} x {} cannot be taken",
+                info.width, info.height
+            ));
         }
         let mut bytes = locked(&shared.slot).spare.pop().unwrap_or_default();
         bytes.resize(Planes::size_of(info.width, info.height), 0);
@@ -451,12 +532,25 @@ fn frames(
             return None;
         }
         let full_range = info.full_range || coding.is_some_and(|c| c.full_range);
-        let coding = Coding { full_range, bt709: coding.is_some_and(|c| c.bt709) };
-        let planes = Planes { width: info.width, height: info.height, layout, coding, bytes };
+        let coding = Coding {
+            full_range,
+            bt709: coding.is_some_and(|c| c.bt709),
+        };
+        let planes = Planes {
+            width: info.width,
+            height: info.height,
+            layout,
+            coding,
+            bytes,
+        };
         let captured = stamper.at(info.seconds.filter(|_| stamps), arrived);
         shared.received.fetch_add(1, Ordering::Relaxed);
         let mut slot = locked(&shared.slot);
-        if let Some(old) = slot.newest.replace(LiveFrame { number, captured, planes }) {
+        if let Some(old) = slot.newest.replace(LiveFrame {
+            number,
+            captured,
+            planes,
+        }) {
             shared.dropped.fetch_add(1, Ordering::Relaxed);
             slot.spare.push(old.planes.bytes);
         }
@@ -522,8 +616,10 @@ struct Hidden {
 impl Hidden {
     fn new(config: &LiveConfig, login: Option<&(String, String)>) -> Self {
         let shown = config.address.to_string();
-        let mut words =
-            vec![(config.address.secret_url(login), shown.clone()), (config.address.secret_url(None), shown)];
+        let mut words = vec![
+            (config.address.secret_url(login), shown.clone()),
+            (config.address.secret_url(None), shown),
+        ];
         if let Some((user, password)) = login {
             words.push((format!("{user}:{password}@"), String::new()));
             if !password.is_empty() {
@@ -534,7 +630,11 @@ impl Hidden {
     }
 
     fn out_of(&self, text: &str) -> String {
-        self.words.iter().fold(text.to_owned(), |text, (word, instead)| text.replace(word.as_str(), instead))
+        self.words
+            .iter()
+            .fold(text.to_owned(), |text, (word, instead)| {
+                text.replace(word.as_str(), instead)
+            })
     }
 }
 

@@ -9,20 +9,37 @@ fn config(url: &str) -> LiveConfig {
 fn no_argument_holds_a_secret_and_the_playlist_does() {
     let c = config("rtsp://user:p'ss@127.0.0.1:1/x?token=t0ken");
     let args = c.arguments().join(" ");
-    assert!(!args.contains("p'ss") && !args.contains("t0ken") && !args.contains("user"), "{args}");
+    assert!(
+        !args.contains("p'ss") && !args.contains("t0ken") && !args.contains("user"),
+        "{args}"
+    );
     let login = c.login().unwrap();
     let list = c.playlist(login.as_ref());
-    assert!(list.contains("file 'rtsp://user:p") && list.contains("t0ken") && list.contains("rtsp_transport tcp"));
+    assert!(
+        list.contains("file 'rtsp://user:p")
+            && list.contains("t0ken")
+            && list.contains("rtsp_transport tcp")
+    );
     // A quote cannot end the name it stands in.
     assert_eq!(list.lines().filter(|l| l.starts_with("file ")).count(), 1);
     let hidden = Hidden::new(&c, login.as_ref());
-    let said = hidden.out_of(&format!("Impossible to open '{}', p'ss", c.address.secret_url(login.as_ref())));
+    let said = hidden.out_of(&format!(
+        "Impossible to open '{}', p'ss",
+        c.address.secret_url(login.as_ref())
+    ));
     assert_eq!(said, "Impossible to open 'rtsp://127.0.0.1:1/x', ***");
 }
 
 #[test]
 fn presets_name_their_decoders() {
-    let with = |decoder| LiveConfig { decoder, ..config("rtsp://127.0.0.1:1/x") }.arguments().join(" ");
+    let with = |decoder| {
+        LiveConfig {
+            decoder,
+            ..config("rtsp://127.0.0.1:1/x")
+        }
+        .arguments()
+        .join(" ")
+    };
     for (decoder, part) in [
         (Decoder::Vaapi, "-hwaccel vaapi"),
         (Decoder::Qsv, "-hwaccel qsv"),
@@ -30,21 +47,48 @@ fn presets_name_their_decoders() {
         (Decoder::V4l2m2m, "-c:v h264_v4l2m2m"),
         (Decoder::Rkmpp, "-c:v h264_rkmpp"),
     ] {
-        assert!(with(decoder).contains(part), "{decoder:?}: {}", with(decoder));
+        assert!(
+            with(decoder).contains(part),
+            "{decoder:?}: {}",
+            with(decoder)
+        );
     }
     let device = config("v4l2:/dev/video0").arguments().join(" ");
     assert!(device.contains("-f v4l2 -i /dev/video0"), "{device}");
-    let slow = LiveConfig { rate: Some(5.0), ..config("rtsp://127.0.0.1:1/x") }.arguments().join(" ");
+    let slow = LiveConfig {
+        rate: Some(5.0),
+        ..config("rtsp://127.0.0.1:1/x")
+    }
+    .arguments()
+    .join(" ");
     assert!(slow.contains("prev_selected_t,0.1800"), "{slow}");
 }
 
 #[test]
 fn faults_are_told_apart() {
     let kind = |said: &str, frames| Fault::of(said, frames).kind;
-    assert_eq!(kind("pipe:0: Server returned 401 Unauthorized (authorization failed)", 0), FaultKind::Unauthorised);
-    assert_eq!(kind("Connection to tcp://127.0.0.1:1 failed: Connection refused", 0), FaultKind::Unreachable);
-    assert_eq!(kind("method DESCRIBE failed: 404 Not Found", 0), FaultKind::Unreachable);
-    assert_eq!(kind("Invalid data found when processing input", 0), FaultKind::Broken);
+    assert_eq!(
+        kind(
+            "pipe:0: Server returned 401 Unauthorized (authorization failed)",
+            0
+        ),
+        FaultKind::Unauthorised
+    );
+    assert_eq!(
+        kind(
+            "Connection to tcp://127.0.0.1:1 failed: Connection refused",
+            0
+        ),
+        FaultKind::Unreachable
+    );
+    assert_eq!(
+        kind("method DESCRIBE failed: 404 Not Found", 0),
+        FaultKind::Unreachable
+    );
+    assert_eq!(
+        kind("Invalid data found when processing input", 0),
+        FaultKind::Broken
+    );
     assert_eq!(kind("Connection timed out", 5), FaultKind::Broken);
     assert_eq!(Fault::of("", 9).text, "the stream ended");
 }
@@ -62,8 +106,16 @@ fn until_end(live: &Live) -> Fault {
 #[test]
 fn nobody_at_the_door_is_unreachable() {
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let live = Live::start(&config(&format!("rtsp://u:s3cretword@127.0.0.1:{port}/x")), Instant::now()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let live = Live::start(
+        &config(&format!("rtsp://u:s3cretword@127.0.0.1:{port}/x")),
+        Instant::now(),
+    )
+    .unwrap();
     let fault = until_end(&live);
     assert_eq!(fault.kind, FaultKind::Unreachable, "{fault:?}");
     assert!(!fault.text.contains("s3cretword"), "{fault:?}");
@@ -83,27 +135,66 @@ fn a_password_file_that_is_not_there_is_named() {
 #[test]
 fn the_slot_holds_the_newest_and_counts_the_rest() {
     let shared = Shared::default();
-    let info = Info { seconds: None, width: 4, height: 2, layout: Some(super::super::Layout::I420), full_range: true };
+    let info = Info {
+        seconds: None,
+        width: 4,
+        height: 2,
+        layout: Some(super::super::Layout::I420),
+        full_range: true,
+    };
     let (send, infos) = sync_channel(8);
     for n in 0..3_u64 {
-        send.send((info.clone(), None, Duration::from_secs(n))).unwrap();
+        send.send((info.clone(), None, Duration::from_secs(n)))
+            .unwrap();
     }
     drop(send);
-    let pixels: Vec<u8> = (0..3_u8).flat_map(|n| vec![n; Planes::size_of(4, 2)]).collect();
-    assert_eq!(frames(&mut pixels.as_slice(), &infos, Stamper::default(), false, &shared), None);
+    let pixels: Vec<u8> = (0..3_u8)
+        .flat_map(|n| vec![n; Planes::size_of(4, 2)])
+        .collect();
+    assert_eq!(
+        frames(
+            &mut pixels.as_slice(),
+            &infos,
+            Stamper::default(),
+            false,
+            &shared
+        ),
+        None
+    );
     let slot = locked(&shared.slot);
     let newest = slot.newest.as_ref().unwrap();
-    assert_eq!((newest.number, newest.captured, newest.planes.bytes[0]), (2, Duration::from_secs(2), 2));
-    assert_eq!((shared.received.load(Ordering::Relaxed), shared.dropped.load(Ordering::Relaxed)), (3, 2));
+    assert_eq!(
+        (newest.number, newest.captured, newest.planes.bytes[0]),
+        (2, Duration::from_secs(2), 2)
+    );
+    assert_eq!(
+        (
+            shared.received.load(Ordering::Relaxed),
+            shared.dropped.load(Ordering::Relaxed)
+        ),
+        (3, 2)
+    );
 }
 
 #[test]
 fn a_size_no_camera_has_is_refused() {
     let shared = Shared::default();
     let (send, infos) = sync_channel(1);
-    let info =
-        Info { seconds: None, width: 99_999, height: 2, layout: Some(super::super::Layout::I420), full_range: true };
+    let info = Info {
+        seconds: None,
+        width: 99_999,
+        height: 2,
+        layout: Some(super::super::Layout::I420),
+        full_range: true,
+    };
     send.send((info, None, Duration::ZERO)).unwrap();
-    let said = frames(&mut [0_u8; 8].as_slice(), &infos, Stamper::default(), false, &shared).unwrap();
+    let said = frames(
+        &mut [0_u8; 8].as_slice(),
+        &infos,
+        Stamper::default(),
+        false,
+        &shared,
+    )
+    .unwrap();
     assert!(said.contains("99999"), "{said}");
 }

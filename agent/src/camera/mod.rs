@@ -79,7 +79,11 @@ pub enum SourceError {
     #[error("{path}: {reason}")]
     Open { path: PathBuf, reason: String },
     #[error("{path}: line {line}: {reason}")]
-    Times { path: PathBuf, line: usize, reason: String },
+    Times {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
     #[error("{path}: {reason}")]
     Video { path: PathBuf, reason: String },
 }
@@ -101,8 +105,12 @@ pub fn open(path: &Path, assumed: Assumed) -> Result<Box<dyn FrameSource>, Sourc
     if path.is_file() {
         return Ok(Box::new(VideoSource::open(path, assumed.start)?));
     }
-    let reason = "there is no such folder or file; give a folder of JPEG or PNG frames, or a video file";
-    Err(SourceError::Open { path: path.into(), reason: reason.into() })
+    let reason =
+        "there is no such folder or file; give a folder of JPEG or PNG frames, or a video file";
+    Err(SourceError::Open {
+        path: path.into(),
+        reason: reason.into(),
+    })
 }
 
 /// Makes a monotonic time out of capture times: it goes on by the wall clock's step, or, where that steps back, by
@@ -126,7 +134,10 @@ impl Monotonic {
             }
         }
         self.last = Some(capture);
-        FrameTime { capture, mono: self.mono }
+        FrameTime {
+            capture,
+            mono: self.mono,
+        }
     }
 }
 
@@ -139,17 +150,35 @@ mod tests {
     fn a_clock_set_back_does_not_turn_time_back() {
         let t = |s: &str| DateTime::parse_from_rfc3339(s).unwrap();
         let mut m = Monotonic::default();
-        assert_eq!(m.at(t("2026-03-14T09:00:00.000+08:00")).mono, Duration::ZERO);
-        assert_eq!(m.at(t("2026-03-14T09:00:00.100+08:00")).mono, Duration::from_millis(100));
+        assert_eq!(
+            m.at(t("2026-03-14T09:00:00.000+08:00")).mono,
+            Duration::ZERO
+        );
+        assert_eq!(
+            m.at(t("2026-03-14T09:00:00.100+08:00")).mono,
+            Duration::from_millis(100)
+        );
         let back = m.at(t("2026-03-14T08:00:00.000+08:00"));
-        assert_eq!((back.mono, back.capture), (Duration::from_millis(200), t("2026-03-14T08:00:00+08:00")));
-        assert_eq!(m.at(t("2026-03-14T00:00:00.040Z")).mono, Duration::from_millis(240));
+        assert_eq!(
+            (back.mono, back.capture),
+            (Duration::from_millis(200), t("2026-03-14T08:00:00+08:00"))
+        );
+        assert_eq!(
+            m.at(t("2026-03-14T00:00:00.040Z")).mono,
+            Duration::from_millis(240)
+        );
     }
 
     #[test]
     fn a_path_that_is_not_there_is_named() {
-        let assumed = Assumed { start: DateTime::default(), fps: 25.0 };
-        let e = open(Path::new("no/such"), assumed).err().unwrap().to_string();
+        let assumed = Assumed {
+            start: DateTime::default(),
+            fps: 25.0,
+        };
+        let e = open(Path::new("no/such"), assumed)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(e.contains("no/such") && e.contains("folder"), "{e}");
     }
 }

@@ -14,7 +14,9 @@ pub fn decode(path: &Path) -> Result<RgbImage, String> {
     if is_torn_jpeg(&bytes) {
         return Err("the JPEG is cut short: its end is missing".into());
     }
-    image::load_from_memory(&bytes).map(|i| i.into_rgb8()).map_err(|e| e.to_string())
+    image::load_from_memory(&bytes)
+        .map(|i| i.into_rgb8())
+        .map_err(|e| e.to_string())
 }
 
 /// The decoder fills the missing part of a torn JPEG with grey and says nothing; half a vehicle is worse than none.

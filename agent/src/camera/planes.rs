@@ -40,18 +40,34 @@ impl Planes {
 
     pub fn luma(&self) -> Luma<'_> {
         let (w, h) = (self.width as usize, self.height as usize);
-        Luma { width: self.width, height: self.height, stride: w, bytes: &self.bytes[..w * h] }
+        Luma {
+            width: self.width,
+            height: self.height,
+            stride: w,
+            bytes: &self.bytes[..w * h],
+        }
     }
 
     pub fn to_rgb(&self) -> Result<RgbImage, String> {
         let (w, h) = (self.width as usize, self.height as usize);
         let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
         if self.bytes.len() != Self::size_of(self.width, self.height) {
-            return Err(format!("{} bytes are no frame of {w} x {h}", self.bytes.len()));
+            return Err(format!(
+                "{} bytes are no frame of {w} x {h}",
+                self.bytes.len()
+            ));
         }
         let mut rgb = RgbImage::new(self.width, self.height);
-        let range = if self.coding.full_range { YuvRange::Full } else { YuvRange::Limited };
-        let matrix = if self.coding.bt709 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 };
+        let range = if self.coding.full_range {
+            YuvRange::Full
+        } else {
+            YuvRange::Limited
+        };
+        let matrix = if self.coding.bt709 {
+            YuvStandardMatrix::Bt709
+        } else {
+            YuvStandardMatrix::Bt601
+        };
         let (y_plane, colour) = self.bytes.split_at(w * h);
         let stride = self.width * 3;
         match self.layout {
@@ -78,7 +94,14 @@ impl Planes {
                     width: self.width,
                     height: self.height,
                 };
-                yuv::yuv_nv12_to_rgb(&image, &mut rgb, stride, range, matrix, YuvConversionMode::Balanced)
+                yuv::yuv_nv12_to_rgb(
+                    &image,
+                    &mut rgb,
+                    stride,
+                    range,
+                    matrix,
+                    YuvConversionMode::Balanced,
+                )
             }
         }
         .map_err(|e| e.to_string())?;
@@ -92,7 +115,10 @@ mod tests {
     use super::*;
 
     fn flat(layout: Layout, coding: Coding, yuv: [u8; 3], (width, height): (u32, u32)) -> [u8; 3] {
-        let (n, c) = ((width * height) as usize, (width.div_ceil(2) * height.div_ceil(2)) as usize);
+        let (n, c) = (
+            (width * height) as usize,
+            (width.div_ceil(2) * height.div_ceil(2)) as usize,
+        );
         let mut bytes = vec![yuv[0]; n];
         match layout {
             Layout::I420 => {
@@ -101,7 +127,15 @@ mod tests {
             }
             Layout::Nv12 => (0..c).for_each(|_| bytes.extend([yuv[1], yuv[2]])),
         }
-        let rgb = Planes { width, height, layout, coding, bytes }.to_rgb().unwrap();
+        let rgb = Planes {
+            width,
+            height,
+            layout,
+            coding,
+            bytes,
+        }
+        .to_rgb()
+        .unwrap();
         assert!(rgb.pixels().all(|p| p == rgb.get_pixel(0, 0)));
         rgb.get_pixel(0, 0).0
     }
@@ -111,14 +145,26 @@ mod tests {
     fn red_is_red_in_every_coding_and_size() {
         for layout in [Layout::I420, Layout::Nv12] {
             for size in [(64, 36), (63, 35)] {
-                let limited = |bt709| Coding { full_range: false, bt709 };
+                let limited = |bt709| Coding {
+                    full_range: false,
+                    bt709,
+                };
                 for (coding, yuv) in [
                     (limited(false), [81, 90, 240]),
                     (limited(true), [63, 102, 240]),
-                    (Coding { full_range: true, bt709: false }, [76, 85, 255]),
+                    (
+                        Coding {
+                            full_range: true,
+                            bt709: false,
+                        },
+                        [76, 85, 255],
+                    ),
                 ] {
                     let [r, g, b] = flat(layout, coding, yuv, size);
-                    assert!(r > 250 && g < 5 && b < 5, "{layout:?} {coding:?}: {r} {g} {b}");
+                    assert!(
+                        r > 250 && g < 5 && b < 5,
+                        "{layout:?} {coding:?}: {r} {g} {b}"
+                    );
                 }
             }
         }
@@ -126,8 +172,17 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_cut_short_is_refused() {
-        let coding = Coding { full_range: false, bt709: false };
-        let p = Planes { width: 8, height: 8, layout: Layout::I420, coding, bytes: vec![0; 90] };
+        let coding = Coding {
+            full_range: false,
+            bt709: false,
+        };
+        let p = Planes {
+            width: 8,
+            height: 8,
+            layout: Layout::I420,
+            coding,
+            bytes: vec![0; 90],
+        };
         assert!(p.to_rgb().is_err());
     }
 }

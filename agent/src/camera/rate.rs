@@ -31,7 +31,14 @@ pub struct Rate {
 impl Rate {
     pub fn new(over: Duration, now: Duration) -> Self {
         let over = over.max(Duration::from_millis(u64::from(PIECES)));
-        Self { piece: over / PIECES, over, began: now, pieces: VecDeque::new(), learnt: None, taught: now }
+        Self {
+            piece: over / PIECES,
+            over,
+            began: now,
+            pieces: VecDeque::new(),
+            learnt: None,
+            taught: now,
+        }
     }
 
     /// Counts from here on: what was before is of another connection.
@@ -62,13 +69,23 @@ impl Rate {
     pub fn fps(&self, now: Duration) -> f32 {
         let time = now.saturating_sub(self.began).min(self.over).as_secs_f32();
         let frames: u32 = self.recent(now).map(|p| p.frames).sum();
-        if time < 1.0 { 0.0 } else { frames as f32 / time }
+        if time < 1.0 {
+            0.0
+        } else {
+            frames as f32 / time
+        }
     }
 
     /// The share of frames that could not be decoded; 0 while there are few.
     pub fn damaged_share(&self, now: Duration) -> f32 {
-        let (frames, damaged) = self.recent(now).fold((0, 0), |(f, d), p| (f + p.frames, d + p.damaged));
-        if frames + damaged < 10 { 0.0 } else { damaged as f32 / (frames + damaged) as f32 }
+        let (frames, damaged) = self
+            .recent(now)
+            .fold((0, 0), |(f, d), p| (f + p.frames, d + p.damaged));
+        if frames + damaged < 10 {
+            0.0
+        } else {
+            damaged as f32 / (frames + damaged) as f32
+        }
     }
 
     fn number(&self, now: Duration) -> u64 {
@@ -77,16 +94,25 @@ impl Rate {
 
     fn recent(&self, now: Duration) -> impl Iterator<Item = &Piece> {
         let number = self.number(now);
-        self.pieces.iter().filter(move |p| p.number + u64::from(PIECES) > number)
+        self.pieces
+            .iter()
+            .filter(move |p| p.number + u64::from(PIECES) > number)
     }
 
     fn at(&mut self, now: Duration) -> &mut Piece {
         let number = self.number(now);
-        while self.pieces.front().is_some_and(|p| p.number + u64::from(PIECES) <= number) {
+        while self
+            .pieces
+            .front()
+            .is_some_and(|p| p.number + u64::from(PIECES) <= number)
+        {
             self.pieces.pop_front();
         }
         if self.pieces.back().is_none_or(|p| p.number != number) {
-            self.pieces.push_back(Piece { number, ..Piece::default() });
+            self.pieces.push_back(Piece {
+                number,
+                ..Piece::default()
+            });
         }
         let last = self.pieces.len() - 1;
         &mut self.pieces[last]

@@ -68,7 +68,10 @@ impl Repeats {
             self.clear();
         }
         self.kept.retain(|k| now.saturating_sub(k.seen) <= FORGET);
-        let due = self.kept.back().is_none_or(|k| now.saturating_sub(k.taken) >= KEEP_EVERY);
+        let due = self
+            .kept
+            .back()
+            .is_none_or(|k| now.saturating_sub(k.taken) >= KEEP_EVERY);
         match self.kept.iter_mut().find(|k| same(&k.cells, cells)) {
             Some(kept) => {
                 kept.seen = now;
@@ -81,18 +84,30 @@ impl Repeats {
                     }
                     // Kept within the round: it counts when it comes round again.
                     Some(r) if r.goes_on(now) => {}
-                    _ => self.round = Some(Round { since: now, last: now, gap: Duration::ZERO }),
+                    _ => {
+                        self.round = Some(Round {
+                            since: now,
+                            last: now,
+                            gap: Duration::ZERO,
+                        })
+                    }
                 }
             }
             None if due => {
                 if self.kept.len() == MOST {
                     self.kept.pop_front();
                 }
-                self.kept.push_back(Kept { cells: cells.to_vec(), taken: now, seen: now });
+                self.kept.push_back(Kept {
+                    cells: cells.to_vec(),
+                    taken: now,
+                    seen: now,
+                });
             }
             None => {}
         }
-        self.round.filter(|r| r.goes_on(now)).map_or(Duration::ZERO, |r| r.last.saturating_sub(r.since))
+        self.round
+            .filter(|r| r.goes_on(now))
+            .map_or(Duration::ZERO, |r| r.last.saturating_sub(r.since))
     }
 }
 
@@ -104,7 +119,12 @@ mod tests {
     fn longest(pictures: impl Iterator<Item = u32>) -> f32 {
         let mut repeats = Repeats::default();
         let told = pictures.zip(0_u32..).map(|(p, i)| {
-            repeats.update(&[[p, p]], Duration::from_millis(u64::from(i) * 100), |a, b| a == b, |_, _| true)
+            repeats.update(
+                &[[p, p]],
+                Duration::from_millis(u64::from(i) * 100),
+                |a, b| a == b,
+                |_, _| true,
+            )
         });
         told.max().unwrap_or_default().as_secs_f32()
     }
@@ -137,7 +157,12 @@ mod tests {
     fn it_ends_as_soon_as_a_new_picture_should_have_been_an_old_one() {
         let mut repeats = Repeats::default();
         let mut at = |i: u64, picture| {
-            repeats.update(&[[picture, 0]], Duration::from_millis(i * 100), |a, b| a == b, |_, _| true)
+            repeats.update(
+                &[[picture, 0]],
+                Duration::from_millis(i * 100),
+                |a, b| a == b,
+                |_, _| true,
+            )
         };
         for i in 0..250 {
             at(i, 1);
@@ -153,7 +178,12 @@ mod tests {
         let near = |a: &Cells, b: &Cells| a[0][0].abs_diff(b[0][0]) < 3;
         let told = (0..400_u64).map(|i| {
             let picture = (i % 50) as u32;
-            repeats.update(&[[picture, 0]], Duration::from_millis(i * 100), |a, b| a == b, near)
+            repeats.update(
+                &[[picture, 0]],
+                Duration::from_millis(i * 100),
+                |a, b| a == b,
+                near,
+            )
         });
         assert!(told.max().unwrap_or_default() < Duration::from_secs(1));
     }

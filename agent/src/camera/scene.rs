@@ -63,7 +63,14 @@ pub(super) struct Shot {
 
 impl Default for Shot {
     fn default() -> Self {
-        Self { gain: 1.0, noise: 2.0, shift: (0, 0), blur: 0.0, rain: 0, clock: None }
+        Self {
+            gain: 1.0,
+            noise: 2.0,
+            shift: (0, 0),
+            blur: 0.0,
+            rain: 0,
+            clock: None,
+        }
     }
 }
 
@@ -77,7 +84,9 @@ impl Road {
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let (w, h) = (SIZE.0 as usize, SIZE.1 as usize);
-        let houses: Vec<(usize, f32)> = (0..16).map(|_| (30 + (dice.part() * 60.0) as usize, dice.part())).collect();
+        let houses: Vec<(usize, f32)> = (0..16)
+            .map(|_| (30 + (dice.part() * 60.0) as usize, dice.part()))
+            .collect();
         let grain: Vec<f32> = (0..w * h).map(|_| dice.normal() * 4.0).collect();
         let mut base = vec![0.0; w * h];
         for (i, level) in base.iter_mut().enumerate() {
@@ -87,7 +96,11 @@ impl Road {
             let out = (x as f32 - 320.0).abs();
             *level = if y < 110 {
                 let window = (x / 9) % 3 == 0 && (y / 11) % 2 == 0;
-                if y < 110 - top { 190.0 } else { 60.0 + shade * 80.0 + if window { 50.0 } else { 0.0 } }
+                if y < 110 - top {
+                    190.0
+                } else {
+                    60.0 + shade * 80.0 + if window { 50.0 } else { 0.0 }
+                }
             } else if out > 300.0 - kerb.max(0.0) {
                 70.0 + (x / 23 + y / 31) as f32 % 3.0 * 14.0
             } else if out < 3.0 && (y / 18) % 2 == 0 {
@@ -111,7 +124,10 @@ impl Road {
                 let at = |x: i32| self.base[(sy * w + (x + shot.shift.0).clamp(0, w - 1)) as usize];
                 let sharp = at(x);
                 let level = if shot.blur > 0.0 {
-                    sharp + shot.blur * ((at(x - 2) + at(x - 1) + sharp + at(x + 1) + at(x + 2)) / 5.0 - sharp)
+                    sharp
+                        + shot.blur
+                            * ((at(x - 2) + at(x - 1) + sharp + at(x + 1) + at(x + 2)) / 5.0
+                                - sharp)
                 } else {
                     sharp
                 };
@@ -126,18 +142,28 @@ impl Road {
             }
         }
         for _ in 0..shot.rain {
-            let (x, y) = ((self.dice.part() * w as f32) as i32, (self.dice.part() * (h - 20) as f32) as i32);
+            let (x, y) = (
+                (self.dice.part() * w as f32) as i32,
+                (self.dice.part() * (h - 20) as f32) as i32,
+            );
             (y..y + 18).for_each(|y| out[(y * w + x) as usize] += 30.0);
         }
         if let Some(second) = shot.clock {
             for (digit, n) in [(second / 10 % 10), second % 10].into_iter().enumerate() {
                 for (y, x) in (0..14).flat_map(|y| (0..9).map(move |x| (y, x))) {
                     let on = (y / 3 * 3 + x / 3 + n as i32 * 5) % 7 < 3;
-                    out[((200 + y) * w + 330 + 12 * digit as i32 + x) as usize] = if on { 220.0 } else { 80.0 };
+                    out[((200 + y) * w + 330 + 12 * digit as i32 + x) as usize] =
+                        if on { 220.0 } else { 80.0 };
                 }
             }
         }
-        out.iter().map(|&l| (l * shot.gain + self.dice.normal() * shot.noise).round().clamp(0.0, 255.0) as u8).collect()
+        out.iter()
+            .map(|&l| {
+                (l * shot.gain + self.dice.normal() * shot.noise)
+                    .round()
+                    .clamp(0.0, 255.0) as u8
+            })
+            .collect()
     }
 
     pub fn grid(&mut self, shot: Shot, cars: &[Car]) -> Grid {
@@ -158,13 +184,27 @@ pub(super) fn lanes() -> [Polygon; 2] {
 /// The lanes of the sample footage.
 pub(super) fn sample_lanes() -> [Polygon; 2] {
     [
-        polygon(&[(0.238, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0), (0.0, 0.674)]),
-        polygon(&[(0.5, 0.0), (0.762, 0.0), (1.0, 0.674), (1.0, 1.0), (0.5, 1.0)]),
+        polygon(&[
+            (0.238, 0.0),
+            (0.5, 0.0),
+            (0.5, 1.0),
+            (0.0, 1.0),
+            (0.0, 0.674),
+        ]),
+        polygon(&[
+            (0.5, 0.0),
+            (0.762, 0.0),
+            (1.0, 0.674),
+            (1.0, 1.0),
+            (0.5, 1.0),
+        ]),
     ]
 }
 
 pub(super) fn samples(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("samples")
+        .join(name)
 }
 
 /// The luma of the real footage's pictures, ten a second.
@@ -178,5 +218,9 @@ pub(super) fn footage(name: &str) -> Vec<image::GrayImage> {
 }
 
 pub(super) fn grid_of(picture: &image::GrayImage) -> Grid {
-    Grid::of(&Luma::packed(picture.width(), picture.height(), picture.as_raw()))
+    Grid::of(&Luma::packed(
+        picture.width(),
+        picture.height(),
+        picture.as_raw(),
+    ))
 }

@@ -20,7 +20,9 @@ pub struct Span {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no span: {why}; write \"mon-fri 06:00-22:00\", \"sat,sun 22:00-06:00\" or \"06:00-22:00\"")]
+#[error(
+    "`{text}` is no span: {why}; write \"mon-fri 06:00-22:00\", \"sat,sun 22:00-06:00\" or \"06:00-22:00\""
+)]
 pub struct SpanError {
     text: String,
     why: String,
@@ -48,25 +50,37 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let wrong = |why: String| SpanError { text: text.to_owned(), why };
+        let wrong = |why: String| SpanError {
+            text: text.to_owned(),
+            why,
+        };
         let lower = text.trim().to_ascii_lowercase();
         let (days, times) = match lower.rsplit_once(' ') {
             Some((days, times)) => (days_of(days).map_err(wrong)?, times.to_owned()),
             None => ([true; 7], lower),
         };
-        let (from, to) = times.split_once('-').ok_or_else(|| wrong("the times are missing".into()))?;
+        let (from, to) = times
+            .split_once('-')
+            .ok_or_else(|| wrong("the times are missing".into()))?;
         let time = |t: &str| match t.trim() {
             "24:00" => Ok(NaiveTime::MIN),
-            t => NaiveTime::parse_from_str(t, "%H:%M").map_err(|_| wrong(format!("`{t}` is no time of day"))),
+            t => NaiveTime::parse_from_str(t, "%H:%M")
+                .map_err(|_| wrong(format!("`{t}` is no time of day"))),
         };
-        Ok(Self { days, from: time(from)?, to: time(to)? })
+        Ok(Self {
+            days,
+            from: time(from)?,
+            to: time(to)?,
+        })
     }
 }
 
 fn days_of(text: &str) -> Result<[bool; 7], String> {
     let day = |name: &str| {
         let name = name.trim();
-        DAYS.iter().position(|d| *d == name).ok_or_else(|| format!("`{name}` is no day ({})", DAYS.join(" ")))
+        DAYS.iter()
+            .position(|d| *d == name)
+            .ok_or_else(|| format!("`{name}` is no day ({})", DAYS.join(" ")))
     };
     let mut days = [false; 7];
     for part in text.split(',') {
@@ -106,12 +120,19 @@ mod tests {
         assert!(on(&["fri 22:00-06:00"], "2026-03-14 05:59"));
         assert!(!on(&["fri 22:00-06:00"], "2026-03-14 22:30"));
         assert!(on(&["sat-mon 00:00-24:00"], "2026-03-15 12:00"));
-        assert!(on(&["mon,sat 08:00-09:00", "10:00-11:00"], "2026-03-15 10:30"));
+        assert!(on(
+            &["mon,sat 08:00-09:00", "10:00-11:00"],
+            "2026-03-15 10:30"
+        ));
     }
 
     #[test]
     fn what_is_no_span_says_why() {
-        for (text, part) in [("noon", "missing"), ("mon 25:00-26:00", "25:00"), ("mo-fr 06:00-07:00", "`mo`")] {
+        for (text, part) in [
+            ("noon", "missing"),
+            ("mon 25:00-26:00", "25:00"),
+            ("mo-fr 06:00-07:00", "`mo`"),
+        ] {
             let e = text.parse::<Span>().unwrap_err().to_string();
             assert!(e.contains(part) && e.contains("mon-fri 06:00-22:00"), "{e}");
         }

@@ -93,7 +93,10 @@ impl Lasting {
         } else {
             let since = *self.since.get_or_insert(now);
             if now.saturating_sub(since) >= if holds { after } else { clear } {
-                *self = Self { on: holds, since: None };
+                *self = Self {
+                    on: holds,
+                    since: None,
+                };
             }
         }
         self.on
@@ -160,8 +163,15 @@ impl Sight {
         }
         self.last = Some(now);
         let (dark, bright) = self.shares(grid);
-        let black = self.black.update(dark >= c.dark_share, now, c.black_after, c.clear_after);
-        let blinded = self.blinded.update(bright >= c.bright_share, now, c.blinded_after, c.clear_after);
+        let black = self
+            .black
+            .update(dark >= c.dark_share, now, c.black_after, c.clear_after);
+        let blinded = self.blinded.update(
+            bright >= c.bright_share,
+            now,
+            c.blinded_after,
+            c.clear_after,
+        );
         let frozen = self.frozen_for(grid, now) >= c.frozen_after;
         // A frozen, black or white picture says nothing of where the camera looks.
         let plain = dark < c.dark_share && bright < c.bright_share && !frozen;
@@ -170,8 +180,13 @@ impl Sight {
         {
             self.matching = judged;
             if let Some(share) = judged {
-                let bar = if self.turned.on { c.match_well } else { c.match_low };
-                self.turned.update(share < bar, now, c.turned_after, c.clear_after);
+                let bar = if self.turned.on {
+                    c.match_well
+                } else {
+                    c.match_low
+                };
+                self.turned
+                    .update(share < bar, now, c.turned_after, c.clear_after);
             }
         }
         if black {
@@ -209,11 +224,17 @@ impl Sight {
             return Duration::ZERO;
         }
         let open = &self.open;
-        let same = |a: &[[u32; 2]], b: &[[u32; 2]]| open.iter().filter(|&&i| a[i] != b[i]).nth(may).is_none();
+        let same = |a: &[[u32; 2]], b: &[[u32; 2]]| {
+            open.iter().filter(|&&i| a[i] != b[i]).nth(may).is_none()
+        };
         // A cell's level is a sum over its pixels: what coding changes of it is small against that.
         let moved = |a: u32, b: u32| a.abs_diff(b) > a.max(b) / 50 + 40;
-        let near =
-            |a: &[[u32; 2]], b: &[[u32; 2]]| open.iter().filter(|&&i| moved(a[i][0], b[i][0])).nth(may).is_none();
+        let near = |a: &[[u32; 2]], b: &[[u32; 2]]| {
+            open.iter()
+                .filter(|&&i| moved(a[i][0], b[i][0]))
+                .nth(may)
+                .is_none()
+        };
         self.repeats.update(grid.exact(), now, same, near)
     }
 }

@@ -25,7 +25,10 @@ pub struct Stamper {
 impl Stamper {
     /// `latency`: what the camera and the way to us take at least.
     pub fn new(latency: Duration) -> Self {
-        Self { latency: latency.as_secs_f64(), ..Self::default() }
+        Self {
+            latency: latency.as_secs_f64(),
+            ..Self::default()
+        }
     }
 
     /// The capture time of a frame: on our monotonic clock, never after its arrival, and always after the frame before.
@@ -42,7 +45,10 @@ impl Stamper {
     }
 
     fn offset(&mut self, sample: f64, arrived: f64) -> f64 {
-        let known = [self.now, self.before].into_iter().flatten().fold(f64::INFINITY, f64::min);
+        let known = [self.now, self.before]
+            .into_iter()
+            .flatten()
+            .fold(f64::INFINITY, f64::min);
         if known.is_finite() && (sample - known).abs() > JUMP {
             (self.now, self.before) = (None, None);
         }
@@ -94,8 +100,14 @@ mod tests {
         let d = Duration::from_secs_f64;
         assert_eq!(s.at(Some(100.0), d(5.0)), d(5.0));
         assert!((s.at(Some(100.04), d(5.1)).as_secs_f64() - 5.04).abs() < 1e-9);
-        assert!((s.at(Some(0.0), d(5.2)).as_secs_f64() - 5.2).abs() < 1e-9, "it began anew");
+        assert!(
+            (s.at(Some(0.0), d(5.2)).as_secs_f64() - 5.2).abs() < 1e-9,
+            "it began anew"
+        );
         assert!((s.at(None, d(5.3)).as_secs_f64() - 5.3).abs() < 1e-9);
-        assert!(s.at(None, d(5.3)) > d(5.3), "no two frames have the same time");
+        assert!(
+            s.at(None, d(5.3)) > d(5.3),
+            "no two frames have the same time"
+        );
     }
 }

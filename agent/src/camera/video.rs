@@ -54,7 +54,10 @@ impl VideoSource {
                     ffmpeg.display()
                 ),
             })?;
-        let piped = |what: &str| SourceError::Video { path: path.into(), reason: format!("ffmpeg gave no {what}") };
+        let piped = |what: &str| SourceError::Video {
+            path: path.into(),
+            reason: format!("ffmpeg gave no {what}"),
+        };
         let stdout = child.stdout.take().ok_or_else(|| piped("stdout"))?;
         let stderr = child.stderr.take().ok_or_else(|| piped("stderr"))?;
         // Bounded: ffmpeg waits with its next frame until this one was taken, so the queue stays short anyway.
@@ -62,7 +65,10 @@ impl VideoSource {
         let watcher = std::thread::Builder::new()
             .name("ffmpeg-log".into())
             .spawn(move || watch(BufReader::new(stderr), &send))
-            .map_err(|e| SourceError::Video { path: path.into(), reason: e.to_string() })?;
+            .map_err(|e| SourceError::Video {
+                path: path.into(),
+                reason: e.to_string(),
+            })?;
         Ok(Self {
             path: path.into(),
             child,
@@ -79,14 +85,24 @@ impl VideoSource {
     }
 
     fn fault(&self, reason: impl Into<String>) -> SourceError {
-        SourceError::Video { path: self.path.clone(), reason: reason.into() }
+        SourceError::Video {
+            path: self.path.clone(),
+            reason: reason.into(),
+        }
     }
 
     /// The end of the stream: whole, or because ffmpeg failed.
     fn end(&mut self) -> Result<Next, SourceError> {
         self.ended = true;
-        let status = self.child.wait().map_err(|e| self.fault(format!("ffmpeg: {e}")))?;
-        let complaints = self.watcher.take().and_then(|w| w.join().ok()).unwrap_or_default();
+        let status = self
+            .child
+            .wait()
+            .map_err(|e| self.fault(format!("ffmpeg: {e}")))?;
+        let complaints = self
+            .watcher
+            .take()
+            .and_then(|w| w.join().ok())
+            .unwrap_or_default();
         let said = complaints.into_iter().collect::<Vec<_>>().join("; ");
         if !status.success() {
             return Err(self.fault(format!("ffmpeg ended with {status}: {said}")));
@@ -108,7 +124,9 @@ impl FrameSource for VideoSource {
         if self.ended {
             return Ok(Next::End);
         }
-        let Ok(info) = self.infos.recv() else { return self.end() };
+        let Ok(info) = self.infos.recv() else {
+            return self.end();
+        };
         let (width, height) = *self.size.get_or_insert((info.width, info.height));
         let mut picture = RgbImage::new(width, height);
         if let Err(e) = self.pixels.read_exact(&mut picture) {
@@ -124,7 +142,10 @@ impl FrameSource for VideoSource {
             Some(s) => self.start + TimeDelta::microseconds((s * 1e6).round() as i64),
             None => self.clock.last.unwrap_or(self.start),
         };
-        let name = self.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = self
+            .path
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         Ok(Next::Frame(Frame {
             number,
             name: format!("{name}#{number}").into(),
@@ -173,10 +194,23 @@ fn watch(log: impl BufRead, infos: &std::sync::mpsc::SyncSender<Info>) -> VecDeq
 /// The number of frames the container claims; only a progress bar needs it.
 fn count(path: &Path) -> Option<u64> {
     let out = Command::new(program("ffprobe"))
-        .args(["-v", "error", "-select_streams", "v:0", "-show_entries", "stream=nb_frames", "-of", "csv=p=0"])
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            "v:0",
+            "-show_entries",
+            "stream=nb_frames",
+            "-of",
+            "csv=p=0",
+        ])
         .arg(path)
         .stdin(Stdio::null())
         .output()
         .ok()?;
-    String::from_utf8_lossy(&out.stdout).trim().trim_end_matches(',').parse().ok()
+    String::from_utf8_lossy(&out.stdout)
+        .trim()
+        .trim_end_matches(',')
+        .parse()
+        .ok()
 }

@@ -70,7 +70,11 @@ struct Measured {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut config = args.config.load()?;
     if !args.as_configured {
-        (config.look.vehicle_every_ms, config.look.plate_every_ms, config.look.enough_reads) = (0, 0, 0);
+        (
+            config.look.vehicle_every_ms,
+            config.look.plate_every_ms,
+            config.look.enough_reads,
+        ) = (0, 0, 0);
     }
     let camera = choose_camera(&config, args.camera.as_deref())?;
     let path = match &args.frames {
@@ -78,7 +82,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => samples(&config.models.location.manifest)?,
     };
     let mut pipeline = Pipeline::open(&config, &camera)?;
-    let mut m = Measured { threads: config.models.threads, ..Measured::default() };
+    let mut m = Measured {
+        threads: config.models.threads,
+        ..Measured::default()
+    };
     for round in 0..args.rounds {
         if args.rounds > 1 && round == 0 {
             one_round(&path, &mut pipeline, &mut Measured::default())?;
@@ -97,15 +104,29 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The project's footage lies beside its models.
 fn samples(manifest: &Path) -> anyhow::Result<PathBuf> {
-    let root = manifest.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    let root = manifest
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("."));
     let day = root.join("agent/samples/day");
-    anyhow::ensure!(day.is_dir(), "there is no sample footage at {}; name frames by --frames", day.display());
+    anyhow::ensure!(
+        day.is_dir(),
+        "there is no sample footage at {}; name frames by --frames",
+        day.display()
+    );
     Ok(day)
 }
 
 /// Sums over rounds; the means are taken anew each time.
-fn one_round(path: &Path, pipeline: &mut Pipeline, before: &mut Measured) -> anyhow::Result<Measured> {
-    let assumed = Assumed { start: chrono::DateTime::default(), fps: 25.0 };
+fn one_round(
+    path: &Path,
+    pipeline: &mut Pipeline,
+    before: &mut Measured,
+) -> anyhow::Result<Measured> {
+    let assumed = Assumed {
+        start: chrono::DateTime::default(),
+        fps: 25.0,
+    };
     let mut source = open(path, assumed)?;
     let (spent, stages) = (pipeline.spent(), pipeline.stages());
     let (mut decode, mut work) = (Duration::ZERO, Duration::ZERO);
@@ -131,10 +152,17 @@ fn one_round(path: &Path, pipeline: &mut Pipeline, before: &mut Measured) -> any
     let start = Instant::now();
     passages += pipeline.finish()?.len() as u64;
     work += start.elapsed();
-    anyhow::ensure!(frames > 0, "{} holds no frame that can be read", path.display());
+    anyhow::ensure!(
+        frames > 0,
+        "{} holds no frame that can be read",
+        path.display()
+    );
     let now = pipeline.spent();
     let spent = Spent {
-        vehicles: (now.vehicles.0 - spent.vehicles.0, now.vehicles.1 - spent.vehicles.1),
+        vehicles: (
+            now.vehicles.0 - spent.vehicles.0,
+            now.vehicles.1 - spent.vehicles.1,
+        ),
         plates: (now.plates.0 - spent.plates.0, now.plates.1 - spent.plates.1),
         reader: (now.reader.0 - spent.reader.0, now.reader.1 - spent.reader.1),
     };
@@ -154,7 +182,10 @@ fn one_round(path: &Path, pipeline: &mut Pipeline, before: &mut Measured) -> any
         ms_vehicles: ms(before.ms_vehicles, spent.vehicles.0),
         ms_plates: ms(before.ms_plates, spent.plates.0),
         ms_reader: ms(before.ms_reader, spent.reader.0),
-        ms_around_models: ms(before.ms_around_models, vision.saturating_sub(spent.total())),
+        ms_around_models: ms(
+            before.ms_around_models,
+            vision.saturating_sub(spent.total()),
+        ),
         ms_track: ms(before.ms_track, after.track - stages.track),
         ms_evidence: ms(before.ms_evidence, after.evidence - stages.evidence),
         runs_vehicles: runs(before.runs_vehicles, spent.vehicles.1),
@@ -163,7 +194,11 @@ fn one_round(path: &Path, pipeline: &mut Pipeline, before: &mut Measured) -> any
         resident_mib: resident_mib().context("reading /proc/self/status")?,
         ..before.clone()
     };
-    let before_work = if n > 0.0 { 1e3 / before.frames_per_second_without_decoding } else { 0.0 };
+    let before_work = if n > 0.0 {
+        1e3 / before.frames_per_second_without_decoding
+    } else {
+        0.0
+    };
     let work = ms(before_work, work);
     m.frames_per_second_without_decoding = 1e3 / work;
     m.frames_per_second = 1e3 / (work + m.ms_decode);
@@ -174,8 +209,15 @@ fn one_round(path: &Path, pipeline: &mut Pipeline, before: &mut Measured) -> any
 /// Memory this process holds (VmRSS).
 fn resident_mib() -> anyhow::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.split_whitespace().next().context("VmRSS without a number")?.parse()?;
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
+    let kib: f64 = line
+        .split_whitespace()
+        .next()
+        .context("VmRSS without a number")?
+        .parse()?;
     Ok(kib / 1024.0)
 }
 

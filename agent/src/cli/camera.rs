@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::common::{ConfigArgs, print_line};
 use crate::camera::{
-    Assumed, CameraAddress, Fault, FaultKind, FrameSource, Grid, Live, LiveConfig, LiveEvent, LiveFrame, Next, Sight,
-    SightConfig, Transport, View, open,
+    Assumed, CameraAddress, Fault, FaultKind, FrameSource, Grid, Live, LiveConfig, LiveEvent,
+    LiveFrame, Next, Sight, SightConfig, Transport, View, open,
 };
 use crate::config::{CameraConfig, CameraSource, scaled};
 use crate::evidence::draw::{Scene, scene};
@@ -91,7 +91,10 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn seconds(value: f64, name: &str) -> anyhow::Result<Duration> {
-    ensure!((0.1..=86_400.0).contains(&value), "--{name} {value} is outside 0.1 to 86400 seconds");
+    ensure!(
+        (0.1..=86_400.0).contains(&value),
+        "--{name} {value} is outside 0.1 to 86400 seconds"
+    );
     Ok(Duration::from_secs_f64(value))
 }
 
@@ -105,7 +108,10 @@ fn next(live: &Live, until: Instant) -> Result<Option<LiveFrame>, Fault> {
 }
 
 fn rgb(frame: &LiveFrame) -> anyhow::Result<RgbImage> {
-    frame.planes.to_rgb().map_err(|e| anyhow::anyhow!("the picture cannot be used: {e}"))
+    frame
+        .planes
+        .to_rgb()
+        .map_err(|e| anyhow::anyhow!("the picture cannot be used: {e}"))
 }
 
 /// Saves pictures with their times, as `kakou replay` reads them.
@@ -120,14 +126,26 @@ impl Saver {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let path = folder.join("frames.jsonl");
         let times = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { folder: folder.to_path_buf(), times, saved: 0 })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            times,
+            saved: 0,
+        })
     }
 
-    fn save(&mut self, picture: &RgbImage, time: chrono::DateTime<chrono::FixedOffset>) -> anyhow::Result<()> {
+    fn save(
+        &mut self,
+        picture: &RgbImage,
+        time: chrono::DateTime<chrono::FixedOffset>,
+    ) -> anyhow::Result<()> {
         let name = format!("{:06}.jpg", self.saved);
         let path = self.folder.join(&name);
         std::fs::write(&path, jpeg(picture, 92)?).with_context(|| path.display().to_string())?;
-        writeln!(self.times, "{}", json!({ "file": name, "time": kakou_contract::time::to_text(&time) }))?;
+        writeln!(
+            self.times,
+            "{}",
+            json!({ "file": name, "time": kakou_contract::time::to_text(&time) })
+        )?;
         self.saved += 1;
         Ok(())
     }
@@ -135,12 +153,22 @@ impl Saver {
 
 fn probe(args: &Probe) -> anyhow::Result<()> {
     let address: CameraAddress = args.url.parse()?;
-    let (listen, wait) = (seconds(args.seconds, "seconds")?, seconds(args.wait, "wait")?);
-    ensure!(args.password_file.is_none() || args.user.is_some(), "--password-file is given without --user");
+    let (listen, wait) = (
+        seconds(args.seconds, "seconds")?,
+        seconds(args.wait, "wait")?,
+    );
+    ensure!(
+        args.password_file.is_none() || args.user.is_some(),
+        "--password-file is given without --user"
+    );
     let config = LiveConfig {
         user: args.user.clone(),
         password_file: args.password_file.clone(),
-        transport: if args.transport == "udp" { Transport::Udp } else { Transport::Tcp },
+        transport: if args.transport == "udp" {
+            Transport::Udp
+        } else {
+            Transport::Tcp
+        },
         latency: Duration::from_millis(args.latency_ms),
         ..LiveConfig::new(address.clone())
     };
@@ -152,19 +180,30 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         }
         _ => anyhow::Error::new(fault).context(address.to_string()),
     })?;
-    let Some(mut frame) = first else { bail!("{address}: no picture within {:.0} s", wait.as_secs_f64()) };
+    let Some(mut frame) = first else {
+        bail!("{address}: no picture within {:.0} s", wait.as_secs_f64())
+    };
     let first_after = epoch.elapsed();
     let mut saver = args.out.as_deref().map(Saver::new).transpose()?;
     let (began, first_captured) = (Instant::now(), frame.captured);
-    let (size, mut received, mut gaps, mut view) =
-        ((frame.planes.width, frame.planes.height), 1_u64, Vec::new(), View::Clear);
+    let (size, mut received, mut gaps, mut view) = (
+        (frame.planes.width, frame.planes.height),
+        1_u64,
+        Vec::new(),
+        View::Clear,
+    );
     let mut sight = Sight::new(&[], SightConfig::default());
     let (mut ended, mut last) = (None, frame.captured);
     loop {
         view = view.max(sight.update(&Grid::of(&frame.planes.luma()), frame.captured));
-        let due = listen.mul_f64(f64::from(saver.as_ref().map_or(0, |s| s.saved)) / f64::from(args.pictures));
-        if let Some(saver) = saver.as_mut().filter(|s| s.saved < args.pictures && began.elapsed() >= due) {
-            let ago = TimeDelta::from_std(epoch.elapsed().saturating_sub(frame.captured)).unwrap_or_default();
+        let due = listen
+            .mul_f64(f64::from(saver.as_ref().map_or(0, |s| s.saved)) / f64::from(args.pictures));
+        if let Some(saver) = saver
+            .as_mut()
+            .filter(|s| s.saved < args.pictures && began.elapsed() >= due)
+        {
+            let ago = TimeDelta::from_std(epoch.elapsed().saturating_sub(frame.captured))
+                .unwrap_or_default();
             saver.save(&rgb(&frame)?, chrono::Local::now().fixed_offset() - ago)?;
         }
         live.give_back(frame.planes);
@@ -182,9 +221,16 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
     }
     let spent = last.saturating_sub(first_captured).as_secs_f64();
     let all = live.received();
-    let fps = if spent > 0.0 { (all.max(received) - 1) as f64 / spent } else { 0.0 };
+    let fps = if spent > 0.0 {
+        (all.max(received) - 1) as f64 / spent
+    } else {
+        0.0
+    };
     gaps.sort_by(f64::total_cmp);
-    let gap = |part: f64| gaps.get(((gaps.len().max(1) - 1) as f64 * part) as usize).map(|s| (s * 1e4).round() / 10.0);
+    let gap = |part: f64| {
+        gaps.get(((gaps.len().max(1) - 1) as f64 * part) as usize)
+            .map(|s| (s * 1e4).round() / 10.0)
+    };
     let stream = live.stream();
     let report = json!({
         "address": address.to_string(),
@@ -210,15 +256,30 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
     if let Some(s) = &stream {
         print_line(&format!("stream      {}", s.said))?;
     }
-    print_line(&format!("picture     {} x {}, {}", size.0, size.1, words(view)))?;
-    let declared = stream.as_ref().and_then(|s| s.fps).map_or(String::new(), |d| format!(" (it claims {d})"));
+    print_line(&format!(
+        "picture     {} x {}, {}",
+        size.0,
+        size.1,
+        words(view)
+    ))?;
+    let declared = stream
+        .as_ref()
+        .and_then(|s| s.fps)
+        .map_or(String::new(), |d| format!(" (it claims {d})"));
     print_line(&format!(
         "rate        {fps:.1} frames/s{declared}, {all} frames, {} decoder complaints",
         live.broken()
     ))?;
     let ms = |v: Option<f64>| v.map_or("?".to_owned(), |v| format!("{v} ms"));
-    print_line(&format!("time stamps {} from frame to frame (median), at most {}", ms(gap(0.5)), ms(gap(1.0))))?;
-    print_line(&format!("connected   first picture after {:.2} s", first_after.as_secs_f64()))?;
+    print_line(&format!(
+        "time stamps {} from frame to frame (median), at most {}",
+        ms(gap(0.5)),
+        ms(gap(1.0))
+    ))?;
+    print_line(&format!(
+        "connected   first picture after {:.2} s",
+        first_after.as_secs_f64()
+    ))?;
     if let (Some(saver), Some(out)) = (&saver, &args.out) {
         print_line(&format!("saved       {} in {}", saver.saved, out.display()))?;
     }
@@ -239,14 +300,24 @@ fn words(view: View) -> &'static str {
 }
 
 /// Pictures of a camera, whatever its source is, for as long as a track needs to form.
-fn look(camera: &CameraConfig, pipeline: &mut Pipeline, wait: Duration) -> anyhow::Result<RgbImage> {
+fn look(
+    camera: &CameraConfig,
+    pipeline: &mut Pipeline,
+    wait: Duration,
+) -> anyhow::Result<RgbImage> {
     use crate::camera::{Frame, FrameTime};
     const LOOKS: u64 = 8;
-    let source = camera.source.as_ref().with_context(|| format!("camera {} has no `url`", camera.id))?;
+    let source = camera
+        .source
+        .as_ref()
+        .with_context(|| format!("camera {} has no `url`", camera.id))?;
     let mut last = None;
     match source {
         CameraSource::Recording { path, .. } => {
-            let assumed = Assumed { start: chrono::Local::now().fixed_offset(), fps: 25.0 };
+            let assumed = Assumed {
+                start: chrono::Local::now().fixed_offset(),
+                fps: 25.0,
+            };
             let mut source: Box<dyn FrameSource> = open(path, assumed)?;
             while last.as_ref().is_none_or(|f: &Frame| f.number < LOOKS) {
                 match source.next()? {
@@ -264,16 +335,33 @@ fn look(camera: &CameraConfig, pipeline: &mut Pipeline, wait: Duration) -> anyho
             let live = Live::start(config, epoch)?;
             let mut until = epoch + wait;
             for number in 0..=LOOKS {
-                let Some(got) = next(&live, until).with_context(|| config.address.to_string())? else { break };
+                let Some(got) = next(&live, until).with_context(|| config.address.to_string())?
+                else {
+                    break;
+                };
                 until = Instant::now() + Duration::from_secs(2);
-                let time = FrameTime { capture: chrono::Local::now().fixed_offset(), mono: got.captured };
-                let frame = Frame { number, name: "".into(), time, picture: rgb(&got)?.into() };
+                let time = FrameTime {
+                    capture: chrono::Local::now().fixed_offset(),
+                    mono: got.captured,
+                };
+                let frame = Frame {
+                    number,
+                    name: "".into(),
+                    time,
+                    picture: rgb(&got)?.into(),
+                };
                 pipeline.frame(&frame)?;
                 last = Some(frame);
             }
         }
     }
-    let frame = last.with_context(|| format!("camera {}: no picture within {:.0} s", camera.id, wait.as_secs_f64()))?;
+    let frame = last.with_context(|| {
+        format!(
+            "camera {}: no picture within {:.0} s",
+            camera.id,
+            wait.as_secs_f64()
+        )
+    })?;
     Ok((*frame.picture).clone())
 }
 
@@ -283,7 +371,11 @@ fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
     config.look.enough_reads = 0;
     let Some(camera) = config.cameras.iter().find(|c| c.id == args.id) else {
         let known: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
-        bail!("there is no [[camera]] `{}` in the config; it has: {}", args.id, known.join(", "));
+        bail!(
+            "there is no [[camera]] `{}` in the config; it has: {}",
+            args.id,
+            known.join(", ")
+        );
     };
     let mut pipeline = Pipeline::open(&config, camera)?;
     let picture = look(camera, &mut pipeline, seconds(args.wait, "wait")?)?;
@@ -293,14 +385,31 @@ fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
         .lanes
         .iter()
         .map(|l| {
-            let trigger = l.trigger.map(|t| [t.a, t.b].map(|p| Point::new(p.x * w as f32, p.y * h as f32)));
-            (l.name.clone().unwrap_or_else(|| l.id.clone()), scaled(&l.polygon, w, h), trigger)
+            let trigger = l
+                .trigger
+                .map(|t| [t.a, t.b].map(|p| Point::new(p.x * w as f32, p.y * h as f32)));
+            (
+                l.name.clone().unwrap_or_else(|| l.id.clone()),
+                scaled(&l.polygon, w, h),
+                trigger,
+            )
         })
         .collect();
     let masks: Vec<_> = camera.masks.iter().map(|m| scaled(m, w, h)).collect();
-    let drawn = scene(&picture, &Scene { lanes: &lanes, masks: &masks, seen: &seen });
+    let drawn = scene(
+        &picture,
+        &Scene {
+            lanes: &lanes,
+            masks: &masks,
+            seen: &seen,
+        },
+    );
     std::fs::write(&args.out, jpeg(&drawn, 90)?).with_context(|| args.out.display().to_string())?;
-    let texts: Vec<_> = seen.plates.iter().filter_map(|p| p.read.as_ref().map(|r| r.text())).collect();
+    let texts: Vec<_> = seen
+        .plates
+        .iter()
+        .filter_map(|p| p.read.as_ref().map(|r| r.text()))
+        .collect();
     print_line(&format!(
         "{}: {w} x {h}, {} vehicles, {} plates{}{}",
         args.out.display(),

@@ -18,13 +18,28 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     print_line(&format!("{}: right", args.file.display()))?;
     print_line(&format!("  site {}, agent {}", c.site, c.agent))?;
     // Shown without its password.
-    let broker = c.broker.as_ref().map_or_else(|| "none: nothing is published".to_owned(), ToString::to_string);
+    let broker = c.broker.as_ref().map_or_else(
+        || "none: nothing is published".to_owned(),
+        ToString::to_string,
+    );
     print_line(&format!("  broker {broker}"))?;
-    print_line(&format!("  models {} on {}", c.models.location.manifest.display(), c.models.provider))?;
+    print_line(&format!(
+        "  models {} on {}",
+        c.models.location.manifest.display(),
+        c.models.provider
+    ))?;
     for camera in &c.cameras {
         let lanes: Vec<&str> = camera.lanes.iter().map(|l| l.id.as_str()).collect();
-        let lanes = if lanes.is_empty() { "none: the whole picture counts".to_owned() } else { lanes.join(", ") };
-        print_line(&format!("  camera {}: lanes {lanes}; {} masks", camera.id, camera.masks.len()))?;
+        let lanes = if lanes.is_empty() {
+            "none: the whole picture counts".to_owned()
+        } else {
+            lanes.join(", ")
+        };
+        print_line(&format!(
+            "  camera {}: lanes {lanes}; {} masks",
+            camera.id,
+            camera.masks.len()
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

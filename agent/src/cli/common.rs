@@ -39,7 +39,11 @@ impl ConfigArgs {
 
 /// A manifest may be named by its folder.
 pub fn manifest(given: &Path) -> crate::models::Location {
-    let file = if given.is_dir() { given.join("manifest.toml") } else { given.to_path_buf() };
+    let file = if given.is_dir() {
+        given.join("manifest.toml")
+    } else {
+        given.to_path_buf()
+    };
     locate(Some(&file))
 }
 

@@ -36,18 +36,32 @@ pub struct Args {
 }
 
 /// A sequence of the sample footage and the config that holds for it.
-const SEQUENCES: [(&str, &str); 3] =
-    [("day", "samples.toml"), ("dusk", "samples.toml"), ("leaving", "samples-leaving.toml")];
+const SEQUENCES: [(&str, &str); 3] = [
+    ("day", "samples.toml"),
+    ("dusk", "samples.toml"),
+    ("leaving", "samples-leaving.toml"),
+];
 /// How long the broker may take to hand on what it was given.
 const HAND_ON: Duration = Duration::from_secs(10);
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let location = args.models.as_deref().map_or_else(|| locate(None), manifest);
-    let root = location.manifest.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
+    let location = args
+        .models
+        .as_deref()
+        .map_or_else(|| locate(None), manifest);
+    let root = location
+        .manifest
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("."))
+        .to_path_buf();
     let started = Instant::now();
     let broker = Broker::start()?;
     let address = broker.address();
-    print_line(&format!("MQTT broker on {address}; models from {}", location.manifest.display()))?;
+    print_line(&format!(
+        "MQTT broker on {address}; models from {}",
+        location.manifest.display()
+    ))?;
     let bar = progress();
     let centre = Centre::start(address.clone(), bar.clone())?;
     let uplink = UplinkConfig::new(vec![address.clone()], "kakou-demo");
@@ -72,15 +86,31 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         print_line(&verdict(name, c))?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    print_line(&format!("{frames} frames, {received} passages received over MQTT in {seconds:.1} s"))?;
-    print_line(&format!("annotated pictures: {}/*/*-annotated.jpg", args.out.display()))?;
+    print_line(&format!(
+        "{frames} frames, {received} passages received over MQTT in {seconds:.1} s"
+    ))?;
+    print_line(&format!(
+        "annotated pictures: {}/*/*-annotated.jpg",
+        args.out.display()
+    ))?;
     let perfect = truths.iter().all(|(_, c)| c.is_perfect()) && received == sent;
-    Ok(if perfect { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if perfect {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn verdict(name: &str, c: &Comparison) -> String {
-    let mut line = format!("{name:<8} {} of {} known passages matched", c.matched, c.passages);
-    for (what, list) in [("missed", &c.missed), ("extra", &c.extra), ("duplicate", &c.duplicate)] {
+    let mut line = format!(
+        "{name:<8} {} of {} known passages matched",
+        c.matched, c.passages
+    );
+    for (what, list) in [
+        ("missed", &c.missed),
+        ("extra", &c.extra),
+        ("duplicate", &c.duplicate),
+    ] {
         if !list.is_empty() {
             line.push_str(&format!("; {what}: {}", list.join(", ")));
         }
@@ -101,30 +131,45 @@ fn sequence(
     sender: &mut Sender,
     bar: &ProgressBar,
 ) -> anyhow::Result<Sequence> {
-    let camera = config.cameras.first().context("the sample config has no camera")?;
+    let camera = config
+        .cameras
+        .first()
+        .context("the sample config has no camera")?;
     let known = read(&footage.join("truth.jsonl"), footage)?;
     let mut pipeline = Pipeline::open(config, camera)?;
     let mut messages = Vec::new();
     let before = bar.position();
     let length = bar.length().unwrap_or(0);
-    let assumed = Assumed { start: chrono::DateTime::default(), fps: 10.0 };
-    let summary = replay(footage, assumed, &mut pipeline, |event| -> anyhow::Result<()> {
-        match event {
-            Event::Progress(done, total) => {
-                bar.set_length(length + total.unwrap_or(done));
-                advance(bar, before + done, None);
+    let assumed = Assumed {
+        start: chrono::DateTime::default(),
+        fps: 10.0,
+    };
+    let summary = replay(
+        footage,
+        assumed,
+        &mut pipeline,
+        |event| -> anyhow::Result<()> {
+            match event {
+                Event::Progress(done, total) => {
+                    bar.set_length(length + total.unwrap_or(done));
+                    advance(bar, before + done, None);
+                }
+                Event::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
+                Event::Record(record) => {
+                    sender.send(&record)?;
+                    write_pictures(out, &record)?;
+                    messages.push(record.message);
+                }
             }
-            Event::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
-            Event::Record(record) => {
-                sender.send(&record)?;
-                write_pictures(out, &record)?;
-                messages.push(record.message);
-            }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     let comparison = compare(&known, &messages, summary.start.unwrap_or_default(), 0);
-    Ok(Sequence { messages, frames: summary.frames, comparison })
+    Ok(Sequence {
+        messages,
+        frames: summary.frames,
+        comparison,
+    })
 }
 
 /// The central side: shows passages as they arrive from the broker.
@@ -138,13 +183,19 @@ impl Centre {
     fn start(address: BrokerAddress, bar: ProgressBar) -> anyhow::Result<Self> {
         let (expected, told) = tokio::sync::watch::channel(None);
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new().name("centre".into()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(listen(address, &bar, told, &ready))
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("centre".into())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                runtime.block_on(listen(address, &bar, told, &ready))
+            })?;
         // An error before the subscription holds drops `ready`; the thread then says why.
         if is_ready.recv_timeout(HAND_ON).is_err() && thread.is_finished() {
-            thread.join().map_err(|_| anyhow::anyhow!("the subscriber ended unexpectedly"))??;
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("the subscriber ended unexpectedly"))??;
             anyhow::bail!("the subscriber ended before anything was sent");
         }
         Ok(Self { thread, expected })
@@ -153,7 +204,9 @@ impl Centre {
     /// Waits for `sent` passages; returns how many came.
     fn finish(self, sent: usize) -> anyhow::Result<usize> {
         self.expected.send_replace(Some(sent));
-        self.thread.join().map_err(|_| anyhow::anyhow!("the subscriber ended unexpectedly"))?
+        self.thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("the subscriber ended unexpectedly"))?
     }
 }
 
@@ -163,7 +216,10 @@ async fn listen(
     mut told: tokio::sync::watch::Receiver<Option<usize>>,
     ready: &std::sync::mpsc::SyncSender<()>,
 ) -> anyhow::Result<usize> {
-    let mut subscriber = Subscriber::connect(address, SubscriberConfig::new([Filter::passages().to_string()]));
+    let mut subscriber = Subscriber::connect(
+        address,
+        SubscriberConfig::new([Filter::passages().to_string()]),
+    );
     subscriber.subscribed(HAND_ON).await?;
     // The other side waits for this; it has not gone.
     let _ = ready.send(());
@@ -174,7 +230,11 @@ async fn listen(
         if expected.is_some_and(|n| received >= n) {
             return Ok(received);
         }
-        let limit = if expected.is_some() { HAND_ON } else { Duration::from_secs(3600) };
+        let limit = if expected.is_some() {
+            HAND_ON
+        } else {
+            Duration::from_secs(3600)
+        };
         tokio::select! {
             changed = told.changed() => {
                 // The sender is only dropped after it told the number, or with an error on its side.

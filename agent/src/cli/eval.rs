@@ -59,11 +59,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         show(&report)?;
     }
-    Ok(if report.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-fn look(plates: &mut PlateFinder, picture: &Picture, image: &image::RgbImage) -> anyhow::Result<Vec<PlateFind>> {
-    Ok(if picture.is_crop { vec![plates.read_crop(image)?] } else { plates.still(image)? })
+fn look(
+    plates: &mut PlateFinder,
+    picture: &Picture,
+    image: &image::RgbImage,
+) -> anyhow::Result<Vec<PlateFind>> {
+    Ok(if picture.is_crop {
+        vec![plates.read_crop(image)?]
+    } else {
+        plates.still(image)?
+    })
 }
 
 fn name_errors(picture: &Picture, outcomes: &[Outcome], false_reads: &[String]) {
@@ -81,20 +93,30 @@ fn name_errors(picture: &Picture, outcomes: &[Outcome], false_reads: &[String]) 
 }
 
 fn show(r: &Report) -> anyhow::Result<()> {
-    let part = |n: usize, of: usize| format!("{n} of {of} ({:.1} %)", n as f64 * 100.0 / of.max(1) as f64);
+    let part =
+        |n: usize, of: usize| format!("{n} of {of} ({:.1} %)", n as f64 * 100.0 / of.max(1) as f64);
     print_line(&format!("pictures           {}", r.pictures))?;
     print_line(&format!("whole plates right {}", part(r.right, r.plates)))?;
     print_line(&format!("  wrong, missed    {}, {}", r.wrong, r.missed))?;
-    print_line(&format!("characters right   {}", part(r.characters_right, r.characters)))?;
+    print_line(&format!(
+        "characters right   {}",
+        part(r.characters_right, r.characters)
+    ))?;
     print_line(&format!("false reads        {}", r.false_reads))?;
     if r.colours > 0 {
-        print_line(&format!("colours right      {}", part(r.colours_right, r.colours)))?;
+        print_line(&format!(
+            "colours right      {}",
+            part(r.colours_right, r.colours)
+        ))?;
     }
     for (colour, s) in &r.by_colour {
         print_line(&format!("  {colour:<16} {}", part(s.right, s.plates)))?;
     }
     for (length, s) in &r.by_length {
-        print_line(&format!("  {length} characters     {}", part(s.right, s.plates)))?;
+        print_line(&format!(
+            "  {length} characters     {}",
+            part(s.right, s.plates)
+        ))?;
     }
     for (want, got, n) in r.confusions.iter().take(12) {
         print_line(&format!("  {want} read as {got}      {n}"))?;

@@ -54,22 +54,34 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (site, agent) = (Id::new("site", args.site.as_str())?, Id::new("agent", args.agent.as_str())?);
+    let (site, agent) = (
+        Id::new("site", args.site.as_str())?,
+        Id::new("agent", args.agent.as_str())?,
+    );
     let outbox = Outbox::open(OutboxOptions::new(&args.state, site, agent))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let _in_runtime = runtime.enter();
     let address = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
     let client_id = format!("kakou-load-{}-{}", args.site, args.agent);
-    let uplink = address.map(|a| Uplink::start(UplinkConfig::new(vec![a], client_id), outbox.clone()));
+    let uplink =
+        address.map(|a| Uplink::start(UplinkConfig::new(vec![a], client_id), outbox.clone()));
     let stop = AtomicBool::new(false);
     let given = AtomicU64::new(0);
     let began = Instant::now();
     std::thread::scope(|scope| -> anyhow::Result<()> {
-        let producers: Vec<_> =
-            (0..args.producers).map(|_| scope.spawn(|| produce(&args, &outbox, &given, &stop, began))).collect();
+        let producers: Vec<_> = (0..args.producers)
+            .map(|_| scope.spawn(|| produce(&args, &outbox, &given, &stop, began)))
+            .collect();
         runtime.block_on(async {
-            let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-            while !producers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            let mut term =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            while !producers
+                .iter()
+                .all(std::thread::ScopedJoinHandle::is_finished)
+            {
                 tokio::select! {
                     _ = term.recv() => stop.store(true, Ordering::Relaxed),
                     _ = tokio::signal::ctrl_c() => stop.store(true, Ordering::Relaxed),
@@ -79,24 +91,43 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             anyhow::Ok(())
         })?;
         for producer in producers {
-            producer.join().map_err(|_| anyhow::anyhow!("a producer ended unexpectedly"))??;
+            producer
+                .join()
+                .map_err(|_| anyhow::anyhow!("a producer ended unexpectedly"))??;
         }
         Ok(())
     })?;
     let stopped = stop.load(Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
     let count = given.load(Ordering::Relaxed).min(args.count);
-    eprintln!("kakou: {count} passages committed in {seconds:.2} s, {:.0} a second", count as f64 / seconds);
+    eprintln!(
+        "kakou: {count} passages committed in {seconds:.2} s, {:.0} a second",
+        count as f64 / seconds
+    );
     if let Some(uplink) = uplink {
-        let drain = if stopped { Drain::InFlight } else { Drain::Everything };
+        let drain = if stopped {
+            Drain::InFlight
+        } else {
+            Drain::Everything
+        };
         let status = runtime.block_on(uplink.finish(drain, None, Duration::from_secs(3600)))?;
-        eprintln!("kakou: {} messages acknowledged in {:.2} s", status.acked, began.elapsed().as_secs_f64());
+        eprintln!(
+            "kakou: {} messages acknowledged in {:.2} s",
+            status.acked,
+            began.elapsed().as_secs_f64()
+        );
     }
     outbox.close()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn produce(args: &Args, outbox: &Outbox, given: &AtomicU64, stop: &AtomicBool, began: Instant) -> anyhow::Result<()> {
+fn produce(
+    args: &Args,
+    outbox: &Outbox,
+    given: &AtomicU64,
+    stop: &AtomicBool,
+    began: Instant,
+) -> anyhow::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         let n = given.fetch_add(1, Ordering::Relaxed);
         if n >= args.count {
@@ -128,7 +159,14 @@ fn made_up(args: &Args, n: u64) -> Vec<Draft> {
         user_properties: vec![("id".to_owned(), id.clone())],
         id,
         topic,
-        content_type: Some(if lane == Lane::Picture { "image/jpeg" } else { "application/json" }.to_owned()),
+        content_type: Some(
+            if lane == Lane::Picture {
+                "image/jpeg"
+            } else {
+                "application/json"
+            }
+            .to_owned(),
+        ),
         correlation: None,
         retain: false,
         captured_ms: (lane != Lane::Picture).then(|| now.timestamp_millis()),
@@ -143,13 +181,28 @@ fn made_up(args: &Args, n: u64) -> Vec<Draft> {
     let mut all = Vec::with_capacity(2 + args.pictures);
     if args.hit_every > 0 && n.is_multiple_of(args.hit_every) {
         let id = kakou_contract::live_id(now).to_string();
-        all.push(draft(Lane::Hit, id.clone(), format!("{root}/hit/red/load"), text(&id)));
+        all.push(draft(
+            Lane::Hit,
+            id.clone(),
+            format!("{root}/hit/red/load"),
+            text(&id),
+        ));
     }
     let id = passage.to_string();
-    all.push(draft(Lane::Passage, id.clone(), format!("{root}/passage/load"), text(&id)));
+    all.push(draft(
+        Lane::Passage,
+        id.clone(),
+        format!("{root}/passage/load"),
+        text(&id),
+    ));
     for p in 0..args.pictures {
         let bytes = vec![(n as u8) ^ (p as u8); args.picture_size];
-        all.push(draft(Lane::Picture, format!("{id}/{p}"), format!("{root}/evidence/{id}/frame"), bytes));
+        all.push(draft(
+            Lane::Picture,
+            format!("{id}/{p}"),
+            format!("{root}/evidence/{id}/frame"),
+            bytes,
+        ));
     }
     all
 }

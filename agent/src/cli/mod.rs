@@ -26,7 +26,13 @@ pub(crate) use common::print_line;
 #[command(name = "kakou", version, propagate_version = true)]
 pub struct Cli {
     /// Log filter, for example `info`, `debug`, `kakou::track=trace`. The log goes to stderr.
-    #[arg(long, global = true, env = "KAKOU_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "KAKOU_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub log: String,
     #[command(subcommand)]
     command: Command,

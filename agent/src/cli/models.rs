@@ -38,7 +38,10 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     if faults > 0 {
-        eprintln!("kakou: {faults} of {} files are not right; run `make models` to fetch them again", files.len());
+        eprintln!(
+            "kakou: {faults} of {} files are not right; run `make models` to fetch them again",
+            files.len()
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

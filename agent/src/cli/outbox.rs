@@ -30,7 +30,12 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct State {
     /// The agent's state folder.
-    #[arg(long, value_name = "DIR", env = "KAKOU_STATE", default_value = "/var/lib/kakou")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "KAKOU_STATE",
+        default_value = "/var/lib/kakou"
+    )]
     state: PathBuf,
 }
 
@@ -109,14 +114,20 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
                 (Some(first), Some(last)) => Requeue::Range { first, last },
                 _ => Requeue::Held(a.held),
             };
-            print_line(&format!("{} messages are back in line", requeue(&a.state.state, what)?))?;
+            print_line(&format!(
+                "{} messages are back in line",
+                requeue(&a.state.state, what)?
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 fn time(ms: Option<i64>) -> Option<String> {
-    let time = ms.and_then(DateTime::from_timestamp_millis)?.with_timezone(&Local).fixed_offset();
+    let time = ms
+        .and_then(DateTime::from_timestamp_millis)?
+        .with_timezone(&Local)
+        .fixed_offset();
     Some(kakou_contract::time::to_text(&time))
 }
 
@@ -134,8 +145,11 @@ fn status(a: &Status) -> anyhow::Result<ExitCode> {
                 (lane.as_str().to_owned(), places)
             })
             .collect();
-        let held: Vec<_> =
-            o.held.iter().map(|(reason, n, why)| json!({ "reason": reason, "messages": n, "first": why })).collect();
+        let held: Vec<_> = o
+            .held
+            .iter()
+            .map(|(reason, n, why)| json!({ "reason": reason, "messages": n, "first": why }))
+            .collect();
         let all = json!({
             "file": o.path, "agent": o.agent, "in_use": o.in_use, "sequence": o.head.sequence, "lanes": lanes,
             "oldest": time(o.oldest_ms), "held": held, "used_bytes": o.used_bytes, "file_bytes": o.file_bytes,
@@ -144,11 +158,28 @@ fn status(a: &Status) -> anyhow::Result<ExitCode> {
         print_line(&all.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let live = if o.in_use { "in use by an agent" } else { "no agent has it open" };
-    print_line(&format!("{}  {}  {live}", o.path.display(), o.agent.as_deref().unwrap_or("no agent yet")))?;
-    print_line(&format!("{:<10}{:>16}{:>16}{:>16}{:>16}", "lane", "waiting", "held", "kept", "evicted"))?;
+    let live = if o.in_use {
+        "in use by an agent"
+    } else {
+        "no agent has it open"
+    };
+    print_line(&format!(
+        "{}  {}  {live}",
+        o.path.display(),
+        o.agent.as_deref().unwrap_or("no agent yet")
+    ))?;
+    print_line(&format!(
+        "{:<10}{:>16}{:>16}{:>16}{:>16}",
+        "lane", "waiting", "held", "kept", "evicted"
+    ))?;
     for (lane, c) in Lane::ORDER.iter().zip(&o.lanes) {
-        let cell = |n: u64, bytes: u64| if n == 0 { "-".to_owned() } else { format!("{n} ({})", size(bytes)) };
+        let cell = |n: u64, bytes: u64| {
+            if n == 0 {
+                "-".to_owned()
+            } else {
+                format!("{n} ({})", size(bytes))
+            }
+        };
         print_line(&format!(
             "{:<10}{:>16}{:>16}{:>16}{:>16}",
             lane.as_str(),
@@ -167,8 +198,15 @@ fn status(a: &Status) -> anyhow::Result<ExitCode> {
         time(o.oldest_ms).as_deref().unwrap_or("-")
     ))?;
     let free = o.disk_free_bytes.map_or("?".to_owned(), size);
-    print_line(&format!("{} in use of a file of {}; {free} free on the disk", size(o.used_bytes), size(o.file_bytes)))?;
-    print_line(&format!("public key {}", o.public_key.map_or("-".to_owned(), |k| k.base64)))?;
+    print_line(&format!(
+        "{} in use of a file of {}; {free} free on the disk",
+        size(o.used_bytes),
+        size(o.file_bytes)
+    ))?;
+    print_line(&format!(
+        "public key {}",
+        o.public_key.map_or("-".to_owned(), |k| k.base64)
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -195,20 +233,35 @@ fn verify(a: &Verify) -> anyhow::Result<ExitCode> {
         print_line(&format!("FAULT {fault}"))?;
     }
     let (messages, head, gone) = (verdict.messages, verdict.head, verdict.gone);
-    let word = if verdict.is_whole() { "whole" } else { "NOT whole" };
+    let word = if verdict.is_whole() {
+        "whole"
+    } else {
+        "NOT whole"
+    };
     print_line(&format!(
         "{messages} messages up to number {head}, {gone} deleted or reported lost: the chain is {word}"
     ))?;
-    Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdict.is_whole() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn mend(a: RepairArgs) -> anyhow::Result<ExitCode> {
     let shown = std::io::stderr().is_terminal();
-    let done = repair(&a.state.state, &RepairOptions { agent: a.agent, above: a.above }, |n| {
-        if shown && n.is_multiple_of(10_000) {
-            eprint!("\r{n} messages");
-        }
-    })?;
+    let done = repair(
+        &a.state.state,
+        &RepairOptions {
+            agent: a.agent,
+            above: a.above,
+        },
+        |n| {
+            if shown && n.is_multiple_of(10_000) {
+                eprint!("\r{n} messages");
+            }
+        },
+    )?;
     if shown {
         eprint!("\r");
     }
@@ -224,8 +277,15 @@ fn mend(a: RepairArgs) -> anyhow::Result<ExitCode> {
     for [first, last] in &repaired.lost {
         print_line(&format!("LOST {first} to {last}"))?;
     }
-    let lost: u64 = repaired.lost.iter().map(|[first, last]| last - first + 1).sum();
-    print_line(&format!("{} messages saved, {lost} lost; numbers go on at {}", repaired.messages, repaired.next))?;
+    let lost: u64 = repaired
+        .lost
+        .iter()
+        .map(|[first, last]| last - first + 1)
+        .sum();
+    print_line(&format!(
+        "{} messages saved, {lost} lost; numbers go on at {}",
+        repaired.messages, repaired.next
+    ))?;
     if let Some(aside) = &repaired.aside {
         print_line(&format!("the damaged file is kept as {}", aside.display()))?;
     }
@@ -244,13 +304,21 @@ fn export(a: &Export) -> anyhow::Result<ExitCode> {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     }
     let picture = |sequence: u64, content_type: &str, bytes: &[u8]| {
-        let Some(dir) = &a.pictures else { return Ok(None) };
-        let extension = if content_type == "image/jpeg" { "jpg" } else { "bin" };
+        let Some(dir) = &a.pictures else {
+            return Ok(None);
+        };
+        let extension = if content_type == "image/jpeg" {
+            "jpg"
+        } else {
+            "bin"
+        };
         let file = dir.join(format!("{sequence}.{extension}"));
         std::fs::write(&file, bytes)?;
         Ok(Some(file.display().to_string()))
     };
-    let count = inspection.export(a.first, a.last.unwrap_or(u64::MAX), a.lane, picture, |v| writeln!(out, "{v}"))?;
+    let count = inspection.export(a.first, a.last.unwrap_or(u64::MAX), a.lane, picture, |v| {
+        writeln!(out, "{v}")
+    })?;
     out.flush()?;
     if !to_stdout {
         print_line(&format!("{count} messages in {}", a.out.display()))?;

@@ -66,80 +66,135 @@ pub struct Args {
 fn positive(s: &str) -> Result<f64, String> {
     match s.parse::<f64>() {
         Ok(v) if v.is_finite() && v > 0.0 && v <= 1000.0 => Ok(v),
-        _ => Err(format!("`{s}` is no frame rate (more than 0, at most 1000 frames a second)")),
+        _ => Err(format!(
+            "`{s}` is no frame rate (more than 0, at most 1000 frames a second)"
+        )),
     }
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
-    let known = args.truth.as_ref().map(|t| read(t, &args.path)).transpose()?;
+    let known = args
+        .truth
+        .as_ref()
+        .map(|t| read(t, &args.path))
+        .transpose()?;
     let camera = choose_camera(&config, args.camera.as_deref())?;
     let mut pipeline = Pipeline::open(&config, &camera)?;
     let given = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
     let client_id = format!("kakou-replay-{}", config.agent);
     let uplink = match given {
         Some(address) => Some(UplinkConfig::new(vec![address], client_id)),
-        None => config.broker.as_ref().map(|broker| broker.uplink(client_id)),
+        None => config
+            .broker
+            .as_ref()
+            .map(|broker| broker.uplink(client_id)),
     };
-    let mut sender = uplink.map(|u| Sender::connect(u, &config, args.outbox.as_deref())).transpose()?;
-    let bar = if args.json { ProgressBar::hidden() } else { progress() };
+    let mut sender = uplink
+        .map(|u| Sender::connect(u, &config, args.outbox.as_deref()))
+        .transpose()?;
+    let bar = if args.json {
+        ProgressBar::hidden()
+    } else {
+        progress()
+    };
     let mut table = (!args.json).then(Table::for_stdout);
     let mut messages: Vec<PassageMessage> = Vec::new();
-    let assumed = Assumed { start: args.start, fps: args.fps };
-    let summary = replay(&args.path, assumed, &mut pipeline, |event| -> anyhow::Result<()> {
-        match event {
-            Event::Progress(done, total) => advance(&bar, done, total),
-            Event::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
-            Event::Record(record) => {
-                if let Some(dir) = &args.evidence {
-                    write_pictures(dir, &record)?;
+    let assumed = Assumed {
+        start: args.start,
+        fps: args.fps,
+    };
+    let summary = replay(
+        &args.path,
+        assumed,
+        &mut pipeline,
+        |event| -> anyhow::Result<()> {
+            match event {
+                Event::Progress(done, total) => advance(&bar, done, total),
+                Event::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
+                Event::Record(record) => {
+                    if let Some(dir) = &args.evidence {
+                        write_pictures(dir, &record)?;
+                    }
+                    if let Some(s) = &mut sender {
+                        s.send(&record)?;
+                    }
+                    match &mut table {
+                        Some(t) => print(&t.passage(&record.message), Some(&bar))?,
+                        None => print_line(&String::from_utf8(record.message.to_json()?)?)?,
+                    }
+                    messages.push(record.message);
                 }
-                if let Some(s) = &mut sender {
-                    s.send(&record)?;
-                }
-                match &mut table {
-                    Some(t) => print(&t.passage(&record.message), Some(&bar))?,
-                    None => print_line(&String::from_utf8(record.message.to_json()?)?)?,
-                }
-                messages.push(record.message);
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     bar.finish_and_clear();
     if let Some(s) = sender {
         s.finish(Duration::from_secs(30))?;
     }
     if !args.json {
         let broken = summary.broken.len();
-        print_line(&format!("{} frames, {broken} broken, {} passages", summary.frames, summary.passages))?;
+        print_line(&format!(
+            "{} frames, {broken} broken, {} passages",
+            summary.frames, summary.passages
+        ))?;
         if let Some(dir) = &args.evidence {
             print_line(&format!("pictures in {}", dir.display()))?;
         }
     }
-    let Some(known) = known else { return Ok(ExitCode::SUCCESS) };
-    let comparison = compare(&known, &messages, summary.start.unwrap_or(args.start), args.tolerance);
+    let Some(known) = known else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let comparison = compare(
+        &known,
+        &messages,
+        summary.start.unwrap_or(args.start),
+        args.tolerance,
+    );
     if args.json {
         eprintln!("{}", serde_json::to_string(&comparison)?);
     } else {
         show(&comparison)?;
     }
-    Ok(if comparison.is_perfect() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if comparison.is_perfect() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The camera whose lanes hold: the one named, or the only one.
-pub fn choose_camera(config: &Config, id: Option<&str>) -> anyhow::Result<crate::config::CameraConfig> {
-    let known = || config.cameras.iter().map(|c| c.id.as_str()).collect::<Vec<_>>().join(", ");
+pub fn choose_camera(
+    config: &Config,
+    id: Option<&str>,
+) -> anyhow::Result<crate::config::CameraConfig> {
+    let known = || {
+        config
+            .cameras
+            .iter()
+            .map(|c| c.id.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match (id, config.cameras.as_slice()) {
         (Some(id), []) => Ok(crate::config::CameraConfig::plain(id)),
         (Some(id), cameras) => cameras
             .iter()
             .find(|c| c.id == id)
             .cloned()
-            .with_context(|| format!("--camera {id}: the config has no such camera; it has {}", known())),
+            .with_context(|| {
+                format!(
+                    "--camera {id}: the config has no such camera; it has {}",
+                    known()
+                )
+            }),
         (None, [only]) => Ok(only.clone()),
         (None, []) => Ok(crate::config::CameraConfig::plain("replay")),
-        (None, _) => anyhow::bail!("the config has several cameras; say which by --camera: {}", known()),
+        (None, _) => anyhow::bail!(
+            "the config has several cameras; say which by --camera: {}",
+            known()
+        ),
     }
 }
 
@@ -188,7 +243,11 @@ fn show(c: &Comparison) -> anyhow::Result<()> {
         ("other lane", &c.wrong_lane),
         ("other class", &c.wrong_class),
     ] {
-        let names = if list.is_empty() { String::new() } else { format!("  {}", list.join(", ")) };
+        let names = if list.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", list.join(", "))
+        };
         print_line(&format!("{what:<12}{}{names}", list.len()))?;
     }
     Ok(())

@@ -28,6 +28,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let load: Load = std::sync::Arc::new(move || args.config.load());
         (path, load)
     });
-    run_agent(config, RunOptions { state: args.state, print: args.print, config: again })?;
+    run_agent(
+        config,
+        RunOptions {
+            state: args.state,
+            print: args.print,
+            config: again,
+        },
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,16 @@ use indicatif::ProgressBar;
 use kakou_contract::{HitMessage, Level, PassageMessage, Plate, PlateColour, PlateKind, Vehicle};
 use unicode_width::UnicodeWidthStr;
 
-const HEADINGS: [&str; 8] = ["time", "site/camera", "lane", "plate", "colour", "kind", "vehicle", "conf"];
+const HEADINGS: [&str; 8] = [
+    "time",
+    "site/camera",
+    "lane",
+    "plate",
+    "colour",
+    "kind",
+    "vehicle",
+    "conf",
+];
 /// Where most rows fit; a longer cell widens its column from then on.
 const WIDTHS: [usize; 8] = [12, 16, 8, 16, 6, 19, 7, 6];
 const PLATE: usize = 3;
@@ -27,7 +36,11 @@ pub struct Table {
 
 impl Table {
     pub fn new(coloured: bool) -> Self {
-        Self { coloured, widths: WIDTHS, day: None }
+        Self {
+            coloured,
+            widths: WIDTHS,
+            day: None,
+        }
     }
 
     /// Coloured on a terminal, unless the user asked for none (no-color.org).
@@ -47,14 +60,25 @@ impl Table {
         let cells = [
             message.time.format("%H:%M:%S%.3f").to_string(),
             format!("{}/{}", message.site, message.camera),
-            message.lane.as_ref().map_or(NONE, |lane| lane.name.as_deref().unwrap_or(lane.id.as_str())).to_owned(),
+            message
+                .lane
+                .as_ref()
+                .map_or(NONE, |lane| {
+                    lane.name.as_deref().unwrap_or(lane.id.as_str())
+                })
+                .to_owned(),
             plate,
-            read.and_then(|plate| plate.colour).map_or(NONE, |colour| colour.value.as_str()).replace('_', "-"),
-            read.and_then(|plate| plate.kind).map_or(NONE.to_owned(), kind),
+            read.and_then(|plate| plate.colour)
+                .map_or(NONE, |colour| colour.value.as_str())
+                .replace('_', "-"),
+            read.and_then(|plate| plate.kind)
+                .map_or(NONE.to_owned(), kind),
             message.vehicle.as_ref().map_or(NONE, class).to_owned(),
             read.map_or(NONE.to_owned(), |plate| plate.confidence.to_string()),
         ];
-        let colour = read.and_then(|plate| plate.colour).map(|colour| colour.value);
+        let colour = read
+            .and_then(|plate| plate.colour)
+            .map(|colour| colour.value);
         let mut row = self.row(cells, colour);
         for note in notes(message) {
             row.push_str("  ");
@@ -68,9 +92,16 @@ impl Table {
 
     /// A hit is no row: it is a sentence that cannot be overlooked.
     pub fn hit(&self, message: &HitMessage) -> String {
-        let plate = self.painted(&grouped(&clean(&message.plate.text)), message.plate.colour.map(|c| c.value));
+        let plate = self.painted(
+            &grouped(&clean(&message.plate.text)),
+            message.plate.colour.map(|c| c.value),
+        );
         let level = message.level.as_str().to_uppercase();
-        let (on, off) = if self.coloured { (alarm(message.level), "\x1b[0m") } else { ("", "") };
+        let (on, off) = if self.coloured {
+            (alarm(message.level), "\x1b[0m")
+        } else {
+            ("", "")
+        };
         let late = if message.is_late { " (late)" } else { "" };
         let text = format!(
             "{}/{} {}: {}; match {} {}{late}",
@@ -81,7 +112,10 @@ impl Table {
             message.doubt.kind,
             message.doubt.confidence,
         );
-        format!("{on}HIT {level}{off} {} {plate} {text}", message.time.format("%H:%M:%S%.3f"))
+        format!(
+            "{on}HIT {level}{off} {} {plate} {text}",
+            message.time.format("%H:%M:%S%.3f")
+        )
     }
 
     fn headings(&mut self, message: &PassageMessage) -> Vec<String> {
@@ -91,7 +125,11 @@ impl Table {
         }
         let first = self.day.replace(day).is_none();
         let date = format!("{} (UTC{})", day.0, day.1);
-        if first { vec![date, self.row(HEADINGS.map(str::to_owned), None)] } else { vec![date] }
+        if first {
+            vec![date, self.row(HEADINGS.map(str::to_owned), None)]
+        } else {
+            vec![date]
+        }
     }
 
     fn row(&mut self, cells: [String; 8], colour: Option<PlateColour>) -> String {
@@ -143,8 +181,18 @@ pub fn grouped(text: &str) -> String {
 
 /// Control characters, and those that turn the direction of writing, as a replacement character.
 pub fn clean(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    let harmless = |c: char| {
+        !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| {
+            if harmless(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
+        .collect()
 }
 
 fn class(vehicle: &Vehicle) -> &'static str {
@@ -165,10 +213,20 @@ fn kind(kind: PlateKind) -> String {
 
 /// What a reader should know before trusting the row.
 fn notes(message: &PassageMessage) -> Vec<String> {
-    let corrections =
-        |plate: &Plate| plate.corrected.iter().map(|c| format!("{}→{}", c.from, c.to)).collect::<Vec<_>>();
+    let corrections = |plate: &Plate| {
+        plate
+            .corrected
+            .iter()
+            .map(|c| format!("{}→{}", c.from, c.to))
+            .collect::<Vec<_>>()
+    };
     let mut notes = Vec::new();
-    if let Some(corrected) = message.plate.as_ref().map(corrections).filter(|list| !list.is_empty()) {
+    if let Some(corrected) = message
+        .plate
+        .as_ref()
+        .map(corrections)
+        .filter(|list| !list.is_empty())
+    {
         notes.push(clean(&format!("corrected {}", corrected.join(" "))));
     }
     if message.is_late {
@@ -234,9 +292,20 @@ mod tests {
         let (headings, row) = (&lines[1], without_colour(&lines[2]));
         let column = |line: &str, what: &str| line.split_once(what).unwrap().0.width();
         let colour = golden().plate.unwrap().colour.unwrap().value.as_str();
-        assert_eq!(column(headings, "colour"), column(&row, colour), "{headings}\n{row}");
-        assert!(row.contains(&grouped(&golden().plate.unwrap().text)), "{row}");
-        assert_eq!(table.passage(&golden()).len(), 1, "headings and day are told once");
+        assert_eq!(
+            column(headings, "colour"),
+            column(&row, colour),
+            "{headings}\n{row}"
+        );
+        assert!(
+            row.contains(&grouped(&golden().plate.unwrap().text)),
+            "{row}"
+        );
+        assert_eq!(
+            table.passage(&golden()).len(),
+            1,
+            "headings and day are told once"
+        );
     }
 
     #[test]
@@ -244,7 +313,13 @@ mod tests {
         let mut message = golden();
         message.plate = None;
         message.no_plate_reason = Some(NoPlateReason::NotReadable);
-        assert!(Table::new(true).passage(&message).last().unwrap().contains("— (not readable)"));
+        assert!(
+            Table::new(true)
+                .passage(&message)
+                .last()
+                .unwrap()
+                .contains("— (not readable)")
+        );
     }
 
     #[test]
@@ -258,7 +333,12 @@ mod tests {
 
     #[test]
     fn colour_only_where_it_is_wanted_and_both_halves_of_yellow_green() {
-        assert!(!Table::new(false).passage(&golden()).concat().contains('\x1b'));
+        assert!(
+            !Table::new(false)
+                .passage(&golden())
+                .concat()
+                .contains('\x1b')
+        );
         let painted = paint("京A·12345D", Some(PlateColour::YellowGreen));
         assert_eq!(painted, "\x1b[30;43m京A\x1b[30;42m·12345D\x1b[0m");
     }
@@ -270,7 +350,10 @@ mod tests {
         plate.text = "\x1b[2J\u{202e}鲁\u{9b}E\n".to_owned();
         message.plate = Some(plate);
         let lines = Table::new(false).passage(&message).concat();
-        assert!(!lines.contains(|c: char| c.is_control() || c == '\u{202e}'), "{lines:?}");
+        assert!(
+            !lines.contains(|c: char| c.is_control() || c == '\u{202e}'),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -72,8 +72,18 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
     }
     let broker = args.broker.address()?;
     let mut subscriber = Subscriber::connect(broker.clone(), SubscriberConfig::new(filters(&args)));
-    let table = if args.json { None } else { Some(Table::for_stdout()) };
-    let mut view = View::new(broker.to_string(), table, args.count, io::stdout(), io::stderr());
+    let table = if args.json {
+        None
+    } else {
+        Some(Table::for_stdout())
+    };
+    let mut view = View::new(
+        broker.to_string(),
+        table,
+        args.count,
+        io::stdout(),
+        io::stderr(),
+    );
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut reader_gone = std::pin::pin!(reader_gone());
     let end = loop {
@@ -110,7 +120,12 @@ fn filters(args: &Args) -> Vec<String> {
             Kind::Hit => Filter::hits(),
             Kind::Status => Filter::status(),
         };
-        let filter = args.site.iter().cloned().fold(filter, Filter::at).to_string();
+        let filter = args
+            .site
+            .iter()
+            .cloned()
+            .fold(filter, Filter::at)
+            .to_string();
         if !filters.contains(&filter) {
             filters.push(filter);
         }
@@ -122,7 +137,10 @@ fn filters(args: &Args) -> Vec<String> {
 /// message, which may be a night away. Never ready where it cannot be told, as with a file.
 async fn reader_gone() {
     // `_unchecked`: the checking variant would make stdout itself non-blocking, and its writes fail.
-    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd_unchecked);
+    let stdout = io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(pipe::Sender::from_owned_fd_unchecked);
     if let Ok(stdout) = stdout
         && stdout.ready(Interest::ERROR).await.is_ok()
     {
@@ -150,19 +168,39 @@ struct View<O, E> {
 impl<O: Write, E: Write> View<O, E> {
     fn new(broker: String, table: Option<Table>, count: Option<u64>, out: O, err: E) -> Self {
         let seen = Seen::new(REMEMBERED);
-        Self { broker, table, count, out, err, seen, shown: 0, repeats: 0, invalid: 0, said: None }
+        Self {
+            broker,
+            table,
+            count,
+            out,
+            err,
+            seen,
+            shown: 0,
+            repeats: 0,
+            invalid: 0,
+            said: None,
+        }
     }
 
     /// Break: all that was asked for is shown.
     fn show(&mut self, event: Event) -> io::Result<ControlFlow<()>> {
         match event {
             Event::Subscribed => self.say("connected".to_owned()),
-            Event::Lost { why } => self.say(format!("no connection: {}; trying again until it works", clean(&why))),
-            Event::Refused { filter, why } => self.note(&format!("subscription to {filter} refused: {why}")),
+            Event::Lost { why } => self.say(format!(
+                "no connection: {}; trying again until it works",
+                clean(&why)
+            )),
+            Event::Refused { filter, why } => {
+                self.note(&format!("subscription to {filter} refused: {why}"))
+            }
             Event::Message(received) => self.message(&received)?,
         }
         let done = self.count.is_some_and(|count| self.shown >= count);
-        Ok(if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if done {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     }
 
     fn message(&mut self, received: &Received) -> io::Result<()> {
@@ -225,18 +263,35 @@ impl<O: Write, E: Write> View<O, E> {
 }
 
 fn status(message: &StatusMessage) -> String {
-    let reason = message.reason.map(|reason| format!(" ({})", reason.as_str().replace('_', " "))).unwrap_or_default();
+    let reason = message
+        .reason
+        .map(|reason| format!(" ({})", reason.as_str().replace('_', " ")))
+        .unwrap_or_default();
     let cameras: String = message
         .cameras
         .iter()
-        .filter_map(|camera| camera.detail.as_ref().map(|detail| format!("; {}: {}", camera.camera, clean(detail))))
+        .filter_map(|camera| {
+            camera
+                .detail
+                .as_ref()
+                .map(|detail| format!("; {}: {}", camera.camera, clean(detail)))
+        })
         .collect();
-    format!("{}/{}: {}{reason}, {}{cameras}", message.site, message.agent, message.state, message.health)
+    format!(
+        "{}/{}: {}{reason}, {}{cameras}",
+        message.site, message.agent, message.state, message.health
+    )
 }
 
 /// The payload on one line. It is valid JSON here, so a line break can only stand between its parts.
 fn json_line(payload: &[u8]) -> String {
-    let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+    let line = |byte: &u8| {
+        if matches!(byte, b'\n' | b'\r') {
+            b' '
+        } else {
+            *byte
+        }
+    };
     String::from_utf8_lossy(&payload.iter().map(line).collect::<Vec<u8>>()).into_owned()
 }
 
@@ -249,7 +304,11 @@ struct Seen {
 
 impl Seen {
     fn new(limit: usize) -> Self {
-        Self { limit, ids: HashSet::new(), order: VecDeque::new() }
+        Self {
+            limit,
+            ids: HashSet::new(),
+            order: VecDeque::new(),
+        }
     }
 
     fn is_new(&mut self, id: Uuid) -> bool {
@@ -279,24 +338,44 @@ mod tests {
 
     fn event<M: Message>(payload: &[u8]) -> Event {
         let topic = M::from_json(payload).unwrap().topic().to_string();
-        Event::Message(Received { topic, payload: payload.to_vec(), ..Received::default() })
+        Event::Message(Received {
+            topic,
+            payload: payload.to_vec(),
+            ..Received::default()
+        })
     }
 
     fn view(table: bool, count: Option<u64>) -> View<Vec<u8>, Vec<u8>> {
         let table = table.then(|| Table::new(false));
-        View::new("mqtt://broker:1".to_owned(), table, count, Vec::new(), Vec::new())
+        View::new(
+            "mqtt://broker:1".to_owned(),
+            table,
+            count,
+            Vec::new(),
+            Vec::new(),
+        )
     }
 
     fn texts(view: View<Vec<u8>, Vec<u8>>) -> (String, String) {
-        (String::from_utf8(view.out).unwrap(), String::from_utf8(view.err).unwrap())
+        (
+            String::from_utf8(view.out).unwrap(),
+            String::from_utf8(view.err).unwrap(),
+        )
     }
 
     #[test]
     fn a_repeat_is_not_shown_and_the_rest_goes_on_after_rubbish() {
         let mut view = view(true, None);
-        let rubbish =
-            Received { topic: "kakou/v1/s/a/passage/c".to_owned(), payload: b"{".to_vec(), ..Received::default() };
-        for event in [event::<PassageMessage>(PASSAGE), event::<PassageMessage>(PASSAGE), Event::Message(rubbish)] {
+        let rubbish = Received {
+            topic: "kakou/v1/s/a/passage/c".to_owned(),
+            payload: b"{".to_vec(),
+            ..Received::default()
+        };
+        for event in [
+            event::<PassageMessage>(PASSAGE),
+            event::<PassageMessage>(PASSAGE),
+            Event::Message(rubbish),
+        ] {
             assert!(view.show(event).unwrap().is_continue());
         }
         for event in [event::<HitMessage>(HIT), event::<StatusMessage>(STATUS)] {
@@ -305,7 +384,10 @@ mod tests {
         assert_eq!((view.shown, view.repeats, view.invalid), (2, 1, 1));
         let (out, err) = texts(view);
         assert_eq!(out.lines().count(), 4, "day, headings, passage, hit: {out}");
-        assert!(err.contains("kakou/v1/s/a/passage/c: not a passage message"), "{err}");
+        assert!(
+            err.contains("kakou/v1/s/a/passage/c: not a passage message"),
+            "{err}"
+        );
         assert!(err.contains("offline"), "{err}");
     }
 
@@ -313,7 +395,11 @@ mod tests {
     fn json_is_one_line_a_message_and_reads_back() {
         let mut view = view(false, Some(1));
         assert!(view.show(Event::Subscribed).unwrap().is_continue());
-        assert!(view.show(event::<PassageMessage>(PASSAGE)).unwrap().is_break());
+        assert!(
+            view.show(event::<PassageMessage>(PASSAGE))
+                .unwrap()
+                .is_break()
+        );
         let (out, _) = texts(view);
         assert_eq!(out.lines().count(), 1);
         let back = PassageMessage::from_json(out.as_bytes()).unwrap();
@@ -323,8 +409,17 @@ mod tests {
     #[test]
     fn an_outage_is_told_once() {
         let mut view = view(false, None);
-        let lost = || Event::Lost { why: "connection refused".to_owned() };
-        for event in [lost(), lost(), Event::Subscribed, lost(), lost(), Event::Subscribed] {
+        let lost = || Event::Lost {
+            why: "connection refused".to_owned(),
+        };
+        for event in [
+            lost(),
+            lost(),
+            Event::Subscribed,
+            lost(),
+            lost(),
+            Event::Subscribed,
+        ] {
             assert!(view.show(event).unwrap().is_continue());
         }
         let (out, err) = texts(view);
@@ -347,12 +442,24 @@ mod tests {
             #[command(flatten)]
             args: Args,
         }
-        let of = |options: &[&str]| filters(&Cli::try_parse_from([&["kakou"], options].concat()).unwrap().args);
+        let of = |options: &[&str]| {
+            filters(
+                &Cli::try_parse_from([&["kakou"], options].concat())
+                    .unwrap()
+                    .args,
+            )
+        };
         assert_eq!(of(&[]).len(), 3);
         assert_eq!(of(&["--json"]), ["kakou/v1/+/+/passage/+"]);
-        assert_eq!(of(&["--site", "g1", "--messages", "hit,hit"]), ["kakou/v1/g1/+/hit/+/+"]);
+        assert_eq!(
+            of(&["--site", "g1", "--messages", "hit,hit"]),
+            ["kakou/v1/g1/+/hit/+/+"]
+        );
         let wrong = Cli::try_parse_from(["kakou", "--broker", "http://user:S3CRET@b"]).unwrap();
         let error = format!("{wrong:?} {}", wrong.args.broker.address().unwrap_err());
-        assert!(error.contains("scheme") && !error.contains("S3CRET"), "{error}");
+        assert!(
+            error.contains("scheme") && !error.contains("S3CRET"),
+            "{error}"
+        );
     }
 }

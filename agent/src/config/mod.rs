@@ -134,13 +134,25 @@ pub enum CameraSource {
 impl CameraConfig {
     /// A camera nobody described: one lane-less picture.
     pub fn plain(id: &str) -> Self {
-        Self { id: id.into(), source: None, lanes: Vec::new(), masks: Vec::new(), watching: Watching::default() }
+        Self {
+            id: id.into(),
+            source: None,
+            lanes: Vec::new(),
+            masks: Vec::new(),
+            watching: Watching::default(),
+        }
     }
 }
 
 /// A polygon given in parts of the picture, in pixels of a picture of this size.
 pub fn scaled(polygon: &Polygon, width: u32, height: u32) -> Polygon {
-    Polygon(polygon.0.iter().map(|p| Point::new(p.x * width as f32, p.y * height as f32)).collect())
+    Polygon(
+        polygon
+            .0
+            .iter()
+            .map(|p| Point::new(p.x * width as f32, p.y * height as f32))
+            .collect(),
+    )
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +162,12 @@ pub enum ConfigError {
     #[error("{path}: {reason}")]
     Syntax { path: PathBuf, reason: String },
     #[error("{path}: line {line}: {key}: {reason}")]
-    Value { path: PathBuf, line: usize, key: String, reason: String },
+    Value {
+        path: PathBuf,
+        line: usize,
+        key: String,
+        reason: String,
+    },
 }
 
 impl Config {
@@ -160,20 +177,28 @@ impl Config {
     }
 
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| ConfigError::Read { path: path.into(), reason: e.to_string() })?;
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Read {
+            path: path.into(),
+            reason: e.to_string(),
+        })?;
         Self::parse(&text, path)
     }
 
     /// Relative paths in the config count from the config file's folder.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let raw: raw::RawConfig = toml::from_str(text)
-            .map_err(|e| ConfigError::Syntax { path: path.into(), reason: e.to_string().trim_end().to_owned() })?;
+        let raw: raw::RawConfig = toml::from_str(text).map_err(|e| ConfigError::Syntax {
+            path: path.into(),
+            reason: e.to_string().trim_end().to_owned(),
+        })?;
         resolve::resolve(raw, text, path)
     }
 
     /// The camera of this id; of an unknown id, a plain one.
     pub fn camera(&self, id: &str) -> CameraConfig {
-        self.cameras.iter().find(|c| c.id == id).cloned().unwrap_or_else(|| CameraConfig::plain(id))
+        self.cameras
+            .iter()
+            .find(|c| c.id == id)
+            .cloned()
+            .unwrap_or_else(|| CameraConfig::plain(id))
     }
 }

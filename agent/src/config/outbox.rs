@@ -57,42 +57,89 @@ pub struct AgentConfig {
 pub(super) fn agent(raw: &RawAgent, at: &At<'_>) -> Result<AgentConfig, ConfigError> {
     let seconds = |v: u32| Duration::from_secs(v.into());
     Ok(AgentConfig {
-        status_every: seconds(at.within("timing.status_s", raw.status_s.as_ref(), 5..=86_400, 60)?),
+        status_every: seconds(at.within(
+            "timing.status_s",
+            raw.status_s.as_ref(),
+            5..=86_400,
+            60,
+        )?),
         shutdown: seconds(at.within("timing.shutdown_s", raw.shutdown_s.as_ref(), 1..=600, 15)?),
     })
 }
 
-pub(super) fn outbox(raw: &RawOutbox, at: &At<'_>, base: &Path) -> Result<OutboxConfig, ConfigError> {
+pub(super) fn outbox(
+    raw: &RawOutbox,
+    at: &At<'_>,
+    base: &Path,
+) -> Result<OutboxConfig, ConfigError> {
     const MOST_MIB: u64 = 1 << 34;
     let default = Limits::default();
     let mib = |key: &str, value: Option<&Spanned<u64>>, least: u64, default: u64| {
-        at.within(key, value, least..=MOST_MIB, default >> 20).map(|v| v << 20)
+        at.within(key, value, least..=MOST_MIB, default >> 20)
+            .map(|v| v << 20)
     };
     let hours = |key: &str, value: Option<&Spanned<u32>>, most: u32, default: Duration| {
         at.within(key, value, 1..=most, (default.as_secs() / 3600) as u32)
             .map(|h| Duration::from_secs(u64::from(h) * 3600))
     };
     let mut lanes = default.lanes;
-    let names =
-        [("hits", &raw.hits), ("control", &raw.control), ("passages", &raw.passages), ("pictures", &raw.pictures)];
+    let names = [
+        ("hits", &raw.hits),
+        ("control", &raw.control),
+        ("passages", &raw.passages),
+        ("pictures", &raw.pictures),
+    ];
     for (lane, (name, given)) in lanes.iter_mut().zip(names) {
         *lane = LaneLimit {
-            bytes: mib(&format!("outbox.{name}.max_mib"), given.max_mib.as_ref(), 1, lane.bytes)?,
-            age: hours(&format!("outbox.{name}.max_age_h"), given.max_age_h.as_ref(), 87_600, lane.age)?,
+            bytes: mib(
+                &format!("outbox.{name}.max_mib"),
+                given.max_mib.as_ref(),
+                1,
+                lane.bytes,
+            )?,
+            age: hours(
+                &format!("outbox.{name}.max_age_h"),
+                given.max_age_h.as_ref(),
+                87_600,
+                lane.age,
+            )?,
         };
     }
     let kept = Retention::default();
     Ok(OutboxConfig {
-        state: raw.state.as_ref().map_or_else(|| PathBuf::from("/var/lib/kakou"), |s| base.join(s)),
+        state: raw
+            .state
+            .as_ref()
+            .map_or_else(|| PathBuf::from("/var/lib/kakou"), |s| base.join(s)),
         limits: Limits {
             bytes: mib("outbox.max_mib", raw.max_mib.as_ref(), 16, default.bytes)?,
-            free_disk: mib("outbox.min_free_mib", raw.min_free_mib.as_ref(), 0, default.free_disk)?,
+            free_disk: mib(
+                "outbox.min_free_mib",
+                raw.min_free_mib.as_ref(),
+                0,
+                default.free_disk,
+            )?,
             lanes,
         },
         retention: Retention {
-            passage: hours("outbox.keep_passages_h", raw.keep_passages_h.as_ref(), 8760, kept.passage)?,
-            hit: hours("outbox.keep_hits_h", raw.keep_hits_h.as_ref(), 8760, kept.hit)?,
-            control: hours("outbox.keep_control_h", raw.keep_control_h.as_ref(), 8760, kept.control)?,
+            passage: hours(
+                "outbox.keep_passages_h",
+                raw.keep_passages_h.as_ref(),
+                8760,
+                kept.passage,
+            )?,
+            hit: hours(
+                "outbox.keep_hits_h",
+                raw.keep_hits_h.as_ref(),
+                8760,
+                kept.hit,
+            )?,
+            control: hours(
+                "outbox.keep_control_h",
+                raw.keep_control_h.as_ref(),
+                8760,
+                kept.control,
+            )?,
         },
     })
 }

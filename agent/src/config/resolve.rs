@@ -18,9 +18,22 @@ pub(super) struct At<'a> {
 }
 
 impl At<'_> {
-    pub(super) fn wrong(&self, span: Range<usize>, key: &str, reason: impl Into<String>) -> ConfigError {
-        let line = self.text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
-        ConfigError::Value { path: self.path.into(), line, key: key.into(), reason: reason.into() }
+    pub(super) fn wrong(
+        &self,
+        span: Range<usize>,
+        key: &str,
+        reason: impl Into<String>,
+    ) -> ConfigError {
+        let line = self
+            .text
+            .get(..span.start)
+            .map_or(1, |before| before.matches('\n').count() + 1);
+        ConfigError::Value {
+            path: self.path.into(),
+            line,
+            key: key.into(),
+            reason: reason.into(),
+        }
     }
 
     /// A number within bounds, or the default where it is not given.
@@ -35,7 +48,12 @@ impl At<'_> {
         if bounds.contains(v.get_ref()) {
             return Ok(*v.get_ref());
         }
-        let reason = format!("{} is outside {} to {}", v.get_ref(), bounds.start(), bounds.end());
+        let reason = format!(
+            "{} is outside {} to {}",
+            v.get_ref(),
+            bounds.start(),
+            bounds.end()
+        );
         Err(self.wrong(v.span(), key, reason))
     }
 
@@ -44,25 +62,41 @@ impl At<'_> {
         let s = id.get_ref();
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if s.is_empty() || s.len() > 64 || !s.chars().all(fits) {
-            let reason = format!("`{s}` must be 1 to 64 of the characters A-Z a-z 0-9 - _ (it stands in MQTT topics)");
+            let reason = format!(
+                "`{s}` must be 1 to 64 of the characters A-Z a-z 0-9 - _ (it stands in MQTT topics)"
+            );
             return Err(self.wrong(id.span(), key, reason));
         }
         Ok(s.clone())
     }
 
-    pub(super) fn polygon(&self, key: &str, points: &Spanned<Vec<[f32; 2]>>) -> Result<Polygon, ConfigError> {
+    pub(super) fn polygon(
+        &self,
+        key: &str,
+        points: &Spanned<Vec<[f32; 2]>>,
+    ) -> Result<Polygon, ConfigError> {
         if points.get_ref().len() < 3 {
             return Err(self.wrong(points.span(), key, "a polygon has at least three points"));
         }
-        let p = points.get_ref().iter().map(|p| self.point(key, &points.span(), *p)).collect::<Result<_, _>>()?;
+        let p = points
+            .get_ref()
+            .iter()
+            .map(|p| self.point(key, &points.span(), *p))
+            .collect::<Result<_, _>>()?;
         Ok(Polygon(p))
     }
 
-    pub(super) fn point(&self, key: &str, span: &Range<usize>, [x, y]: [f32; 2]) -> Result<Point, ConfigError> {
+    pub(super) fn point(
+        &self,
+        key: &str,
+        span: &Range<usize>,
+        [x, y]: [f32; 2],
+    ) -> Result<Point, ConfigError> {
         if (0.0..=1.0).contains(&x) && (0.0..=1.0).contains(&y) {
             return Ok(Point::new(x, y));
         }
-        let reason = format!("[{x}, {y}] must be in parts of the picture's width and height, 0 to 1");
+        let reason =
+            format!("[{x}, {y}] must be in parts of the picture's width and height, 0 to 1");
         Err(self.wrong(span.clone(), key, reason))
     }
 }
@@ -71,7 +105,11 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     let at = At { text, path };
     let base = path.parent().unwrap_or(Path::new("."));
     let v = &raw.vision;
-    let broker = raw.broker.as_ref().map(|b| super::broker::resolve(b, &at, base)).transpose()?;
+    let broker = raw
+        .broker
+        .as_ref()
+        .map(|b| super::broker::resolve(b, &at, base))
+        .transpose()?;
     let models = ModelChoice {
         location: locate(v.manifest.as_ref().map(|m| base.join(m)).as_deref()),
         runtime: v.runtime.as_ref().map(|r| base.join(r)),
@@ -82,7 +120,12 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
         threads: at.within("vision.threads", v.threads.as_ref(), 1..=64, 1)?,
     };
     let look = LookConfig {
-        vehicle_score: at.within("vision.vehicle_score", v.vehicle_score.as_ref(), 0.05..=0.99, 0.3)?,
+        vehicle_score: at.within(
+            "vision.vehicle_score",
+            v.vehicle_score.as_ref(),
+            0.05..=0.99,
+            0.3,
+        )?,
         plate_side: at.within("vision.plate_side", v.plate_side.as_ref(), 160..=4096, 960)?,
         vehicle_every_ms: v.vehicle_every_ms.unwrap_or(0),
         plate_every_ms: v.plate_every_ms.unwrap_or(0),
@@ -90,7 +133,12 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     };
     let p = &raw.passage;
     let passage = PassageTimes {
-        lost_after_s: at.within("passage.lost_after_s", p.lost_after_s.as_ref(), 0.2..=60.0, 2.0)?,
+        lost_after_s: at.within(
+            "passage.lost_after_s",
+            p.lost_after_s.as_ref(),
+            0.2..=60.0,
+            2.0,
+        )?,
         standing_lost_after_s: at.within(
             "passage.standing_lost_after_s",
             p.standing_lost_after_s.as_ref(),
@@ -102,13 +150,22 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
     let e = &raw.evidence;
     let evidence = EvidenceConfig {
         quality: at.within("evidence.quality", e.quality.as_ref(), 30..=100, 85)?,
-        thumbnail_width: at.within("evidence.thumbnail_width", e.thumbnail_width.as_ref(), 32..=1920, 320)?,
+        thumbnail_width: at.within(
+            "evidence.thumbnail_width",
+            e.thumbnail_width.as_ref(),
+            32..=1920,
+            320,
+        )?,
     };
     let mut cameras: Vec<CameraConfig> = Vec::new();
     for c in &raw.cameras {
         let camera = camera(&at, c, base)?;
         if cameras.iter().any(|o| o.id == camera.id) {
-            return Err(at.wrong(c.id.span(), "camera.id", format!("`{}` is given twice", camera.id)));
+            return Err(at.wrong(
+                c.id.span(),
+                "camera.id",
+                format!("`{}` is given twice", camera.id),
+            ));
         }
         cameras.push(camera);
     }
@@ -120,7 +177,12 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
         agent_times: super::outbox::agent(&raw.agent_times, &at)?,
         watchlist: raw.watchlist.as_ref().map(|w| base.join(&w.file)),
         metrics: raw.metrics.as_ref().map(|m| base.join(&m.file)),
-        workers: at.within("vision.workers", v.workers.as_ref(), 1..=64, crate::turns::cores())?,
+        workers: at.within(
+            "vision.workers",
+            v.workers.as_ref(),
+            1..=64,
+            crate::turns::cores(),
+        )?,
         models,
         look,
         passage,

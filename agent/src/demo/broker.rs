@@ -50,7 +50,10 @@ impl Broker {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or(BrokerError::Start { port: 0, why: "no try was made".to_owned() }))
+        Err(last.unwrap_or(BrokerError::Start {
+            port: 0,
+            why: "no try was made".to_owned(),
+        }))
     }
 
     pub fn port(&self) -> u16 {

@@ -65,19 +65,32 @@ impl Score {
     /// takes the read that is most like it. Returns the outcome for each plate of the truth and the false reads.
     pub fn add(&mut self, picture: &Picture, finds: &[PlateFind]) -> (Vec<Outcome>, Vec<String>) {
         self.report.pictures += 1;
-        let mut left: Vec<(&PlateFind, String)> =
-            finds.iter().filter_map(|f| f.read.as_ref().map(|r| (f, r.text()))).collect();
+        let mut left: Vec<(&PlateFind, String)> = finds
+            .iter()
+            .filter_map(|f| f.read.as_ref().map(|r| (f, r.text())))
+            .collect();
         let mut outcomes = Vec::new();
         for plate in &picture.plates {
             let best = (0..left.len())
-                .filter_map(|i| likeness(plate, left[i].0, &left[i].1, picture.is_crop).map(|l| (i, l)))
+                .filter_map(|i| {
+                    likeness(plate, left[i].0, &left[i].1, picture.is_crop).map(|l| (i, l))
+                })
                 .max_by(|a, b| a.1.total_cmp(&b.1));
             let taken = best.map(|(i, _)| left.remove(i));
             outcomes.push(self.count(plate, taken.as_ref().map(|(f, t)| (*f, t.as_str()))));
         }
         // A second read on the same plate is no read of another plate.
-        let on_truth = |f: &PlateFind| picture.plates.iter().any(|p| likeness(p, f, "", false).is_some());
-        let false_reads: Vec<String> = left.into_iter().filter(|(f, _)| !on_truth(f)).map(|(_, t)| t).collect();
+        let on_truth = |f: &PlateFind| {
+            picture
+                .plates
+                .iter()
+                .any(|p| likeness(p, f, "", false).is_some())
+        };
+        let false_reads: Vec<String> = left
+            .into_iter()
+            .filter(|(f, _)| !on_truth(f))
+            .map(|(_, t)| t)
+            .collect();
         self.report.false_reads += false_reads.len();
         (outcomes, false_reads)
     }
@@ -112,7 +125,8 @@ impl Score {
         if let (Some(want), Some((colour, _))) = (&plate.colour, find.colour) {
             let got = serde_json::to_value(colour).ok();
             r.colours += 1;
-            r.colours_right += usize::from(got.as_ref().and_then(|v| v.as_str()) == Some(want.as_str()));
+            r.colours_right +=
+                usize::from(got.as_ref().and_then(|v| v.as_str()) == Some(want.as_str()));
         }
         for (want, got) in align(text, got) {
             if want.is_some() && want == got {
@@ -127,14 +141,20 @@ impl Score {
             Outcome::Right
         } else {
             r.wrong += 1;
-            Outcome::Wrong { read: got.to_owned() }
+            Outcome::Wrong {
+                read: got.to_owned(),
+            }
         }
     }
 
     pub fn finish(mut self, spent: std::time::Duration) -> Report {
         let seen = self.report.pictures - self.report.broken.len();
         self.report.ms_per_picture = spent.as_secs_f64() * 1e3 / seen.max(1) as f64;
-        let mut pairs: Vec<_> = self.confusions.into_iter().map(|((a, b), n)| (a, b, n)).collect();
+        let mut pairs: Vec<_> = self
+            .confusions
+            .into_iter()
+            .map(|((a, b), n)| (a, b, n))
+            .collect();
         pairs.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
         self.report.confusions = pairs;
         self.report
@@ -151,7 +171,10 @@ fn likeness(plate: &TruthPlate, find: &PlateFind, text: &str, is_crop: bool) -> 
             (near || a.iou(&b) > 0.1).then(|| a.iou(&b))
         }
         None => {
-            let right = align(&plate.text, text).iter().filter(|(a, b)| a == b).count();
+            let right = align(&plate.text, text)
+                .iter()
+                .filter(|(a, b)| a == b)
+                .count();
             let n = plate.text.chars().count().max(1);
             (right * 2 >= n).then(|| right as f32 / n as f32)
         }
@@ -197,11 +220,20 @@ mod tests {
     use crate::plate::{CharRead, PlateRead};
 
     fn quad(x: f32) -> Quad {
-        Quad([(x, 0.0), (x + 90.0, 0.0), (x + 90.0, 30.0), (x, 30.0)].map(|(x, y)| Point::new(x, y)))
+        Quad(
+            [(x, 0.0), (x + 90.0, 0.0), (x + 90.0, 30.0), (x, 30.0)].map(|(x, y)| Point::new(x, y)),
+        )
     }
 
     fn find(text: &str, x: f32) -> PlateFind {
-        let chars = text.chars().map(|ch| CharRead { ch, conf: 1.0, runner_up: None }).collect();
+        let chars = text
+            .chars()
+            .map(|ch| CharRead {
+                ch,
+                conf: 1.0,
+                runner_up: None,
+            })
+            .collect();
         PlateFind {
             quad: quad(x),
             score: 1.0,
@@ -212,23 +244,48 @@ mod tests {
     }
 
     fn plate(text: &str, x: f32) -> TruthPlate {
-        TruthPlate { text: text.into(), colour: Some("blue".into()), quad: Some(quad(x)) }
+        TruthPlate {
+            text: text.into(),
+            colour: Some("blue".into()),
+            quad: Some(quad(x)),
+        }
     }
 
     #[test]
     fn each_plate_is_right_wrong_or_missed_and_the_rest_is_false() {
         let picture = Picture {
             image: "a".into(),
-            plates: vec![plate("鲁E6K829", 0.0), plate("鲁B3F571", 200.0), plate("鲁C8R206", 400.0)],
+            plates: vec![
+                plate("鲁E6K829", 0.0),
+                plate("鲁B3F571", 200.0),
+                plate("鲁C8R206", 400.0),
+            ],
             is_crop: false,
         };
         let mut s = Score::default();
-        let finds = [find("鲁B3E571", 205.0), find("鲁E6K829", 3.0), find("SALE", 700.0), find("鲁E6K82", 8.0)];
+        let finds = [
+            find("鲁B3E571", 205.0),
+            find("鲁E6K829", 3.0),
+            find("SALE", 700.0),
+            find("鲁E6K82", 8.0),
+        ];
         let (outcomes, false_reads) = s.add(&picture, &finds);
-        assert_eq!(outcomes, [Outcome::Right, Outcome::Wrong { read: "鲁B3E571".into() }, Outcome::Missed]);
+        assert_eq!(
+            outcomes,
+            [
+                Outcome::Right,
+                Outcome::Wrong {
+                    read: "鲁B3E571".into()
+                },
+                Outcome::Missed
+            ]
+        );
         assert_eq!(false_reads, ["SALE"]);
         let r = s.finish(std::time::Duration::from_millis(30));
-        assert_eq!((r.plates, r.right, r.wrong, r.missed, r.false_reads), (3, 1, 1, 1, 1));
+        assert_eq!(
+            (r.plates, r.right, r.wrong, r.missed, r.false_reads),
+            (3, 1, 1, 1, 1)
+        );
         assert_eq!((r.characters, r.characters_right), (21, 13));
         assert_eq!(r.confusions, [("F".to_owned(), "E".to_owned(), 1)]);
         assert_eq!((r.colours, r.colours_right), (2, 2));

@@ -15,7 +15,11 @@ pub enum TruthError {
     #[error("{path}: {reason}")]
     Read { path: PathBuf, reason: String },
     #[error("{path}: line {line}: {reason}")]
-    Line { path: PathBuf, line: usize, reason: String },
+    Line {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
 }
 
 /// A plate as it stands in the truth.
@@ -59,8 +63,14 @@ struct RawLine {
 
 impl From<RawPlate> for TruthPlate {
     fn from(p: RawPlate) -> Self {
-        let quad = p.quad.map(|q| Quad::ordered(q.map(|[x, y]| Point::new(x, y))));
-        Self { text: p.text, colour: p.colour, quad }
+        let quad = p
+            .quad
+            .map(|q| Quad::ordered(q.map(|[x, y]| Point::new(x, y))));
+        Self {
+            text: p.text,
+            colour: p.colour,
+            quad,
+        }
     }
 }
 
@@ -68,32 +78,63 @@ impl From<RawPlate> for TruthPlate {
 pub fn read(set: &Path) -> Result<Vec<Picture>, TruthError> {
     let path = if set.is_dir() {
         let own = set.join("plates.jsonl");
-        if own.is_file() { own } else { set.join("truth.jsonl") }
+        if own.is_file() {
+            own
+        } else {
+            set.join("truth.jsonl")
+        }
     } else {
         set.to_path_buf()
     };
     let text = std::fs::read_to_string(&path).map_err(|e| TruthError::Read {
         path: path.clone(),
-        reason: format!("{e}; SET is a folder of pictures with a truth.jsonl (one JSON object a picture)"),
+        reason: format!(
+            "{e}; SET is a folder of pictures with a truth.jsonl (one JSON object a picture)"
+        ),
     })?;
     let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let mut pictures = Vec::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let fault = |reason: String| TruthError::Line { path: path.clone(), line: i + 1, reason };
+    for (i, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty())
+    {
+        let fault = |reason: String| TruthError::Line {
+            path: path.clone(),
+            line: i + 1,
+            reason,
+        };
         let raw: RawLine = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
         let image = folder.join(&raw.image);
         let (plates, is_crop) = match (raw.plates, raw.text) {
             (Some(plates), None) => (plates.into_iter().map(TruthPlate::from).collect(), false),
             (None, Some(text)) => {
                 let is_crop = raw.quad.is_none();
-                (vec![RawPlate { text, colour: raw.colour, quad: raw.quad }.into()], is_crop)
+                (
+                    vec![
+                        RawPlate {
+                            text,
+                            colour: raw.colour,
+                            quad: raw.quad,
+                        }
+                        .into(),
+                    ],
+                    is_crop,
+                )
             }
             _ => return Err(fault("a picture has either `text` or `plates`".into())),
         };
-        pictures.push(Picture { image, plates, is_crop });
+        pictures.push(Picture {
+            image,
+            plates,
+            is_crop,
+        });
     }
     if pictures.is_empty() {
-        return Err(TruthError::Read { path, reason: "it names no picture".into() });
+        return Err(TruthError::Read {
+            path,
+            reason: "it names no picture".into(),
+        });
     }
     Ok(pictures)
 }
@@ -114,12 +155,30 @@ mod tests {
             "{\"image\": \"c.jpg\", \"plates\": []}\n",
         ));
         let p = read(dir.path()).unwrap();
-        assert_eq!((p.len(), p[0].is_crop, p[1].is_crop, p[2].plates.len()), (3, true, false, 0));
+        assert_eq!(
+            (p.len(), p[0].is_crop, p[1].is_crop, p[2].plates.len()),
+            (3, true, false, 0)
+        );
         assert_eq!(p[1].plates[0].quad.unwrap().0[0], Point::new(1.0, 1.0));
         write("{\"image\": \"a.jpg\", \"text\": \"x\"}\n{\"image\": 3}\n");
-        assert!(read(dir.path()).unwrap_err().to_string().contains("truth.jsonl: line 2:"));
+        assert!(
+            read(dir.path())
+                .unwrap_err()
+                .to_string()
+                .contains("truth.jsonl: line 2:")
+        );
         write("{\"image\": \"a.jpg\"}\n");
-        assert!(read(dir.path()).unwrap_err().to_string().contains("either `text` or `plates`"));
-        assert!(read(&dir.path().join("no")).unwrap_err().to_string().contains("truth.jsonl"));
+        assert!(
+            read(dir.path())
+                .unwrap_err()
+                .to_string()
+                .contains("either `text` or `plates`")
+        );
+        assert!(
+            read(&dir.path().join("no"))
+                .unwrap_err()
+                .to_string()
+                .contains("truth.jsonl")
+        );
     }
 }

@@ -44,12 +44,19 @@ pub fn pictures(
     }
     // The thumbnail shows the vehicle; where none was found, the whole frame.
     let whole = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
-    let part = vehicle.map(|v| v.grown(v.width() * 0.05, v.height() * 0.05).clipped(whole.x1, whole.y1));
-    let part = part.filter(|p| p.width() >= 16.0 && p.height() >= 16.0).unwrap_or(whole);
+    let part = vehicle.map(|v| {
+        v.grown(v.width() * 0.05, v.height() * 0.05)
+            .clipped(whole.x1, whole.y1)
+    });
+    let part = part
+        .filter(|p| p.width() >= 16.0 && p.height() >= 16.0)
+        .unwrap_or(whole);
     let width = config.thumbnail_width.min(part.width() as u32).max(1);
     let height = ((part.height() / part.width() * width as f32).round() as u32).max(1);
     let mut scaler = Scaler::default();
-    let small = scaler.scale(frame, part, width, height).map_err(|e| EncodeError::new(frame, e))?;
+    let small = scaler
+        .scale(frame, part, width, height)
+        .map_err(|e| EncodeError::new(frame, e))?;
     if let Some(small) = small
         && let Some(small) = RgbImage::from_raw(small.width, small.height, small.rgb.to_vec())
     {
@@ -62,14 +69,25 @@ fn plate_picture(frame: &RgbImage, quad: &Quad) -> Option<RgbImage> {
     let (mx, my) = PLATE_MARGIN;
     let quad = grow(quad, mx, my, mx, my)?;
     let width = (quad.width() / quad.height().max(1.0) * PLATE_HEIGHT as f32).round() as u32;
-    straighten(frame, &quad, width.clamp(PLATE_HEIGHT, PLATE_HEIGHT * 6), PLATE_HEIGHT)
+    straighten(
+        frame,
+        &quad,
+        width.clamp(PLATE_HEIGHT, PLATE_HEIGHT * 6),
+        PLATE_HEIGHT,
+    )
 }
 
 fn picture(role: EvidenceRole, image: &RgbImage, quality: u8) -> Result<Picture, EncodeError> {
     use sha2::{Digest, Sha256};
     let bytes = jpeg(image, quality)?;
     let sha256 = Sha256::digest(&bytes).into();
-    Ok(Picture { role, width: image.width(), height: image.height(), bytes: bytes.into(), sha256 })
+    Ok(Picture {
+        role,
+        width: image.width(),
+        height: image.height(),
+        bytes: bytes.into(),
+        sha256,
+    })
 }
 
 #[cfg(test)]
@@ -81,23 +99,43 @@ mod tests {
     #[test]
     fn three_pictures_from_one_frame() {
         let frame = RgbImage::from_fn(640, 360, |x, y| image::Rgb([x as u8, y as u8, 77]));
-        let quad =
-            Quad([(300.0, 200.0), (400.0, 205.0), (400.0, 237.0), (300.0, 232.0)].map(|(x, y)| Point::new(x, y)));
-        let config = EvidenceConfig { quality: 85, thumbnail_width: 160 };
+        let quad = Quad(
+            [
+                (300.0, 200.0),
+                (400.0, 205.0),
+                (400.0, 237.0),
+                (300.0, 232.0),
+            ]
+            .map(|(x, y)| Point::new(x, y)),
+        );
+        let config = EvidenceConfig {
+            quality: 85,
+            thumbnail_width: 160,
+        };
         let vehicle = Rect::new(200.0, 100.0, 500.0, 300.0);
         let all = pictures(&frame, Some(&quad), Some(&vehicle), &config).unwrap();
         assert_eq!(
             all.iter().map(|p| p.role).collect::<Vec<_>>(),
-            [EvidenceRole::Frame, EvidenceRole::Plate, EvidenceRole::Thumbnail]
+            [
+                EvidenceRole::Frame,
+                EvidenceRole::Plate,
+                EvidenceRole::Thumbnail
+            ]
         );
         for p in &all {
             let back = image::load_from_memory(&p.bytes).unwrap();
             assert_eq!((back.width(), back.height()), (p.width, p.height));
         }
-        assert_eq!((all[0].width, all[1].height, all[2].width), (640, PLATE_HEIGHT, 160));
+        assert_eq!(
+            (all[0].width, all[1].height, all[2].width),
+            (640, PLATE_HEIGHT, 160)
+        );
         // Without a plate and a vehicle: the frame and its thumbnail.
         assert_eq!(pictures(&frame, None, None, &config).unwrap().len(), 2);
         // Two runs give the same bytes.
-        assert_eq!(all, pictures(&frame, Some(&quad), Some(&vehicle), &config).unwrap());
+        assert_eq!(
+            all,
+            pictures(&frame, Some(&quad), Some(&vehicle), &config).unwrap()
+        );
     }
 }

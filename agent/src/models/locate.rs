@@ -13,13 +13,24 @@ pub struct Location {
 /// program (a build tree); `/usr/share/kakou/models`. The cache is `KAKOU_MODELS_CACHE`, else `cache/` beside the
 /// manifest. If there is none anywhere, the first place looked at is returned, so that the error names it.
 pub fn locate(given: Option<&Path>) -> Location {
-    let env = |k: &str| std::env::var_os(k).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let env = |k: &str| {
+        std::env::var_os(k)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     let manifest = given
         .map(Path::to_path_buf)
         .or_else(|| env("KAKOU_MODELS"))
-        .map(|p| if p.is_dir() { p.join("manifest.toml") } else { p })
+        .map(|p| {
+            if p.is_dir() {
+                p.join("manifest.toml")
+            } else {
+                p
+            }
+        })
         .unwrap_or_else(search);
-    let cache = env("KAKOU_MODELS_CACHE").unwrap_or_else(|| manifest.parent().unwrap_or(Path::new(".")).join("cache"));
+    let cache = env("KAKOU_MODELS_CACHE")
+        .unwrap_or_else(|| manifest.parent().unwrap_or(Path::new(".")).join("cache"));
     Location { manifest, cache }
 }
 

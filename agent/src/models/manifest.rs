@@ -13,9 +13,17 @@ pub enum ManifestError {
     #[error("{path}: {reason}")]
     Parse { path: PathBuf, reason: String },
     #[error("{path}: model `{model}`: {reason}")]
-    Model { path: PathBuf, model: String, reason: String },
+    Model {
+        path: PathBuf,
+        model: String,
+        reason: String,
+    },
     #[error("{path} names no model `{name}`; it has {known}")]
-    Unknown { path: PathBuf, name: String, known: String },
+    Unknown {
+        path: PathBuf,
+        name: String,
+        known: String,
+    },
     #[error("{file}: {reason}; run `make models` to fetch it again")]
     File { file: PathBuf, reason: String },
 }
@@ -127,8 +135,10 @@ impl Manifest {
             path: path.into(),
             reason: format!("{e}; name the manifest with --models or [vision] manifest"),
         })?;
-        let mut m: Self = toml::from_str(&text)
-            .map_err(|e| ManifestError::Parse { path: path.into(), reason: e.to_string().trim_end().to_owned() })?;
+        let mut m: Self = toml::from_str(&text).map_err(|e| ManifestError::Parse {
+            path: path.into(),
+            reason: e.to_string().trim_end().to_owned(),
+        })?;
         m.path = path.into();
         for (i, model) in m.models.iter().enumerate() {
             if m.models[..i].iter().any(|other| other.name == model.name) {
@@ -161,26 +171,44 @@ impl Manifest {
     }
 
     pub fn wrong(&self, model: &ModelEntry, reason: impl Into<String>) -> ManifestError {
-        ManifestError::Model { path: self.path.clone(), model: model.name.clone(), reason: reason.into() }
+        ManifestError::Model {
+            path: self.path.clone(),
+            model: model.name.clone(),
+            reason: reason.into(),
+        }
     }
 
     pub fn model(&self, name: &str) -> Result<&ModelEntry, ManifestError> {
-        self.models.iter().find(|m| m.name == name).ok_or_else(|| ManifestError::Unknown {
-            path: self.path.clone(),
-            name: name.into(),
-            known: self.models.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", "),
-        })
+        self.models
+            .iter()
+            .find(|m| m.name == name)
+            .ok_or_else(|| ManifestError::Unknown {
+                path: self.path.clone(),
+                name: name.into(),
+                known: self
+                    .models
+                    .iter()
+                    .map(|m| m.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
     }
 
     /// The model's labels by class index.
-    pub fn labels(&self, model: &ModelEntry) -> Result<BTreeMap<usize, VehicleClass>, ManifestError> {
+    pub fn labels(
+        &self,
+        model: &ModelEntry,
+    ) -> Result<BTreeMap<usize, VehicleClass>, ManifestError> {
         model
             .labels
             .iter()
             .map(|(k, v)| {
-                k.parse()
-                    .map(|i| (i, *v))
-                    .map_err(|_| self.wrong(model, format!("labels: `{k}` is not a class index (0, 1, 2, ...)")))
+                k.parse().map(|i| (i, *v)).map_err(|_| {
+                    self.wrong(
+                        model,
+                        format!("labels: `{k}` is not a class index (0, 1, 2, ...)"),
+                    )
+                })
             })
             .collect()
     }
@@ -191,17 +219,27 @@ impl Manifest {
     }
 
     pub fn dictionary(&self, cache: &Path, model: &ModelEntry) -> Option<PathBuf> {
-        model.dictionary.as_ref().map(|d| self.resolve(cache, &d.file, model.source.is_some()))
+        model
+            .dictionary
+            .as_ref()
+            .map(|d| self.resolve(cache, &d.file, model.source.is_some()))
     }
 
     fn resolve(&self, cache: &Path, file: &Path, fetched: bool) -> PathBuf {
-        let base = if fetched { cache } else { self.path.parent().unwrap_or(Path::new(".")) };
+        let base = if fetched {
+            cache
+        } else {
+            self.path.parent().unwrap_or(Path::new("."))
+        };
         base.join(file)
     }
 
     /// The runtime library of this processor.
     pub fn library(&self) -> Option<&Library> {
-        self.runtime.library.iter().find(|l| l.arch == std::env::consts::ARCH)
+        self.runtime
+            .library
+            .iter()
+            .find(|l| l.arch == std::env::consts::ARCH)
     }
 }
 
@@ -232,30 +270,60 @@ mod tests {
 
     #[test]
     fn the_shipped_manifest_reads() {
-        let m = Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/manifest.toml")).unwrap();
+        let m =
+            Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/manifest.toml"))
+                .unwrap();
         assert_eq!(m.model("plate-reader").unwrap().kind, Kind::CtcReader);
-        assert!(m.library().is_some(), "no runtime library for {}", std::env::consts::ARCH);
+        assert!(
+            m.library().is_some(),
+            "no runtime library for {}",
+            std::env::consts::ARCH
+        );
     }
 
     #[test]
     fn an_own_model_lies_beside_the_manifest() {
         let m = read(OWN).unwrap();
         let own = m.model("mine").unwrap();
-        assert_eq!(m.file(Path::new("/cache"), own), m.path.parent().unwrap().join("own.onnx"));
-        assert_eq!(m.labels(own).unwrap(), BTreeMap::from([(2, VehicleClass::Car)]));
+        assert_eq!(
+            m.file(Path::new("/cache"), own),
+            m.path.parent().unwrap().join("own.onnx")
+        );
+        assert_eq!(
+            m.labels(own).unwrap(),
+            BTreeMap::from([(2, VehicleClass::Car)])
+        );
     }
 
     #[test]
     fn faults_are_named() {
-        let unknown = read(&OWN.replace("kind = ", "colour = 1\n kind = ")).unwrap_err().to_string();
+        let unknown = read(&OWN.replace("kind = ", "colour = 1\n kind = "))
+            .unwrap_err()
+            .to_string();
         assert!(
-            unknown.contains("manifest.toml") && unknown.contains("colour") && unknown.contains("line"),
+            unknown.contains("manifest.toml")
+                && unknown.contains("colour")
+                && unknown.contains("line"),
             "{unknown}"
         );
         let label = read(&OWN.replace("\"2\"", "\"two\"")).unwrap();
-        assert!(label.labels(&label.models[0]).unwrap_err().to_string().contains("`two`"));
-        assert!(read(OWN).unwrap().model("other").unwrap_err().to_string().contains("it has mine"));
-        let input = OWN.to_owned() + "\ninput = { layout = \"nhwc-u8\", colour = \"rgb\", width = 1, height = 1 }";
+        assert!(
+            label
+                .labels(&label.models[0])
+                .unwrap_err()
+                .to_string()
+                .contains("`two`")
+        );
+        assert!(
+            read(OWN)
+                .unwrap()
+                .model("other")
+                .unwrap_err()
+                .to_string()
+                .contains("it has mine")
+        );
+        let input = OWN.to_owned()
+            + "\ninput = { layout = \"nhwc-u8\", colour = \"rgb\", width = 1, height = 1 }";
         assert!(read(&input).unwrap_err().to_string().contains("nchw-f32"));
     }
 }

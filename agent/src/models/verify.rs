@@ -37,8 +37,12 @@ impl std::fmt::Display for State {
             Self::Right => f.write_str("right"),
             Self::Unchecked => f.write_str("there (the manifest gives no checksum)"),
             Self::Missing => f.write_str("missing"),
-            Self::Truncated { bytes, expected } => write!(f, "has {bytes} bytes, the manifest says {expected}"),
-            Self::Altered { sha256, expected } => write!(f, "has sha256 {sha256}, the manifest says {expected}"),
+            Self::Truncated { bytes, expected } => {
+                write!(f, "has {bytes} bytes, the manifest says {expected}")
+            }
+            Self::Altered { sha256, expected } => {
+                write!(f, "has sha256 {sha256}, the manifest says {expected}")
+            }
             Self::Unreadable(e) => write!(f, "cannot be read: {e}"),
         }
     }
@@ -61,13 +65,31 @@ pub fn verify(m: &Manifest, cache: &Path) -> Result<Vec<Checked>, ManifestError>
     };
     let library = m.library().ok_or_else(|| ManifestError::Parse {
         path: m.path.clone(),
-        reason: format!("[[runtime.library]] has none for this processor ({})", std::env::consts::ARCH),
+        reason: format!(
+            "[[runtime.library]] has none for this processor ({})",
+            std::env::consts::ARCH
+        ),
     })?;
-    add("runtime".into(), cache.join(&m.runtime.file), Some(library.bytes), Some(&library.sha256));
+    add(
+        "runtime".into(),
+        cache.join(&m.runtime.file),
+        Some(library.bytes),
+        Some(&library.sha256),
+    );
     for model in &m.models {
-        add(model.name.clone(), m.file(cache, model), model.bytes, model.sha256.as_deref());
+        add(
+            model.name.clone(),
+            m.file(cache, model),
+            model.bytes,
+            model.sha256.as_deref(),
+        );
         if let (Some(path), Some(d)) = (m.dictionary(cache, model), &model.dictionary) {
-            add(format!("{} (dictionary)", model.name), path, d.bytes, d.sha256.as_deref());
+            add(
+                format!("{} (dictionary)", model.name),
+                path,
+                d.bytes,
+                d.sha256.as_deref(),
+            );
         }
     }
     Ok(all)
@@ -82,12 +104,20 @@ pub fn check_file(path: &Path, bytes: Option<u64>, sha256: Option<&str>) -> Stat
         Err(e) => return State::Unreadable(e.to_string()),
     };
     if let Some(expected) = bytes.filter(|b| *b != found) {
-        return State::Truncated { bytes: found, expected };
+        return State::Truncated {
+            bytes: found,
+            expected,
+        };
     }
-    let Some(expected) = sha256 else { return State::Unchecked };
+    let Some(expected) = sha256 else {
+        return State::Unchecked;
+    };
     match digest(path) {
         Ok(sha256) if sha256 == expected => State::Right,
-        Ok(sha256) => State::Altered { sha256, expected: expected.into() },
+        Ok(sha256) => State::Altered {
+            sha256,
+            expected: expected.into(),
+        },
         Err(e) => State::Unreadable(e.to_string()),
     }
 }
@@ -123,8 +153,17 @@ mod tests {
         let right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(check_file(&path, Some(3), Some(right)), State::Right);
         assert_eq!(check_file(&path, None, None), State::Unchecked);
-        assert_eq!(check_file(&path, Some(4), Some(right)), State::Truncated { bytes: 3, expected: 4 });
+        assert_eq!(
+            check_file(&path, Some(4), Some(right)),
+            State::Truncated {
+                bytes: 3,
+                expected: 4
+            }
+        );
         std::fs::write(&path, b"abd").unwrap();
-        assert!(matches!(check_file(&path, Some(3), Some(right)), State::Altered { .. }));
+        assert!(matches!(
+            check_file(&path, Some(3), Some(right)),
+            State::Altered { .. }
+        ));
     }
 }

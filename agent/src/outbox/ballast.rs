@@ -15,7 +15,9 @@ pub(super) struct Ballast {
 
 impl Ballast {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { path: folder.join(FILE) }
+        Self {
+            path: folder.join(FILE),
+        }
     }
 
     pub(super) fn is_there(&self) -> bool {

@@ -8,7 +8,11 @@ use super::*;
 use crate::uplink::Store;
 
 fn block<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 #[test]
@@ -18,19 +22,24 @@ fn damage_is_told_and_what_is_sent_is_what_was_committed() {
     for n in 0..40 {
         let mut picture = draft(Lane::Picture, &n.to_string());
         (picture.numbered, picture.payload) = (false, vec![n; 9000]);
-        outbox.append(vec![draft(Lane::Passage, &n.to_string()), picture]).unwrap();
+        outbox
+            .append(vec![draft(Lane::Passage, &n.to_string()), picture])
+            .unwrap();
     }
-    let committed: BTreeMap<u64, Vec<u8>> = block(outbox.fetch(Cursor::default(), &Lane::ORDER, 1000, 1 << 30))
-        .unwrap()
-        .into_iter()
-        .map(|p| (p.sequence, p.payload))
-        .collect();
+    let committed: BTreeMap<u64, Vec<u8>> =
+        block(outbox.fetch(Cursor::default(), &Lane::ORDER, 1000, 1 << 30))
+            .unwrap()
+            .into_iter()
+            .map(|p| (p.sequence, p.payload))
+            .collect();
     outbox.close().unwrap();
     let db = dir.path().join("outbox.db");
     let good = std::fs::read(&db).unwrap();
     let mut chance = 0x6b61_6b6f_u64;
     let mut below = |n: usize| {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (chance >> 33) as usize % n
     };
     let (mut told, mut whole) = (0, 0);
@@ -54,14 +63,24 @@ fn damage_is_told_and_what_is_sent_is_what_was_committed() {
                 // An error of the whole read is told too; what is read is right.
                 let read = block(outbox.fetch(Cursor::default(), &Lane::ORDER, 1000, 1 << 30));
                 for p in read.iter().flatten() {
-                    assert_eq!(committed.get(&p.sequence), Some(&p.payload), "round {round}");
+                    assert_eq!(
+                        committed.get(&p.sequence),
+                        Some(&p.payload),
+                        "round {round}"
+                    );
                 }
                 let all = read.as_ref().is_ok_and(|r| r.len() == committed.len());
-                assert!(all || found, "round {round}: messages are missing and verify found nothing");
+                assert!(
+                    all || found,
+                    "round {round}: messages are missing and verify found nothing"
+                );
                 whole += usize::from(all);
                 let _ = outbox.close();
             }
         }
     }
-    assert!(told > 20 && whole > 0, "{told} of 60 told, {whole} read whole");
+    assert!(
+        told > 20 && whole > 0,
+        "{told} of 60 told, {whole} read whole"
+    );
 }

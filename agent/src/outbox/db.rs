@@ -81,7 +81,8 @@ impl Db {
         let path = folder.join(FILE);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(&path, &e);
         let mut conn = Connection::open(&path).map_err(fault)?;
-        conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(fault)?;
+        conn.busy_timeout(std::time::Duration::from_secs(10))
+            .map_err(fault)?;
         if conn.is_readonly("main").map_err(fault)? {
             let why = "it was opened for writing and is not writable".to_owned();
             return Err(OutboxError::ReadOnly { path, why });
@@ -89,10 +90,20 @@ impl Db {
         schema::prepare_writer(&conn).map_err(fault)?;
         let found = schema::version(&conn).map_err(fault)?;
         if found > schema::VERSION {
-            return Err(OutboxError::Newer { path, found, known: schema::VERSION });
+            return Err(OutboxError::Newer {
+                path,
+                found,
+                known: schema::VERSION,
+            });
         }
         schema::upgrade(&mut conn).map_err(fault)?;
-        let mut db = Self { conn, path: path.clone(), key, head: Head::default(), lanes: [Counts::default(); 4] };
+        let mut db = Self {
+            conn,
+            path: path.clone(),
+            key,
+            head: Head::default(),
+            lanes: [Counts::default(); 4],
+        };
         db.load_head()?;
         db.lanes = read_counts(&db.conn).map_err(fault)?;
         Ok(db)
@@ -100,11 +111,18 @@ impl Db {
 
     /// The chain's end must be what this key signed, and what the last row says.
     fn load_head(&mut self) -> Result<(), OutboxError> {
-        let damaged = |why: &str| OutboxError::Damaged { path: self.path.clone(), why: why.to_owned() };
+        let damaged = |why: &str| OutboxError::Damaged {
+            path: self.path.clone(),
+            why: why.to_owned(),
+        };
         let head = read_head(&self.conn).map_err(|e| self.fault(&e))?;
         let last: Option<(u64, Vec<u8>)> = self
             .conn
-            .query_row("SELECT seq, hash FROM message ORDER BY seq DESC LIMIT 1", [], |r| Ok((r.get(0)?, r.get(1)?)))
+            .query_row(
+                "SELECT seq, hash FROM message ORDER BY seq DESC LIMIT 1",
+                [],
+                |r| Ok((r.get(0)?, r.get(1)?)),
+            )
             .optional()
             .map_err(|e| self.fault(&e))?;
         let Some((head, signature)) = head else {
@@ -113,14 +131,22 @@ impl Db {
                 Some(_) => Err(damaged("it holds messages but not the end of their chain")),
             };
         };
-        let signature = Signature::from_slice(&signature).map_err(|_| damaged("the chain's signature has no form"))?;
-        if self.key.verifying_key().verify(&head.signed_bytes(), &signature).is_err() {
-            return Err(damaged("the end of the chain was not signed with the key in agent.key"));
+        let signature = Signature::from_slice(&signature)
+            .map_err(|_| damaged("the chain's signature has no form"))?;
+        if self
+            .key
+            .verifying_key()
+            .verify(&head.signed_bytes(), &signature)
+            .is_err()
+        {
+            return Err(damaged(
+                "the end of the chain was not signed with the key in agent.key",
+            ));
         }
         match last {
-            Some((sequence, _)) if sequence > head.sequence => {
-                Err(damaged("it holds messages after the signed end of the chain"))
-            }
+            Some((sequence, _)) if sequence > head.sequence => Err(damaged(
+                "it holds messages after the signed end of the chain",
+            )),
             Some((sequence, hash)) if sequence == head.sequence && hash != head.hash => {
                 Err(damaged("the last message is not the one that was signed"))
             }
@@ -158,15 +184,27 @@ impl Db {
     ) -> Result<T, OutboxError> {
         let (path, key) = (&self.path, &self.key);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
-        let mut batch = Batch { tx, path, head: self.head, lanes: self.lanes };
+        let tx = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(fault)?;
+        let mut batch = Batch {
+            tx,
+            path,
+            head: self.head,
+            lanes: self.lanes,
+        };
         let result = work(&mut batch)?;
-        let Batch { tx, head, lanes, .. } = batch;
+        let Batch {
+            tx, head, lanes, ..
+        } = batch;
         if head != self.head {
             let signature = key.sign(&head.signed_bytes());
-            tx.prepare_cached("INSERT OR REPLACE INTO head (one, seq, hash, signature) VALUES (1, ?, ?, ?)")
-                .and_then(|mut s| s.execute(params![head.sequence, head.hash, signature.to_bytes()]))
-                .map_err(fault)?;
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO head (one, seq, hash, signature) VALUES (1, ?, ?, ?)",
+            )
+            .and_then(|mut s| s.execute(params![head.sequence, head.hash, signature.to_bytes()]))
+            .map_err(fault)?;
         }
         write_counts(&tx, &self.lanes, &lanes).map_err(fault)?;
         tx.commit().map_err(fault)?;
@@ -178,7 +216,9 @@ impl Db {
     /// Gives unused pages back to the file system.
     pub(super) fn shrink(&self, pages: u32) -> Result<(), OutboxError> {
         let run = || -> rusqlite::Result<()> {
-            let mut statement = self.conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+            let mut statement = self
+                .conn
+                .prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
             drop(rows);
@@ -190,7 +230,8 @@ impl Db {
 
     /// Brings what is in the WAL into the database file, so that the file can shrink and the WAL starts over.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        self.conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// (bytes in use, bytes of the file that are free for new messages)
@@ -209,19 +250,31 @@ impl Db {
         // A reader that is still at it keeps the WAL; nothing is lost by that.
         let _ = self.checkpoint();
         let path = self.path;
-        self.conn.close().map_err(|(_, e)| OutboxError::sqlite(&path, &e))
+        self.conn
+            .close()
+            .map_err(|(_, e)| OutboxError::sqlite(&path, &e))
     }
 }
 
 pub(super) fn space(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
     let get = |what: &str| conn.query_row(&format!("PRAGMA {what}"), [], |r| r.get::<_, u64>(0));
-    let (size, pages, free) = (get("page_size")?, get("page_count")?, get("freelist_count")?);
+    let (size, pages, free) = (
+        get("page_size")?,
+        get("page_count")?,
+        get("freelist_count")?,
+    );
     Ok((pages.saturating_sub(free) * size, free * size))
 }
 
 pub(super) fn read_head(conn: &Connection) -> rusqlite::Result<Option<(Head, Vec<u8>)>> {
     conn.query_row("SELECT seq, hash, signature FROM head", [], |r| {
-        Ok((Head { sequence: r.get(0)?, hash: r.get(1)? }, r.get(2)?))
+        Ok((
+            Head {
+                sequence: r.get(0)?,
+                hash: r.get(1)?,
+            },
+            r.get(2)?,
+        ))
     })
     .optional()
 }
@@ -250,8 +303,17 @@ pub(super) fn read_counts(conn: &Connection) -> rusqlite::Result<[Counts; 4]> {
     Ok(lanes)
 }
 
-fn write_counts(tx: &Transaction<'_>, before: &[Counts; 4], after: &[Counts; 4]) -> rusqlite::Result<()> {
-    for (lane, (b, a)) in before.iter().zip(after).enumerate().filter(|(_, (b, a))| b != a) {
+fn write_counts(
+    tx: &Transaction<'_>,
+    before: &[Counts; 4],
+    after: &[Counts; 4],
+) -> rusqlite::Result<()> {
+    for (lane, (b, a)) in before
+        .iter()
+        .zip(after)
+        .enumerate()
+        .filter(|(_, (b, a))| b != a)
+    {
         // Differences, because another process may have moved messages since these were read.
         let d = |b: u64, a: u64| a as i64 - b as i64;
         tx.prepare_cached(
@@ -298,7 +360,10 @@ impl Batch<'_> {
     }
 
     pub(super) fn damaged(&self, why: impl Into<String>) -> OutboxError {
-        OutboxError::Damaged { path: self.path.to_path_buf(), why: why.into() }
+        OutboxError::Damaged {
+            path: self.path.to_path_buf(),
+            why: why.into(),
+        }
     }
 
     pub(super) fn head(&self) -> Head {
@@ -312,7 +377,11 @@ impl Batch<'_> {
     }
 
     /// Gives the messages the next numbers, group by group, and puts them in line; the numbers of each group.
-    pub(super) fn append_all(&mut self, groups: &[&[Ready]], now_ms: i64) -> Result<Vec<Vec<u64>>, OutboxError> {
+    pub(super) fn append_all(
+        &mut self,
+        groups: &[&[Ready]],
+        now_ms: i64,
+    ) -> Result<Vec<Vec<u64>>, OutboxError> {
         let (path, tx, before) = (self.path, &self.tx, self.head.sequence);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
         let mut into_message = tx
@@ -376,9 +445,11 @@ impl Batch<'_> {
             }
         }
         // All at once: a statement for each would cost as much as half a message.
-        tx.prepare_cached("INSERT INTO waiting (lane, seq) SELECT lane, seq FROM message WHERE seq > ?")
-            .and_then(|mut s| s.execute([before]))
-            .map_err(fault)?;
+        tx.prepare_cached(
+            "INSERT INTO waiting (lane, seq) SELECT lane, seq FROM message WHERE seq > ?",
+        )
+        .and_then(|mut s| s.execute([before]))
+        .map_err(fault)?;
         Ok(numbers)
     }
 
@@ -396,12 +467,28 @@ impl Batch<'_> {
         let read = || {
             self.tx
                 .prepare_cached("SELECT lane, keep, committed, size FROM message WHERE seq = ?")?
-                .query_row([sequence], |r| Ok((r.get::<_, usize>(0)?, r.get::<_, usize>(1)?, r.get(2)?, r.get(3)?)))
+                .query_row([sequence], |r| {
+                    Ok((
+                        r.get::<_, usize>(0)?,
+                        r.get::<_, usize>(1)?,
+                        r.get(2)?,
+                        r.get(3)?,
+                    ))
+                })
                 .optional()
         };
-        let Some((lane, keep, committed, size)) = read().map_err(|e| self.fault(e))? else { return Ok(None) };
-        let lane = Lane::at(lane).ok_or_else(|| self.damaged(format!("message {sequence} is in lane {lane}")))?;
-        Ok(Some(RowInfo { sequence, lane, keep: keep_at(keep), committed, size }))
+        let Some((lane, keep, committed, size)) = read().map_err(|e| self.fault(e))? else {
+            return Ok(None);
+        };
+        let lane = Lane::at(lane)
+            .ok_or_else(|| self.damaged(format!("message {sequence} is in lane {lane}")))?;
+        Ok(Some(RowInfo {
+            sequence,
+            lane,
+            keep: keep_at(keep),
+            committed,
+            size,
+        }))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    Attributes, AuditEvent, AuditMessage, Evidence, Id, Message, MessageError, OutboxLane as Lane, PassageMessage,
-    SchemaVersion, Topic, live_id,
+    Attributes, AuditEvent, AuditMessage, Evidence, Id, Message, MessageError, OutboxLane as Lane,
+    PassageMessage, SchemaVersion, Topic, live_id,
 };
 
 use super::types::Draft;
@@ -22,7 +22,12 @@ impl Draft {
     }
 
     /// What happened on this box.
-    pub fn audit(site: &Id, agent: &Id, time: DateTime<FixedOffset>, event: AuditEvent) -> Result<Self, MessageError> {
+    pub fn audit(
+        site: &Id,
+        agent: &Id,
+        time: DateTime<FixedOffset>,
+        event: AuditEvent,
+    ) -> Result<Self, MessageError> {
         let message = AuditMessage {
             schema_version: SchemaVersion::CURRENT,
             id: live_id(time),
@@ -38,21 +43,41 @@ impl Draft {
     /// A passage or a hit: late, if it is sent long after it was captured.
     pub fn of_event<M: Message>(message: &M, lane: Lane, keep: Keep) -> Result<Self, MessageError> {
         let captured_ms = Some(message.time().timestamp_millis());
-        Ok(Self { captured_ms, ..Self::of(message, lane, keep)? })
+        Ok(Self {
+            captured_ms,
+            ..Self::of(message, lane, keep)?
+        })
     }
 
     /// A picture of a passage, as a message of its own.
-    pub fn picture(passage: &PassageMessage, evidence: &Evidence, keep: Keep, bytes: Vec<u8>) -> Self {
+    pub fn picture(
+        passage: &PassageMessage,
+        evidence: &Evidence,
+        keep: Keep,
+        bytes: Vec<u8>,
+    ) -> Self {
         let topic = Topic::Evidence {
             site: passage.site.clone(),
             agent: passage.agent.clone(),
             passage: passage.id,
             role: evidence.role,
         };
-        Self::with(Lane::Picture, keep, topic, Attributes::of_evidence(passage, evidence), bytes)
+        Self::with(
+            Lane::Picture,
+            keep,
+            topic,
+            Attributes::of_evidence(passage, evidence),
+            bytes,
+        )
     }
 
-    fn with(lane: Lane, keep: Keep, topic: Topic, attributes: Attributes, payload: Vec<u8>) -> Self {
+    fn with(
+        lane: Lane,
+        keep: Keep,
+        topic: Topic,
+        attributes: Attributes,
+        payload: Vec<u8>,
+    ) -> Self {
         Self {
             lane,
             keep,

@@ -7,7 +7,9 @@ pub enum OutboxError {
     #[error("{path}: {why}")]
     Open { path: PathBuf, why: String },
 
-    #[error("{path} is read-only for this user: {why}; make it writable for the user that runs kakou")]
+    #[error(
+        "{path} is read-only for this user: {why}; make it writable for the user that runs kakou"
+    )]
     ReadOnly { path: PathBuf, why: String },
 
     #[error(
@@ -20,13 +22,23 @@ pub enum OutboxError {
     )]
     Gone { path: PathBuf },
 
-    #[error("{path} was written by a newer kakou (schema {found}, this one knows {known}); install that version again")]
-    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{path} was written by a newer kakou (schema {found}, this one knows {known}); install that version again"
+    )]
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
 
     #[error(
         "{path} belongs to {found}, the config says {wanted}; name another state folder, or correct site and agent"
     )]
-    Foreign { path: PathBuf, found: String, wanted: String },
+    Foreign {
+        path: PathBuf,
+        found: String,
+        wanted: String,
+    },
 
     #[error("{path} is in use by another kakou; stop that one first")]
     InUse { path: PathBuf },
@@ -41,7 +53,11 @@ pub enum OutboxError {
     Io { path: PathBuf, why: String },
 
     #[error("a message of {size} bytes for {topic}: the outbox takes {limit}")]
-    TooLarge { topic: String, size: usize, limit: usize },
+    TooLarge {
+        topic: String,
+        size: usize,
+        limit: usize,
+    },
 
     #[error("a message for {topic}: {why}")]
     Draft { topic: String, why: String },
@@ -73,14 +89,20 @@ impl OutboxError {
 
     /// The database cannot be used any more by this process.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::ReadOnly { .. } | Self::Closed { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::ReadOnly { .. } | Self::Closed { .. }
+        )
     }
 }
 
 /// SQLITE_IOERR_WRITE, _SHMSIZE, _FSYNC and _TRUNCATE: the file system had no room or no file any more; which one is
 /// told by asking for the free space.
 fn is_no_room(error: &rusqlite::Error) -> bool {
-    const NO_ROOM: [i32; 3] =
-        [rusqlite::ffi::SQLITE_IOERR_WRITE, rusqlite::ffi::SQLITE_IOERR_SHMSIZE, rusqlite::ffi::SQLITE_IOERR_SHMOPEN];
+    const NO_ROOM: [i32; 3] = [
+        rusqlite::ffi::SQLITE_IOERR_WRITE,
+        rusqlite::ffi::SQLITE_IOERR_SHMSIZE,
+        rusqlite::ffi::SQLITE_IOERR_SHMOPEN,
+    ];
     matches!(error, rusqlite::Error::SqliteFailure(e, _) if NO_ROOM.contains(&e.extended_code))
 }

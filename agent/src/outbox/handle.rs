@@ -92,7 +92,10 @@ impl Outbox {
             None if is_there && !is_unused(&path) => {
                 let why = "the key that this outbox was signed with is gone; restore it from a copy, or move the \
                            outbox away and begin a new one";
-                return Err(OutboxError::Key { path: key::path(&folder), why: why.into() });
+                return Err(OutboxError::Key {
+                    path: key::path(&folder),
+                    why: why.into(),
+                });
             }
             None => {
                 first_start = true;
@@ -105,22 +108,46 @@ impl Outbox {
             // Last: from then on the database must be there, or something is wrong.
             key::store(&folder, &key)?;
         }
-        let retention = upkeep::stored_retention(&db).map_err(|e| db.fault(&e))?.unwrap_or(options.retention);
+        let retention = upkeep::stored_retention(&db)
+            .map_err(|e| db.fault(&e))?
+            .unwrap_or(options.retention);
         let shared = Arc::new(Shared::new());
         let public_key = db.public_key();
         let (ops, op_queue) = mpsc::channel(QUEUE);
         let (asks, ask_queue) = mpsc::channel(64);
         let reader = Reader::open(&path, key, Arc::clone(&shared), ops.downgrade())?;
-        let writer = Writer::new(db, OutboxOptions { retention, ..options }, Arc::clone(&shared));
-        let started =
-            |e: std::io::Error| OutboxError::Io { path: path.clone(), why: format!("starting a thread: {e}") };
+        let writer = Writer::new(
+            db,
+            OutboxOptions {
+                retention,
+                ..options
+            },
+            Arc::clone(&shared),
+        );
+        let started = |e: std::io::Error| OutboxError::Io {
+            path: path.clone(),
+            why: format!("starting a thread: {e}"),
+        };
         let writer = std::thread::Builder::new()
             .name("outbox-write".into())
             .spawn(move || writer.run(op_queue))
             .map_err(started)?;
-        std::thread::Builder::new().name("outbox-read".into()).spawn(move || reader.run(ask_queue)).map_err(started)?;
-        let threads = Arc::new(Threads { writer: Mutex::new(Some(writer)), _lock: lock });
-        Ok(Self { ops, asks, shared, public_key, path, threads })
+        std::thread::Builder::new()
+            .name("outbox-read".into())
+            .spawn(move || reader.run(ask_queue))
+            .map_err(started)?;
+        let threads = Arc::new(Threads {
+            writer: Mutex::new(Some(writer)),
+            _lock: lock,
+        });
+        Ok(Self {
+            ops,
+            asks,
+            shared,
+            public_key,
+            path,
+            threads,
+        })
     }
 
     /// Commits all or none of these, in this order; returns their sequence numbers when they are on disk. Blocks: for
@@ -128,20 +155,42 @@ impl Outbox {
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
         let drafts = Ready::all(drafts)?;
         let (reply, answer) = oneshot::channel();
-        self.ops.blocking_send(Op::Append { drafts, request: None, reply }).map_err(|_| self.closed())?;
+        self.ops
+            .blocking_send(Op::Append {
+                drafts,
+                request: None,
+                reply,
+            })
+            .map_err(|_| self.closed())?;
         Ok(told(answer.blocking_recv().map_err(|_| self.closed())??))
     }
 
     /// As `append`, for tokio tasks.
     pub async fn append_async(&self, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
         let drafts = Ready::all(drafts)?;
-        self.ask(|reply| Op::Append { drafts, request: None, reply }).await.map(told)
+        self.ask(|reply| Op::Append {
+            drafts,
+            request: None,
+            reply,
+        })
+        .await
+        .map(told)
     }
 
     /// Appends the answer to a command, and notes that it is the answer.
-    pub async fn answer(&self, request: String, drafts: Vec<Draft>) -> Result<Vec<u64>, OutboxError> {
+    pub async fn answer(
+        &self,
+        request: String,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<u64>, OutboxError> {
         let drafts = Ready::all(drafts)?;
-        self.ask(|reply| Op::Append { drafts, request: Some(request), reply }).await.map(told)
+        self.ask(|reply| Op::Append {
+            drafts,
+            request: Some(request),
+            reply,
+        })
+        .await
+        .map(told)
     }
 
     /// Whether a command is new. From then on it is not.
@@ -156,13 +205,19 @@ impl Outbox {
 
     /// Holds from now on, over restarts too.
     pub async fn set_retention(&self, wanted: Retention) -> Result<(), OutboxError> {
-        self.ops.send(Op::Retention(wanted)).await.map_err(|_| self.closed())?;
+        self.ops
+            .send(Op::Retention(wanted))
+            .await
+            .map_err(|_| self.closed())?;
         self.ask(Op::Settle).await
     }
 
     /// Holds from now on, until the next start.
     pub async fn set_limits(&self, wanted: Limits) -> Result<(), OutboxError> {
-        self.ops.send(Op::Limits(wanted)).await.map_err(|_| self.closed())?;
+        self.ops
+            .send(Op::Limits(wanted))
+            .await
+            .map_err(|_| self.closed())?;
         self.ask(Op::Settle).await
     }
 
@@ -173,13 +228,25 @@ impl Outbox {
     /// The payload of a message, if it is still there.
     pub async fn stored_payload(&self, sequence: u64) -> Result<Option<Vec<u8>>, OutboxError> {
         let (reply, answer) = oneshot::channel();
-        self.asks.send(Ask::Payload { sequence, reply }).await.map_err(|_| self.closed())?;
+        self.asks
+            .send(Ask::Payload { sequence, reply })
+            .await
+            .map_err(|_| self.closed())?;
         answer.await.map_err(|_| self.closed())?
     }
 
     #[cfg(test)]
-    pub(super) async fn upkeep_now(&self, limits: Limits, retention: Retention) -> Result<(), OutboxError> {
-        self.ask(|reply| Op::Upkeep { limits, retention, reply }).await
+    pub(super) async fn upkeep_now(
+        &self,
+        limits: Limits,
+        retention: Retention,
+    ) -> Result<(), OutboxError> {
+        self.ask(|reply| Op::Upkeep {
+            limits,
+            retention,
+            reply,
+        })
+        .await
     }
 
     pub fn stats(&self) -> Stats {
@@ -197,7 +264,9 @@ impl Outbox {
 
     /// Transactions on disk since the start: how many messages share one is for benchmarks.
     pub fn transactions(&self) -> u64 {
-        self.shared.transactions.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared
+            .transactions
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     pub fn path(&self) -> &Path {
@@ -211,13 +280,21 @@ impl Outbox {
 
     /// Commits what is queued and closes the database. Blocks. Other hands on this outbox get errors from then on.
     pub fn close(self) -> Result<(), OutboxError> {
-        let thread = self.threads.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .threads
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(thread) = thread else { return Ok(()) };
         // If the writer has ended by itself, its thread says why.
         let _ = self.ops.blocking_send(Op::Close);
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(OutboxError::Io { path: self.path.clone(), why: "the writer panicked".into() }))
+        thread.join().unwrap_or_else(|_| {
+            Err(OutboxError::Io {
+                path: self.path.clone(),
+                why: "the writer panicked".into(),
+            })
+        })
     }
 
     async fn ask<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, OutboxError> {
@@ -227,7 +304,9 @@ impl Outbox {
     }
 
     fn closed(&self) -> OutboxError {
-        OutboxError::Closed { path: self.path.clone() }
+        OutboxError::Closed {
+            path: self.path.clone(),
+        }
     }
 }
 
@@ -240,21 +319,49 @@ impl Store for Outbox {
         bytes: usize,
     ) -> Result<Vec<Pending>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let ask = Ask::Fetch { after, lanes: lanes.to_vec(), messages, bytes, reply };
-        self.asks.send(ask).await.map_err(|_| store(self.closed()))?;
-        answer.await.map_err(|_| store(self.closed()))?.map_err(store)
+        let ask = Ask::Fetch {
+            after,
+            lanes: lanes.to_vec(),
+            messages,
+            bytes,
+            reply,
+        };
+        self.asks
+            .send(ask)
+            .await
+            .map_err(|_| store(self.closed()))?;
+        answer
+            .await
+            .map_err(|_| store(self.closed()))?
+            .map_err(store)
     }
 
     async fn acked(&self, sequence: u64) -> Result<(), StoreError> {
-        self.ops.send(Op::Acked(vec![sequence])).await.map_err(|_| store(self.closed()))
+        self.ops
+            .send(Op::Acked(vec![sequence]))
+            .await
+            .map_err(|_| store(self.closed()))
     }
 
     async fn hold(&self, sequence: u64, reason: Held, why: String) -> Result<(), StoreError> {
-        self.ops.send(Op::Hold { sequence, reason, why }).await.map_err(|_| store(self.closed()))
+        self.ops
+            .send(Op::Hold {
+                sequence,
+                reason,
+                why,
+            })
+            .await
+            .map_err(|_| store(self.closed()))
     }
 
     async fn release(&self, reason: Held, most: usize) -> Result<usize, StoreError> {
-        self.ask(|reply| Op::Release { reason: Some(reason), most, reply }).await.map_err(store)
+        self.ask(|reply| Op::Release {
+            reason: Some(reason),
+            most,
+            reply,
+        })
+        .await
+        .map_err(store)
     }
 
     async fn settle(&self) -> Result<(), StoreError> {
@@ -282,16 +389,32 @@ pub(super) fn lock(folder: &Path) -> Result<File, OutboxError> {
     let path = folder.join(LOCK);
     let fault = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            OutboxError::ReadOnly { path: folder.to_path_buf(), why: e.to_string() }
+            OutboxError::ReadOnly {
+                path: folder.to_path_buf(),
+                why: e.to_string(),
+            }
         }
-        _ => OutboxError::Open { path: folder.to_path_buf(), why: e.to_string() },
+        _ => OutboxError::Open {
+            path: folder.to_path_buf(),
+            why: e.to_string(),
+        },
     };
     if !folder.is_dir() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(fault)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(folder)
+            .map_err(fault)?;
     }
-    let file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&path).map_err(fault)?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| OutboxError::InUse { path })?;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(&path)
+        .map_err(fault)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| OutboxError::InUse { path })?;
     Ok(file)
 }
 
@@ -301,14 +424,24 @@ fn belongs_to(db: &mut Db, site: &Id, agent: &Id, first_start: bool) -> Result<(
     let wanted = format!("{site}/{agent}");
     let found = upkeep::setting(db, "agent").map_err(|e| db.fault(&e))?;
     match found {
-        Some(found) if found != wanted => Err(OutboxError::Foreign { path: db.path.clone(), found, wanted }),
+        Some(found) if found != wanted => Err(OutboxError::Foreign {
+            path: db.path.clone(),
+            found,
+            wanted,
+        }),
         Some(_) if !first_start => Ok(()),
         // Also after a first start that was interrupted: nothing was signed with the key that it had.
         _ => {
             let key = base64::engine::general_purpose::STANDARD.encode(db.public_key().as_bytes());
             db.transact(|batch| {
-                batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES ('agent', ?)", params![wanted])?;
-                batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES ('public_key', ?)", params![key])
+                batch.run(
+                    "INSERT OR REPLACE INTO setting (key, value) VALUES ('agent', ?)",
+                    params![wanted],
+                )?;
+                batch.run(
+                    "INSERT OR REPLACE INTO setting (key, value) VALUES ('public_key', ?)",
+                    params![key],
+                )
             })
         }
     }
@@ -317,15 +450,20 @@ fn belongs_to(db: &mut Db, site: &Id, agent: &Id, first_start: bool) -> Result<(
 /// No message was ever committed to it.
 fn is_unused(path: &Path) -> bool {
     let read = || {
-        let conn = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let conn = rusqlite::Connection::open_with_flags(
+            path,
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )?;
         // Without tables: interrupted before they were made.
         let tables: u64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
         if tables == 0 {
             return Ok(true);
         }
-        conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM head) AND NOT EXISTS (SELECT 1 FROM message)", [], |r| {
-            r.get(0)
-        })
+        conn.query_row(
+            "SELECT NOT EXISTS (SELECT 1 FROM head) AND NOT EXISTS (SELECT 1 FROM message)",
+            [],
+            |r| r.get(0),
+        )
     };
     rusqlite::Result::unwrap_or(read(), false)
 }

@@ -84,7 +84,8 @@ fn message(r: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
-const COLUMNS: &str = "seq, lane, committed, id, topic, content_type, properties, previous, hash, payload";
+const COLUMNS: &str =
+    "seq, lane, committed, id, topic, content_type, properties, previous, hash, payload";
 
 impl Message {
     fn computed(&self) -> [u8; 32] {
@@ -108,15 +109,22 @@ impl Inspection {
             return Err(OutboxError::Open { path, why });
         }
         if !path.is_file() {
-            let why = "there is no outbox here; name the state folder of the agent by --state".to_owned();
+            let why =
+                "there is no outbox here; name the state folder of the agent by --state".to_owned();
             return Err(OutboxError::Open { path, why });
         }
         let fault = |e: rusqlite::Error| OutboxError::sqlite(&path, &e);
-        let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
+        let conn =
+            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
         conn.busy_timeout(Duration::from_secs(10)).map_err(fault)?;
         // One state of the database for all that is read, while an agent writes on.
-        conn.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;").map_err(fault)?;
-        Ok(Self { conn, path: path.clone(), folder: folder.to_path_buf() })
+        conn.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;")
+            .map_err(fault)?;
+        Ok(Self {
+            conn,
+            path: path.clone(),
+            folder: folder.to_path_buf(),
+        })
     }
 
     fn fault(&self, e: &rusqlite::Error) -> OutboxError {
@@ -126,7 +134,9 @@ impl Inspection {
     pub fn overview(&self) -> Result<Overview, OutboxError> {
         let read = || -> rusqlite::Result<Overview> {
             let (used, reusable) = space(&self.conn)?;
-            let mut held = self.conn.prepare("SELECT reason, count(*), min(seq), why FROM held GROUP BY reason")?;
+            let mut held = self
+                .conn
+                .prepare("SELECT reason, count(*), min(seq), why FROM held GROUP BY reason")?;
             let held = held
                 .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(3)?)))?
                 .collect::<rusqlite::Result<Vec<(String, u64, String)>>>()?;
@@ -141,14 +151,18 @@ impl Inspection {
             Ok(Overview {
                 path: self.path.clone(),
                 agent: self.setting("agent")?,
-                head: read_head(&self.conn)?.map(|(head, _)| head).unwrap_or_default(),
+                head: read_head(&self.conn)?
+                    .map(|(head, _)| head)
+                    .unwrap_or_default(),
                 public_key: self.public_key()?.map(|k| PublicKey::of(&k)),
                 lanes: read_counts(&self.conn)?,
                 oldest_ms: oldest,
                 held,
                 used_bytes: used,
                 file_bytes: used + reusable,
-                disk_free_bytes: rustix::fs::statvfs(&self.folder).ok().map(|d| d.f_bavail * d.f_frsize),
+                disk_free_bytes: rustix::fs::statvfs(&self.folder)
+                    .ok()
+                    .map(|d| d.f_bavail * d.f_frsize),
                 in_use: in_use(&self.folder),
             })
         };
@@ -158,8 +172,10 @@ impl Inspection {
     /// Goes through everything; `progress` is told how many messages are done.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Verdict, OutboxError> {
         let mut v = Verdict::default();
-        let check: String =
-            self.conn.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).unwrap_or_else(|e| e.to_string());
+        let check: String = self
+            .conn
+            .query_row("PRAGMA quick_check(1)", [], |r| r.get(0))
+            .unwrap_or_else(|e| e.to_string());
         if check != "ok" {
             v.add(format!("the database file: {check}"));
         }
@@ -171,9 +187,12 @@ impl Inspection {
 
     fn walk(&self, v: &mut Verdict, progress: &mut impl FnMut(u64)) -> rusqlite::Result<()> {
         let head = read_head(&self.conn)?;
-        let mut gone = self.conn.prepare("SELECT first, last FROM gone ORDER BY first")?;
-        let gone =
-            gone.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<Vec<(u64, u64)>>>()?;
+        let mut gone = self
+            .conn
+            .prepare("SELECT first, last FROM gone ORDER BY first")?;
+        let gone = gone
+            .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+            .collect::<rusqlite::Result<Vec<(u64, u64)>>>()?;
         v.gone = gone.iter().map(|(f, l)| l - f + 1).sum();
         let is_gone = |n: u64| {
             let at = gone.partition_point(|(first, _)| *first <= n);
@@ -185,45 +204,71 @@ impl Inspection {
              (SELECT count(*) FROM kept k JOIN message m ON m.seq = ?2 AND k.keep = m.keep AND k.lane = m.lane
               AND k.committed = m.committed AND k.seq = ?2)",
         )?;
-        let mut statement = self.conn.prepare(&format!("SELECT {COLUMNS} FROM message ORDER BY seq"))?;
+        let mut statement = self
+            .conn
+            .prepare(&format!("SELECT {COLUMNS} FROM message ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         let mut before: (u64, [u8; 32]) = (0, [0; 32]);
         while let Some(row) = rows.next()? {
             let m = message(row)?;
             let n = m.sequence;
             for [first, last] in unexplained(&gone, before.0 + 1, n) {
-                v.add(format!("messages {first} to {last} are missing, and nothing says why"));
+                v.add(format!(
+                    "messages {first} to {last} are missing, and nothing says why"
+                ));
             }
             if is_gone(n) {
                 v.add(format!("message {n} is there, and listed as deleted"));
             }
             if m.computed() != m.hash {
-                v.add(format!("message {n} is not what was committed: its hash does not fit"));
+                v.add(format!(
+                    "message {n} is not what was committed: its hash does not fit"
+                ));
             }
             if before.0 + 1 == n && m.previous != before.1 {
-                v.add(format!("message {n} does not follow on message {}: the chain is broken", before.0));
+                v.add(format!(
+                    "message {n} does not follow on message {}: the chain is broken",
+                    before.0
+                ));
             }
-            let places: (u64, u64, u64) = place.query_row((m.lane, n), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            let places: (u64, u64, u64) =
+                place.query_row((m.lane, n), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             let size = m.payload.len() as u64;
             if let Some(c) = counted.get_mut(m.lane) {
                 match places {
-                    (1, 0, 0) => (c.waiting, c.waiting_bytes) = (c.waiting + 1, c.waiting_bytes + size),
+                    (1, 0, 0) => {
+                        (c.waiting, c.waiting_bytes) = (c.waiting + 1, c.waiting_bytes + size)
+                    }
                     (0, 1, 0) => (c.held, c.held_bytes) = (c.held + 1, c.held_bytes + size),
                     (0, 0, 1) => (c.kept, c.kept_bytes) = (c.kept + 1, c.kept_bytes + size),
-                    _ => v.add(format!("message {n} is in {places:?} of waiting, held, kept; it must be in one")),
+                    _ => v.add(format!(
+                        "message {n} is in {places:?} of waiting, held, kept; it must be in one"
+                    )),
                 }
             } else {
-                v.add(format!("message {n} is in lane {}, which there is not", m.lane));
+                v.add(format!(
+                    "message {n} is in lane {}, which there is not",
+                    m.lane
+                ));
             }
             before = (n, m.hash);
             v.messages += 1;
             v.head = n;
             progress(v.messages);
         }
-        for (lane, (told, found)) in Lane::ORDER.iter().zip(read_counts(&self.conn)?.iter().zip(&counted)) {
-            let told = Counts { evicted: 0, evicted_bytes: 0, ..*told };
+        for (lane, (told, found)) in Lane::ORDER
+            .iter()
+            .zip(read_counts(&self.conn)?.iter().zip(&counted))
+        {
+            let told = Counts {
+                evicted: 0,
+                evicted_bytes: 0,
+                ..*told
+            };
             if told != *found {
-                v.add(format!("lane {lane}: the counters say {told:?}, there are {found:?}"));
+                v.add(format!(
+                    "lane {lane}: the counters say {told:?}, there are {found:?}"
+                ));
             }
         }
         self.verify_head(v, head, before)
@@ -246,10 +291,14 @@ impl Inspection {
             v.add("the last message is not the one that was signed".to_owned());
         }
         if head.sequence < last.0 {
-            v.add(format!("there are messages after {}, the signed end of the chain", head.sequence));
+            v.add(format!(
+                "there are messages after {}, the signed end of the chain",
+                head.sequence
+            ));
         }
         let signed = |key: VerifyingKey| {
-            Signature::from_slice(&signature).is_ok_and(|s| key.verify(&head.signed_bytes(), &s).is_ok())
+            Signature::from_slice(&signature)
+                .is_ok_and(|s| key.verify(&head.signed_bytes(), &s).is_ok())
         };
         match self.public_key()? {
             Some(key) if signed(key) => {}
@@ -268,7 +317,10 @@ impl Inspection {
         mut picture: impl FnMut(u64, &str, &[u8]) -> std::io::Result<Option<String>>,
         mut line: impl FnMut(Value) -> std::io::Result<()>,
     ) -> Result<u64, OutboxError> {
-        let io = |e: std::io::Error| OutboxError::Io { path: self.path.clone(), why: e.to_string() };
+        let io = |e: std::io::Error| OutboxError::Io {
+            path: self.path.clone(),
+            why: e.to_string(),
+        };
         let fault = |e: rusqlite::Error| self.fault(&e);
         let sql = format!(
             "SELECT {COLUMNS} FROM message WHERE seq BETWEEN ? AND ? AND (?3 IS NULL OR lane = ?3) ORDER BY seq"
@@ -281,11 +333,15 @@ impl Inspection {
                  WHEN EXISTS (SELECT 1 FROM held WHERE seq = ?2) THEN 'held' ELSE 'kept' END",
             )
             .map_err(fault)?;
-        let mut rows = statement.query((first, last.min(i64::MAX as u64), lane.map(Lane::index))).map_err(fault)?;
+        let mut rows = statement
+            .query((first, last.min(i64::MAX as u64), lane.map(Lane::index)))
+            .map_err(fault)?;
         let mut count = 0;
         while let Some(row) = rows.next().map_err(fault)? {
             let m = message(row).map_err(fault)?;
-            let place: String = place.query_row((m.lane, m.sequence), |r| r.get(0)).map_err(fault)?;
+            let place: String = place
+                .query_row((m.lane, m.sequence), |r| r.get(0))
+                .map_err(fault)?;
             let mut object = json!({
                 "sequence": m.sequence,
                 "lane": Lane::at(m.lane).map(Lane::as_str),
@@ -299,13 +355,29 @@ impl Inspection {
                 "hash": hex(&m.hash),
                 "whole": m.computed() == m.hash,
             });
-            let is_json = m.content_type.as_deref().is_some_and(|t| t.starts_with("application/json"));
-            let payload = is_json.then(|| serde_json::from_slice::<Value>(&m.payload).ok()).flatten();
+            let is_json = m
+                .content_type
+                .as_deref()
+                .is_some_and(|t| t.starts_with("application/json"));
+            let payload = is_json
+                .then(|| serde_json::from_slice::<Value>(&m.payload).ok())
+                .flatten();
             let (name, value) = match payload {
                 Some(json) => ("payload", json),
-                None => match picture(m.sequence, m.content_type.as_deref().unwrap_or(""), &m.payload).map_err(io)? {
+                None => match picture(
+                    m.sequence,
+                    m.content_type.as_deref().unwrap_or(""),
+                    &m.payload,
+                )
+                .map_err(io)?
+                {
                     Some(file) => ("file", Value::String(file)),
-                    None => ("base64", base64::engine::general_purpose::STANDARD.encode(&m.payload).into()),
+                    None => (
+                        "base64",
+                        base64::engine::general_purpose::STANDARD
+                            .encode(&m.payload)
+                            .into(),
+                    ),
                 },
             };
             if let Some(o) = object.as_object_mut() {
@@ -318,13 +390,24 @@ impl Inspection {
     }
 
     fn setting(&self, key: &str) -> rusqlite::Result<Option<String>> {
-        self.conn.query_row("SELECT value FROM setting WHERE key = ?", [key], |r| r.get(0)).optional()
+        self.conn
+            .query_row("SELECT value FROM setting WHERE key = ?", [key], |r| {
+                r.get(0)
+            })
+            .optional()
     }
 
     fn public_key(&self) -> rusqlite::Result<Option<VerifyingKey>> {
         // The key's own file is not readable for everybody; the public half is noted.
         let noted = self.setting("public_key")?;
-        Ok(noted.and_then(|base64| PublicKey { algorithm: "ed25519".to_owned(), base64 }.key().ok()))
+        Ok(noted.and_then(|base64| {
+            PublicKey {
+                algorithm: "ed25519".to_owned(),
+                base64,
+            }
+            .key()
+            .ok()
+        }))
     }
 }
 
@@ -346,7 +429,9 @@ impl Verdict {
 fn unexplained(gone: &[(u64, u64)], from: u64, to: u64) -> Vec<[u64; 2]> {
     let (mut at, mut out) = (from, Vec::new());
     // From the range before on, which may reach into it.
-    let start = gone.partition_point(|(first, _)| *first <= from).saturating_sub(1);
+    let start = gone
+        .partition_point(|(first, _)| *first <= from)
+        .saturating_sub(1);
     for (first, last) in gone.iter().skip(start).take_while(|(first, _)| *first < to) {
         if *first > at {
             out.push([at, first - 1]);
@@ -365,7 +450,9 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Whether an agent has the outbox of this folder open.
 pub fn in_use(folder: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(folder.join(LOCK)) else { return false };
+    let Ok(file) = std::fs::File::open(folder.join(LOCK)) else {
+        return false;
+    };
     flock(&file, FlockOperation::NonBlockingLockShared).is_err()
 }
 
@@ -380,20 +467,28 @@ pub enum Requeue {
 pub fn requeue(folder: &Path, what: Requeue) -> Result<u64, OutboxError> {
     let path = folder.join(FILE);
     if !path.is_file() {
-        let why = "there is no outbox here; name the state folder of the agent by --state".to_owned();
+        let why =
+            "there is no outbox here; name the state folder of the agent by --state".to_owned();
         return Err(OutboxError::Open { path, why });
     }
     if repair::is_unfinished(folder) {
-        let why = "a repair of it was interrupted; start the agent, or run `kakou outbox repair` again".to_owned();
+        let why =
+            "a repair of it was interrupted; start the agent, or run `kakou outbox repair` again"
+                .to_owned();
         return Err(OutboxError::Open { path, why });
     }
     let why = || "there is no signing key beside the outbox".to_owned();
-    let key = key::read(folder)?.ok_or_else(|| OutboxError::Key { path: key::path(folder), why: why() })?;
+    let key = key::read(folder)?.ok_or_else(|| OutboxError::Key {
+        path: key::path(folder),
+        why: why(),
+    })?;
     let mut db = Db::open(folder, key)?;
     let moved = db.transact(|batch| {
         let moved = match what {
             Requeue::Held(reason) => batch.release(reason, i64::MAX as usize)?,
-            Requeue::Range { first, last } => batch.resend(first, last.min(i64::MAX as u64), i64::MAX as usize)?,
+            Requeue::Range { first, last } => {
+                batch.resend(first, last.min(i64::MAX as u64), i64::MAX as usize)?
+            }
         };
         super::upkeep::note_revived(batch, &moved)?;
         Ok(moved)

@@ -31,7 +31,10 @@ const GIB: u64 = 1 << 30;
 
 impl Default for Limits {
     fn default() -> Self {
-        let lane = |gib: u64, days: u32| LaneLimit { bytes: gib * GIB, age: DAY * days };
+        let lane = |gib: u64, days: u32| LaneLimit {
+            bytes: gib * GIB,
+            age: DAY * days,
+        };
         Self {
             bytes: 20 * GIB,
             free_disk: 512 << 20,
@@ -54,7 +57,11 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { passage: DAY, hit: DAY * 30, control: DAY * 30 }
+        Self {
+            passage: DAY,
+            hit: DAY * 30,
+            control: DAY * 30,
+        }
     }
 }
 
@@ -106,22 +113,44 @@ const WORTH_SHRINKING: u64 = 1 << 20;
 /// The next thing to do so that the limits hold; `None` when they do, or nothing more can be done.
 pub(super) fn next_step(limits: &Limits, lanes: &[Counts; 4], space: &Space) -> Option<Step> {
     for lane in Lane::ORDER {
-        let over = lanes.get(lane.index())?.bytes().saturating_sub(limits.lanes.get(lane.index())?.bytes);
+        let over = lanes
+            .get(lane.index())?
+            .bytes()
+            .saturating_sub(limits.lanes.get(lane.index())?.bytes);
         if over > 0
-            && let Some(place) = [Place::Kept, Place::Held, Place::Waiting].into_iter().find(|p| has(lanes, lane, *p))
+            && let Some(place) = [Place::Kept, Place::Held, Place::Waiting]
+                .into_iter()
+                .find(|p| has(lanes, lane, *p))
         {
-            return Some(Step::Delete { lane, place, reason: EvictionReason::Bytes, bytes: over });
+            return Some(Step::Delete {
+                lane,
+                place,
+                reason: EvictionReason::Bytes,
+                bytes: over,
+            });
         }
     }
     if space.used > limits.bytes {
-        return first(lanes, |_, _| true, EvictionReason::Bytes, space.used - limits.bytes);
+        return first(
+            lanes,
+            |_, _| true,
+            EvictionReason::Bytes,
+            space.used - limits.bytes,
+        );
     }
     if space.disk_free < limits.free_disk {
         if space.reusable >= WORTH_SHRINKING {
             return Some(Step::Shrink);
         }
-        let may_go = |lane: Lane, place: Place| place == Place::Kept || matches!(lane, Lane::Picture | Lane::Passage);
-        return first(lanes, may_go, EvictionReason::FreeDisk, limits.free_disk - space.disk_free);
+        let may_go = |lane: Lane, place: Place| {
+            place == Place::Kept || matches!(lane, Lane::Picture | Lane::Passage)
+        };
+        return first(
+            lanes,
+            may_go,
+            EvictionReason::FreeDisk,
+            limits.free_disk - space.disk_free,
+        );
     }
     None
 }
@@ -137,8 +166,15 @@ fn first(
     reason: EvictionReason,
     bytes: u64,
 ) -> Option<Step> {
-    let found = ORDER.into_iter().find(|(lane, place)| may_go(*lane, *place) && has(lanes, *lane, *place));
-    found.map(|(lane, place)| Step::Delete { lane, place, reason, bytes })
+    let found = ORDER
+        .into_iter()
+        .find(|(lane, place)| may_go(*lane, *place) && has(lanes, *lane, *place));
+    found.map(|(lane, place)| Step::Delete {
+        lane,
+        place,
+        reason,
+        bytes,
+    })
 }
 
 fn has(lanes: &[Counts; 4], lane: Lane, place: Place) -> bool {
@@ -170,17 +206,33 @@ mod tests {
     }
 
     fn room() -> Space {
-        Space { used: 0, reusable: 0, disk_free: 100 * GIB, disk_total: 200 * GIB }
+        Space {
+            used: 0,
+            reusable: 0,
+            disk_free: 100 * GIB,
+            disk_total: 200 * GIB,
+        }
     }
 
     #[test]
     fn pictures_go_before_passages_and_passages_before_hits() {
-        let limits = Limits { bytes: 10, ..Limits::default() };
+        let limits = Limits {
+            bytes: 10,
+            ..Limits::default()
+        };
         let full = Space { used: 11, ..room() };
         let mut left: Vec<_> = ORDER.iter().map(|(l, p)| (*l, *p, 1)).collect();
         for (lane, place) in ORDER {
             let step = next_step(&limits, &lanes(&left), &full).unwrap();
-            assert_eq!(step, Step::Delete { lane, place, reason: EvictionReason::Bytes, bytes: 1 });
+            assert_eq!(
+                step,
+                Step::Delete {
+                    lane,
+                    place,
+                    reason: EvictionReason::Bytes,
+                    bytes: 1
+                }
+            );
             left.remove(0);
         }
         assert_eq!(next_step(&limits, &lanes(&left), &full), None);
@@ -188,24 +240,56 @@ mod tests {
 
     #[test]
     fn a_disk_that_others_fill_costs_no_waiting_hit() {
-        let low = Space { disk_free: 0, ..room() };
-        let hits = lanes(&[(Lane::Hit, Place::Waiting, 5), (Lane::Control, Place::Waiting, 5)]);
+        let low = Space {
+            disk_free: 0,
+            ..room()
+        };
+        let hits = lanes(&[
+            (Lane::Hit, Place::Waiting, 5),
+            (Lane::Control, Place::Waiting, 5),
+        ]);
         assert_eq!(next_step(&Limits::default(), &hits, &low), None);
-        let step = next_step(&Limits::default(), &lanes(&[(Lane::Passage, Place::Waiting, 1)]), &low);
+        let step = next_step(
+            &Limits::default(),
+            &lanes(&[(Lane::Passage, Place::Waiting, 1)]),
+            &low,
+        );
         let reason = EvictionReason::FreeDisk;
         let bytes = Limits::default().free_disk;
-        assert_eq!(step, Some(Step::Delete { lane: Lane::Passage, place: Place::Waiting, reason, bytes }));
-        let spare = Space { reusable: 2 << 20, ..low };
-        assert_eq!(next_step(&Limits::default(), &hits, &spare), Some(Step::Shrink));
+        assert_eq!(
+            step,
+            Some(Step::Delete {
+                lane: Lane::Passage,
+                place: Place::Waiting,
+                reason,
+                bytes
+            })
+        );
+        let spare = Space {
+            reusable: 2 << 20,
+            ..low
+        };
+        assert_eq!(
+            next_step(&Limits::default(), &hits, &spare),
+            Some(Step::Shrink)
+        );
     }
 
     #[test]
     fn a_lane_has_its_own_limit() {
         let mut limits = Limits::default();
         limits.lanes[Lane::Hit.index()].bytes = 4000;
-        let now = lanes(&[(Lane::Hit, Place::Waiting, 5), (Lane::Picture, Place::Kept, 5)]);
+        let now = lanes(&[
+            (Lane::Hit, Place::Waiting, 5),
+            (Lane::Picture, Place::Kept, 5),
+        ]);
         let reason = EvictionReason::Bytes;
-        let step = Step::Delete { lane: Lane::Hit, place: Place::Waiting, reason, bytes: 1000 };
+        let step = Step::Delete {
+            lane: Lane::Hit,
+            place: Place::Waiting,
+            reason,
+            bytes: 1000,
+        };
         assert_eq!(next_step(&limits, &now, &room()), Some(step));
         assert_eq!(next_step(&Limits::default(), &now, &room()), None);
     }

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use kakou_contract::seal::Seal;
-use kakou_contract::{AuditEvent, AuditMessage, Continuity, EvictionReason, Held, Keep, Message, Ranges};
+use kakou_contract::{
+    AuditEvent, AuditMessage, Continuity, EvictionReason, Held, Keep, Message, Ranges,
+};
 use proptest::prelude::*;
 
 use super::tests::{draft, options};
@@ -107,15 +109,25 @@ struct Model {
 impl Model {
     /// Lanes by priority, the oldest first.
     fn line(&self) -> Vec<u64> {
-        let mut all: Vec<_> =
-            self.all.iter().filter(|(_, e)| e.place == Where::Waiting).map(|(n, e)| (e.lane, *n)).collect();
+        let mut all: Vec<_> = self
+            .all
+            .iter()
+            .filter(|(_, e)| e.place == Where::Waiting)
+            .map(|(n, e)| (e.lane, *n))
+            .collect();
         all.sort_unstable();
         all.into_iter().map(|(_, n)| n).collect()
     }
 
     fn append(&mut self, lane: usize, keep: Keep, size: u64) {
         self.head += 1;
-        let entry = Entry { lane, place: Where::Waiting, keep, size, committed: self.now };
+        let entry = Entry {
+            lane,
+            place: Where::Waiting,
+            keep,
+            size,
+            committed: self.now,
+        };
         self.all.insert(self.head, entry);
     }
 
@@ -144,8 +156,12 @@ impl Model {
 
     fn bytes(&mut self, lane: usize, limit: u64) {
         loop {
-            let mut of_lane: Vec<_> =
-                self.all.iter().filter(|(_, e)| e.lane == lane).map(|(n, e)| (e.place, *n, e.size)).collect();
+            let mut of_lane: Vec<_> = self
+                .all
+                .iter()
+                .filter(|(_, e)| e.lane == lane)
+                .map(|(n, e)| (e.place, *n, e.size))
+                .collect();
             let total: u64 = of_lane.iter().map(|(_, _, size)| size).sum();
             if total <= limit {
                 return;
@@ -162,18 +178,33 @@ impl Model {
                 freed += size;
                 numbers.push(*n);
             }
-            let kind = if place == Where::Kept { "deletion" } else { "eviction" };
-            self.delete(&numbers, kind, (kind == "eviction").then_some(Lane::ORDER[lane]), true);
+            let kind = if place == Where::Kept {
+                "deletion"
+            } else {
+                "eviction"
+            };
+            self.delete(
+                &numbers,
+                kind,
+                (kind == "eviction").then_some(Lane::ORDER[lane]),
+                true,
+            );
         }
     }
 
     fn older(&self, before: i64, keep: impl Fn(&Entry) -> bool) -> Vec<u64> {
-        self.all.iter().filter(|(_, e)| e.committed < before && keep(e)).map(|(n, _)| *n).collect()
+        self.all
+            .iter()
+            .filter(|(_, e)| e.committed < before && keep(e))
+            .map(|(n, _)| *n)
+            .collect()
     }
 
     fn age(&mut self, lane: usize, hours: i64) {
         for place in [Where::Waiting, Where::Held] {
-            let numbers = self.older(self.now - hours * HOUR, |e| e.lane == lane && e.place == place);
+            let numbers = self.older(self.now - hours * HOUR, |e| {
+                e.lane == lane && e.place == place
+            });
             for chunk in numbers.chunks(64) {
                 self.delete(chunk, "eviction", Some(Lane::ORDER[lane]), true);
             }
@@ -181,8 +212,13 @@ impl Model {
     }
 
     fn retain(&mut self, hours: [i64; 3]) {
-        for (keep, hours) in [Keep::Passage, Keep::Hit, Keep::Control].into_iter().zip(hours) {
-            let numbers = self.older(self.now - hours * HOUR, |e| e.keep == keep && e.place == Where::Kept);
+        for (keep, hours) in [Keep::Passage, Keep::Hit, Keep::Control]
+            .into_iter()
+            .zip(hours)
+        {
+            let numbers = self.older(self.now - hours * HOUR, |e| {
+                e.keep == keep && e.place == Where::Kept
+            });
             // Fewer than 64 of a lane: all at once.
             if !numbers.is_empty() {
                 self.delete(&numbers, "deletion", None, keep != Keep::Control);
@@ -209,15 +245,30 @@ impl Rig {
 
     /// Has the outbox look after its limits, and compares the records it wrote with those of the model.
     fn upkeep(&self, outbox: &Outbox, model: &mut Model, limits: Limits, retention: Retention) {
-        self.runtime.block_on(outbox.upkeep_now(limits, retention)).unwrap();
+        self.runtime
+            .block_on(outbox.upkeep_now(limits, retention))
+            .unwrap();
         for (n, kind, lane, ranges) in std::mem::take(&mut model.records) {
-            let payload = self.runtime.block_on(outbox.stored_payload(n)).unwrap().expect("the record of a deletion");
+            let payload = self
+                .runtime
+                .block_on(outbox.stored_payload(n))
+                .unwrap()
+                .expect("the record of a deletion");
             model.all.get_mut(&n).unwrap().size = payload.len() as u64;
             let audit = AuditMessage::from_json(&payload).unwrap();
-            assert_eq!((audit.event.kind(), audit.event.gone()), (kind, ranges.as_slice()));
-            if let AuditEvent::Eviction { lane: told, reason, .. } = audit.event {
+            assert_eq!(
+                (audit.event.kind(), audit.event.gone()),
+                (kind, ranges.as_slice())
+            );
+            if let AuditEvent::Eviction {
+                lane: told, reason, ..
+            } = audit.event
+            {
                 assert_eq!(Some(told), lane);
-                assert!(matches!(reason, EvictionReason::Bytes | EvictionReason::Age));
+                assert!(matches!(
+                    reason,
+                    EvictionReason::Bytes | EvictionReason::Age
+                ));
             }
         }
     }
@@ -225,35 +276,76 @@ impl Rig {
 
 fn long() -> (Limits, Retention) {
     let forever = Duration::from_secs(1 << 32);
-    let mut limits = Limits { bytes: 1 << 50, free_disk: 0, ..Limits::default() };
-    limits.lanes = limits.lanes.map(|_| LaneLimit { bytes: 1 << 50, age: forever });
-    (limits, Retention { passage: forever, hit: forever, control: forever })
+    let mut limits = Limits {
+        bytes: 1 << 50,
+        free_disk: 0,
+        ..Limits::default()
+    };
+    limits.lanes = limits.lanes.map(|_| LaneLimit {
+        bytes: 1 << 50,
+        age: forever,
+    });
+    (
+        limits,
+        Retention {
+            passage: forever,
+            hit: forever,
+            control: forever,
+        },
+    )
 }
 
 fn run(steps: Vec<Step>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let dirs = vec![tempfile::tempdir().unwrap()];
-    let mut rig = Rig { runtime, dirs, now: Arc::new(AtomicI64::new(START)) };
+    let mut rig = Rig {
+        runtime,
+        dirs,
+        now: Arc::new(AtomicI64::new(START)),
+    };
     let mut outbox = rig.open();
     let key = outbox.public_key();
-    let mut model = Model { now: START, ..Model::default() };
+    let mut model = Model {
+        now: START,
+        ..Model::default()
+    };
     let hours = |h: i64| Duration::from_secs(h as u64 * 3600);
     for step in steps {
         match step {
             Step::Append(all) => {
                 let text = |bytes: usize| "x".repeat(bytes);
-                let drafts = all.iter().map(|(l, bytes)| draft(Lane::ORDER[*l], &text(*bytes))).collect();
+                let drafts = all
+                    .iter()
+                    .map(|(l, bytes)| draft(Lane::ORDER[*l], &text(*bytes)))
+                    .collect();
                 let numbers = outbox.append(drafts).unwrap();
                 let next = model.head + 1;
                 assert_eq!(numbers, (next..next + all.len() as u64).collect::<Vec<_>>());
                 for (lane, bytes) in all {
-                    let size = format!("{{\"text\":\"{}\",\"sequence\":{}}}", text(bytes), model.head + 1).len();
-                    model.append(lane, if lane == 0 { Keep::Hit } else { Keep::Passage }, size as u64);
+                    let size = format!(
+                        "{{\"text\":\"{}\",\"sequence\":{}}}",
+                        text(bytes),
+                        model.head + 1
+                    )
+                    .len();
+                    model.append(
+                        lane,
+                        if lane == 0 { Keep::Hit } else { Keep::Passage },
+                        size as u64,
+                    );
                 }
             }
             Step::Read => {}
             Step::Acked(n) => {
-                rig.runtime.block_on(async { (outbox.acked(n).await.unwrap(), outbox.settle().await.unwrap()) });
+                rig.runtime.block_on(async {
+                    (
+                        outbox.acked(n).await.unwrap(),
+                        outbox.settle().await.unwrap(),
+                    )
+                });
                 model.move_to(n, &[Where::Waiting, Where::Held], Where::Kept);
             }
             Step::Hold(n) => {
@@ -264,9 +356,17 @@ fn run(steps: Vec<Step>) {
                 model.move_to(n, &[Where::Waiting], Where::Held);
             }
             Step::Release(most) => {
-                let released = rig.runtime.block_on(outbox.release(Held::Refused, most)).unwrap();
-                let held: Vec<u64> =
-                    model.all.iter().filter(|(_, e)| e.place == Where::Held).map(|(n, _)| *n).take(most).collect();
+                let released = rig
+                    .runtime
+                    .block_on(outbox.release(Held::Refused, most))
+                    .unwrap();
+                let held: Vec<u64> = model
+                    .all
+                    .iter()
+                    .filter(|(_, e)| e.place == Where::Held)
+                    .map(|(n, _)| *n)
+                    .take(most)
+                    .collect();
                 assert_eq!(released, held.len());
                 for n in held {
                     assert!(model.move_to(n, &[Where::Held], Where::Waiting));
@@ -274,10 +374,17 @@ fn run(steps: Vec<Step>) {
             }
             Step::Resend(first, last) => {
                 let resent = rig.runtime.block_on(outbox.resend(first, last)).unwrap();
-                let moved =
-                    (first..=last).filter(|n| model.move_to(*n, &[Where::Held, Where::Kept], Where::Waiting)).count();
+                let moved = (first..=last)
+                    .filter(|n| model.move_to(*n, &[Where::Held, Where::Kept], Where::Waiting))
+                    .count();
                 let missing: Ranges = (first..=last).filter(|n| model.gone.contains(*n)).collect();
-                assert_eq!(resent, Resent { messages: moved as u64, missing: missing.pairs() });
+                assert_eq!(
+                    resent,
+                    Resent {
+                        messages: moved as u64,
+                        missing: missing.pairs()
+                    }
+                );
             }
             Step::Wait(hours) => {
                 model.now += hours * HOUR;
@@ -297,7 +404,11 @@ fn run(steps: Vec<Step>) {
             }
             Step::Retain(h) => {
                 let (limits, _) = long();
-                let retention = Retention { passage: hours(h[0]), hit: hours(h[1]), control: hours(h[2]) };
+                let retention = Retention {
+                    passage: hours(h[0]),
+                    hit: hours(h[1]),
+                    control: hours(h[2]),
+                };
                 model.retain(h);
                 rig.upkeep(&outbox, &mut model, limits, retention);
             }
@@ -313,19 +424,39 @@ fn run(steps: Vec<Step>) {
                 outbox = rig.open();
             }
         }
-        let read = rig.runtime.block_on(outbox.fetch(Cursor::default(), &Lane::ORDER, 1000, 1 << 20)).unwrap();
-        assert_eq!(read.iter().map(|p| p.sequence).collect::<Vec<_>>(), model.line());
+        let read = rig
+            .runtime
+            .block_on(outbox.fetch(Cursor::default(), &Lane::ORDER, 1000, 1 << 20))
+            .unwrap();
+        assert_eq!(
+            read.iter().map(|p| p.sequence).collect::<Vec<_>>(),
+            model.line()
+        );
     }
     // At the end everything is read again: one chain with the model's gaps.
     let resent = rig.runtime.block_on(outbox.resend(1, 100_000)).unwrap();
     assert_eq!(resent.missing, model.gone.pairs());
     let mut chain = Continuity::new();
-    model.gone.pairs().into_iter().for_each(|[first, last]| chain.gone(first, last));
+    model
+        .gone
+        .pairs()
+        .into_iter()
+        .for_each(|[first, last]| chain.gone(first, last));
     let mut left = Vec::new();
-    for p in rig.runtime.block_on(outbox.fetch(Cursor::default(), &Lane::ORDER, 10_000, 1 << 30)).unwrap() {
+    for p in rig
+        .runtime
+        .block_on(outbox.fetch(Cursor::default(), &Lane::ORDER, 10_000, 1 << 30))
+        .unwrap()
+    {
         let seal = Seal::from_properties(&p.user_properties).unwrap();
-        let id = &p.user_properties.iter().find(|(name, _)| name == "id").unwrap().1;
-        seal.verify(&key, &p.topic, id, p.content_type.as_deref(), &p.payload).unwrap();
+        let id = &p
+            .user_properties
+            .iter()
+            .find(|(name, _)| name == "id")
+            .unwrap()
+            .1;
+        seal.verify(&key, &p.topic, id, p.content_type.as_deref(), &p.payload)
+            .unwrap();
         assert_eq!(chain.seal(&seal), []);
         left.push(p.sequence);
     }
@@ -333,9 +464,15 @@ fn run(steps: Vec<Step>) {
     assert_eq!(left, model.all.keys().copied().collect::<Vec<_>>());
     assert_eq!((chain.complete_to(), chain.gaps().len()), (model.head, 0));
     outbox.close().unwrap();
-    let verdict = Inspection::open(rig.dirs.last().unwrap().path()).unwrap().verify(|_| ()).unwrap();
+    let verdict = Inspection::open(rig.dirs.last().unwrap().path())
+        .unwrap()
+        .verify(|_| ())
+        .unwrap();
     assert!(verdict.is_whole(), "{verdict:?}");
-    assert_eq!((verdict.messages, verdict.gone), (model.all.len() as u64, model.gone.count()));
+    assert_eq!(
+        (verdict.messages, verdict.gone),
+        (model.all.len() as u64, model.gone.count())
+    );
 }
 
 proptest! {

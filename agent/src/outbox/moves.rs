@@ -44,13 +44,20 @@ pub(super) enum Place {
 impl Batch<'_> {
     /// The broker has it. False if it was not waiting: acknowledged before, or given up meanwhile.
     pub(super) fn acked(&mut self, sequence: u64) -> Result<bool, OutboxError> {
-        let Some(info) = self.info(sequence)? else { return Ok(false) };
+        let Some(info) = self.info(sequence)? else {
+            return Ok(false);
+        };
         if !self.leave_waiting(&info)? && !self.leave_held(&info)? {
             return Ok(false);
         }
         self.run(
             "INSERT INTO kept (keep, lane, committed, seq) VALUES (?, ?, ?, ?)",
-            params![keep_index(info.keep), info.lane.index(), info.committed, sequence],
+            params![
+                keep_index(info.keep),
+                info.lane.index(),
+                info.committed,
+                sequence
+            ],
         )?;
         let counts = self.counts(info.lane);
         counts.kept += 1;
@@ -58,8 +65,16 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    pub(super) fn hold(&mut self, sequence: u64, reason: Held, why: &str, now_ms: i64) -> Result<bool, OutboxError> {
-        let Some(info) = self.info(sequence)? else { return Ok(false) };
+    pub(super) fn hold(
+        &mut self,
+        sequence: u64,
+        reason: Held,
+        why: &str,
+        now_ms: i64,
+    ) -> Result<bool, OutboxError> {
+        let Some(info) = self.info(sequence)? else {
+            return Ok(false);
+        };
         if !self.leave_waiting(&info)? {
             return Ok(false);
         }
@@ -74,7 +89,11 @@ impl Batch<'_> {
     }
 
     /// Puts held messages back in line, oldest first. `None`: whatever the reason.
-    pub(super) fn release(&mut self, reason: Option<Held>, most: usize) -> Result<Vec<u64>, OutboxError> {
+    pub(super) fn release(
+        &mut self,
+        reason: Option<Held>,
+        most: usize,
+    ) -> Result<Vec<u64>, OutboxError> {
         let found: Vec<u64> = self.list(
             "SELECT seq FROM held WHERE ?1 IS NULL OR reason = ?1 ORDER BY seq LIMIT ?2",
             params![reason.map(Held::as_str), most],
@@ -91,7 +110,12 @@ impl Batch<'_> {
     }
 
     /// Puts messages that the platform had acknowledged, and held ones, back in line; which ones.
-    pub(super) fn resend(&mut self, first: u64, last: u64, most: usize) -> Result<Vec<u64>, OutboxError> {
+    pub(super) fn resend(
+        &mut self,
+        first: u64,
+        last: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, OutboxError> {
         let found: Vec<u64> = self.list(
             "SELECT m.seq FROM message m LEFT JOIN waiting w ON w.lane = m.lane AND w.seq = m.seq
              WHERE m.seq BETWEEN ? AND ? AND w.seq IS NULL ORDER BY m.seq LIMIT ?",
@@ -99,7 +123,9 @@ impl Batch<'_> {
         )?;
         let mut moved = Vec::with_capacity(found.len());
         for sequence in found {
-            let Some(info) = self.info(sequence)? else { continue };
+            let Some(info) = self.info(sequence)? else {
+                continue;
+            };
             if self.leave_kept(&info)? || self.leave_held(&info)? {
                 self.enter_waiting(&info)?;
                 moved.push(sequence);
@@ -120,15 +146,18 @@ impl Batch<'_> {
     ) -> Result<Deleted, OutboxError> {
         let lane_index = lane.index();
         let mut found: Vec<u64> = match place {
-            Place::Waiting => {
-                self.list("SELECT seq FROM waiting WHERE lane = ? ORDER BY seq LIMIT ?", params![lane_index, most])?
-            }
-            Place::Held => {
-                self.list("SELECT seq FROM held WHERE lane = ? ORDER BY seq LIMIT ?", params![lane_index, most])?
-            }
+            Place::Waiting => self.list(
+                "SELECT seq FROM waiting WHERE lane = ? ORDER BY seq LIMIT ?",
+                params![lane_index, most],
+            )?,
+            Place::Held => self.list(
+                "SELECT seq FROM held WHERE lane = ? ORDER BY seq LIMIT ?",
+                params![lane_index, most],
+            )?,
             Place::Kept => {
                 let mut all = Vec::new();
-                for keep in keep.map_or(vec![Keep::Passage, Keep::Control, Keep::Hit], |k| vec![k]) {
+                for keep in keep.map_or(vec![Keep::Passage, Keep::Control, Keep::Hit], |k| vec![k])
+                {
                     all.extend(self.list(
                         "SELECT seq FROM kept WHERE keep = ? AND lane = ? AND committed >= ? AND committed < ? ORDER BY committed, seq LIMIT ?",
                         params![keep_index(keep), lane_index, times.start, times.end, most - all.len()],
@@ -141,7 +170,9 @@ impl Batch<'_> {
         found.sort_unstable();
         let mut deleted = Deleted::default();
         for sequence in found {
-            let Some(info) = self.info(sequence)? else { continue };
+            let Some(info) = self.info(sequence)? else {
+                continue;
+            };
             if !times.contains(&info.committed) {
                 continue;
             }
@@ -172,39 +203,54 @@ impl Batch<'_> {
 
     /// The numbers `first` to `last` have no row any more; joins ranges that touch.
     pub(super) fn note_gone(&mut self, mut first: u64, mut last: u64) -> Result<(), OutboxError> {
-        let before: Option<(u64, u64)> =
-            self.one("SELECT first, last FROM gone WHERE first <= ? ORDER BY first DESC LIMIT 1", [first])?;
+        let before: Option<(u64, u64)> = self.one(
+            "SELECT first, last FROM gone WHERE first <= ? ORDER BY first DESC LIMIT 1",
+            [first],
+        )?;
         if let Some((f, l)) = before
             && l + 1 >= first
         {
             first = f;
             last = last.max(l);
         }
-        let after: Option<(u64, u64)> = self.one("SELECT first, last FROM gone WHERE first = ?", [last + 1])?;
+        let after: Option<(u64, u64)> =
+            self.one("SELECT first, last FROM gone WHERE first = ?", [last + 1])?;
         if let Some((f, l)) = after {
             last = l;
             self.run("DELETE FROM gone WHERE first = ?", [f])?;
         }
-        self.run("INSERT OR REPLACE INTO gone (first, last) VALUES (?, ?)", [first, last])
+        self.run(
+            "INSERT OR REPLACE INTO gone (first, last) VALUES (?, ?)",
+            [first, last],
+        )
     }
 
     /// Whether this request is new; from then on it counts as executed.
     pub(super) fn claim(&mut self, request: &str, now_ms: i64) -> Result<Claim, OutboxError> {
-        let known: Option<Option<u64>> = self.one("SELECT answer FROM command WHERE request = ?", [request])?;
+        let known: Option<Option<u64>> =
+            self.one("SELECT answer FROM command WHERE request = ?", [request])?;
         if let Some(answer) = known {
             return Ok(Claim::Known { answer });
         }
-        self.run("INSERT INTO command (request, at) VALUES (?, ?)", params![request, now_ms])?;
+        self.run(
+            "INSERT INTO command (request, at) VALUES (?, ?)",
+            params![request, now_ms],
+        )?;
         Ok(Claim::New)
     }
 
     pub(super) fn answered(&mut self, request: &str, sequence: u64) -> Result<(), OutboxError> {
-        self.run("UPDATE command SET answer = ? WHERE request = ?", params![sequence, request])
+        self.run(
+            "UPDATE command SET answer = ? WHERE request = ?",
+            params![sequence, request],
+        )
     }
 
     fn leave_waiting(&mut self, info: &RowInfo) -> Result<bool, OutboxError> {
-        let n =
-            self.changed("DELETE FROM waiting WHERE lane = ? AND seq = ?", params![info.lane.index(), info.sequence])?;
+        let n = self.changed(
+            "DELETE FROM waiting WHERE lane = ? AND seq = ?",
+            params![info.lane.index(), info.sequence],
+        )?;
         if n > 0 {
             let counts = self.counts(info.lane);
             counts.waiting = counts.waiting.saturating_sub(1);
@@ -214,7 +260,10 @@ impl Batch<'_> {
     }
 
     fn enter_waiting(&mut self, info: &RowInfo) -> Result<(), OutboxError> {
-        self.run("INSERT OR IGNORE INTO waiting (lane, seq) VALUES (?, ?)", params![info.lane.index(), info.sequence])?;
+        self.run(
+            "INSERT OR IGNORE INTO waiting (lane, seq) VALUES (?, ?)",
+            params![info.lane.index(), info.sequence],
+        )?;
         let counts = self.counts(info.lane);
         counts.waiting += 1;
         counts.waiting_bytes += info.size;
@@ -234,7 +283,12 @@ impl Batch<'_> {
     fn leave_kept(&mut self, info: &RowInfo) -> Result<bool, OutboxError> {
         let n = self.changed(
             "DELETE FROM kept WHERE keep = ? AND lane = ? AND committed = ? AND seq = ?",
-            params![keep_index(info.keep), info.lane.index(), info.committed, info.sequence],
+            params![
+                keep_index(info.keep),
+                info.lane.index(),
+                info.committed,
+                info.sequence
+            ],
         )?;
         if n > 0 {
             let counts = self.counts(info.lane);
@@ -249,7 +303,10 @@ impl Batch<'_> {
     }
 
     fn changed(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, OutboxError> {
-        self.tx.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(|e| self.fault(e))
+        self.tx
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(params))
+            .map_err(|e| self.fault(e))
     }
 
     fn list(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<u64>, OutboxError> {
@@ -261,8 +318,17 @@ impl Batch<'_> {
         read().map_err(|e| self.fault(e))
     }
 
-    fn one<T: FromRow>(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<T>, OutboxError> {
-        let read = || self.tx.prepare_cached(sql)?.query_row(params, |r| T::from_row(r)).optional();
+    fn one<T: FromRow>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+    ) -> Result<Option<T>, OutboxError> {
+        let read = || {
+            self.tx
+                .prepare_cached(sql)?
+                .query_row(params, |r| T::from_row(r))
+                .optional()
+        };
         read().map_err(|e| self.fault(e))
     }
 }

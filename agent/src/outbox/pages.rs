@@ -31,20 +31,32 @@ enum Value {
 
 impl Pages {
     pub(super) fn scan(path: &Path) -> std::io::Result<Self> {
-        let mut pages = Self { file: File::open(path)?, cells: BTreeMap::new() };
+        let mut pages = Self {
+            file: File::open(path)?,
+            cells: BTreeMap::new(),
+        };
         let count = pages.file.metadata()?.len() / PAGE as u64;
         // The first page is the schema's.
         for page in 1..count {
-            let Some(bytes) = pages.page(page) else { continue };
+            let Some(bytes) = pages.page(page) else {
+                continue;
+            };
             if bytes.first() != Some(&LEAF) {
                 continue;
             }
-            let cells = bytes.get(3..5).map_or(0, |b| usize::from(b[0]) << 8 | usize::from(b[1]));
+            let cells = bytes
+                .get(3..5)
+                .map_or(0, |b| usize::from(b[0]) << 8 | usize::from(b[1]));
             for cell in 0..cells.min(PAGE / 6) {
-                let pointer =
-                    bytes.get(8 + 2 * cell..10 + 2 * cell).map(|b| usize::from(b[0]) << 8 | usize::from(b[1]));
-                let Some(at) = pointer.filter(|at| *at < PAGE) else { continue };
-                if let Some(sequence) = cell_of(&bytes, at).and_then(|c| c.is_message().then_some(c.rowid)) {
+                let pointer = bytes
+                    .get(8 + 2 * cell..10 + 2 * cell)
+                    .map(|b| usize::from(b[0]) << 8 | usize::from(b[1]));
+                let Some(at) = pointer.filter(|at| *at < PAGE) else {
+                    continue;
+                };
+                if let Some(sequence) =
+                    cell_of(&bytes, at).and_then(|c| c.is_message().then_some(c.rowid))
+                {
                     pages.cells.insert(sequence, (page, at));
                 }
             }
@@ -73,7 +85,9 @@ impl Pages {
 
     fn page(&self, index: u64) -> Option<Vec<u8>> {
         let mut bytes = vec![0; PAGE];
-        self.file.read_exact_at(&mut bytes, index * PAGE as u64).ok()?;
+        self.file
+            .read_exact_at(&mut bytes, index * PAGE as u64)
+            .ok()?;
         Some(bytes)
     }
 }
@@ -89,7 +103,8 @@ struct Cell<'a> {
 impl Cell<'_> {
     /// A record with as many columns as a message has, the first of which is the row's own number.
     fn is_message(&self) -> bool {
-        types(self.local).is_some_and(|(types, _)| types.len() == COLUMNS && types.first() == Some(&0))
+        types(self.local)
+            .is_some_and(|(types, _)| types.len() == COLUMNS && types.first() == Some(&0))
     }
 }
 
@@ -97,15 +112,27 @@ fn cell_of(page: &[u8], at: usize) -> Option<Cell<'_>> {
     let rest = page.get(at..)?;
     let (size, rest) = varint(rest)?;
     let (rowid, rest) = varint(rest)?;
-    let size = usize::try_from(size).ok().filter(|s| *s < LARGEST + PAGE * 8)?;
+    let size = usize::try_from(size)
+        .ok()
+        .filter(|s| *s < LARGEST + PAGE * 8)?;
     let (most, least) = (PAGE - 35, (PAGE - 12) * 32 / 255 - 23);
     if size <= most {
-        return Some(Cell { rowid, size, local: rest.get(..size)?, overflow: None });
+        return Some(Cell {
+            rowid,
+            size,
+            local: rest.get(..size)?,
+            overflow: None,
+        });
     }
     let wanted = least + (size - least) % (PAGE - 4);
     let local = if wanted <= most { wanted } else { least };
     let (local, rest) = rest.split_at_checked(local)?;
-    Some(Cell { rowid, size, local, overflow: Some(be(rest.get(..4)?) as u32) })
+    Some(Cell {
+        rowid,
+        size,
+        local,
+        overflow: Some(be(rest.get(..4)?) as u32),
+    })
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -172,11 +199,26 @@ fn values(record: &[u8]) -> Option<Vec<Value>> {
 fn row(sequence: u64, values: Vec<Value>) -> Option<Row> {
     let mut values = values.into_iter();
     let mut next = || values.next();
-    let integer = |v: Option<Value>| if let Some(Value::Integer(n)) = v { Some(n) } else { None };
-    let bytes = |v: Option<Value>| if let Some(Value::Bytes(b)) = v { Some(b) } else { None };
+    let integer = |v: Option<Value>| {
+        if let Some(Value::Integer(n)) = v {
+            Some(n)
+        } else {
+            None
+        }
+    };
+    let bytes = |v: Option<Value>| {
+        if let Some(Value::Bytes(b)) = v {
+            Some(b)
+        } else {
+            None
+        }
+    };
     let text = |v: Option<Value>| bytes(v).and_then(|b| String::from_utf8(b).ok());
     next()?;
-    let lane = usize::try_from(integer(next())?).ok().and_then(Lane::at).unwrap_or(Lane::Passage);
+    let lane = usize::try_from(integer(next())?)
+        .ok()
+        .and_then(Lane::at)
+        .unwrap_or(Lane::Passage);
     let keep = usize::try_from(integer(next())?).ok()?;
     let committed = integer(next())?;
     let captured = integer(next());
@@ -232,8 +274,14 @@ mod tests {
         for (n, d) in (1_u64..).zip(drafts) {
             let row = pages.row(n).unwrap();
             assert!(row.is_whole(n), "{n}");
-            assert_eq!((row.lane, row.retain, row.captured, row.payload), (d.lane, d.retain, d.captured_ms, d.payload));
-            assert_eq!((row.correlation, row.content_type, row.id), (d.correlation, d.content_type, d.id));
+            assert_eq!(
+                (row.lane, row.retain, row.captured, row.payload),
+                (d.lane, d.retain, d.captured_ms, d.payload)
+            );
+            assert_eq!(
+                (row.correlation, row.content_type, row.id),
+                (d.correlation, d.content_type, d.id)
+            );
         }
     }
 }

@@ -40,7 +40,8 @@ pub(super) struct Reader {
     writer: mpsc::WeakSender<Op>,
 }
 
-const COLUMNS: &str = "m.seq, m.lane, m.captured, m.retain, m.id, m.topic, m.content_type, m.properties,
+const COLUMNS: &str =
+    "m.seq, m.lane, m.captured, m.retain, m.id, m.topic, m.content_type, m.properties,
     m.correlation, m.previous, m.hash, m.payload";
 
 struct Found {
@@ -62,16 +63,30 @@ impl Reader {
         let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(fault)?;
-        conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(fault)?;
-        conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;").map_err(fault)?;
-        Ok(Self { conn, path: path.to_path_buf(), key, shared, writer })
+        conn.busy_timeout(std::time::Duration::from_secs(10))
+            .map_err(fault)?;
+        conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;")
+            .map_err(fault)?;
+        Ok(Self {
+            conn,
+            path: path.to_path_buf(),
+            key,
+            shared,
+            writer,
+        })
     }
 
     pub(super) fn run(self, mut asked: mpsc::Receiver<Ask>) {
         while let Some(ask) = asked.blocking_recv() {
             // Who asked may have gone; then nobody wants the answer.
             match ask {
-                Ask::Fetch { after, lanes, messages, bytes, reply } => {
+                Ask::Fetch {
+                    after,
+                    lanes,
+                    messages,
+                    bytes,
+                    reply,
+                } => {
                     let _ = reply.send(self.fetch(after, &lanes, messages, bytes));
                 }
                 Ask::Payload { sequence, reply } => {
@@ -85,10 +100,24 @@ impl Reader {
         }
     }
 
-    fn fetch(&self, after: Cursor, lanes: &[Lane], most: usize, bytes: usize) -> Result<Vec<Pending>, OutboxError> {
-        let mut out = Batch { messages: Vec::new(), room: bytes, most };
+    fn fetch(
+        &self,
+        after: Cursor,
+        lanes: &[Lane],
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<Pending>, OutboxError> {
+        let mut out = Batch {
+            messages: Vec::new(),
+            room: bytes,
+            most,
+        };
         for lane in Lane::ORDER.into_iter().filter(|l| lanes.contains(l)) {
-            for sequence in self.shared.take_revived(lane, after.after(lane), most.saturating_sub(out.messages.len())) {
+            for sequence in self.shared.take_revived(
+                lane,
+                after.after(lane),
+                most.saturating_sub(out.messages.len()),
+            ) {
                 let found = self
                     .conn
                     .prepare_cached(&format!(
@@ -103,7 +132,8 @@ impl Reader {
             if out.is_full() {
                 break;
             }
-            self.fetch_lane(lane, after.after(lane), &mut out).map_err(|e| OutboxError::sqlite(&self.path, &e))?;
+            self.fetch_lane(lane, after.after(lane), &mut out)
+                .map_err(|e| OutboxError::sqlite(&self.path, &e))?;
             if out.is_full() {
                 break;
             }
@@ -129,7 +159,14 @@ impl Reader {
 
     /// Checks, signs and adds one message.
     fn take(&self, found: Found, out: &mut Batch) {
-        let Found { lane, id, properties, previous, hash, mut pending } = found;
+        let Found {
+            lane,
+            id,
+            properties,
+            previous,
+            hash,
+            mut pending,
+        } = found;
         let sealed = Sealed {
             previous: &previous,
             sequence: pending.sequence,
@@ -145,7 +182,11 @@ impl Reader {
             if let Some(writer) = self.writer.upgrade() {
                 let why = "its bytes no longer have the hash they were committed with".to_owned();
                 // The writer has gone: so has the need.
-                let _ = writer.blocking_send(Op::Hold { sequence, reason: Held::Damaged, why });
+                let _ = writer.blocking_send(Op::Hold {
+                    sequence,
+                    reason: Held::Damaged,
+                    why,
+                });
             }
             return;
         };

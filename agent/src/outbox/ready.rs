@@ -32,13 +32,31 @@ impl Ready {
     pub(super) fn of(draft: Draft) -> Result<Self, OutboxError> {
         let (size, limit) = (draft.payload.len(), LARGEST);
         if size > limit {
-            return Err(OutboxError::TooLarge { topic: draft.topic, size, limit });
+            return Err(OutboxError::TooLarge {
+                topic: draft.topic,
+                size,
+                limit,
+            });
         }
-        let properties = serde_json::to_string(&draft.user_properties)
-            .map_err(|e| OutboxError::Draft { topic: draft.topic.clone(), why: e.to_string() })?;
+        let properties =
+            serde_json::to_string(&draft.user_properties).map_err(|e| OutboxError::Draft {
+                topic: draft.topic.clone(),
+                why: e.to_string(),
+            })?;
         let digest = digest(&draft.payload);
-        let Draft { lane, keep, id, topic, content_type, correlation, retain, captured_ms, numbered, payload, .. } =
-            draft;
+        let Draft {
+            lane,
+            keep,
+            id,
+            topic,
+            content_type,
+            correlation,
+            retain,
+            captured_ms,
+            numbered,
+            payload,
+            ..
+        } = draft;
         Ok(Self {
             lane,
             keep,
@@ -110,7 +128,11 @@ mod tests {
             let (mut answers, mut waiting) = (Vec::new(), Vec::new());
             for k in 0..n {
                 let (reply, answer) = oneshot::channel();
-                let appended = Appended { numbers: vec![k], _spent: Vec::new(), others: Others::default() };
+                let appended = Appended {
+                    numbers: vec![k],
+                    _spent: Vec::new(),
+                    others: Others::default(),
+                };
                 answers.push((reply, appended));
                 // Every third has gone.
                 if k % 3 != n % 3 {

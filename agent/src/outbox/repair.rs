@@ -66,19 +66,28 @@ pub struct Repaired {
 }
 
 /// Makes a new outbox out of what can be read; `progress` is told how many messages are saved.
-pub fn repair(folder: &Path, options: &RepairOptions, progress: impl FnMut(u64)) -> Result<Repair, OutboxError> {
+pub fn repair(
+    folder: &Path,
+    options: &RepairOptions,
+    progress: impl FnMut(u64),
+) -> Result<Repair, OutboxError> {
     let _lock = lock(folder)?;
     finish(folder)?;
     let path = folder.join(FILE);
     let why = "there is no signing key here, and without it nothing can be checked or sent; restore it from a copy. \
                If there never was an outbox here, name the agent's state folder by --state";
-    let key = key::read(folder)?.ok_or_else(|| OutboxError::Key { path: key::path(folder), why: why.to_owned() })?;
+    let key = key::read(folder)?.ok_or_else(|| OutboxError::Key {
+        path: key::path(folder),
+        why: why.to_owned(),
+    })?;
     if let Ok(verdict) = Inspection::open(folder).and_then(|i| i.verify(|_| ()))
         && verdict.is_whole()
         && verdict.messages + verdict.head > 0
         && options.above == 0
     {
-        return Ok(Repair::NotNeeded { messages: verdict.messages });
+        return Ok(Repair::NotNeeded {
+            messages: verdict.messages,
+        });
     }
     let workshop = folder.join(WORKSHOP);
     clear(&workshop)?;
@@ -90,7 +99,10 @@ pub fn repair(folder: &Path, options: &RepairOptions, progress: impl FnMut(u64))
             None => Ok(repaired),
             Some(first) => {
                 let why = format!("the repaired outbox is not whole, nothing was changed: {first}");
-                Err(OutboxError::Io { path: workshop.join(FILE), why })
+                Err(OutboxError::Io {
+                    path: workshop.join(FILE),
+                    why,
+                })
             }
         }
     });
@@ -103,7 +115,9 @@ pub fn repair(folder: &Path, options: &RepairOptions, progress: impl FnMut(u64))
         }
     };
     repaired.aside = set_aside(&path).map_err(|e| fault(&path, &e))?;
-    fs::File::open(workshop.join(FILE)).and_then(|f| f.sync_all()).map_err(io)?;
+    fs::File::open(workshop.join(FILE))
+        .and_then(|f| f.sync_all())
+        .map_err(io)?;
     fs::rename(workshop.join(FILE), folder.join(REPAIRED)).map_err(io)?;
     sync(folder)?;
     finish(folder)?;
@@ -147,7 +161,9 @@ fn fault(path: &Path, e: &std::io::Error) -> OutboxError {
 }
 
 fn sync(folder: &Path) -> Result<(), OutboxError> {
-    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| fault(folder, &e))
+    fs::File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| fault(folder, &e))
 }
 
 fn clear(workshop: &Path) -> Result<(), OutboxError> {
@@ -196,7 +212,10 @@ fn source(path: &Path, workshop: &Path) -> Option<Source> {
 fn patch_first_page(file: &mut fs::File, new: &[u8]) -> std::io::Result<()> {
     use std::io::{Seek, SeekFrom, Write};
     const PAGE: usize = 8192;
-    let mut page = new.get(..PAGE).ok_or(std::io::ErrorKind::UnexpectedEof)?.to_vec();
+    let mut page = new
+        .get(..PAGE)
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?
+        .to_vec();
     // Bytes 28 to 31: pages in the file. 32 to 39: none is free, as far as a reader cares.
     let pages = u32::try_from(file.metadata()?.len() / PAGE as u64).unwrap_or(u32::MAX);
     if let Some(field) = page.get_mut(28..32) {
@@ -246,29 +265,52 @@ fn rebuild(
         saved.keep(row);
     }
     saved.write(source.as_ref())?;
-    let Saved { last, taken, agent: by_topic, .. } = saved;
+    let Saved {
+        last,
+        taken,
+        agent: by_topic,
+        ..
+    } = saved;
 
     // Not under any hash: believed as far as it is near what is.
     let sure = known_to.max(last.map_or(0, |h| h.sequence));
     let near = |n: &u64| *n <= sure.saturating_add(UNKNOWN);
     let mut gone = source.as_ref().map(Source::gone).unwrap_or_default();
-    let mut highest = source.iter().flat_map(Source::others).filter(near).fold(sure, u64::max);
+    let mut highest = source
+        .iter()
+        .flat_map(Source::others)
+        .filter(near)
+        .fold(sure, u64::max);
     highest = gone.last().filter(near).map_or(highest, |n| n.max(highest));
     gone = clipped(&gone, highest);
     let next = match highest {
         // Nothing at all is known: no agent has committed a thousand messages a second since Kakou exists.
-        0 => u64::try_from(now_ms() - EARLIEST_MS).unwrap_or(0).max(UNKNOWN) + 1,
+        0 => {
+            u64::try_from(now_ms() - EARLIEST_MS)
+                .unwrap_or(0)
+                .max(UNKNOWN)
+                + 1
+        }
         n => n + UNKNOWN + 1,
     }
     .max(options.above + 1);
 
     let mut accounted = taken.clone();
-    gone.pairs().into_iter().for_each(|[first, last]| accounted.insert(first, last));
+    gone.pairs()
+        .into_iter()
+        .for_each(|[first, last]| accounted.insert(first, last));
     accounted.insert(highest + 1, highest + 1);
-    let lost = if highest == 0 { Vec::new() } else { accounted.gaps_from(1) };
+    let lost = if highest == 0 {
+        Vec::new()
+    } else {
+        accounted.gaps_from(1)
+    };
 
     let settings = source.as_ref().map(Source::settings).unwrap_or_default();
-    let noted = settings.iter().find(|(k, _)| k == "agent").map(|(_, v)| v.clone());
+    let noted = settings
+        .iter()
+        .find(|(k, _)| k == "agent")
+        .map(|(_, v)| v.clone());
     let agent = noted.or(by_topic).or_else(|| options.agent.clone());
     let (site, agent) = parse_agent(agent.as_deref(), path)?;
     let evicted = source.as_ref().and_then(Source::counts);
@@ -282,13 +324,23 @@ fn rebuild(
     );
     tracing::warn!("{}: {detail}", path.display());
     db.transact(|batch| {
-        for (k, v) in settings.iter().filter(|(k, _)| k != "agent" && k != "public_key") {
-            batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", params![k, v])?;
+        for (k, v) in settings
+            .iter()
+            .filter(|(k, _)| k != "agent" && k != "public_key")
+        {
+            batch.run(
+                "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
+                params![k, v],
+            )?;
         }
         use base64::Engine;
-        let public = base64::engine::general_purpose::STANDARD.encode(key.verifying_key().as_bytes());
+        let public =
+            base64::engine::general_purpose::STANDARD.encode(key.verifying_key().as_bytes());
         for (k, v) in [("agent", format!("{site}/{agent}")), ("public_key", public)] {
-            batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", params![k, v])?;
+            batch.run(
+                "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
+                params![k, v],
+            )?;
         }
         for (request, at, answer) in commands {
             batch.run(
@@ -302,32 +354,51 @@ fn rebuild(
         let mut there = taken.clone();
         there.insert(next, next);
         for [first, last] in there.gaps_from(1) {
-            batch.run("INSERT INTO gone (first, last) VALUES (?, ?)", params![first, last])?;
+            batch.run(
+                "INSERT INTO gone (first, last) VALUES (?, ?)",
+                params![first, last],
+            )?;
         }
         // The hash of the last message that is known: the next one is chained to it, over the gap.
         let hash = head.or(last).map_or([0; 32], |h| h.hash);
-        batch.set_head(Head { sequence: next - 1, hash });
+        batch.set_head(Head {
+            sequence: next - 1,
+            hash,
+        });
         let mut told = lost.clone();
         told.push([highest + 1, next - 1]);
         for ranges in joined(told).chunks(AUDIT_RANGES_MAX) {
-            let event = AuditEvent::Damage { detail: detail.clone(), ranges: ranges.to_vec() };
+            let event = AuditEvent::Damage {
+                detail: detail.clone(),
+                ranges: ranges.to_vec(),
+            };
             batch.append(audit_draft(&site, &agent, event, path, now_ms())?, now_ms())?;
         }
         Ok(())
     })?;
     db.close()?;
-    Ok(Repaired { messages: taken.count(), lost, next, aside: None })
+    Ok(Repaired {
+        messages: taken.count(),
+        lost,
+        next,
+        aside: None,
+    })
 }
 
 fn joined(ranges: Vec<[u64; 2]>) -> Vec<[u64; 2]> {
     let mut all = Ranges::new();
-    ranges.into_iter().for_each(|[first, last]| all.insert(first, last));
+    ranges
+        .into_iter()
+        .for_each(|[first, last]| all.insert(first, last));
     all.pairs()
 }
 
 fn clipped(ranges: &Ranges, highest: u64) -> Ranges {
     let mut all = Ranges::new();
-    ranges.pairs().into_iter().for_each(|[first, last]| all.insert(first, last.min(highest)));
+    ranges
+        .pairs()
+        .into_iter()
+        .for_each(|[first, last]| all.insert(first, last.min(highest)));
     all
 }
 
@@ -359,23 +430,32 @@ impl Saved<'_> {
     fn take(&mut self, source: &Source, row: Row) -> Result<(), OutboxError> {
         if self.agent.is_none() {
             let mut levels = row.topic.split('/').skip(2);
-            self.agent = levels.next().zip(levels.next()).map(|(site, agent)| format!("{site}/{agent}"));
+            self.agent = levels
+                .next()
+                .zip(levels.next())
+                .map(|(site, agent)| format!("{site}/{agent}"));
         }
         if let Some(before) = self.pending.replace(row) {
             // Of two that follow each other and do not fit, the later one is nearer to the signed end.
-            let fits = self
-                .pending
-                .as_ref()
-                .is_none_or(|row| before.sequence + 1 != row.sequence || before.hash == row.previous);
+            let fits = self.pending.as_ref().is_none_or(|row| {
+                before.sequence + 1 != row.sequence || before.hash == row.previous
+            });
             if fits {
                 self.keep(before);
             }
         }
-        if self.group.len() >= GROUP.0 || self.bytes >= GROUP.1 { self.write(Some(source)) } else { Ok(()) }
+        if self.group.len() >= GROUP.0 || self.bytes >= GROUP.1 {
+            self.write(Some(source))
+        } else {
+            Ok(())
+        }
     }
 
     fn keep(&mut self, row: Row) {
-        self.last = Some(Head { sequence: row.sequence, hash: row.hash });
+        self.last = Some(Head {
+            sequence: row.sequence,
+            hash: row.hash,
+        });
         self.bytes += row.payload.len();
         self.taken.insert(row.sequence, row.sequence);
         self.group.push(row);

@@ -1,5 +1,10 @@
 //! Databases damaged at random places, and repaired: what was whole is there and goes out, what is lost is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +17,11 @@ use super::*;
 use crate::uplink::Store;
 
 fn block<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 fn fetch(outbox: &Outbox) -> Vec<Pending> {
@@ -25,17 +34,31 @@ fn fill(folder: &Path) -> BTreeMap<u64, Vec<u8>> {
     for n in 0..30 {
         let mut picture = draft(Lane::Picture, &n.to_string());
         (picture.numbered, picture.payload) = (false, vec![n; 3000 + 400 * usize::from(n)]);
-        outbox.append(vec![draft(Lane::ORDER[usize::from(n) % 3], &n.to_string()), picture]).unwrap();
+        outbox
+            .append(vec![
+                draft(Lane::ORDER[usize::from(n) % 3], &n.to_string()),
+                picture,
+            ])
+            .unwrap();
     }
     block(async {
         for n in [1, 2, 3, 20, 21, 22] {
             outbox.acked(n).await.unwrap();
         }
-        outbox.hold(31, Held::TooLarge, "too large".into()).await.unwrap();
-        outbox.hold(33, Held::Refused, "refused".into()).await.unwrap();
+        outbox
+            .hold(31, Held::TooLarge, "too large".into())
+            .await
+            .unwrap();
+        outbox
+            .hold(33, Held::Refused, "refused".into())
+            .await
+            .unwrap();
         outbox.settle().await.unwrap();
     });
-    let waiting = fetch(&outbox).into_iter().map(|p| (p.sequence, p.payload)).collect();
+    let waiting = fetch(&outbox)
+        .into_iter()
+        .map(|p| (p.sequence, p.payload))
+        .collect();
     outbox.close().unwrap();
     waiting
 }
@@ -55,7 +78,9 @@ fn damage_told(all: &[Pending]) -> Ranges {
         if let Ok(audit) = AuditMessage::from_json(&p.payload)
             && let AuditEvent::Damage { ranges, .. } = audit.event
         {
-            ranges.iter().for_each(|[first, last]| told.insert(*first, *last));
+            ranges
+                .iter()
+                .for_each(|[first, last]| told.insert(*first, *last));
         }
     }
     told
@@ -69,7 +94,9 @@ fn random_damage_is_repaired_and_what_is_lost_is_told() {
     let pages = good.len() / 8192;
     let mut chance = 0x6b61_6b6f_u64;
     let mut below = |n: usize| {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (chance >> 33) as usize % n
     };
     let (mut saved, mut repaired_rounds) = (0, 0);
@@ -109,7 +136,16 @@ fn random_damage_is_repaired_and_what_is_lost_is_told() {
         }
         std::fs::write(now.join("outbox.db"), &bad).unwrap();
         let before = Inspection::open(now).and_then(|i| i.verify(|_| ()));
-        let repaired = match repair(now, &RepairOptions { agent: Some("s/a".into()), above: 0 }, no_progress).unwrap() {
+        let repaired = match repair(
+            now,
+            &RepairOptions {
+                agent: Some("s/a".into()),
+                above: 0,
+            },
+            no_progress,
+        )
+        .unwrap()
+        {
             Repair::NotNeeded { .. } => {
                 assert!(before.unwrap().is_whole(), "round {round}");
                 continue;
@@ -117,8 +153,19 @@ fn random_damage_is_repaired_and_what_is_lost_is_told() {
             Repair::Done(repaired) => repaired,
         };
         repaired_rounds += 1;
-        assert_eq!(std::fs::read(repaired.aside.unwrap()).unwrap(), bad, "round {round}: kept as it was");
-        assert!(Inspection::open(now).unwrap().verify(|_| ()).unwrap().is_whole(), "round {round}");
+        assert_eq!(
+            std::fs::read(repaired.aside.unwrap()).unwrap(),
+            bad,
+            "round {round}: kept as it was"
+        );
+        assert!(
+            Inspection::open(now)
+                .unwrap()
+                .verify(|_| ())
+                .unwrap()
+                .is_whole(),
+            "round {round}"
+        );
 
         let outbox = Outbox::open(options(now)).unwrap();
         assert!(repaired.next > 60, "round {round}: {}", repaired.next);
@@ -131,7 +178,14 @@ fn random_damage_is_repaired_and_what_is_lost_is_told() {
                     assert_eq!(&p.payload, payload, "round {round}: message {n}");
                     let seal = Seal::from_properties(&p.user_properties).unwrap();
                     let id = &p.user_properties[0].1;
-                    seal.verify(&outbox.public_key(), &p.topic, id, p.content_type.as_deref(), &p.payload).unwrap();
+                    seal.verify(
+                        &outbox.public_key(),
+                        &p.topic,
+                        id,
+                        p.content_type.as_deref(),
+                        &p.payload,
+                    )
+                    .unwrap();
                 }
                 None => assert!(
                     told.contains(*n) || block(outbox.stored_payload(*n)).unwrap().is_some(),
@@ -150,14 +204,26 @@ fn random_damage_is_repaired_and_what_is_lost_is_told() {
         let whole = (1..=60).filter(|n| !told.contains(*n)).count();
         // A page holds a handful of messages at most, but a table's root or the end of a file may hold the way to many.
         if round % 5 < 3 {
-            assert!(whole + 20 * hit_pages >= 60, "round {round}: {whole} of 60 saved");
+            assert!(
+                whole + 20 * hit_pages >= 60,
+                "round {round}: {whole} of 60 saved"
+            );
         }
         saved += whole;
-        assert!(outbox.append(vec![draft(Lane::Hit, "new")]).unwrap()[0] > repaired.next, "round {round}");
+        assert!(
+            outbox.append(vec![draft(Lane::Hit, "new")]).unwrap()[0] > repaired.next,
+            "round {round}"
+        );
         outbox.close().unwrap();
     }
-    eprintln!("{repaired_rounds} repaired, {saved} messages saved of {}", 60 * repaired_rounds);
-    assert!(repaired_rounds > 50 && saved > 40 * repaired_rounds, "{repaired_rounds} repaired, {saved} saved");
+    eprintln!(
+        "{repaired_rounds} repaired, {saved} messages saved of {}",
+        60 * repaired_rounds
+    );
+    assert!(
+        repaired_rounds > 50 && saved > 40 * repaired_rounds,
+        "{repaired_rounds} repaired, {saved} saved"
+    );
 }
 
 #[test]
@@ -166,7 +232,8 @@ fn places_counters_and_what_was_deleted_stay_as_they_were() {
     fill(dir.path());
     let db = dir.path().join("outbox.db");
     let conn = rusqlite::Connection::open(&db).unwrap();
-    conn.execute("UPDATE message SET payload = x'00' WHERE seq = 40", []).unwrap();
+    conn.execute("UPDATE message SET payload = x'00' WHERE seq = 40", [])
+        .unwrap();
     drop(conn);
     let before = Inspection::open(dir.path()).unwrap().overview().unwrap();
     let repaired = done(dir.path());
@@ -177,7 +244,11 @@ fn places_counters_and_what_was_deleted_stay_as_they_were() {
         (&before.agent, before.public_key.as_ref().map(|k| &k.base64))
     );
     assert_eq!(after.held, before.held);
-    let count = |o: &Overview| o.lanes.iter().fold((0, 0, 0), |s, c| (s.0 + c.waiting, s.1 + c.held, s.2 + c.kept));
+    let count = |o: &Overview| {
+        o.lanes.iter().fold((0, 0, 0), |s, c| {
+            (s.0 + c.waiting, s.1 + c.held, s.2 + c.kept)
+        })
+    };
     // One lost, and the message that tells it.
     assert_eq!((count(&before), count(&after)), ((52, 2, 6), (52, 2, 6)));
     assert!(matches!(
@@ -197,16 +268,33 @@ fn a_lost_or_empty_database_is_told_and_a_new_one_begins_above_all_numbers() {
             Some(text) => std::fs::write(&db, text).unwrap(),
         }
         let told = Outbox::open(options(dir.path())).err().unwrap().to_string();
-        assert!(told.contains("outbox.db is gone") && told.contains("kakou outbox repair"), "{told}");
-        let told = repair(dir.path(), &RepairOptions::default(), no_progress).unwrap_err().to_string();
+        assert!(
+            told.contains("outbox.db is gone") && told.contains("kakou outbox repair"),
+            "{told}"
+        );
+        let told = repair(dir.path(), &RepairOptions::default(), no_progress)
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("--agent SITE/AGENT"), "{told}");
-        let options_given = RepairOptions { agent: Some("s/a".into()), above: 5_000_000_000_000 };
-        let Repair::Done(repaired) = repair(dir.path(), &options_given, no_progress).unwrap() else { panic!() };
+        let options_given = RepairOptions {
+            agent: Some("s/a".into()),
+            above: 5_000_000_000_000,
+        };
+        let Repair::Done(repaired) = repair(dir.path(), &options_given, no_progress).unwrap()
+        else {
+            panic!()
+        };
         assert_eq!((repaired.messages, repaired.next), (0, 5_000_000_000_001));
         let outbox = Outbox::open(options(dir.path())).unwrap();
         assert!(damage_told(&fetch(&outbox)).contains(60));
         outbox.close().unwrap();
-        assert!(Inspection::open(dir.path()).unwrap().verify(|_| ()).unwrap().is_whole());
+        assert!(
+            Inspection::open(dir.path())
+                .unwrap()
+                .verify(|_| ())
+                .unwrap()
+                .is_whole()
+        );
     }
 }
 
@@ -221,7 +309,8 @@ fn an_interrupted_repair_leaves_the_old_or_the_new() {
     std::fs::write(at("outbox.repair/outbox.db"), "half").unwrap();
     Outbox::open(options(dir.path())).unwrap().close().unwrap();
     let conn = rusqlite::Connection::open(at("outbox.db")).unwrap();
-    conn.execute("DELETE FROM waiting WHERE seq = 11", []).unwrap();
+    conn.execute("DELETE FROM waiting WHERE seq = 11", [])
+        .unwrap();
     drop(conn);
     let repaired = done(dir.path());
     assert_eq!(repaired.lost, Vec::<[u64; 2]>::new());
@@ -232,17 +321,28 @@ fn an_interrupted_repair_leaves_the_old_or_the_new() {
     let told = Inspection::open(dir.path()).err().unwrap().to_string();
     assert!(told.contains("interrupted"), "{told}");
     let outbox = Outbox::open(options(dir.path())).unwrap();
-    assert_eq!(outbox.append(vec![draft(Lane::Hit, "next")]).unwrap(), [repaired.next + 1]);
+    assert_eq!(
+        outbox.append(vec![draft(Lane::Hit, "next")]).unwrap(),
+        [repaired.next + 1]
+    );
     outbox.close().unwrap();
     assert!(!at("outbox.db.repaired").exists());
-    assert!(Inspection::open(dir.path()).unwrap().verify(|_| ()).unwrap().is_whole());
+    assert!(
+        Inspection::open(dir.path())
+            .unwrap()
+            .verify(|_| ())
+            .unwrap()
+            .is_whole()
+    );
 }
 
 #[test]
 fn a_live_outbox_is_not_repaired() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(options(dir.path())).unwrap();
-    let told = repair(dir.path(), &RepairOptions::default(), no_progress).unwrap_err().to_string();
+    let told = repair(dir.path(), &RepairOptions::default(), no_progress)
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("in use"), "{told}");
     outbox.close().unwrap();
 }

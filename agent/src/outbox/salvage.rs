@@ -59,14 +59,19 @@ impl Source {
         // The first page, with the list of tables, is the one without which nothing is found.
         conn.prepare("SELECT seq, payload FROM message")?;
         conn.prepare("SELECT seq FROM waiting")?;
-        Ok(Self { conn, path: path.to_path_buf() })
+        Ok(Self {
+            conn,
+            path: path.to_path_buf(),
+        })
     }
 
     /// The end of the chain, if it is what this key signed.
     pub(super) fn head(&self, key: &VerifyingKey) -> Option<Head> {
         let (head, signature) = read_head(&self.conn).ok()??;
         let signature = Signature::from_slice(&signature).ok()?;
-        key.verify(&head.signed_bytes(), &signature).is_ok().then_some(head)
+        key.verify(&head.signed_bytes(), &signature)
+            .is_ok()
+            .then_some(head)
     }
 
     /// Ranges of numbers that were deleted, as far as they can be read.
@@ -84,7 +89,12 @@ impl Source {
 
     /// The largest numbers that the tables beside the messages know.
     pub(super) fn others(&self) -> Vec<u64> {
-        let largest = |sql: &str| self.conn.query_row(sql, [], |r| r.get::<_, Option<u64>>(0)).ok().flatten();
+        let largest = |sql: &str| {
+            self.conn
+                .query_row(sql, [], |r| r.get::<_, Option<u64>>(0))
+                .ok()
+                .flatten()
+        };
         [
             "SELECT max(seq) FROM message",
             "SELECT max(seq) FROM waiting",
@@ -121,17 +131,27 @@ impl Source {
 
     /// Rows up to the first that cannot be read; one that cannot be understood is passed over.
     fn each(&self, sql: &str, mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>) {
-        let Ok(mut statement) = self.conn.prepare(sql) else { return };
-        let Ok(mut rows) = statement.query([]) else { return };
+        let Ok(mut statement) = self.conn.prepare(sql) else {
+            return;
+        };
+        let Ok(mut rows) = statement.query([]) else {
+            return;
+        };
         while let Ok(Some(row)) = rows.next() {
             let _ = take(row);
         }
     }
 
     /// Every message that is whole, by rising numbers. `to` is a number that was surely given.
-    pub(super) fn walk<E>(&self, to: u64, mut take: impl FnMut(Row) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn walk<E>(
+        &self,
+        to: u64,
+        mut take: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
         // From the start: a damaged tree may end early without an error.
-        let pages = Pages::scan(&self.path).inspect_err(|e| tracing::warn!("{}: {e}", self.path.display())).ok();
+        let pages = Pages::scan(&self.path)
+            .inspect_err(|e| tracing::warn!("{}: {e}", self.path.display()))
+            .ok();
         let (mut at, mut errors) = (1, 0_u64);
         while at < LAST {
             let found = self.next_from(at);
@@ -143,7 +163,11 @@ impl Source {
                 (Ok(None), None) if at > to => break,
                 (Ok(None) | Err(_), on_page) => {
                     errors += 1;
-                    let step = if errors < ONE_BY_ONE { 1 } else { 1 << (errors - ONE_BY_ONE).min(50) };
+                    let step = if errors < ONE_BY_ONE {
+                        1
+                    } else {
+                        1 << (errors - ONE_BY_ONE).min(50)
+                    };
                     at = on_page.map_or(at + step, |p| p.min(at + step));
                     continue;
                 }
@@ -152,7 +176,8 @@ impl Source {
             // A tree out of order may give a smaller one.
             let n = n.max(at);
             let row = self.row(n).ok().flatten().filter(|row| row.is_whole(n));
-            if let Some(row) = row.or_else(|| pages.as_ref()?.row(n).filter(|row| row.is_whole(n))) {
+            if let Some(row) = row.or_else(|| pages.as_ref()?.row(n).filter(|row| row.is_whole(n)))
+            {
                 take(row)?;
             }
             at = n + 1;
@@ -198,9 +223,15 @@ impl Source {
     pub(super) fn was(&self, row: &Row) -> Was {
         let (lane, n) = (row.lane.index(), row.sequence);
         let is = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
-            self.conn.prepare_cached(sql).and_then(|mut s| s.exists(params)).unwrap_or(false)
+            self.conn
+                .prepare_cached(sql)
+                .and_then(|mut s| s.exists(params))
+                .unwrap_or(false)
         };
-        if is("SELECT 1 FROM waiting WHERE lane = ? AND seq = ?", params![lane, n]) {
+        if is(
+            "SELECT 1 FROM waiting WHERE lane = ? AND seq = ?",
+            params![lane, n],
+        ) {
             return Was::Waiting;
         }
         let held: rusqlite::Result<(String, String, i64)> = self
@@ -215,7 +246,11 @@ impl Source {
             return Was::Held { reason, why, at };
         }
         let kept = "SELECT 1 FROM kept WHERE keep = ? AND lane = ? AND committed = ? AND seq = ?";
-        if is(kept, params![row.keep, lane, row.committed, n]) { Was::Kept } else { Was::Waiting }
+        if is(kept, params![row.keep, lane, row.committed, n]) {
+            Was::Kept
+        } else {
+            Was::Waiting
+        }
     }
 }
 

@@ -34,7 +34,8 @@ const AT_CREATION: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREME
 
 /// For every connection. WAL with FULL waits for the disk at each commit: committed means on disk. Deleted records
 /// are overwritten with zeros: what the law wants deleted must not be readable in the file.
-const WRITER: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+const WRITER: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
 PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192;
 PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;";
 

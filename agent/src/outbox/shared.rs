@@ -59,7 +59,10 @@ impl Shared {
 
     pub(super) fn revive(&self, found: &[(usize, u64)]) {
         if !found.is_empty() {
-            self.revived.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+            self.revived
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(found);
         }
     }
 
@@ -68,8 +71,11 @@ impl Shared {
         let mut all = self.revived.lock().unwrap_or_else(PoisonError::into_inner);
         // What lies ahead of the reader it finds by itself.
         all.retain(|(l, sequence)| *l != lane.index() || *sequence <= after);
-        let found: Vec<u64> =
-            all.range((lane.index(), 0)..=(lane.index(), after)).map(|(_, s)| *s).take(most).collect();
+        let found: Vec<u64> = all
+            .range((lane.index(), 0)..=(lane.index(), after))
+            .map(|(_, s)| *s)
+            .take(most)
+            .collect();
         for sequence in &found {
             all.remove(&(lane.index(), *sequence));
         }

@@ -32,17 +32,24 @@ impl Steady {
                 .is_some_and(|newest| now_ms > newest.max(EARLIEST_MS).saturating_add(LEAP_MS))
                 .then_some(AFTER_LEAP),
             Some((then, then_ms)) => {
-                let elapsed = i64::try_from(at.saturating_duration_since(then).as_millis()).unwrap_or(i64::MAX);
+                let elapsed = i64::try_from(at.saturating_duration_since(then).as_millis())
+                    .unwrap_or(i64::MAX);
                 let step = now_ms.saturating_sub(then_ms).saturating_sub(elapsed);
                 (step.abs() > STEP_MS).then_some(AFTER_STEP)
             }
         };
         self.last = Some((at, now_ms));
         if let Some(wait) = wait {
-            self.trusted_from = Some(self.trusted_from.map_or(at + wait, |from| from.max(at + wait)));
+            self.trusted_from = Some(
+                self.trusted_from
+                    .map_or(at + wait, |from| from.max(at + wait)),
+            );
         }
-        let before_the_newest = newest_ms.is_some_and(|newest| now_ms < newest.saturating_sub(STEP_MS));
-        now_ms >= EARLIEST_MS && !before_the_newest && self.trusted_from.is_none_or(|from| at >= from)
+        let before_the_newest =
+            newest_ms.is_some_and(|newest| now_ms < newest.saturating_sub(STEP_MS));
+        now_ms >= EARLIEST_MS
+            && !before_the_newest
+            && self.trusted_from.is_none_or(|from| at >= from)
     }
 }
 
@@ -58,7 +65,10 @@ mod tests {
         let (mut steady, start) = (Steady::default(), Instant::now());
         assert!(steady.look(start, NOW, None));
         assert!(steady.look(start + MINUTE, NOW + 60_000, Some(NOW)));
-        assert!(steady.look(start + 2 * MINUTE, NOW + 121_500, Some(NOW)), "slewed");
+        assert!(
+            steady.look(start + 2 * MINUTE, NOW + 121_500, Some(NOW)),
+            "slewed"
+        );
     }
 
     #[test]
@@ -68,7 +78,11 @@ mod tests {
             assert!(steady.look(start, NOW, Some(NOW - 1000)));
             // What was committed since carries the new time.
             let mut at = |minutes: u32| {
-                steady.look(start + minutes * MINUTE, NOW + step + i64::from(minutes) * 60_000, Some(NOW + step))
+                steady.look(
+                    start + minutes * MINUTE,
+                    NOW + step + i64::from(minutes) * 60_000,
+                    Some(NOW + step),
+                )
             };
             assert!(!at(1) && !at(10), "{step}");
             assert!(at(11), "{step}");
@@ -80,7 +94,10 @@ mod tests {
         let (mut steady, start) = (Steady::default(), Instant::now());
         assert!(!steady.look(start, 5_000, Some(NOW)));
         assert!(!steady.look(start + 600 * MINUTE, 36_005_000, Some(NOW)));
-        assert!(!steady.look(start + 601 * MINUTE, NOW, Some(NOW)), "set right a moment ago");
+        assert!(
+            !steady.look(start + 601 * MINUTE, NOW, Some(NOW)),
+            "set right a moment ago"
+        );
         assert!(steady.look(start + 611 * MINUTE, NOW + 600_000, Some(NOW)));
     }
 
@@ -88,14 +105,26 @@ mod tests {
     fn behind_what_was_committed_is_never_right() {
         let (mut steady, start) = (Steady::default(), Instant::now());
         assert!(!steady.look(start, NOW - LEAP_MS, Some(NOW)));
-        assert!(!steady.look(start + 300 * MINUTE, NOW - LEAP_MS + 300 * 60_000, Some(NOW)));
+        assert!(!steady.look(
+            start + 300 * MINUTE,
+            NOW - LEAP_MS + 300 * 60_000,
+            Some(NOW)
+        ));
     }
 
     #[test]
     fn far_ahead_of_what_was_committed_must_hold_an_hour() {
         let (mut steady, start) = (Steady::default(), Instant::now());
         assert!(!steady.look(start, NOW + 30 * LEAP_MS, Some(NOW)));
-        assert!(!steady.look(start + 59 * MINUTE, NOW + 30 * LEAP_MS + 59 * 60_000, Some(NOW)));
-        assert!(steady.look(start + 60 * MINUTE, NOW + 30 * LEAP_MS + 60 * 60_000, Some(NOW)));
+        assert!(!steady.look(
+            start + 59 * MINUTE,
+            NOW + 30 * LEAP_MS + 59 * 60_000,
+            Some(NOW)
+        ));
+        assert!(steady.look(
+            start + 60 * MINUTE,
+            NOW + 30 * LEAP_MS + 60 * 60_000,
+            Some(NOW)
+        ));
     }
 }

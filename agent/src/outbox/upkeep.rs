@@ -19,7 +19,10 @@ use super::writer::Writer;
 const COMMANDS_KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(super) fn time(ms: i64) -> DateTime<FixedOffset> {
-    DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&chrono::Local).fixed_offset()
+    DateTime::from_timestamp_millis(ms)
+        .unwrap_or_default()
+        .with_timezone(&chrono::Local)
+        .fixed_offset()
 }
 
 pub(super) fn audit_draft(
@@ -29,8 +32,10 @@ pub(super) fn audit_draft(
     path: &Path,
     now_ms: i64,
 ) -> Result<Draft, OutboxError> {
-    Draft::audit(site, agent, time(now_ms), event)
-        .map_err(|e| OutboxError::Io { path: path.to_path_buf(), why: format!("writing an audit message: {e}") })
+    Draft::audit(site, agent, time(now_ms), event).map_err(|e| OutboxError::Io {
+        path: path.to_path_buf(),
+        why: format!("writing an audit message: {e}"),
+    })
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +53,23 @@ pub(super) struct Evict {
 pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Deleted, OutboxError> {
     let path = db.path.clone();
     let deleted = db.transact(|batch| {
-        let deleted = batch.delete_oldest(e.lane, e.place, None, i64::MIN..e.before_ms.unwrap_or(i64::MAX), e.most)?;
+        let deleted = batch.delete_oldest(
+            e.lane,
+            e.place,
+            None,
+            i64::MIN..e.before_ms.unwrap_or(i64::MAX),
+            e.most,
+        )?;
         if deleted.messages == 0 {
             return Ok(deleted);
         }
         let event = if e.place == Place::Kept {
             AuditEvent::Deletion {
-                keep: if e.lane == Lane::Hit { Keep::Hit } else { Keep::Passage },
+                keep: if e.lane == Lane::Hit {
+                    Keep::Hit
+                } else {
+                    Keep::Passage
+                },
                 reason: DeletionReason::Retention,
                 older_than: time(e.now),
                 messages: deleted.messages,
@@ -83,8 +98,12 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
 
 /// Whether the wall clock is fit to delete by: one that is wrong by years would make everything old.
 pub(super) fn clock_is_right(w: &mut Writer) -> Result<bool, OutboxError> {
-    let newest = w.db.conn().prepare_cached("SELECT committed FROM message ORDER BY seq DESC LIMIT 1");
-    let newest = newest.and_then(|mut s| s.query_row([], |r| r.get(0)).optional()).map_err(|e| w.db.fault(&e))?;
+    let newest =
+        w.db.conn()
+            .prepare_cached("SELECT committed FROM message ORDER BY seq DESC LIMIT 1");
+    let newest = newest
+        .and_then(|mut s| s.query_row([], |r| r.get(0)).optional())
+        .map_err(|e| w.db.fault(&e))?;
     let steady = w.steady.look(Instant::now(), (w.wall_ms)(), newest);
     Ok((w.clock_trusted)() && steady)
 }
@@ -93,28 +112,46 @@ pub(super) fn clock_is_right(w: &mut Writer) -> Result<bool, OutboxError> {
 /// be right; that time is noted. The smallest commit time that a deletion `before_ms` takes.
 fn from_ms(w: &mut Writer, before_ms: i64) -> Result<i64, OutboxError> {
     let read = |db: &Db| -> rusqlite::Result<Option<u64>> {
-        db.conn().prepare_cached("SELECT max(seq) FROM kept WHERE keep = ? AND lane = ? AND committed < ?").and_then(
-            |mut s| {
+        db.conn()
+            .prepare_cached(
+                "SELECT max(seq) FROM kept WHERE keep = ? AND lane = ? AND committed < ?",
+            )
+            .and_then(|mut s| {
                 let mut last = None;
-                for (keep, lane) in (0..3).flat_map(|keep| Lane::ORDER.map(|lane| (keep, lane.index()))) {
-                    last = last.max(s.query_row(params![keep, lane, EARLIEST_MS], |r| r.get::<_, Option<u64>>(0))?);
+                for (keep, lane) in
+                    (0..3).flat_map(|keep| Lane::ORDER.map(|lane| (keep, lane.index())))
+                {
+                    last = last.max(s.query_row(params![keep, lane, EARLIEST_MS], |r| {
+                        r.get::<_, Option<u64>>(0)
+                    })?);
                 }
                 Ok(last)
-            },
-        )
+            })
     };
-    let Some(last) = read(&w.db).map_err(|e| w.db.fault(&e))? else { return Ok(EARLIEST_MS) };
+    let Some(last) = read(&w.db).map_err(|e| w.db.fault(&e))? else {
+        return Ok(EARLIEST_MS);
+    };
     let noted = setting(&w.db, UNDATED_KEY).map_err(|e| w.db.fault(&e))?;
-    let noted = noted.and_then(|t| t.split_once(' ').and_then(|(n, at)| Some((n.parse().ok()?, at.parse().ok()?))));
+    let noted = noted.and_then(|t| {
+        t.split_once(' ')
+            .and_then(|(n, at)| Some((n.parse().ok()?, at.parse().ok()?)))
+    });
     match noted {
         Some((to, at)) if last <= to => {
             let at: i64 = at;
-            Ok(if at < before_ms { i64::MIN } else { EARLIEST_MS })
+            Ok(if at < before_ms {
+                i64::MIN
+            } else {
+                EARLIEST_MS
+            })
         }
         _ => {
             let text = format!("{last} {}", (w.wall_ms)());
             w.db.transact(|batch| {
-                batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", params![UNDATED_KEY, text])
+                batch.run(
+                    "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
+                    params![UNDATED_KEY, text],
+                )
             })?;
             Ok(EARLIEST_MS)
         }
@@ -125,7 +162,9 @@ fn from_ms(w: &mut Writer, before_ms: i64) -> Result<i64, OutboxError> {
 pub(super) fn ages(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> {
     let now = (w.wall_ms)();
     for lane in Lane::ORDER {
-        let Some(limit) = w.limits.lanes.get(lane.index()) else { continue };
+        let Some(limit) = w.limits.lanes.get(lane.index()) else {
+            continue;
+        };
         let before_ms = now - millis(limit.age);
         for place in [Place::Waiting, Place::Held] {
             loop {
@@ -158,8 +197,11 @@ pub(super) fn ages(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> 
 pub(super) fn retention(w: &mut Writer, until: Instant) -> Result<bool, OutboxError> {
     let now = (w.wall_ms)();
     let path = w.db.path.clone();
-    let keeps =
-        [(Keep::Passage, w.retention.passage), (Keep::Hit, w.retention.hit), (Keep::Control, w.retention.control)];
+    let keeps = [
+        (Keep::Passage, w.retention.passage),
+        (Keep::Hit, w.retention.hit),
+        (Keep::Control, w.retention.control),
+    ];
     for (keep, time_kept) in keeps {
         let before_ms = now - millis(time_kept);
         let from_ms = from_ms(w, before_ms)?;
@@ -169,8 +211,13 @@ pub(super) fn retention(w: &mut Writer, until: Instant) -> Result<bool, OutboxEr
                 let mut all = Deleted::default();
                 let mut numbers = Vec::new();
                 for lane in Lane::ORDER {
-                    let some =
-                        batch.delete_oldest(lane, Place::Kept, Some(keep), from_ms..before_ms, (64, u64::MAX))?;
+                    let some = batch.delete_oldest(
+                        lane,
+                        Place::Kept,
+                        Some(keep),
+                        from_ms..before_ms,
+                        (64, u64::MAX),
+                    )?;
                     all.messages += some.messages;
                     all.bytes += some.bytes;
                     numbers.extend(some.ranges);
@@ -226,14 +273,22 @@ fn oldest_of(db: &Db, lane: Lane, place: Place) -> rusqlite::Result<Option<i64>>
         Place::Held => {
             "SELECT committed FROM message WHERE seq = (SELECT seq FROM held WHERE lane = ? ORDER BY seq LIMIT 1)"
         }
-        _ => "SELECT committed FROM message WHERE seq = (SELECT seq FROM waiting WHERE lane = ? ORDER BY seq LIMIT 1)",
+        _ => {
+            "SELECT committed FROM message WHERE seq = (SELECT seq FROM waiting WHERE lane = ? ORDER BY seq LIMIT 1)"
+        }
     };
-    db.conn().prepare_cached(sql)?.query_row([lane.index()], |r| r.get(0)).optional()
+    db.conn()
+        .prepare_cached(sql)?
+        .query_row([lane.index()], |r| r.get(0))
+        .optional()
 }
 
 /// When the oldest waiting message was committed.
 pub(super) fn oldest(db: &Db) -> Option<i64> {
-    Lane::ORDER.into_iter().filter_map(|lane| oldest_of(db, lane, Place::Waiting).ok().flatten()).min()
+    Lane::ORDER
+        .into_iter()
+        .filter_map(|lane| oldest_of(db, lane, Place::Waiting).ok().flatten())
+        .min()
 }
 
 pub(super) fn secure_delete(db: &Db, on: bool) {
@@ -253,8 +308,9 @@ pub(super) fn note_revived(batch: &Batch<'_>, all: &[u64]) -> Result<(), OutboxE
 /// Takes what was put back in line out of its table, with its lanes.
 pub(super) fn take_revived(db: &mut Db) -> Result<Vec<(usize, u64)>, OutboxError> {
     let read = || -> rusqlite::Result<Vec<(usize, u64)>> {
-        let mut statement =
-            db.conn().prepare_cached("SELECT m.lane, r.seq FROM revived r JOIN message m ON m.seq = r.seq")?;
+        let mut statement = db.conn().prepare_cached(
+            "SELECT m.lane, r.seq FROM revived r JOIN message m ON m.seq = r.seq",
+        )?;
         let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
         rows.collect()
     };
@@ -266,11 +322,16 @@ pub(super) fn take_revived(db: &mut Db) -> Result<Vec<(usize, u64)>, OutboxError
 }
 
 /// Numbers of a range that were given and have no message any more.
-pub(super) fn missing(batch: &Batch<'_>, first: u64, last: u64) -> Result<Vec<[u64; 2]>, OutboxError> {
+pub(super) fn missing(
+    batch: &Batch<'_>,
+    first: u64,
+    last: u64,
+) -> Result<Vec<[u64; 2]>, OutboxError> {
     let last = last.min(batch.head().sequence);
     let read = || -> rusqlite::Result<Vec<[u64; 2]>> {
-        let mut statement =
-            batch.tx.prepare_cached("SELECT first, last FROM gone WHERE last >= ? AND first <= ? ORDER BY first")?;
+        let mut statement = batch.tx.prepare_cached(
+            "SELECT first, last FROM gone WHERE last >= ? AND first <= ? ORDER BY first",
+        )?;
         let rows = statement.query_map(params![first, last], |r| {
             let (f, l): (u64, u64) = (r.get(0)?, r.get(1)?);
             Ok([f.max(first), l.min(last)])
@@ -285,19 +346,37 @@ const RETENTION_KEY: &str = "retention";
 const UNDATED_KEY: &str = "undated";
 
 pub(super) fn store_retention(batch: &Batch<'_>, r: &Retention) -> Result<(), OutboxError> {
-    let text = format!("{} {} {}", r.passage.as_secs(), r.hit.as_secs(), r.control.as_secs());
-    batch.run("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", params![RETENTION_KEY, text])
+    let text = format!(
+        "{} {} {}",
+        r.passage.as_secs(),
+        r.hit.as_secs(),
+        r.control.as_secs()
+    );
+    batch.run(
+        "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
+        params![RETENTION_KEY, text],
+    )
 }
 
 /// What the platform set, which holds over what the config says.
 pub(super) fn stored_retention(db: &Db) -> rusqlite::Result<Option<Retention>> {
     let text: Option<String> = setting(db, RETENTION_KEY)?;
     Ok(text.and_then(|t| {
-        let mut all = t.split(' ').map(|n| n.parse().ok().map(Duration::from_secs));
-        Some(Retention { passage: all.next()??, hit: all.next()??, control: all.next()?? })
+        let mut all = t
+            .split(' ')
+            .map(|n| n.parse().ok().map(Duration::from_secs));
+        Some(Retention {
+            passage: all.next()??,
+            hit: all.next()??,
+            control: all.next()??,
+        })
     }))
 }
 
 pub(super) fn setting(db: &Db, key: &str) -> rusqlite::Result<Option<String>> {
-    db.conn().query_row("SELECT value FROM setting WHERE key = ?", [key], |r| r.get(0)).optional()
+    db.conn()
+        .query_row("SELECT value FROM setting WHERE key = ?", [key], |r| {
+            r.get(0)
+        })
+        .optional()
 }

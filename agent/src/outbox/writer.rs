@@ -82,14 +82,20 @@ impl Op {
     /// Of an append that is nobody's answer.
     fn drafts(&self) -> Option<&[Ready]> {
         match self {
-            Self::Append { drafts, request: None, .. } => Some(drafts),
+            Self::Append {
+                drafts,
+                request: None,
+                ..
+            } => Some(drafts),
             _ => None,
         }
     }
 
     fn weight(&self) -> (usize, usize) {
         match self {
-            Self::Append { drafts, .. } => (drafts.len(), drafts.iter().map(|d| d.payload.len()).sum()),
+            Self::Append { drafts, .. } => {
+                (drafts.len(), drafts.iter().map(|d| d.payload.len()).sum())
+            }
             Self::Acked(all) => (all.len(), 0),
             Self::Resend { .. } => (GROUP_MESSAGES, 0),
             _ => (1, 0),
@@ -136,7 +142,15 @@ pub(super) struct Writer {
 impl Writer {
     /// With the retention that holds now, which need not be that of the config.
     pub(super) fn new(db: Db, options: OutboxOptions, shared: Arc<Shared>) -> Self {
-        let OutboxOptions { folder, site, agent, limits, retention, clock_trusted, wall_ms } = options;
+        let OutboxOptions {
+            folder,
+            site,
+            agent,
+            limits,
+            retention,
+            clock_trusted,
+            wall_ms,
+        } = options;
         let ballast = Ballast::new(&folder);
         Self {
             db,
@@ -162,7 +176,10 @@ impl Writer {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
-            .map_err(|e| OutboxError::Io { path: self.folder.clone(), why: format!("the writer's timer: {e}") })?;
+            .map_err(|e| OutboxError::Io {
+                path: self.folder.clone(),
+                why: format!("the writer's timer: {e}"),
+            })?;
         let mut next_tick = Instant::now();
         loop {
             if Instant::now() >= next_tick {
@@ -170,14 +187,19 @@ impl Writer {
                 next_tick = Instant::now() + TICK;
             }
             let wait = next_tick.saturating_duration_since(Instant::now());
-            let first = match runtime.block_on(async { tokio::time::timeout(wait, ops.recv()).await }) {
-                Err(_) => continue,
-                Ok(None | Some(Op::Close)) => break,
-                Ok(Some(op)) => op,
-            };
+            let first =
+                match runtime.block_on(async { tokio::time::timeout(wait, ops.recv()).await }) {
+                    Err(_) => continue,
+                    Ok(None | Some(Op::Close)) => break,
+                    Ok(Some(op)) => op,
+                };
             #[cfg(test)]
             let first = match first {
-                Op::Upkeep { limits, retention, reply } => {
+                Op::Upkeep {
+                    limits,
+                    retention,
+                    reply,
+                } => {
                     let _ = reply.send(self.upkeep_by(limits, retention));
                     continue;
                 }
@@ -227,7 +249,9 @@ impl Writer {
                     tracing::warn!(folder = %self.folder.display(), "the outbox records again");
                     self.state = OutboxState::Ok;
                 }
-                self.shared.transactions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.shared
+                    .transactions
+                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.tell(ops, outcomes);
                 self.report_unrecorded();
             }
@@ -248,7 +272,12 @@ impl Writer {
                     outcomes.push(apply(batch, op, now, limits, retention)?);
                     rest = &rest[1..];
                 } else {
-                    outcomes.extend(batch.append_all(&appends, now)?.into_iter().map(Outcome::Appended));
+                    outcomes.extend(
+                        batch
+                            .append_all(&appends, now)?
+                            .into_iter()
+                            .map(Outcome::Appended),
+                    );
                     rest = &rest[appends.len()..];
                 }
             }
@@ -256,7 +285,11 @@ impl Writer {
         })
     }
 
-    fn make_room_and_try(&mut self, ops: &[Op], first: OutboxError) -> Result<Vec<Outcome>, OutboxError> {
+    fn make_room_and_try(
+        &mut self,
+        ops: &[Op],
+        first: OutboxError,
+    ) -> Result<Vec<Outcome>, OutboxError> {
         let mut last = first;
         tracing::warn!(folder = %self.folder.display(), "no room for a commit: {last}; making some");
         self.ballast.drop_it();
@@ -268,7 +301,15 @@ impl Writer {
                 Err(e) if e.is_full() => last = e,
                 other => return other,
             }
-            let Some(Step::Delete { lane, place, reason, bytes }) = emergency(self.db.lanes()) else { break };
+            let Some(Step::Delete {
+                lane,
+                place,
+                reason,
+                bytes,
+            }) = emergency(self.db.lanes())
+            else {
+                break;
+            };
             // Overwriting what is deleted needs as much room as it frees; there is none.
             upkeep::secure_delete(&self.db, false);
             let freed = self.delete(lane, place, reason, (16, bytes));
@@ -283,15 +324,22 @@ impl Writer {
 
     fn tell(&mut self, ops: Vec<Op>, outcomes: Vec<Outcome>) {
         // Before anybody is told: who was told that it is back in line must find it there.
-        if ops.iter().any(|op| matches!(op, Op::Release { .. } | Op::Resend { .. })) {
+        if ops
+            .iter()
+            .any(|op| matches!(op, Op::Release { .. } | Op::Resend { .. }))
+        {
             self.take_up_revived();
         }
         let mut committed = [0_u64; 4];
         for (op, outcome) in ops.iter().zip(&outcomes) {
             match (op, outcome) {
-                (Op::Append { drafts, .. }, _) => drafts.iter().for_each(|d| committed[d.lane.index()] += 1),
+                (Op::Append { drafts, .. }, _) => {
+                    drafts.iter().for_each(|d| committed[d.lane.index()] += 1)
+                }
                 (_, Outcome::Count(n)) if *n > 0 => committed = committed.map(|c| c + 1),
-                (_, Outcome::Resent(resent)) if resent.messages > 0 => committed = committed.map(|c| c + 1),
+                (_, Outcome::Resent(resent)) if resent.messages > 0 => {
+                    committed = committed.map(|c| c + 1)
+                }
                 _ => {}
             }
         }
@@ -302,7 +350,14 @@ impl Writer {
             // A caller that no longer waits has gone; what it asked for is done all the same.
             match (op, outcome) {
                 (Op::Append { drafts, reply, .. }, Outcome::Appended(numbers)) => {
-                    appended.push((reply, Appended { numbers, _spent: drafts, others: Others::default() }));
+                    appended.push((
+                        reply,
+                        Appended {
+                            numbers,
+                            _spent: drafts,
+                            others: Others::default(),
+                        },
+                    ));
                 }
                 (Op::Release { reply, .. }, Outcome::Count(n)) => drop(reply.send(Ok(n))),
                 (Op::Resend { reply, .. }, Outcome::Resent(resent)) => drop(reply.send(Ok(resent))),
@@ -344,16 +399,27 @@ impl Writer {
             }
         }
         tracing::error!(folder = %self.folder.display(), messages = lost, "not committed: {e}");
-        self.state = if e.is_full() { OutboxState::Full(e.to_string()) } else { OutboxState::Broken(e.to_string()) };
+        self.state = if e.is_full() {
+            OutboxState::Full(e.to_string())
+        } else {
+            OutboxState::Broken(e.to_string())
+        };
         self.publish_stats();
     }
 
     fn count_unrecorded(&mut self, drafts: &[Ready], e: &OutboxError) {
         let now = (self.wall_ms)();
-        for draft in drafts.iter().filter(|d| matches!(d.lane, Lane::Hit | Lane::Passage)) {
+        for draft in drafts
+            .iter()
+            .filter(|d| matches!(d.lane, Lane::Hit | Lane::Passage))
+        {
             let at = draft.captured_ms.unwrap_or(now);
             let u = &mut self.unrecorded;
-            (u.from_ms, u.to_ms) = if u.messages == 0 { (at, at) } else { (u.from_ms.min(at), u.to_ms.max(at)) };
+            (u.from_ms, u.to_ms) = if u.messages == 0 {
+                (at, at)
+            } else {
+                (u.from_ms.min(at), u.to_ms.max(at))
+            };
             u.messages += 1;
             u.why = e.to_string();
         }
@@ -388,8 +454,11 @@ impl Writer {
     }
 
     fn upkeep(&mut self) -> Result<(), OutboxError> {
-        let version: i64 =
-            self.db.conn().query_row("PRAGMA data_version", [], |r| r.get(0)).map_err(|e| self.db.fault(&e))?;
+        let version: i64 = self
+            .db
+            .conn()
+            .query_row("PRAGMA data_version", [], |r| r.get(0))
+            .map_err(|e| self.db.fault(&e))?;
         if version != self.data_version {
             self.data_version = version;
             self.db.reload_counts()?;
@@ -400,7 +469,10 @@ impl Writer {
         // A few steps each time round: commits go on in between.
         let until = Instant::now() + Duration::from_millis(200);
         let space = self.keep_limits(until)?;
-        if self.looked_at_ages.is_none_or(|at| at.elapsed() >= RETENTION_EVERY) {
+        if self
+            .looked_at_ages
+            .is_none_or(|at| at.elapsed() >= RETENTION_EVERY)
+        {
             let right = upkeep::clock_is_right(self)?;
             let more = right && (upkeep::ages(self, until)? | upkeep::retention(self, until)?);
             if !more {
@@ -415,7 +487,9 @@ impl Writer {
         }
         let low = space.disk_free < self.limits.free_disk;
         self.state = match std::mem::replace(&mut self.state, OutboxState::Ok) {
-            OutboxState::Full(why) if space.disk_free + space.reusable < 2 * BALLAST_BYTES => OutboxState::Full(why),
+            OutboxState::Full(why) if space.disk_free + space.reusable < 2 * BALLAST_BYTES => {
+                OutboxState::Full(why)
+            }
             OutboxState::Broken(why) => OutboxState::Broken(why),
             _ if low => OutboxState::Tight(format!(
                 "{} MiB free on the disk, {} wanted",
@@ -429,8 +503,10 @@ impl Writer {
 
     #[cfg(test)]
     fn upkeep_by(&mut self, limits: Limits, retention: Retention) -> Result<(), OutboxError> {
-        let (limits, retention) =
-            (std::mem::replace(&mut self.limits, limits), std::mem::replace(&mut self.retention, retention));
+        let (limits, retention) = (
+            std::mem::replace(&mut self.limits, limits),
+            std::mem::replace(&mut self.retention, retention),
+        );
         let until = Instant::now() + Duration::from_secs(60);
         let done = self
             .keep_limits(until)
@@ -449,7 +525,12 @@ impl Writer {
         {
             match step {
                 Step::Shrink => self.db.shrink(2048)?,
-                Step::Delete { lane, place, reason, bytes } => {
+                Step::Delete {
+                    lane,
+                    place,
+                    reason,
+                    bytes,
+                } => {
                     let most = if lane == Lane::Picture { 64 } else { 500 };
                     if self.delete(lane, place, reason, (most, bytes))?.messages == 0 {
                         break;
@@ -473,7 +554,14 @@ impl Writer {
             &mut self.db,
             &self.site,
             &self.agent,
-            upkeep::Evict { lane, place, reason, before_ms: None, most, now: (self.wall_ms)() },
+            upkeep::Evict {
+                lane,
+                place,
+                reason,
+                before_ms: None,
+                most,
+                now: (self.wall_ms)(),
+            },
         )
         .inspect(|deleted| {
             if deleted.messages > 0 && place != super::moves::Place::Kept {
@@ -483,7 +571,13 @@ impl Writer {
     }
 
     pub(super) fn audit(&mut self, event: AuditEvent) -> Result<(), OutboxError> {
-        let draft = upkeep::audit_draft(&self.site, &self.agent, event, &self.db.path, (self.wall_ms)())?;
+        let draft = upkeep::audit_draft(
+            &self.site,
+            &self.agent,
+            event,
+            &self.db.path,
+            (self.wall_ms)(),
+        )?;
         let now = (self.wall_ms)();
         self.db.transact(|batch| batch.append(draft, now))?;
         self.wake([0, 1, 0, 0]);
@@ -507,7 +601,9 @@ impl Writer {
         Ok(Space {
             used,
             reusable,
-            disk_free: disk.as_ref().map_or(u64::MAX >> 1, |d| d.f_bavail * d.f_frsize),
+            disk_free: disk
+                .as_ref()
+                .map_or(u64::MAX >> 1, |d| d.f_bavail * d.f_frsize),
             disk_total: disk.map_or(0, |d| d.f_blocks * d.f_frsize),
         })
     }
@@ -534,7 +630,9 @@ fn apply(
     retention: &mut Retention,
 ) -> Result<Outcome, OutboxError> {
     Ok(match op {
-        Op::Append { drafts, request, .. } => {
+        Op::Append {
+            drafts, request, ..
+        } => {
             let all = batch.append_all(&[drafts.as_slice()], now)?.concat();
             if let (Some(request), Some(first)) = (request, all.first()) {
                 batch.answered(request, *first)?;
@@ -547,7 +645,11 @@ fn apply(
             }
             Outcome::Nothing
         }
-        Op::Hold { sequence, reason, why } => {
+        Op::Hold {
+            sequence,
+            reason,
+            why,
+        } => {
             batch.hold(*sequence, *reason, why, now)?;
             Outcome::Nothing
         }
@@ -560,7 +662,10 @@ fn apply(
             let all = batch.resend(*first, *last, usize::MAX >> 1)?;
             upkeep::note_revived(batch, &all)?;
             let missing = upkeep::missing(batch, *first, *last)?;
-            Outcome::Resent(Resent { messages: all.len() as u64, missing })
+            Outcome::Resent(Resent {
+                messages: all.len() as u64,
+                missing,
+            })
         }
         Op::Claim { request, .. } => Outcome::Claim(batch.claim(request, now)?),
         Op::Retention(wanted) => {

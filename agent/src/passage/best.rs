@@ -22,11 +22,21 @@ pub(crate) struct Candidates<F> {
 
 impl<F: Clone> Candidates<F> {
     pub(crate) fn new(keep: usize) -> Self {
-        Self { read: Vec::new(), plain: None, keep: keep.max(1) }
+        Self {
+            read: Vec::new(),
+            plain: None,
+            keep: keep.max(1),
+        }
     }
 
     /// Offers a frame whose plate was read as `text`. `ballot` tells which texts are likely to win.
-    pub(crate) fn offer_read(&mut self, text: String, quality: f32, ballot: &Ballot, best: impl FnOnce() -> Best<F>) {
+    pub(crate) fn offer_read(
+        &mut self,
+        text: String,
+        quality: f32,
+        ballot: &Ballot,
+        best: impl FnOnce() -> Best<F>,
+    ) {
         self.plain = None;
         if let Some(c) = self.read.iter_mut().find(|c| c.text == text) {
             if quality > c.quality {
@@ -36,13 +46,16 @@ impl<F: Clone> Candidates<F> {
         }
         if self.read.len() >= self.keep {
             let rank = |text: &str, quality: f32| (ballot.count(text), quality);
-            let weakest = self.read.iter().enumerate().fold(None, |w: Option<(usize, (u32, f32))>, (i, c)| {
-                let r = rank(&c.text, c.quality);
-                match w {
-                    Some((_, least)) if least <= r => w,
-                    _ => Some((i, r)),
-                }
-            });
+            let weakest = self.read.iter().enumerate().fold(
+                None,
+                |w: Option<(usize, (u32, f32))>, (i, c)| {
+                    let r = rank(&c.text, c.quality);
+                    match w {
+                        Some((_, least)) if least <= r => w,
+                        _ => Some((i, r)),
+                    }
+                },
+            );
             match weakest {
                 Some((i, least)) if least < rank(&text, quality) => {
                     self.read.remove(i);
@@ -50,7 +63,11 @@ impl<F: Clone> Candidates<F> {
                 _ => return,
             }
         }
-        self.read.push(Candidate { text, quality, best: best() });
+        self.read.push(Candidate {
+            text,
+            quality,
+            best: best(),
+        });
     }
 
     /// Offers a frame that shows the vehicle but no text.
@@ -73,7 +90,10 @@ impl<F: Clone> Candidates<F> {
     pub(crate) fn take(self, text: Option<&str>) -> Option<Best<F>> {
         let away = |c: &Candidate<F>| text.map_or(0.0, |t| distance(&c.text, t));
         let nearest = self.read.into_iter().min_by(|a, b| {
-            away(a).total_cmp(&away(b)).then(b.quality.total_cmp(&a.quality)).then_with(|| a.text.cmp(&b.text))
+            away(a)
+                .total_cmp(&away(b))
+                .then(b.quality.total_cmp(&a.quality))
+                .then_with(|| a.text.cmp(&b.text))
         });
         nearest.map(|c| c.best).or(self.plain.map(|p| p.1))
     }

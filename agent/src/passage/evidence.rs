@@ -19,8 +19,13 @@ const KEEP_IDS: usize = 16;
 /// Share of its frames that a plate must have lain on a vehicle to be that vehicle's.
 const HOSTED: f32 = 0.6;
 
-pub(crate) const CLASSES: [VehicleClass; 5] =
-    [VehicleClass::Car, VehicleClass::Bus, VehicleClass::Truck, VehicleClass::Motorcycle, VehicleClass::Bicycle];
+pub(crate) const CLASSES: [VehicleClass; 5] = [
+    VehicleClass::Car,
+    VehicleClass::Bus,
+    VehicleClass::Truck,
+    VehicleClass::Motorcycle,
+    VehicleClass::Bicycle,
+];
 
 /// One frame, as the passages see it.
 pub(crate) struct Scene<'a, F> {
@@ -128,7 +133,9 @@ impl<F: Clone> Evidence<F> {
             return;
         };
         self.vehicle_hits = self.vehicle_hits.saturating_add(1);
-        self.vehicle_looked = self.vehicle_looked.saturating_add(std::mem::take(&mut self.looked_since));
+        self.vehicle_looked = self
+            .vehicle_looked
+            .saturating_add(std::mem::take(&mut self.looked_since));
         for (c, sum) in CLASSES.iter().zip(&mut self.scores) {
             if *c == find.class {
                 *sum += f64::from(find.score);
@@ -138,7 +145,8 @@ impl<F: Clone> Evidence<F> {
         self.score_area += area * f64::from(find.score);
         self.area += area;
         self.vehicle_height = self.vehicle_height.max(find.rect.height());
-        self.vehicle_travel.see(s.time.mono, &find.rect, !whole(&find.rect, s.upd.size));
+        self.vehicle_travel
+            .see(s.time.mono, &find.rect, !whole(&find.rect, s.upd.size));
         self.first_vehicle.get_or_insert(find.rect);
         self.last_vehicle = Some(find.rect);
     }
@@ -148,7 +156,8 @@ impl<F: Clone> Evidence<F> {
             return;
         };
         self.plate_hits = self.plate_hits.saturating_add(1);
-        self.plate_travel.see(s.time.mono, &bounds, !whole(&bounds, s.upd.size));
+        self.plate_travel
+            .see(s.time.mono, &bounds, !whole(&bounds, s.upd.size));
         self.first_plate.get_or_insert(bounds);
         self.last_plate = Some(bounds);
         if view.around {
@@ -161,7 +170,8 @@ impl<F: Clone> Evidence<F> {
         }
         if let Some(r) = &find.read {
             self.ballot.add(r, find.legibility);
-            let sure = r.mean_conf() >= s.config.sure_read_mean && r.min_conf() >= s.config.sure_read_min;
+            let sure =
+                r.mean_conf() >= s.config.sure_read_mean && r.min_conf() >= s.config.sure_read_min;
             self.sure_read |= sure && crate::plate::check(&r.text(), None).is_valid();
         }
     }
@@ -170,7 +180,12 @@ impl<F: Clone> Evidence<F> {
     fn see_place(&mut self, s: &Scene<'_, F>, view: &TrackView) -> bool {
         let (w, h) = (s.upd.size.0 as f32, s.upd.size.1 as f32);
         // Boxes reach over the border, lanes end at it.
-        let within = |p: Point| Point::new(p.x.clamp(0.0, (w - 1.0).max(0.0)), p.y.clamp(0.0, (h - 1.0).max(0.0)));
+        let within = |p: Point| {
+            Point::new(
+                p.x.clamp(0.0, (w - 1.0).max(0.0)),
+                p.y.clamp(0.0, (h - 1.0).max(0.0)),
+            )
+        };
         let mut places = Vec::with_capacity(2);
         if let Some(q) = view.plate {
             places.push((Anchor::Plate, within(q.center())));
@@ -178,7 +193,9 @@ impl<F: Clone> Evidence<F> {
         if let Some(v) = view.vehicle_find.and_then(|i| s.det.vehicles.get(i)) {
             places.push((Anchor::Foot, within(v.rect.foot())));
         }
-        self.lanes.see(&s.config.lanes, s.time, h, &places) || s.config.lanes.is_empty() || self.lanes.touched()
+        self.lanes.see(&s.config.lanes, s.time, h, &places)
+            || s.config.lanes.is_empty()
+            || self.lanes.touched()
     }
 
     fn offer(&mut self, s: &Scene<'_, F>, view: &TrackView, plate: Option<&PlateFind>) {
@@ -188,14 +205,27 @@ impl<F: Clone> Evidence<F> {
             frame: s.frame.clone(),
             time: s.time,
             quad: plate.map(|p| p.quad),
-            vehicle: found.map(|f| f.rect).or(view.vehicle).map(|r| r.clipped(w, h)).filter(|r| r.area() > 0.0),
+            vehicle: found
+                .map(|f| f.rect)
+                .or(view.vehicle)
+                .map(|r| r.clipped(w, h))
+                .filter(|r| r.area() > 0.0),
             read: plate.and_then(|p| p.read.clone()),
         };
         let read = plate.and_then(|p| p.read.as_ref().map(|r| (p, r)));
         match (read, found) {
             (Some((p, r)), _) if r.chars.len() >= s.config.vote.min_chars => {
-                let cut_off = if whole(&p.quad.bounds(), s.upd.size) { 1.0 } else { 0.5 };
-                self.best.offer_read(r.text(), quality(r, p.legibility) * cut_off, &self.ballot, best);
+                let cut_off = if whole(&p.quad.bounds(), s.upd.size) {
+                    1.0
+                } else {
+                    0.5
+                };
+                self.best.offer_read(
+                    r.text(),
+                    quality(r, p.legibility) * cut_off,
+                    &self.ballot,
+                    best,
+                );
             }
             (_, Some(v)) => {
                 let share = v.rect.area() / (w * h).max(1.0);
@@ -222,16 +252,23 @@ impl<F: Clone> Evidence<F> {
         } else {
             &[4]
         };
-        let best = group.iter().copied().fold(None, |b: Option<usize>, i| match b {
-            Some(j) if self.scores[j] >= self.scores[i] => b,
-            _ => Some(i),
-        })?;
+        let best = group
+            .iter()
+            .copied()
+            .fold(None, |b: Option<usize>, i| match b {
+                Some(j) if self.scores[j] >= self.scores[i] => b,
+                _ => Some(i),
+            })?;
         Some((CLASSES[best], (self.scores[best] / all) as f32))
     }
 
     /// Mean detector score in which near, large views count more.
     pub(crate) fn score(&self) -> f32 {
-        if self.area > 0.0 { (self.score_area / self.area) as f32 } else { 0.0 }
+        if self.area > 0.0 {
+            (self.score_area / self.area) as f32
+        } else {
+            0.0
+        }
     }
 
     pub(crate) fn voted(&self) -> Option<VotedPlate> {
@@ -249,7 +286,11 @@ impl<F: Clone> Evidence<F> {
 
     /// The vehicle that a plate without a vehicle of its own lay on nearly always.
     pub(crate) fn host(&self) -> Option<TrackId> {
-        let most = self.hosts.iter().copied().max_by_key(|h| (h.1, Reverse(h.0)))?;
+        let most = self
+            .hosts
+            .iter()
+            .copied()
+            .max_by_key(|h| (h.1, Reverse(h.0)))?;
         let alone = self.vehicle_hits as f32 <= 0.2 * self.frames as f32;
         (alone && most.1 as f32 >= HOSTED * self.plate_hits as f32).then_some(most.0)
     }
@@ -257,9 +298,21 @@ impl<F: Clone> Evidence<F> {
     /// Joins what turned out to be the same vehicle.
     pub(crate) fn absorb(&mut self, other: Self) {
         let later = other.first.mono >= self.first.mono;
-        let (early, late) = if later { (&*self, &other) } else { (&other, &*self) };
-        let ends = (early.first, early.first_plate.or(late.first_plate), early.first_vehicle.or(late.first_vehicle));
-        let newest = if other.last.mono >= self.last.mono { &other } else { &*self };
+        let (early, late) = if later {
+            (&*self, &other)
+        } else {
+            (&other, &*self)
+        };
+        let ends = (
+            early.first,
+            early.first_plate.or(late.first_plate),
+            early.first_vehicle.or(late.first_vehicle),
+        );
+        let newest = if other.last.mono >= self.last.mono {
+            &other
+        } else {
+            &*self
+        };
         let last = (newest.last, newest.last_plate, newest.last_vehicle);
         (self.first, self.first_plate, self.first_vehicle) = ends;
         self.last = last.0;

@@ -46,12 +46,24 @@ pub(crate) struct LaneVote {
 
 impl LaneVote {
     pub(crate) fn new(lanes: usize) -> Self {
-        Self { tallies: vec![Tally::default(); lanes], last_time: None, last: [None, None] }
+        Self {
+            tallies: vec![Tally::default(); lanes],
+            last_time: None,
+            last: [None, None],
+        }
     }
 
     /// Takes the places of one frame, surest first; returns whether one of them is within a lane.
-    pub(crate) fn see(&mut self, lanes: &[Lane], time: FrameTime, height: f32, places: &[(Anchor, Point)]) -> bool {
-        let step = self.last_time.map_or(FIRST_STEP, |l| time.mono.saturating_sub(l).as_secs_f32().min(MAX_STEP));
+    pub(crate) fn see(
+        &mut self,
+        lanes: &[Lane],
+        time: FrameTime,
+        height: f32,
+        places: &[(Anchor, Point)],
+    ) -> bool {
+        let step = self.last_time.map_or(FIRST_STEP, |l| {
+            time.mono.saturating_sub(l).as_secs_f32().min(MAX_STEP)
+        });
         self.last_time = Some(time.mono);
         for &(anchor, p) in places {
             let slot = &mut self.last[anchor as usize];
@@ -59,11 +71,18 @@ impl LaneVote {
                 self.cross(lanes, anchor, from, (time, p));
             }
         }
-        let inside = |p: Point| lanes.iter().position(|l| l.polygon.contains(p)).map(|i| (i, p));
+        let inside = |p: Point| {
+            lanes
+                .iter()
+                .position(|l| l.polygon.contains(p))
+                .map(|i| (i, p))
+        };
         let Some((i, p)) = places.iter().find_map(|&(_, p)| inside(p)) else {
             return false;
         };
-        let near = lanes[i].trigger.map_or(0.0, |t| (-t.side(p).abs() / (NEAR * height.max(1.0))).exp());
+        let near = lanes[i]
+            .trigger
+            .map_or(0.0, |t| (-t.side(p).abs() / (NEAR * height.max(1.0))).exp());
         let tally = &mut self.tallies[i];
         tally.weight += f64::from(step * (1.0 + NEAR_GAIN * near));
         tally.time += step;
@@ -71,13 +90,27 @@ impl LaneVote {
         true
     }
 
-    fn cross(&mut self, lanes: &[Lane], anchor: Anchor, from: (FrameTime, Point), to: (FrameTime, Point)) {
+    fn cross(
+        &mut self,
+        lanes: &[Lane],
+        anchor: Anchor,
+        from: (FrameTime, Point),
+        to: (FrameTime, Point),
+    ) {
         for (lane, tally) in lanes.iter().zip(&mut self.tallies) {
             let better = tally.crossing.is_none_or(|c| c.anchor < anchor);
-            let Some(part) = lane.trigger.filter(|_| better).and_then(|t| crossed(&t, from.1, to.1)) else {
+            let Some(part) = lane
+                .trigger
+                .filter(|_| better)
+                .and_then(|t| crossed(&t, from.1, to.1))
+            else {
                 continue;
             };
-            tally.crossing = Some(Crossing { time: between(from.0, to.0, part), down: to.1.y > from.1.y, anchor });
+            tally.crossing = Some(Crossing {
+                time: between(from.0, to.0, part),
+                down: to.1.y > from.1.y,
+                anchor,
+            });
         }
     }
 
@@ -129,14 +162,18 @@ fn crossed(line: &Line, a: Point, b: Point) -> Option<f32> {
     let part = (sa / (sa - sb)).clamp(0.0, 1.0);
     let hit = Point::new(a.x + part * (b.x - a.x), a.y + part * (b.y - a.y));
     let (dx, dy) = (line.b.x - line.a.x, line.b.y - line.a.y);
-    let along = ((hit.x - line.a.x) * dx + (hit.y - line.a.y) * dy) / (dx * dx + dy * dy).max(f32::EPSILON);
+    let along =
+        ((hit.x - line.a.x) * dx + (hit.y - line.a.y) * dy) / (dx * dx + dy * dy).max(f32::EPSILON);
     (0.0..=1.0).contains(&along).then_some(part)
 }
 
 fn between(a: FrameTime, b: FrameTime, part: f32) -> FrameTime {
     let gap = b.mono.saturating_sub(a.mono).mul_f32(part);
     let capture = (b.capture - a.capture).num_microseconds().unwrap_or(0) as f64 * f64::from(part);
-    FrameTime { capture: a.capture + chrono::TimeDelta::microseconds(capture as i64), mono: a.mono + gap }
+    FrameTime {
+        capture: a.capture + chrono::TimeDelta::microseconds(capture as i64),
+        mono: a.mono + gap,
+    }
 }
 
 #[cfg(test)]
@@ -145,10 +182,19 @@ mod tests {
 
     #[test]
     fn only_the_line_itself_is_crossed() {
-        let line = Line { a: Point::new(0.0, 100.0), b: Point::new(200.0, 100.0) };
+        let line = Line {
+            a: Point::new(0.0, 100.0),
+            b: Point::new(200.0, 100.0),
+        };
         let part = crossed(&line, Point::new(100.0, 80.0), Point::new(100.0, 120.0));
         assert!(part.is_some_and(|p| (p - 0.5).abs() < 1e-6));
-        assert_eq!(crossed(&line, Point::new(300.0, 80.0), Point::new(300.0, 120.0)), None);
-        assert_eq!(crossed(&line, Point::new(100.0, 80.0), Point::new(100.0, 99.0)), None);
+        assert_eq!(
+            crossed(&line, Point::new(300.0, 80.0), Point::new(300.0, 120.0)),
+            None
+        );
+        assert_eq!(
+            crossed(&line, Point::new(100.0, 80.0), Point::new(100.0, 99.0)),
+            None
+        );
     }
 }

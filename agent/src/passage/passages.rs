@@ -54,7 +54,13 @@ impl<F: Clone> Passages<F> {
     }
 
     /// Takes one frame; returns the passages that are complete, in the order they passed.
-    pub fn update(&mut self, frame: &F, time: FrameTime, det: &Detections, upd: &Updates) -> Vec<Passage<F>> {
+    pub fn update(
+        &mut self,
+        frame: &F,
+        time: FrameTime,
+        det: &Detections,
+        upd: &Updates,
+    ) -> Vec<Passage<F>> {
         for m in &upd.merged {
             if let Some(gone) = self.open.remove(&m.gone) {
                 match self.open.get_mut(&m.into) {
@@ -72,7 +78,10 @@ impl<F: Clone> Passages<F> {
                     EndReason::Lost | EndReason::Replaced => self.config.hold_lost,
                     EndReason::Cut => self.config.hold_cut,
                 };
-                self.held.push(Held { due: time.mono + hold, evidence });
+                self.held.push(Held {
+                    due: time.mono + hold,
+                    evidence,
+                });
             }
         }
         self.see(frame, time, det, upd);
@@ -88,7 +97,10 @@ impl<F: Clone> Passages<F> {
     /// The stream ends: everything open ends as a passage, where it is one.
     pub fn finish(&mut self) -> Vec<Passage<F>> {
         let open = std::mem::take(&mut self.open);
-        self.held.extend(open.into_values().map(|evidence| Held { due: Duration::ZERO, evidence }));
+        self.held.extend(open.into_values().map(|evidence| Held {
+            due: Duration::ZERO,
+            evidence,
+        }));
         // The later parts of a vehicle take in the earlier ones.
         self.held.sort_by_key(|h| h.evidence.first.mono);
         let mut out = Vec::new();
@@ -101,12 +113,25 @@ impl<F: Clone> Passages<F> {
     }
 
     fn see(&mut self, frame: &F, time: FrameTime, det: &Detections, upd: &Updates) {
-        let scene = Scene { frame, time, det, upd, config: &self.config };
+        let scene = Scene {
+            frame,
+            time,
+            det,
+            upd,
+            config: &self.config,
+        };
         for view in &upd.tracks {
-            let e = self.open.entry(view.id).or_insert_with(|| Evidence::new(&scene, view.id));
+            let e = self
+                .open
+                .entry(view.id)
+                .or_insert_with(|| Evidence::new(&scene, view.id));
             e.see(&scene, view);
         }
-        for view in upd.tracks.iter().filter(|v| v.vehicle_find.is_some() || v.plate.is_some()) {
+        for view in upd
+            .tracks
+            .iter()
+            .filter(|v| v.vehicle_find.is_some() || v.plate.is_some())
+        {
             let plain = self.open.get(&view.id).is_some_and(|e| e.plate_hits == 0);
             let on = self.lies_on_other(view, plain, upd);
             if let Some((e, other)) = self.open.get_mut(&view.id).zip(on) {
@@ -124,8 +149,10 @@ impl<F: Clone> Passages<F> {
     /// without a vehicle lies on.
     fn lies_on_other(&self, view: &TrackView, plain: bool, upd: &Updates) -> Option<TrackId> {
         let bears = |id: TrackId| self.open.get(&id).is_some_and(|e| e.plate_hits > 0);
-        let mut others =
-            upd.tracks.iter().filter(|o| o.id != view.id && (o.vehicle_find.is_some() || o.plate.is_some()));
+        let mut others = upd
+            .tracks
+            .iter()
+            .filter(|o| o.id != view.id && (o.vehicle_find.is_some() || o.plate.is_some()));
         let on = others.find(|o| match (plain, o.vehicle) {
             (true, Some(r)) => {
                 let first = bears(o.id) || o.id < view.id;
@@ -161,7 +188,11 @@ impl<F: Clone> Passages<F> {
             h.evidence.absorb(evidence);
             return None;
         }
-        if let Some(known) = self.recent.iter_mut().find(|r| same_vehicle(r, &trace, &self.config)) {
+        if let Some(known) = self
+            .recent
+            .iter_mut()
+            .find(|r| same_vehicle(r, &trace, &self.config))
+        {
             if trace.last.mono > known.last.mono {
                 known.extend(&trace);
             }
@@ -185,7 +216,12 @@ impl<F: Clone> Passages<F> {
 
     /// Drops what neither a new track nor one still open could be a repeat of.
     fn forget(&mut self, now: Duration) {
-        let oldest = self.open.values().chain(self.held.iter().map(|h| &h.evidence)).map(|e| e.first.mono).min();
+        let oldest = self
+            .open
+            .values()
+            .chain(self.held.iter().map(|h| &h.evidence))
+            .map(|e| e.first.mono)
+            .min();
         let since = oldest.map_or(now, |o| o.min(now));
         let rejoin = self.config.rejoin;
         self.recent.retain(|t| t.last.mono + rejoin >= since);

@@ -26,7 +26,11 @@ pub enum Reject {
 /// What a passage will say about its plate.
 pub(crate) type PlateWord = Result<VotedPlate, NoPlate>;
 
-pub(crate) fn judge<F: Clone>(e: &Evidence<F>, c: &PassageConfig, finishing: bool) -> Result<PlateWord, Reject> {
+pub(crate) fn judge<F: Clone>(
+    e: &Evidence<F>,
+    c: &PassageConfig,
+    finishing: bool,
+) -> Result<PlateWord, Reject> {
     if !c.lanes.is_empty() && e.lanes.winner(c.min_lane_frames, c.min_lane_time).is_none() {
         return Err(Reject::OutsideLanes);
     }
@@ -57,13 +61,15 @@ fn no_plate<F>(e: &Evidence<F>, c: &PassageConfig, why: NotReadable) -> NoPlate 
 /// Whether a voted text is a vehicle's plate, even if no vehicle was found.
 fn real_plate<F>(e: &Evidence<F>, plate: &VotedPlate, c: &PassageConfig) -> bool {
     // A text pieced together from several reads agrees with none of them exactly.
-    let agreed = plate.frames_agreeing >= c.plate_reads || (plate.reads > c.plate_reads && plate.confidence >= 0.5);
+    let agreed = plate.frames_agreeing >= c.plate_reads
+        || (plate.reads > c.plate_reads && plate.confidence >= 0.5);
     if !agreed && !e.sure_read {
         return false;
     }
     let hits = e.plate_hits.max(1) as f32;
     let width = e.plate_width.max(1.0);
-    let still = e.plate_travel.far() < c.text_travel * width && e.plate_travel.grown() < c.vehicle_growth;
+    let still =
+        e.plate_travel.far() < c.text_travel * width && e.plate_travel.grown() < c.vehicle_growth;
     if still && (e.around as f32) < (c.text_around_share * hits).max(2.0) {
         return false;
     }
@@ -87,27 +93,44 @@ fn vehicle<F: Clone>(e: &Evidence<F>, c: &PassageConfig, finishing: bool) -> Res
         return Err(Reject::Faint);
     }
     let far = e.vehicle_travel.far();
-    let moved = far >= c.vehicle_travel * e.vehicle_height && far >= c.vehicle_travel_picture * e.height;
+    let moved =
+        far >= c.vehicle_travel * e.vehicle_height && far >= c.vehicle_travel_picture * e.height;
     let grown = e.vehicle_travel.grown() >= c.vehicle_growth;
-    let plate_moved = e.plate_hits >= c.vehicle_hits && e.plate_travel.far() >= e.plate_width.max(1.0);
+    let plate_moved =
+        e.plate_hits >= c.vehicle_hits && e.plate_travel.far() >= e.plate_width.max(1.0);
     let parked = finishing && seen >= c.parked_time && e.score() >= c.parked_score;
-    if moved || grown || plate_moved || parked { Ok(()) } else { Err(Reject::Static) }
+    if moved || grown || plate_moved || parked {
+        Ok(())
+    } else {
+        Err(Reject::Static)
+    }
 }
 
 /// By the vehicle's own motion; where that is too little, by how it crossed the trigger line.
 fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Direction {
     // Plates are found more steadily than boxes, which the border cuts off besides; but a plate may have
     // been seen for only a part of the way.
-    let (plate, vehicle) = (e.plate_travel.toward(e.height), e.vehicle_travel.toward(e.height));
+    let (plate, vehicle) = (
+        e.plate_travel.toward(e.height),
+        e.vehicle_travel.toward(e.height),
+    );
     let plate_tells = e.plate_hits >= 3 && plate.abs() >= c.direction_move;
-    let toward = if plate_tells || e.vehicle_hits < c.vehicle_hits { plate } else { vehicle };
+    let toward = if plate_tells || e.vehicle_hits < c.vehicle_hits {
+        plate
+    } else {
+        vehicle
+    };
     let crossing = lane.and_then(|l| e.lanes.crossing(l));
     if toward >= c.direction_move {
         Direction::Approaching
     } else if toward <= -c.direction_move {
         Direction::Leaving
     } else if let Some(x) = crossing {
-        if x.down { Direction::Approaching } else { Direction::Leaving }
+        if x.down {
+            Direction::Approaching
+        } else {
+            Direction::Leaving
+        }
     } else if e.last.mono.saturating_sub(e.first.mono).as_secs_f32() >= 1.0 {
         Direction::Standing
     } else {
@@ -133,7 +156,10 @@ pub(crate) fn passage<F: Clone>(e: Evidence<F>, word: PlateWord, c: &PassageConf
         number: 0,
         lane: config.map(|l| l.id.clone()),
         direction,
-        wrong_way: moves && config.and_then(|l| l.expected).is_some_and(|d| d != direction),
+        wrong_way: moves
+            && config
+                .and_then(|l| l.expected)
+                .is_some_and(|d| d != direction),
         class,
         plate,
         no_plate,

@@ -71,18 +71,28 @@ fn likeness(a: &VotedPlate, b: &VotedPlate) -> Likeness {
         let mut apart = a.chars.iter().zip(&b.chars).filter(|(x, y)| x.ch != y.ch);
         match (apart.next(), apart.next()) {
             (Some((x, y)), None) => {
-                let second = |r: Option<(char, f32)>, ch| r.is_some_and(|(c, w)| c == ch && w >= RUNNER_UP);
+                let second =
+                    |r: Option<(char, f32)>, ch| r.is_some_and(|(c, w)| c == ch && w >= RUNNER_UP);
                 confusable(x.ch, y.ch) || second(x.runner_up, y.ch) || second(y.runner_up, x.ch)
             }
             _ => false,
         }
     } else {
-        let (short, long) = if a.chars.len() < b.chars.len() { (a, b) } else { (b, a) };
-        let part =
-            short.chars.len() >= PART && (long.text.ends_with(&short.text) || long.text.starts_with(&short.text));
-        part || (long.chars.len() - short.chars.len() == 1 && distance(&short.text, &long.text) <= 1.0)
+        let (short, long) = if a.chars.len() < b.chars.len() {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        let part = short.chars.len() >= PART
+            && (long.text.ends_with(&short.text) || long.text.starts_with(&short.text));
+        part || (long.chars.len() - short.chars.len() == 1
+            && distance(&short.text, &long.text) <= 1.0)
     };
-    if near { Likeness::Near } else { Likeness::Different }
+    if near {
+        Likeness::Near
+    } else {
+        Likeness::Different
+    }
 }
 
 /// Whether `b` is the vehicle of `a` again.
@@ -91,7 +101,11 @@ pub(crate) fn same_vehicle(a: &Trace, b: &Trace, c: &PassageConfig) -> bool {
     if a.lies_on(b) || b.lies_on(a) {
         return true;
     }
-    let (early, late) = if a.first.mono <= b.first.mono { (a, b) } else { (b, a) };
+    let (early, late) = if a.first.mono <= b.first.mono {
+        (a, b)
+    } else {
+        (b, a)
+    };
     let gap = late.first.mono.saturating_sub(early.last.mono);
     let at_once = late.first.mono + OVERLAP < early.last.mono;
     let lanes_agree = early.lane.is_none() || late.lane.is_none() || early.lane == late.lane;

@@ -14,22 +14,40 @@ use crate::track::{TrackConfig, Tracker};
 
 pub(super) fn time(mono: Duration) -> FrameTime {
     let start = chrono::DateTime::parse_from_rfc3339("2024-05-01T08:00:00+08:00").unwrap();
-    FrameTime { capture: start + mono, mono }
+    FrameTime {
+        capture: start + mono,
+        mono,
+    }
 }
 
 /// Two lanes, left and right, with a trigger line low in the picture.
 pub(super) fn lanes() -> PassageConfig {
     let lane = |id: &str, x0: f32, x1: f32| Lane {
         id: id.into(),
-        polygon: Polygon(vec![Point::new(x0, 0.0), Point::new(x1, 0.0), Point::new(x1, 720.0), Point::new(x0, 720.0)]),
-        trigger: Some(Line { a: Point::new(x0, 450.0), b: Point::new(x1, 450.0) }),
+        polygon: Polygon(vec![
+            Point::new(x0, 0.0),
+            Point::new(x1, 0.0),
+            Point::new(x1, 720.0),
+            Point::new(x0, 720.0),
+        ]),
+        trigger: Some(Line {
+            a: Point::new(x0, 450.0),
+            b: Point::new(x1, 450.0),
+        }),
         expected: Some(Direction::Approaching),
     };
-    PassageConfig { lanes: vec![lane("1", 100.0, 600.0), lane("2", 640.0, 1130.0)], ..PassageConfig::default() }
+    PassageConfig {
+        lanes: vec![lane("1", 100.0, 600.0), lane("2", 640.0, 1130.0)],
+        ..PassageConfig::default()
+    }
 }
 
 /// The frame handle is the frame's time in microseconds.
-pub(super) fn run_cut(world: &World, config: &PassageConfig, cut: Option<f32>) -> Vec<Passage<u64>> {
+pub(super) fn run_cut(
+    world: &World,
+    config: &PassageConfig,
+    cut: Option<f32>,
+) -> Vec<Passage<u64>> {
     let mut tracker = Tracker::new(TrackConfig::default());
     let mut passages = Passages::new(config.clone());
     let mut out = Vec::new();
@@ -44,7 +62,11 @@ pub(super) fn run_cut(world: &World, config: &PassageConfig, cut: Option<f32>) -
     }
     out.extend(passages.finish());
     assert_eq!(passages.pending(), 0);
-    assert!(out.iter().enumerate().all(|(i, p)| p.number == i as u64 + 1));
+    assert!(
+        out.iter()
+            .enumerate()
+            .all(|(i, p)| p.number == i as u64 + 1)
+    );
     out
 }
 
@@ -60,7 +82,13 @@ pub(super) fn texts(passages: &[Passage<u64>]) -> Vec<String> {
 }
 
 fn expect(world: &World) -> Vec<String> {
-    let text = |v: &Vehicle| if v.text.is_empty() { "-".to_owned() } else { v.text.clone() };
+    let text = |v: &Vehicle| {
+        if v.text.is_empty() {
+            "-".to_owned()
+        } else {
+            v.text.clone()
+        }
+    };
     let mut t: Vec<String> = world.vehicles.iter().map(text).collect();
     t.sort();
     t
@@ -69,8 +97,16 @@ fn expect(world: &World) -> Vec<String> {
 fn exactly_one_each(world: &World, config: &PassageConfig) {
     for fps in [5.0, 12.0, 25.0] {
         for seed in 0..8 {
-            let world = World { fps, seed, ..world.clone() };
-            assert_eq!(texts(&run(&world, config)), expect(&world), "fps {fps} seed {seed}");
+            let world = World {
+                fps,
+                seed,
+                ..world.clone()
+            };
+            assert_eq!(
+                texts(&run(&world, config)),
+                expect(&world),
+                "fps {fps} seed {seed}"
+            );
         }
     }
 }
@@ -107,8 +143,14 @@ fn a_queue_with_a_standing_and_a_hidden_vehicle() {
             (18.5, 340.0, 1000.0, 560.0),
         ],
     );
-    let passer = Vehicle::new("", &[(6.5, -200.0, 700.0, 600.0), (10.5, 1600.0, 700.0, 600.0)]);
-    exactly_one_each(&World::new(vec![first, second, passer], 21.0), &PassageConfig::default());
+    let passer = Vehicle::new(
+        "",
+        &[(6.5, -200.0, 700.0, 600.0), (10.5, 1600.0, 700.0, 600.0)],
+    );
+    exactly_one_each(
+        &World::new(vec![first, second, passer], 21.0),
+        &PassageConfig::default(),
+    );
 }
 
 #[test]
@@ -134,7 +176,10 @@ fn a_cut_in_the_footage() {
     );
     let world = World::new(vec![car], 9.0);
     for seed in 0..8 {
-        let world = World { seed, ..world.clone() };
+        let world = World {
+            seed,
+            ..world.clone()
+        };
         for cut in [None, Some(3.0)] {
             let p = run_cut(&world, &PassageConfig::default(), cut);
             assert_eq!(texts(&p), ["皖A12345"], "{cut:?} seed {seed}");
@@ -161,7 +206,10 @@ fn a_plate_that_reappears() {
 
 #[test]
 fn two_runs_agree() {
-    let cars = vec![Vehicle::approaching("皖A12345", 330.0, 0.5, 4.0), Vehicle::approaching("", 900.0, 1.0, 3.5)];
+    let cars = vec![
+        Vehicle::approaching("皖A12345", 330.0, 0.5, 4.0),
+        Vehicle::approaching("", 900.0, 1.0, 3.5),
+    ];
     let world = World::new(cars, 8.0);
     assert_eq!(run(&world, &lanes()), run(&world, &lanes()));
 }
@@ -178,14 +226,19 @@ fn an_hour_of_traffic_keeps_little() {
             4.0,
         ));
     }
-    let world = World { fps: 8.0, ..World::new(cars, 600.0) };
+    let world = World {
+        fps: 8.0,
+        ..World::new(cars, 600.0)
+    };
     let mut tracker = Tracker::new(TrackConfig::default());
     let mut passages = Passages::new(PassageConfig::default());
     let handle = std::sync::Arc::new(0_u8);
     let mut out = 0;
     for (now, det) in world.frames() {
         let upd = tracker.update(now, SIZE, &det);
-        out += passages.update(&handle.clone(), time(now), &det, &upd).len();
+        out += passages
+            .update(&handle.clone(), time(now), &det, &upd)
+            .len();
         assert!(std::sync::Arc::strong_count(&handle) < 30 && passages.pending() < 8);
     }
     out += passages.finish().len();

@@ -65,7 +65,10 @@ impl Travel {
         if t - p.begun <= SETTLE {
             p.seen += 1;
             let n = p.seen as f32;
-            p.start = Point::new(p.start.x + (c.x - p.start.x) / n, p.start.y + (c.y - p.start.y) / n);
+            p.start = Point::new(
+                p.start.x + (c.x - p.start.x) / n,
+                p.start.y + (c.y - p.start.y) / n,
+            );
             p.start_width += (w - p.start_width) / n;
         } else {
             p.far = p.far.max(p.now.distance(p.start));
@@ -131,7 +134,11 @@ mod tests {
         let mut t = Travel::default();
         for i in 0..200_u64 {
             let jump = if i % 2 == 0 { 6.0 } else { -6.0 };
-            t.see(Duration::from_millis(i * 80), &at(100.0 + jump, 100.0 - jump, 80.0), false);
+            t.see(
+                Duration::from_millis(i * 80),
+                &at(100.0 + jump, 100.0 - jump, 80.0),
+                false,
+            );
         }
         assert!(t.far() < 10.0 && t.toward(720.0).abs() < 0.02);
     }
@@ -140,7 +147,11 @@ mod tests {
     fn coming_closer_is_toward() {
         let mut t = Travel::default();
         for i in 0..20_u64 {
-            t.see(Duration::from_millis(i * 80), &at(100.0, 100.0 + 20.0 * i as f32, 80.0 + 5.0 * i as f32), false);
+            t.see(
+                Duration::from_millis(i * 80),
+                &at(100.0, 100.0 + 20.0 * i as f32, 80.0 + 5.0 * i as f32),
+                false,
+            );
         }
         let mut later = Travel::default();
         assert!(t.far() > 250.0 && t.toward(720.0) > 0.4);

@@ -62,12 +62,18 @@ impl ColourVote {
     /// The colour with its share of the evidence; the text, where there is one, weighs in.
     pub fn decide(&self, text: Option<&str>) -> Option<(PlateColour, f32)> {
         let weigh = |c: PlateColour, s: u64| s as f64 * f64::from(text.map_or(1.0, |t| fits(t, c)));
-        let weighed = COLOURS.iter().zip(self.sums).map(|(&c, s)| (c, weigh(c, s)));
+        let weighed = COLOURS
+            .iter()
+            .zip(self.sums)
+            .map(|(&c, s)| (c, weigh(c, s)));
         let total: f64 = weighed.clone().map(|(_, w)| w).sum();
-        let (colour, w) = weighed.fold(None, |best: Option<(PlateColour, f64)>, (c, w)| match best {
-            Some((_, b)) if b >= w => best,
-            _ => Some((c, w)),
-        })?;
+        let (colour, w) = weighed.fold(
+            None,
+            |best: Option<(PlateColour, f64)>, (c, w)| match best {
+                Some((_, b)) if b >= w => best,
+                _ => Some((c, w)),
+            },
+        )?;
         (w > 0.0).then(|| (colour, (w / total) as f32))
     }
 }
@@ -82,9 +88,18 @@ mod tests {
         v.add(PlateColour::Blue, 0.6, 1.0);
         v.add(PlateColour::Green, 0.5, 1.0);
         assert_eq!(v.decide(None).map(|c| c.0), Some(PlateColour::Blue));
-        assert_eq!(v.decide(Some("鲁GD12345")).map(|c| c.0), Some(PlateColour::Green));
-        assert_eq!(v.decide(Some("鲁E6K829")).map(|c| c.0), Some(PlateColour::Blue));
-        assert_eq!(v.decide(Some("34A36837")).map(|c| c.0), Some(PlateColour::Blue));
+        assert_eq!(
+            v.decide(Some("鲁GD12345")).map(|c| c.0),
+            Some(PlateColour::Green)
+        );
+        assert_eq!(
+            v.decide(Some("鲁E6K829")).map(|c| c.0),
+            Some(PlateColour::Blue)
+        );
+        assert_eq!(
+            v.decide(Some("34A36837")).map(|c| c.0),
+            Some(PlateColour::Blue)
+        );
         assert_eq!(ColourVote::default().decide(None), None);
     }
 }

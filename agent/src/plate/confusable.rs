@@ -4,8 +4,9 @@ use super::grammar::Slot;
 
 /// Pairs seen confused by readers, in either direction.
 const PAIRS: &[&str] = &[
-    "0O", "0Q", "0D", "OQ", "OD", "QD", "1I", "1T", "1L", "1J", "7T", "71", "7Z", "2Z", "5S", "6G", "CG", "8B", "3B",
-    "38", "68", "B6", "EF", "EB", "MN", "HN", "HM", "VY", "UV", "UJ", "KX", "4A", "PR", "FP", "9P", "WV",
+    "0O", "0Q", "0D", "OQ", "OD", "QD", "1I", "1T", "1L", "1J", "7T", "71", "7Z", "2Z", "5S", "6G",
+    "CG", "8B", "3B", "38", "68", "B6", "EF", "EB", "MN", "HN", "HM", "VY", "UV", "UJ", "KX", "4A",
+    "PR", "FP", "9P", "WV",
 ];
 
 /// Whether readers are known to take one of the two for the other.
@@ -78,7 +79,11 @@ pub(crate) fn distance_chars(a: &[char], b: &[char]) -> f32 {
 /// 1 for equal texts down to 0 for texts with nothing in common.
 pub fn similarity(a: &str, b: &str) -> f32 {
     let n = a.chars().count().max(b.chars().count());
-    if n == 0 { 0.0 } else { 1.0 - distance(a, b) / n as f32 }
+    if n == 0 {
+        0.0
+    } else {
+        1.0 - distance(a, b) / n as f32
+    }
 }
 
 /// For each character of `b` the place in `a` it lies at, by the cheapest alignment.
@@ -117,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_missing_character_leaves_its_place_empty() {
-        let (a, b): (Vec<char>, Vec<char>) = ("皖A12345".chars().collect(), "皖A1345".chars().collect());
+        let (a, b): (Vec<char>, Vec<char>) =
+            ("皖A12345".chars().collect(), "皖A1345".chars().collect());
         let places: Vec<usize> = align(&a, &b).into_iter().flatten().collect();
         assert_eq!(places, [0, 1, 2, 4, 5, 6]);
     }

@@ -70,16 +70,30 @@ pub(crate) struct Pattern {
     pub(crate) colours: &'static [PlateColour],
 }
 
-use Slot::{Digit as D, Energy as E, Fixed as F, Letter as L, Office as O, Province as P, Serial as S};
+use Slot::{
+    Digit as D, Energy as E, Fixed as F, Letter as L, Office as O, Province as P, Serial as S,
+};
 
 const fn pattern(form: Form, slots: &'static [Slot], colours: &'static [PlateColour]) -> Pattern {
-    Pattern { form, slots, colours }
+    Pattern {
+        form,
+        slots,
+        colours,
+    }
 }
 
 /// Narrower layouts first: the first one that fits names the form.
 pub(crate) const PATTERNS: &[Pattern] = &[
-    pattern(Form::HongKong, &[F('粤'), F('Z'), S, S, S, S, F('港')], &[Black]),
-    pattern(Form::Macao, &[F('粤'), F('Z'), S, S, S, S, F('澳')], &[Black]),
+    pattern(
+        Form::HongKong,
+        &[F('粤'), F('Z'), S, S, S, S, F('港')],
+        &[Black],
+    ),
+    pattern(
+        Form::Macao,
+        &[F('粤'), F('Z'), S, S, S, S, F('澳')],
+        &[Black],
+    ),
     pattern(Form::Police, &[P, O, S, S, S, S, F('警')], &[White]),
     pattern(Form::Learner, &[P, O, S, S, S, S, F('学')], &[Yellow]),
     pattern(Form::Trailer, &[P, O, S, S, S, S, F('挂')], &[Yellow]),
@@ -88,12 +102,32 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     pattern(Form::Embassy, &[F('使'), D, D, D, D, D, D], &[Black]),
     pattern(Form::Embassy, &[D, D, D, D, D, D, F('使')], &[Black]),
     // Civil plates are black for foreign owners (older issue), white for older police plates.
-    pattern(Form::Civil, &[P, O, S, S, S, S, S], &[Blue, Yellow, Black, White]),
+    pattern(
+        Form::Civil,
+        &[P, O, S, S, S, S, S],
+        &[Blue, Yellow, Black, White],
+    ),
     pattern(Form::NewEnergySmall, &[P, O, E, S, D, D, D, D], &[Green]),
-    pattern(Form::NewEnergyLarge, &[P, O, D, D, D, D, D, E], &[YellowGreen, Green, Yellow]),
-    pattern(Form::ArmedPolice, &[F('W'), F('J'), P, S, S, S, S, S], &[White]),
-    pattern(Form::ArmedPolice, &[F('W'), F('J'), D, D, S, S, S, S, S], &[White]),
-    pattern(Form::ArmedPolice, &[F('W'), F('J'), S, S, S, S, S], &[White]),
+    pattern(
+        Form::NewEnergyLarge,
+        &[P, O, D, D, D, D, D, E],
+        &[YellowGreen, Green, Yellow],
+    ),
+    pattern(
+        Form::ArmedPolice,
+        &[F('W'), F('J'), P, S, S, S, S, S],
+        &[White],
+    ),
+    pattern(
+        Form::ArmedPolice,
+        &[F('W'), F('J'), D, D, S, S, S, S, S],
+        &[White],
+    ),
+    pattern(
+        Form::ArmedPolice,
+        &[F('W'), F('J'), S, S, S, S, S],
+        &[White],
+    ),
     pattern(Form::Military, &[L, L, D, D, D, D, D], &[White]),
 ];
 
@@ -187,10 +221,22 @@ mod tests {
     fn what_breaks_is_named() {
         assert_eq!(check("", None), Grammar::Invalid(Invalid::Empty));
         assert_eq!(check("皖A12", None), Grammar::Invalid(Invalid::Length(4)));
-        assert_eq!(check("皖A12O45", None), Grammar::Invalid(Invalid::Character(4)));
-        assert_eq!(check("皖A1I345", None), Grammar::Invalid(Invalid::Character(3)));
-        assert_eq!(check("皖I12345", None), Grammar::Invalid(Invalid::Character(1)));
-        assert_eq!(check("皖A12345", Some(Green)), Grammar::Invalid(Invalid::Colour(Form::Civil)));
+        assert_eq!(
+            check("皖A12O45", None),
+            Grammar::Invalid(Invalid::Character(4))
+        );
+        assert_eq!(
+            check("皖A1I345", None),
+            Grammar::Invalid(Invalid::Character(3))
+        );
+        assert_eq!(
+            check("皖I12345", None),
+            Grammar::Invalid(Invalid::Character(1))
+        );
+        assert_eq!(
+            check("皖A12345", Some(Green)),
+            Grammar::Invalid(Invalid::Colour(Form::Civil))
+        );
         assert!(!check("34A36837", None).is_valid());
         assert!(!check("34A36837", Some(White)).is_valid());
         assert_eq!(PROVINCES.chars().count(), 31);

@@ -40,7 +40,12 @@ impl fmt::Display for KindCode {
 }
 
 /// The kind, or 99 (other) where text and colour do not tell: nothing is guessed.
-pub fn kind(text: &str, colour: Option<PlateColour>, rows: u8, class: Option<VehicleClass>) -> KindCode {
+pub fn kind(
+    text: &str,
+    colour: Option<PlateColour>,
+    rows: u8,
+    class: Option<VehicleClass>,
+) -> KindCode {
     let motorcycle = class == Some(VehicleClass::Motorcycle);
     let either = |bike: KindCode, other: KindCode| if motorcycle { bike } else { other };
     // The layout alone decides where the colour contradicts it: colours are read less surely than text.
@@ -63,7 +68,12 @@ pub fn kind(text: &str, colour: Option<PlateColour>, rows: u8, class: Option<Veh
     }
 }
 
-fn civil(text: &str, colour: Option<PlateColour>, rows: u8, class: Option<VehicleClass>) -> KindCode {
+fn civil(
+    text: &str,
+    colour: Option<PlateColour>,
+    rows: u8,
+    class: Option<VehicleClass>,
+) -> KindCode {
     let motorcycle = class == Some(VehicleClass::Motorcycle);
     match colour {
         Some(PlateColour::Yellow | PlateColour::YellowGreen) if motorcycle => KindCode::MOTORCYCLE,
@@ -103,7 +113,11 @@ mod tests {
             ("使014578", Some(Black), 1, Some(Car), "03"),
             ("34A36837", Some(White), 1, Some(Car), "99"),
         ] {
-            assert_eq!(kind(text, colour, rows, class).to_string(), code, "{text} {colour:?}");
+            assert_eq!(
+                kind(text, colour, rows, class).to_string(),
+                code,
+                "{text} {colour:?}"
+            );
         }
     }
 }

@@ -32,6 +32,10 @@ impl PlateRead {
     }
 
     pub fn min_conf(&self) -> f32 {
-        self.chars.iter().map(|c| c.conf).reduce(f32::min).unwrap_or(0.0)
+        self.chars
+            .iter()
+            .map(|c| c.conf)
+            .reduce(f32::min)
+            .unwrap_or(0.0)
     }
 }

@@ -40,7 +40,8 @@ impl Cell {
 
     /// Best first; equal weights by character, so that nothing depends on the order of reads.
     pub(crate) fn settle(&mut self) {
-        self.votes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        self.votes
+            .sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     }
 
     pub(crate) fn top(&self) -> Option<(char, f64)> {
@@ -48,7 +49,10 @@ impl Cell {
     }
 
     pub(crate) fn weight(&self, ch: char) -> f64 {
-        self.votes.iter().find(|(c, _)| *c == ch).map_or(0.0, |c| c.1)
+        self.votes
+            .iter()
+            .find(|(c, _)| *c == ch)
+            .map_or(0.0, |c| c.1)
     }
 
     /// The best character other than `ch`.
@@ -98,7 +102,12 @@ pub(crate) fn apply_grammar(
 }
 
 /// What it takes to make the winners fit a layout, with its cost. `None` when it would take too much.
-fn bend(cells: &[Cell], plain: &[char], slots: &[Slot], bounds: Bounds) -> Option<(f64, Vec<Correction>)> {
+fn bend(
+    cells: &[Cell],
+    plain: &[char],
+    slots: &[Slot],
+    bounds: Bounds,
+) -> Option<(f64, Vec<Correction>)> {
     if !slots.iter().any(|s| s.is_anchor()) {
         return None;
     }
@@ -111,7 +120,10 @@ fn bend(cells: &[Cell], plain: &[char], slots: &[Slot], bounds: Bounds) -> Optio
             return None;
         }
         let first = cell.top().map_or(0.0, |t| t.1);
-        let second = cell.votes.iter().find(|(c, w)| slot.takes(*c) && *w >= first * bounds.min_share);
+        let second = cell
+            .votes
+            .iter()
+            .find(|(c, w)| slot.takes(*c) && *w >= first * bounds.min_share);
         let (to, c) = match (second, only_reading(from, slot)) {
             (Some(&(to, w)), _) => (to, (first / w).ln()),
             (None, Some(to)) => (to, (1.0 / bounds.min_share).ln()),
@@ -127,10 +139,18 @@ fn bend(cells: &[Cell], plain: &[char], slots: &[Slot], bounds: Bounds) -> Optio
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { min_share: 0.1, max_changes: 2 };
+    const BOUNDS: Bounds = Bounds {
+        min_share: 0.1,
+        max_changes: 2,
+    };
 
     fn cells(text: &str) -> Vec<Cell> {
-        text.chars().map(|c| Cell { votes: vec![(c, 1.0)], open: 0.0 }).collect()
+        text.chars()
+            .map(|c| Cell {
+                votes: vec![(c, 1.0)],
+                open: 0.0,
+            })
+            .collect()
     }
 
     fn fixed(text: &str) -> (String, usize) {
@@ -159,6 +179,13 @@ mod tests {
         c[4].add('Q', 0.3);
         let (t, changes) = apply_grammar(&c, None, BOUNDS);
         assert_eq!(t.into_iter().collect::<String>(), "皖A12Q45");
-        assert_eq!(changes, [Correction { position: 4, from: 'O', to: 'Q' }]);
+        assert_eq!(
+            changes,
+            [Correction {
+                position: 4,
+                from: 'O',
+                to: 'Q'
+            }]
+        );
     }
 }

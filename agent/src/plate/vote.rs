@@ -104,12 +104,24 @@ struct Kept {
 
 /// A total order, best first: what is kept must not depend on the order of arrival.
 fn order(a: &Kept, b: &Kept) -> Ordering {
-    let key = |c: &CharRead| (c.ch, c.conf.to_bits(), c.runner_up.map(|r| (r.0, r.1.to_bits())));
+    let key = |c: &CharRead| {
+        (
+            c.ch,
+            c.conf.to_bits(),
+            c.runner_up.map(|r| (r.0, r.1.to_bits())),
+        )
+    };
     b.weight
         .total_cmp(&a.weight)
         .then_with(|| b.quality.total_cmp(&a.quality))
         .then_with(|| a.read.rows.cmp(&b.read.rows))
-        .then_with(|| a.read.chars.iter().map(key).cmp(b.read.chars.iter().map(key)))
+        .then_with(|| {
+            a.read
+                .chars
+                .iter()
+                .map(key)
+                .cmp(b.read.chars.iter().map(key))
+        })
 }
 
 /// Legibility times mean confidence: how much a picture shows of its plate.
@@ -129,7 +141,13 @@ pub struct Ballot {
 
 impl Ballot {
     pub fn new(config: VoteConfig) -> Self {
-        Self { config, kept: Vec::new(), counts: BTreeMap::new(), colours: ColourVote::default(), reads: 0 }
+        Self {
+            config,
+            kept: Vec::new(),
+            counts: BTreeMap::new(),
+            colours: ColourVote::default(),
+            reads: 0,
+        }
     }
 
     pub fn reads(&self) -> u32 {
@@ -175,7 +193,9 @@ impl Ballot {
     }
 
     fn keep(&mut self, k: Kept) {
-        let at = self.kept.partition_point(|o| order(o, &k) == Ordering::Less);
+        let at = self
+            .kept
+            .partition_point(|o| order(o, &k) == Ordering::Less);
         if at < self.config.keep_reads {
             self.kept.insert(at, k);
             self.kept.truncate(self.config.keep_reads);
@@ -187,14 +207,19 @@ impl Ballot {
         // The weakest character says more about a read than its mean. The power is high because unsure reads are
         // wrong in the same way again and again: twenty of them must not outvote three sure ones.
         let sure = 0.5 * (read.mean_conf() + read.min_conf());
-        let mut weight = legibility.clamp(0.05, 1.0) * sure.clamp(0.0, 1.0).powi(self.config.sure_power);
+        let mut weight =
+            legibility.clamp(0.05, 1.0) * sure.clamp(0.0, 1.0).powi(self.config.sure_power);
         if !check_chars(&chars, None).is_valid() {
             weight *= self.config.outside_grammar;
         }
         if chars.len() < self.config.min_chars {
             weight *= 0.5;
         }
-        Kept { weight, quality: quality(read, legibility), read: read.clone() }
+        Kept {
+            weight,
+            quality: quality(read, legibility),
+            read: read.clone(),
+        }
     }
 
     /// The kept reads with their weights. Texts that fit the grammar but not the voted colour weigh as if
@@ -203,9 +228,19 @@ impl Ballot {
         let colour = self.colours.decide(None).map(|c| c.0);
         let against = |k: &Kept| {
             let chars: Vec<char> = k.read.chars.iter().map(|c| c.ch).collect();
-            colour.is_some() && matches!(check_chars(&chars, colour), Grammar::Invalid(Invalid::Colour(_)))
+            colour.is_some()
+                && matches!(
+                    check_chars(&chars, colour),
+                    Grammar::Invalid(Invalid::Colour(_))
+                )
         };
-        let weight = |k: &Kept| if against(k) { k.weight * self.config.outside_grammar } else { k.weight };
+        let weight = |k: &Kept| {
+            if against(k) {
+                k.weight * self.config.outside_grammar
+            } else {
+                k.weight
+            }
+        };
         self.kept.iter().map(|k| (weight(k), &k.read)).collect()
     }
 
@@ -221,11 +256,13 @@ impl Ballot {
             }
         }
         let total: f64 = sums.values().sum();
-        let (len, sum) = sums.into_iter().fold(None, |best: Option<(usize, f64)>, (l, s)| match best {
-            // On equal support the longer one: readers drop characters more often than they double them.
-            Some((_, b)) if b > s => best,
-            _ => Some((l, s)),
-        })?;
+        let (len, sum) = sums
+            .into_iter()
+            .fold(None, |best: Option<(usize, f64)>, (l, s)| match best {
+                // On equal support the longer one: readers drop characters more often than they double them.
+                Some((_, b)) if b > s => best,
+                _ => Some((l, s)),
+            })?;
         Some((len, if total > 0.0 { sum / total } else { 0.0 }))
     }
 
@@ -261,12 +298,19 @@ impl Ballot {
             return Err(NotReadable::TooShort { chars: len });
         }
         let cells = self.cells(&reads, len);
-        let bounds = Bounds { min_share: self.config.correction_share, max_changes: self.config.max_corrections };
+        let bounds = Bounds {
+            min_share: self.config.correction_share,
+            max_changes: self.config.max_corrections,
+        };
         let seen = self.colours.decide(None).map(|c| c.0);
         let (chars, corrected) = apply_grammar(&cells, seen, bounds);
         let text: String = chars.iter().collect();
 
-        let evidence: f64 = reads.iter().filter(|r| r.1.chars.len() == len).map(|r| f64::from(r.0)).sum();
+        let evidence: f64 = reads
+            .iter()
+            .filter(|r| r.1.chars.len() == len)
+            .map(|r| f64::from(r.0))
+            .sum();
         let chars = self.voted_chars(&cells, &chars, &corrected);
         let confidence = self.confidence(&chars, evidence, length_share);
         if confidence < self.config.min_confidence {
@@ -291,7 +335,12 @@ impl Ballot {
         })
     }
 
-    fn voted_chars(&self, cells: &[Cell], text: &[char], corrected: &[Correction]) -> Vec<CharRead> {
+    fn voted_chars(
+        &self,
+        cells: &[Cell],
+        text: &[char],
+        corrected: &[Correction],
+    ) -> Vec<CharRead> {
         let all = |cell: &Cell| -> f64 { cell.total().max(f64::MIN_POSITIVE) };
         text.iter()
             .zip(cells)
@@ -304,7 +353,11 @@ impl Ballot {
                     cell.weight(ch)
                 };
                 let share = |w: f64| (w / all(cell)).min(1.0) as f32;
-                CharRead { ch, conf: share(own), runner_up: cell.next_to(ch).map(|(c, w)| (c, share(w))) }
+                CharRead {
+                    ch,
+                    conf: share(own),
+                    runner_up: cell.next_to(ch).map(|(c, w)| (c, share(w))),
+                }
             })
             .collect()
     }
@@ -323,13 +376,22 @@ impl Ballot {
             .kept
             .iter()
             .filter(|k| k.read.chars.len() == len)
-            .map(|k| if k.read.rows >= 2 { f64::from(k.weight) } else { -f64::from(k.weight) })
+            .map(|k| {
+                if k.read.rows >= 2 {
+                    f64::from(k.weight)
+                } else {
+                    -f64::from(k.weight)
+                }
+            })
             .sum();
         if two > 0.0 { 2 } else { 1 }
     }
 
     fn best_raw(&self) -> String {
-        let best = self.kept.iter().max_by(|a, b| a.quality.total_cmp(&b.quality).then_with(|| order(b, a)));
+        let best = self
+            .kept
+            .iter()
+            .max_by(|a, b| a.quality.total_cmp(&b.quality).then_with(|| order(b, a)));
         best.map(|k| k.read.text()).unwrap_or_default()
     }
 }

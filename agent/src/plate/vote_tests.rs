@@ -7,7 +7,14 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(text: &str, conf: f32) -> PlateRead {
-    let chars = text.chars().map(|ch| CharRead { ch, conf, runner_up: None }).collect();
+    let chars = text
+        .chars()
+        .map(|ch| CharRead {
+            ch,
+            conf,
+            runner_up: None,
+        })
+        .collect();
     PlateRead { chars, rows: 1 }
 }
 
@@ -27,8 +34,14 @@ fn text(reads: &[(&str, f32)]) -> String {
 fn nothing_read_is_no_plate() {
     assert_eq!(vote(&[]), Err(NotReadable::NoRead));
     assert_eq!(vote(&[("", 0.9)]), Err(NotReadable::NoRead));
-    assert_eq!(vote(&[("JAC", 0.99); 20]), Err(NotReadable::TooShort { chars: 3 }));
-    assert!(matches!(vote(&[("皖A12345", 0.3)]), Err(NotReadable::TooUncertain { .. })));
+    assert_eq!(
+        vote(&[("JAC", 0.99); 20]),
+        Err(NotReadable::TooShort { chars: 3 })
+    );
+    assert!(matches!(
+        vote(&[("皖A12345", 0.3)]),
+        Err(NotReadable::TooUncertain { .. })
+    ));
 }
 
 #[test]
@@ -44,7 +57,10 @@ fn more_agreeing_reads_are_surer() {
 
 #[test]
 fn lost_and_doubled_characters_are_outvoted() {
-    assert_eq!(text(&[("皖A11345", 0.9), ("皖A1345", 0.95), ("皖A11345", 0.9)]), "皖A11345");
+    assert_eq!(
+        text(&[("皖A11345", 0.9), ("皖A1345", 0.95), ("皖A11345", 0.9)]),
+        "皖A11345"
+    );
     assert_eq!(text(&[("皖A113345", 0.9), ("皖A11345", 0.9)]), "皖A11345");
 }
 
@@ -63,7 +79,13 @@ fn colour_speaks_for_the_length() {
 
 #[test]
 fn foreign_plates_pass_as_they_are() {
-    let v = vote(&[("34A36837", 0.8), ("34A36837", 0.7), ("皖AA36837", 0.87), ("34A36837", 0.75)]).unwrap();
+    let v = vote(&[
+        ("34A36837", 0.8),
+        ("34A36837", 0.7),
+        ("皖AA36837", 0.87),
+        ("34A36837", 0.75),
+    ])
+    .unwrap();
     assert_eq!(v.text, "34A36837");
     assert!(v.corrected.is_empty() && !v.grammar_valid);
     assert_eq!(v.kind, KindCode::OTHER);
@@ -74,7 +96,14 @@ fn what_the_grammar_changed_is_marked() {
     let v = vote(&[("皖A12O45", 0.9), ("皖A12O45", 0.9)]).unwrap();
     assert_eq!(v.text, "皖A12045");
     assert_eq!(v.raw, "皖A12O45");
-    assert_eq!(v.corrected, [Correction { position: 4, from: 'O', to: '0' }]);
+    assert_eq!(
+        v.corrected,
+        [Correction {
+            position: 4,
+            from: 'O',
+            to: '0'
+        }]
+    );
     assert_eq!(v.frames_agreeing, 0);
 }
 
@@ -90,7 +119,11 @@ fn a_clear_near_read_beats_many_from_afar() {
 
 #[test]
 fn the_list_of_reads_stays_short() {
-    let mut b = Ballot::new(VoteConfig { keep_reads: 8, keep_texts: 4, ..VoteConfig::default() });
+    let mut b = Ballot::new(VoteConfig {
+        keep_reads: 8,
+        keep_texts: 4,
+        ..VoteConfig::default()
+    });
     for i in 0..10_000 {
         b.add(&read(&format!("皖A{i:05}"), 0.9), 0.5);
     }
@@ -116,7 +149,11 @@ prop_compose! {
 }
 
 fn ballot(reads: &[(PlateRead, f32)]) -> Ballot {
-    let mut b = Ballot::new(VoteConfig { keep_reads: 8, min_confidence: 0.0, ..VoteConfig::default() });
+    let mut b = Ballot::new(VoteConfig {
+        keep_reads: 8,
+        min_confidence: 0.0,
+        ..VoteConfig::default()
+    });
     for (r, l) in reads {
         b.add(r, *l);
         b.add_colour(PlateColour::Blue, r.mean_conf(), *l);

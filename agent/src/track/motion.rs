@@ -14,8 +14,16 @@ pub(crate) struct Pace {
 }
 
 /// A plate moves by more of its own width than a vehicle does.
-pub(crate) const PLATE: Pace = Pace { place: 0.05, speed: 0.3, still: 0.5 };
-pub(crate) const VEHICLE: Pace = Pace { place: 0.12, speed: 0.5, still: 0.12 };
+pub(crate) const PLATE: Pace = Pace {
+    place: 0.05,
+    speed: 0.3,
+    still: 0.5,
+};
+pub(crate) const VEHICLE: Pace = Pace {
+    place: 0.12,
+    speed: 0.5,
+    still: 0.12,
+};
 /// A standing thing is predicted to move for this many seconds only.
 const STANDING_HORIZON: f32 = 0.3;
 /// Nothing is known to stand before it was measured this often.
@@ -92,7 +100,10 @@ impl Motion {
     pub(crate) fn stands(&self) -> bool {
         let moved = self.center.distance(self.calm) / self.width;
         let grown = (self.width / self.calm_width).ln().abs();
-        self.at - self.born >= CALM && self.hits >= STANDING_HITS && moved < self.pace.still && grown < self.pace.still
+        self.at - self.born >= CALM
+            && self.hits >= STANDING_HITS
+            && moved < self.pace.still
+            && grown < self.pace.still
     }
 
     /// Where it was when last measured.
@@ -103,14 +114,21 @@ impl Motion {
 
     pub(crate) fn predict(&self, now: Duration) -> Rect {
         let dt = self.age(now);
-        self.after(if self.stands() && dt > STANDING_HORIZON { 0.0 } else { dt })
+        self.after(if self.stands() && dt > STANDING_HORIZON {
+            0.0
+        } else {
+            dt
+        })
     }
 
     fn after(&self, dt: f32) -> Rect {
         let dt = dt.min(HORIZON);
         let s = (self.growth * dt).clamp(-MAX_SCALE, MAX_SCALE).exp();
         let (w, h) = (self.width * s / 2.0, self.height * s / 2.0);
-        let c = Point::new(self.center.x + self.velocity.x * dt, self.center.y + self.velocity.y * dt);
+        let c = Point::new(
+            self.center.x + self.velocity.x * dt,
+            self.center.y + self.velocity.y * dt,
+        );
         Rect::new(c.x - w, c.y - h, c.x + w, c.y + h)
     }
 
@@ -132,7 +150,8 @@ impl Motion {
         // The size of a box that seems wrong says nothing at all.
         let ks = if trust < 1.0 { 0.0 } else { kx };
         if trust >= 1.0 {
-            self.growth = (self.growth + kv * (w / p.width().max(1.0)).ln() / dt).clamp(-MAX_GROWTH, MAX_GROWTH);
+            self.growth = (self.growth + kv * (w / p.width().max(1.0)).ln() / dt)
+                .clamp(-MAX_GROWTH, MAX_GROWTH);
         }
         self.center = Point::new(pc.x + kx * (c.x - pc.x), pc.y + kx * (c.y - pc.y));
         self.width = p.width() + ks * (w - p.width());
@@ -166,7 +185,10 @@ mod tests {
         for fps in [5.0, 12.5, 25.0] {
             let (m, t) = follow(fps, 300.0, 1.0);
             let p = m.predict(Duration::from_secs_f32(t + 1.0));
-            assert!((p.center().x - (300.0 * (t + 1.0) + 50.0)).abs() < 30.0, "{fps} {p:?}");
+            assert!(
+                (p.center().x - (300.0 * (t + 1.0) + 50.0)).abs() < 30.0,
+                "{fps} {p:?}"
+            );
             assert!(!m.stands());
         }
     }

@@ -71,23 +71,45 @@ pub(crate) struct Vehicle {
 impl Vehicle {
     pub(crate) fn new(text: &str, way: &[(f32, f32, f32, f32)]) -> Self {
         let way = way.iter().map(|&(t, x, y, w)| Way { t, x, y, w }).collect();
-        Self { text: text.into(), way, hidden: Vec::new(), plate_only: false, score: 0.8, class: VehicleClass::Car }
+        Self {
+            text: text.into(),
+            way,
+            hidden: Vec::new(),
+            plate_only: false,
+            score: 0.8,
+            class: VehicleClass::Car,
+        }
     }
 
     /// Comes down the picture at `x`, from `t` on, for `seconds`.
     pub(crate) fn approaching(text: &str, x: f32, t: f32, seconds: f32) -> Self {
-        Self::new(text, &[(t, x, 60.0, 220.0), (t + 0.5 * seconds, x, 340.0, 330.0), (t + seconds, x, 980.0, 560.0)])
+        Self::new(
+            text,
+            &[
+                (t, x, 60.0, 220.0),
+                (t + 0.5 * seconds, x, 340.0, 330.0),
+                (t + seconds, x, 980.0, 560.0),
+            ],
+        )
     }
 
     fn at(&self, t: f32) -> Option<Way> {
         if self.hidden.iter().any(|h| (h.0..h.1).contains(&t)) {
             return None;
         }
-        let i = self.way.windows(2).position(|p| (p[0].t..=p[1].t).contains(&t))?;
+        let i = self
+            .way
+            .windows(2)
+            .position(|p| (p[0].t..=p[1].t).contains(&t))?;
         let (a, b) = (self.way[i], self.way[i + 1]);
         let f = (t - a.t) / (b.t - a.t).max(1e-6);
         let mix = |x: f32, y: f32| x + f * (y - x);
-        Some(Way { t, x: mix(a.x, b.x), y: mix(a.y, b.y), w: mix(a.w, b.w) })
+        Some(Way {
+            t,
+            x: mix(a.x, b.x),
+            y: mix(a.y, b.y),
+            w: mix(a.w, b.w),
+        })
     }
 }
 
@@ -105,7 +127,14 @@ pub(crate) struct Errors {
 
 impl Default for Errors {
     fn default() -> Self {
-        Self { vehicle_missed: 0.25, plate_missed: 0.05, box_noise: 0.03, doubled: 0.1, halved: 0.04, misread: 0.08 }
+        Self {
+            vehicle_missed: 0.25,
+            plate_missed: 0.05,
+            box_noise: 0.03,
+            doubled: 0.1,
+            halved: 0.04,
+            misread: 0.08,
+        }
     }
 }
 
@@ -151,7 +180,11 @@ impl World {
     }
 
     fn look(&self, t: f32, rng: &mut Rng) -> Detections {
-        let mut det = Detections { vehicles_looked_for: true, plates_looked_for: true, ..Detections::default() };
+        let mut det = Detections {
+            vehicles_looked_for: true,
+            plates_looked_for: true,
+            ..Detections::default()
+        };
         for v in &self.vehicles {
             if let Some(w) = v.at(t) {
                 self.see_vehicle(v, w, rng, &mut det);
@@ -161,7 +194,11 @@ impl World {
         for (rect, score) in &self.ghosts {
             if rng.chance(0.7) {
                 let r = rect.shifted(rng.noise(4.0), rng.noise(4.0));
-                det.vehicles.push(VehicleFind { rect: r, class: VehicleClass::Car, score: score + rng.noise(0.05) });
+                det.vehicles.push(VehicleFind {
+                    rect: r,
+                    class: VehicleClass::Car,
+                    score: score + rng.noise(0.05),
+                });
             }
         }
         if let Some((text, at)) = &self.overlay {
@@ -196,13 +233,28 @@ impl World {
         let (first, second) = (jump(&seen), jump(&seen));
         let four = [VehicleClass::Car, VehicleClass::Truck, VehicleClass::Bus];
         let wheels = four.contains(&v.class);
-        let class = if wheels && rng.chance(0.3) { four[rng.pick(3)] } else { v.class };
+        let class = if wheels && rng.chance(0.3) {
+            four[rng.pick(3)]
+        } else {
+            v.class
+        };
         let score = (v.score + rng.noise(0.1)).clamp(0.31, 0.99);
         let half = rng.chance(e.halved);
-        let rect = if half { Rect { x1: first.x0 + 0.55 * first.width(), ..first } } else { first };
+        let rect = if half {
+            Rect {
+                x1: first.x0 + 0.55 * first.width(),
+                ..first
+            }
+        } else {
+            first
+        };
         det.vehicles.push(VehicleFind { rect, class, score });
         if rng.chance(e.doubled) {
-            det.vehicles.push(VehicleFind { rect: second, class: VehicleClass::Truck, score: 0.8 * score });
+            det.vehicles.push(VehicleFind {
+                rect: second,
+                class: VehicleClass::Truck,
+                score: 0.8 * score,
+            });
         }
     }
 
@@ -210,16 +262,24 @@ impl World {
         let width = 0.22 * w.w;
         let (x, y) = (w.x, w.y - 0.15 * w.w);
         let (pw, ph) = (SIZE.0 as f32, SIZE.1 as f32);
-        let inside = x - width / 2.0 > 0.0 && x + width / 2.0 < pw && y - 0.2 * width > 0.0 && y + 0.2 * width < ph;
+        let inside = x - width / 2.0 > 0.0
+            && x + width / 2.0 < pw
+            && y - 0.2 * width > 0.0
+            && y + 0.2 * width < ph;
         if v.text.is_empty() || width < 25.0 || !inside || rng.chance(self.errors.plate_missed) {
             return;
         }
         let sharp = (width / 100.0).min(1.0);
-        let colour = if v.text.chars().count() == 8 { PlateColour::Green } else { PlateColour::Blue };
+        let colour = if v.text.chars().count() == 8 {
+            PlateColour::Green
+        } else {
+            PlateColour::Blue
+        };
         det.plates.push(PlateFind {
             quad: plate_quad(x, y, width, rng),
             score: 0.6 + 0.3 * sharp,
-            read: (width >= 40.0).then(|| read(&v.text, 0.85 + 0.14 * sharp, self.errors.misread, rng)),
+            read: (width >= 40.0)
+                .then(|| read(&v.text, 0.85 + 0.14 * sharp, self.errors.misread, rng)),
             colour: Some((colour, 0.8)),
             legibility: sharp,
         });
@@ -236,12 +296,20 @@ fn plate_quad(x: f32, y: f32, width: f32, rng: &mut Rng) -> Quad {
 pub(crate) fn read(text: &str, conf: f32, misread: f32, rng: &mut Rng) -> PlateRead {
     let mut chars: Vec<CharRead> = text
         .chars()
-        .map(|ch| CharRead { ch, conf: (conf + rng.noise(0.02)).clamp(0.0, 1.0), runner_up: None })
+        .map(|ch| CharRead {
+            ch,
+            conf: (conf + rng.noise(0.02)).clamp(0.0, 1.0),
+            runner_up: None,
+        })
         .collect();
     if rng.chance(misread) {
         let i = rng.pick(chars.len());
         let other = ['8', 'B', '0', 'D', '5', '7'][rng.pick(6)];
-        chars[i] = CharRead { ch: other, conf: 0.55, runner_up: Some((chars[i].ch, 0.4)) };
+        chars[i] = CharRead {
+            ch: other,
+            conf: 0.55,
+            runner_up: Some((chars[i].ch, 0.4)),
+        };
     } else if rng.chance(misread / 2.0) {
         chars.remove(rng.pick(chars.len()));
     }

@@ -62,7 +62,13 @@ impl Track {
         self.vehicle_find.is_some() || self.plate_find.is_some()
     }
 
-    pub(crate) fn see_plate(&mut self, now: Duration, index: usize, find: &PlateFind, c: &TrackConfig) {
+    pub(crate) fn see_plate(
+        &mut self,
+        now: Duration,
+        index: usize,
+        find: &PlateFind,
+        c: &TrackConfig,
+    ) {
         let b = find.quad.bounds();
         match &mut self.plate {
             Some(m) => m.measure(now, &b, 1.0),
@@ -77,7 +83,13 @@ impl Track {
         }
     }
 
-    pub(crate) fn see_vehicle(&mut self, now: Duration, index: usize, find: &VehicleFind, size: (u32, u32)) {
+    pub(crate) fn see_vehicle(
+        &mut self,
+        now: Duration,
+        index: usize,
+        find: &VehicleFind,
+        size: (u32, u32),
+    ) {
         match &mut self.vehicle {
             Some(m) => {
                 // A box over two vehicles, or over half of one: seen, but it should not drag the estimate.
@@ -86,7 +98,11 @@ impl Track {
                 let odd = !(0.62..1.7).contains(&ratio) && !at_border(&find.rect, size);
                 // Nor does a standing vehicle go off without its plate: that box may be a passer-by's.
                 let passer = m.stands() && self.plate.is_some() && self.plate_find.is_none();
-                let trust = if (odd && !self.odd_box) || passer { 0.25 } else { 1.0 };
+                let trust = if (odd && !self.odd_box) || passer {
+                    0.25
+                } else {
+                    1.0
+                };
                 self.odd_box = odd && !self.odd_box;
                 m.measure(now, &find.rect, trust);
             }
@@ -122,7 +138,10 @@ impl Track {
     }
 
     pub(crate) fn hits(&self) -> u32 {
-        self.vehicle.as_ref().map_or(0, |m| m.hits).max(self.plate.as_ref().map_or(0, |m| m.hits))
+        self.vehicle
+            .as_ref()
+            .map_or(0, |m| m.hits)
+            .max(self.plate.as_ref().map_or(0, |m| m.hits))
     }
 
     pub(crate) fn tentative(&self, c: &TrackConfig) -> bool {
@@ -131,7 +150,11 @@ impl Track {
 
     pub(crate) fn stands(&self) -> bool {
         match (&self.plate, &self.vehicle) {
-            (Some(p), _) if self.plate_missing <= self.vehicle_missing || self.vehicle.is_none() => p.stands(),
+            (Some(p), _)
+                if self.plate_missing <= self.vehicle_missing || self.vehicle.is_none() =>
+            {
+                p.stands()
+            }
             (_, Some(v)) => v.stands(),
             _ => false,
         }
@@ -169,8 +192,17 @@ impl Track {
                 || (last.x0 < margin && v.x < -step)
                 || (last.x1 > w - margin && v.x > step)
         };
-        match (&self.vehicle, &self.last_box, &self.plate, &self.last_plate_box) {
-            (Some(v), Some(b), _, _) if self.vehicle_missing <= self.plate_missing || self.plate.is_none() => out(v, b),
+        match (
+            &self.vehicle,
+            &self.last_box,
+            &self.plate,
+            &self.last_plate_box,
+        ) {
+            (Some(v), Some(b), _, _)
+                if self.vehicle_missing <= self.plate_missing || self.plate.is_none() =>
+            {
+                out(v, b)
+            }
             (_, _, Some(p), Some(b)) => out(p, b) || self.vehicle_out(size, now),
             (Some(v), Some(b), _, _) => out(v, b),
             _ => false,
@@ -187,13 +219,17 @@ impl Track {
     /// Takes in what `other` knows, where it knows more recent or more things.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.born = self.born.min(other.born);
-        if other.vehicle.is_some() && (self.vehicle.is_none() || other.vehicle_missing < self.vehicle_missing) {
+        if other.vehicle.is_some()
+            && (self.vehicle.is_none() || other.vehicle_missing < self.vehicle_missing)
+        {
             self.vehicle = other.vehicle;
             self.last_box = other.last_box;
             self.vehicle_find = self.vehicle_find.or(other.vehicle_find);
             self.vehicle_missing = other.vehicle_missing;
         }
-        if other.plate.is_some() && (self.plate.is_none() || other.plate_missing < self.plate_missing) {
+        if other.plate.is_some()
+            && (self.plate.is_none() || other.plate_missing < self.plate_missing)
+        {
             self.plate = other.plate;
             self.last_plate_box = other.last_plate_box;
             self.plate_find = self.plate_find.or(other.plate_find);

@@ -67,7 +67,8 @@ impl Texts {
                 self.known.push((text, weight));
             }
         }
-        self.known.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        self.known
+            .sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     }
 
     pub(crate) fn merge(&mut self, other: Self) {

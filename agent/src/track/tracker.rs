@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::geometry::Rect;
 use crate::vision::{Detections, VehicleFind};
 
-use super::associate::{Pair, departure_cost, greedy, holds, is_scrap, plate_cost, usable, vehicle_cost};
+use super::associate::{
+    Pair, departure_cost, greedy, holds, is_scrap, plate_cost, usable, vehicle_cost,
+};
 use super::state::Track;
 use super::texts::Verdict;
 use super::{EndReason, Merge, TrackConfig, TrackId, TrackView, Updates};
@@ -64,8 +66,13 @@ impl Tracker {
 
     /// Takes one frame's finds. `now` is monotonic, since the start of the stream.
     pub fn update(&mut self, now: Duration, size: (u32, u32), det: &Detections) -> Updates {
-        let mut out = Updates { size, ..Updates::default() };
-        let broken = self.last.is_some_and(|l| now < l || now - l > self.config.gap_is_cut);
+        let mut out = Updates {
+            size,
+            ..Updates::default()
+        };
+        let broken = self
+            .last
+            .is_some_and(|l| now < l || now - l > self.config.gap_is_cut);
         if std::mem::take(&mut self.cut) || broken {
             self.end_all(&mut out);
         }
@@ -74,7 +81,13 @@ impl Tracker {
         self.tracks.iter_mut().for_each(Track::begin_frame);
 
         let vehicles = usable(det, size, &self.config);
-        let mut f = Frame { now, size, det, vehicles, plates: (0..det.plates.len()).collect() };
+        let mut f = Frame {
+            now,
+            size,
+            det,
+            vehicles,
+            plates: (0..det.plates.len()).collect(),
+        };
         self.match_plates(&mut f, &mut out);
         self.match_vehicles(&mut f, vehicle_cost);
         self.match_vehicles(&mut f, departure_cost);
@@ -95,7 +108,8 @@ impl Tracker {
     }
 
     fn end_all(&mut self, out: &mut Updates) {
-        out.ended.extend(self.tracks.drain(..).map(|t| (t.id, EndReason::Cut)));
+        out.ended
+            .extend(self.tracks.drain(..).map(|t| (t.id, EndReason::Cut)));
         self.together.clear();
         self.last_vehicles = None;
         self.last_plates = None;
@@ -134,12 +148,18 @@ impl Tracker {
             f.plates.retain(|&i| i != p.find);
         }
         self.tracks.retain(|t| !replaced.contains(&t.id));
-        out.ended.extend(replaced.into_iter().map(|id| (id, EndReason::Replaced)));
+        out.ended
+            .extend(replaced.into_iter().map(|id| (id, EndReason::Replaced)));
     }
 
     fn match_vehicles(&mut self, f: &mut Frame<'_>, cost: VehicleCost) {
         let mut pairs = Vec::new();
-        for (track, t) in self.tracks.iter().enumerate().filter(|(_, t)| t.vehicle_find.is_none()) {
+        for (track, t) in self
+            .tracks
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.vehicle_find.is_none())
+        {
             for &find in &f.vehicles {
                 if let Some(cost) = cost(t, f.now, &f.det.vehicles[find], &self.config) {
                     pairs.push(Pair { cost, track, find });
@@ -155,8 +175,14 @@ impl Tracker {
     /// Two steady plates gone in the same frame, and nothing where anything was, but something elsewhere.
     fn scene_jumped(&self, f: &Frame<'_>) -> bool {
         let both = f.det.vehicles_looked_for && f.det.plates_looked_for;
-        let steady = self.tracks.iter().filter(|t| t.hits() >= ESTABLISHED && t.missing() == Duration::ZERO);
-        let plates = steady.clone().filter(|t| t.plate.is_some() && t.plate_missing() == Duration::ZERO).count();
+        let steady = self
+            .tracks
+            .iter()
+            .filter(|t| t.hits() >= ESTABLISHED && t.missing() == Duration::ZERO);
+        let plates = steady
+            .clone()
+            .filter(|t| t.plate.is_some() && t.plate_missing() == Duration::ZERO)
+            .count();
         let still = self.tracks.iter().any(Track::seen_now);
         both && plates >= 2 && !still && !(f.plates.is_empty() && f.vehicles.is_empty())
     }
@@ -166,12 +192,16 @@ impl Tracker {
         let c = &self.config;
         let mut pairs = Vec::new();
         for (track, t) in self.tracks.iter().enumerate() {
-            let Some(v) = t.vehicle.as_ref().filter(|v| v.age(f.now) < 0.6) else { continue };
+            let Some(v) = t.vehicle.as_ref().filter(|v| v.age(f.now) < 0.6) else {
+                continue;
+            };
             let has_plate = t.plate.as_ref().is_some_and(|p| p.age(f.now) < 0.5);
             if t.plate_find.is_some() || has_plate {
                 continue;
             }
-            let rect = t.vehicle_find.map_or_else(|| v.predict(f.now), |i| f.det.vehicles[i].rect);
+            let rect = t
+                .vehicle_find
+                .map_or_else(|| v.predict(f.now), |i| f.det.vehicles[i].rect);
             for &find in f.plates.iter().filter(|&&i| !is_scrap(&f.det.plates[i], c)) {
                 let p = &f.det.plates[find];
                 if t.texts.judge(p.read.as_ref(), c) == Verdict::Other {
@@ -200,7 +230,10 @@ impl Tracker {
                     seen.iou(&bounds) > 0.2 || seen.contains(bounds.center())
                 })
             };
-            if p.score < self.config.start_plate_score || is_scrap(p, &self.config) || self.tracks.iter().any(known) {
+            if p.score < self.config.start_plate_score
+                || is_scrap(p, &self.config)
+                || self.tracks.iter().any(known)
+            {
                 continue;
             }
             match self.relink(f, find) {
@@ -228,11 +261,20 @@ impl Tracker {
 
     fn start_vehicles(&mut self, f: &mut Frame<'_>) {
         let mut left = std::mem::take(&mut f.vehicles);
-        left.sort_by(|&a, &b| f.det.vehicles[b].score.total_cmp(&f.det.vehicles[a].score).then(a.cmp(&b)));
+        left.sort_by(|&a, &b| {
+            f.det.vehicles[b]
+                .score
+                .total_cmp(&f.det.vehicles[a].score)
+                .then(a.cmp(&b))
+        });
         for find in left {
             let v = &f.det.vehicles[find];
             let large = v.rect.area() > self.config.large_box * f.size.0 as f32 * f.size.1 as f32;
-            let needed = if large { self.config.large_box_score } else { self.config.start_vehicle_score };
+            let needed = if large {
+                self.config.large_box_score
+            } else {
+                self.config.start_vehicle_score
+            };
             if v.score < needed || self.tracks.iter().any(|t| self.is_part_of(t, &v.rect, f)) {
                 continue;
             }
@@ -246,7 +288,11 @@ impl Tracker {
     fn is_part_of(&self, t: &Track, rect: &Rect, f: &Frame<'_>) -> bool {
         let c = &self.config;
         let plate = t.plate_find.map(|i| f.det.plates[i].quad.bounds());
-        let Some(own) = t.vehicle_find.map(|i| f.det.vehicles[i].rect).or_else(|| t.vehicle_now(f.now)) else {
+        let Some(own) = t
+            .vehicle_find
+            .map(|i| f.det.vehicles[i].rect)
+            .or_else(|| t.vehicle_now(f.now))
+        else {
             return plate.is_some_and(|p| rect.covered_by(&p) > 0.5);
         };
         if t.vehicle_find.is_none() && t.last_seen + c.lost_after < f.now {
@@ -273,16 +319,29 @@ impl Tracker {
                 let sum = self.together.entry(key).or_default();
                 *sum += step;
                 let life = f.now.saturating_sub(b.born);
-                let taken = done.iter().any(|m| [m.gone, m.into].iter().any(|x| *x == a.id || *x == b.id));
+                let taken = done
+                    .iter()
+                    .any(|m| [m.gone, m.into].iter().any(|x| *x == a.id || *x == b.id));
                 // Vehicles that hide each other for a moment had lives of their own before.
-                if !taken && *sum >= self.config.merge_after && sum.as_secs_f32() >= 0.6 * life.as_secs_f32() {
-                    let (gone, into) = if b.plate.is_some() { (a.id, b.id) } else { (b.id, a.id) };
+                if !taken
+                    && *sum >= self.config.merge_after
+                    && sum.as_secs_f32() >= 0.6 * life.as_secs_f32()
+                {
+                    let (gone, into) = if b.plate.is_some() {
+                        (a.id, b.id)
+                    } else {
+                        (b.id, a.id)
+                    };
                     done.push(Merge { gone, into });
                 }
             }
         }
         for m in &done {
-            let gone = self.tracks.iter().position(|t| t.id == m.gone).map(|i| self.tracks.remove(i));
+            let gone = self
+                .tracks
+                .iter()
+                .position(|t| t.id == m.gone)
+                .map(|i| self.tracks.remove(i));
             if let (Some(g), Some(t)) = (gone, self.tracks.iter_mut().find(|t| t.id == m.into)) {
                 t.absorb(g);
             }
@@ -295,11 +354,23 @@ impl Tracker {
 
     fn on_each_other(&self, a: &Track, b: &Track, f: &Frame<'_>) -> bool {
         let c = &self.config;
-        let rect = |t: &Track| t.vehicle.as_ref().filter(|v| v.age(f.now) < 0.3).map(|v| v.predict(f.now));
-        let plate = |t: &Track| t.plate.as_ref().filter(|p| p.age(f.now) < 0.3).map(|p| p.predict(f.now));
+        let rect = |t: &Track| {
+            t.vehicle
+                .as_ref()
+                .filter(|v| v.age(f.now) < 0.3)
+                .map(|v| v.predict(f.now))
+        };
+        let plate = |t: &Track| {
+            t.plate
+                .as_ref()
+                .filter(|p| p.age(f.now) < 0.3)
+                .map(|p| p.predict(f.now))
+        };
         match (a.plate.is_some(), b.plate.is_some()) {
             (true, true) => false,
-            (false, false) => rect(a).zip(rect(b)).is_some_and(|(x, y)| x.iou(&y) > 0.5 || y.covered_by(&x) > 0.9),
+            (false, false) => rect(a)
+                .zip(rect(b))
+                .is_some_and(|(x, y)| x.iou(&y) > 0.5 || y.covered_by(&x) > 0.9),
             (bearing, _) => {
                 let (p, v) = if bearing { (a, b) } else { (b, a) };
                 let Some(box_v) = rect(v) else { return false };
@@ -315,7 +386,9 @@ impl Tracker {
         let since = |last: Option<Duration>| now.saturating_sub(last.unwrap_or(now)).min(MAX_STEP);
         let vehicles = det.vehicles_looked_for.then(|| since(self.last_vehicles));
         let plates = det.plates_looked_for.then(|| since(self.last_plates));
-        self.tracks.iter_mut().for_each(|t| t.miss(vehicles, plates));
+        self.tracks
+            .iter_mut()
+            .for_each(|t| t.miss(vehicles, plates));
         if vehicles.is_some() {
             self.last_vehicles = Some(now);
         }
@@ -340,7 +413,11 @@ impl Tracker {
             };
             (missing > patience).then_some(EndReason::Lost)
         };
-        let gone: Vec<(TrackId, EndReason)> = self.tracks.iter().filter_map(|t| ended(t).map(|r| (t.id, r))).collect();
+        let gone: Vec<(TrackId, EndReason)> = self
+            .tracks
+            .iter()
+            .filter_map(|t| ended(t).map(|r| (t.id, r)))
+            .collect();
         self.tracks.retain(|t| !gone.iter().any(|g| g.0 == t.id));
         out.ended.extend(gone);
     }
@@ -354,7 +431,10 @@ impl Tracker {
         };
         TrackView {
             id: t.id,
-            vehicle: t.vehicle_find.map(|i| f.det.vehicles[i].rect).or_else(|| t.vehicle_now(f.now)),
+            vehicle: t
+                .vehicle_find
+                .map(|i| f.det.vehicles[i].rect)
+                .or_else(|| t.vehicle_now(f.now)),
             vehicle_find: t.vehicle_find,
             plate_find: t.plate_find.filter(|_| !t.doubted),
             plate,

@@ -49,7 +49,12 @@ pub struct BrokerAddress {
 
 impl BrokerAddress {
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, tls: false, user: None }
+        Self {
+            host: host.into(),
+            port,
+            tls: false,
+            user: None,
+        }
     }
 }
 
@@ -65,7 +70,9 @@ impl fmt::Display for BrokerAddress {
 pub enum AddressError {
     #[error("{text:?} is not a broker URL: it has no scheme; write mqtt://{text}")]
     NoScheme { text: String },
-    #[error("{text:?} is not a broker URL: scheme {scheme:?} is unknown; write mqtt://host:port or mqtts://host:port")]
+    #[error(
+        "{text:?} is not a broker URL: scheme {scheme:?} is unknown; write mqtt://host:port or mqtts://host:port"
+    )]
     Scheme { text: String, scheme: String },
     #[error("{text:?} is not a broker URL: {why}; write mqtt://host:port or mqtts://host:port")]
     Form { text: String, why: String },
@@ -88,9 +95,15 @@ impl FromStr for BrokerAddress {
                 return Err(AddressError::Scheme { text, scheme });
             }
         };
-        let form = |why: &str| AddressError::Form { text: text.clone(), why: why.to_owned() };
+        let form = |why: &str| AddressError::Form {
+            text: text.clone(),
+            why: why.to_owned(),
+        };
         let url = Url::parse(given).map_err(|error| form(&error.to_string()))?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| form("it names no host"))?;
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or_else(|| form("it names no host"))?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(form("something follows the port"));
         }
@@ -104,11 +117,17 @@ impl FromStr for BrokerAddress {
             (name, password) => Some(User {
                 name: percent_decoded(name).ok_or_else(|| form("the user is not UTF-8"))?,
                 password: Secret::new(
-                    percent_decoded(password.unwrap_or_default()).ok_or_else(|| form("the password is not UTF-8"))?,
+                    percent_decoded(password.unwrap_or_default())
+                        .ok_or_else(|| form("the password is not UTF-8"))?,
                 ),
             }),
         };
-        Ok(Self { host: host.to_owned(), port, tls, user })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            tls,
+            user,
+        })
     }
 }
 
@@ -126,7 +145,10 @@ fn without_user(text: &str) -> String {
 /// Scheme and rest. What stands before `://` and is no scheme may be a user and a password.
 fn with_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
-    scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')).then_some((scheme, rest))
+    scheme
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        .then_some((scheme, rest))
 }
 
 /// `%40` -> `@`. The URL crate keeps user and password as they were written.
@@ -136,7 +158,11 @@ fn percent_decoded(text: &str) -> Option<String> {
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = if byte == b'%' { hex_pair(after) } else { None };
         out.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+        rest = if escaped.is_some() {
+            after.get(2..).unwrap_or_default()
+        } else {
+            after
+        };
     }
     String::from_utf8(out).ok()
 }
@@ -158,19 +184,37 @@ mod tests {
 
     #[test]
     fn plain_addresses() {
-        assert_eq!(parse("mqtt://127.0.0.1:2883"), Ok(BrokerAddress::new("127.0.0.1", 2883)));
-        assert_eq!(parse("mqtt://broker.example"), Ok(BrokerAddress::new("broker.example", 1883)));
+        assert_eq!(
+            parse("mqtt://127.0.0.1:2883"),
+            Ok(BrokerAddress::new("127.0.0.1", 2883))
+        );
+        assert_eq!(
+            parse("mqtt://broker.example"),
+            Ok(BrokerAddress::new("broker.example", 1883))
+        );
         let tls = parse("mqtts://broker.example").unwrap();
-        assert_eq!((tls.port, tls.tls, tls.to_string().as_str()), (8883, true, "mqtts://broker.example:8883"));
-        assert_eq!(parse(" MQTT://[::1]:1884/ "), Ok(BrokerAddress::new("[::1]", 1884)));
-        assert_eq!(parse("mqtt://[::1]:1884").unwrap().to_string(), "mqtt://[::1]:1884");
+        assert_eq!(
+            (tls.port, tls.tls, tls.to_string().as_str()),
+            (8883, true, "mqtts://broker.example:8883")
+        );
+        assert_eq!(
+            parse(" MQTT://[::1]:1884/ "),
+            Ok(BrokerAddress::new("[::1]", 1884))
+        );
+        assert_eq!(
+            parse("mqtt://[::1]:1884").unwrap().to_string(),
+            "mqtt://[::1]:1884"
+        );
     }
 
     #[test]
     fn user_and_password_are_decoded_and_never_shown() {
         let address = parse("mqtt://gate%201:p%40ss%2Fw:rd@broker:1").unwrap();
         let user = address.user.clone().unwrap();
-        assert_eq!((user.name.as_str(), user.password.reveal()), ("gate 1", "p@ss/w:rd"));
+        assert_eq!(
+            (user.name.as_str(), user.password.reveal()),
+            ("gate 1", "p@ss/w:rd")
+        );
         let shown = format!("{address} {address:?}");
         assert!(!shown.contains("ss/w") && shown.contains("***"), "{shown}");
     }
@@ -188,7 +232,10 @@ mod tests {
         assert!(told("mqtt://broker:0").contains("port 0"));
         assert!(told("mqtt://broker/topic").contains("follows the port"));
         assert!(told("mqtt://:secret@broker").contains("no user"));
-        assert_eq!(told("user:secret@://"), "\"://\" is not a broker URL: it has no scheme; write mqtt://://");
+        assert_eq!(
+            told("user:secret@://"),
+            "\"://\" is not a broker URL: it has no scheme; write mqtt://://"
+        );
     }
 
     proptest! {

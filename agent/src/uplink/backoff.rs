@@ -14,7 +14,11 @@ pub struct Backoff {
 
 impl Backoff {
     pub fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most: most.max(first), next: first }
+        Self {
+            first,
+            most: most.max(first),
+            next: first,
+        }
     }
 
     /// The next wait. `chance` is 0 to 1 and handed in so that a test can choose it.
@@ -38,7 +42,9 @@ impl Backoff {
 /// A number from 0 to 1. The standard library seeds its hash maps from the system; that is random
 /// enough to keep boxes apart, and needs no further crate.
 fn chance() -> f64 {
-    let bits = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let bits = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 

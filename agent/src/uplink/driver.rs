@@ -38,7 +38,10 @@ const DIRECT: usize = 0;
 /// What the owner tells the task.
 pub(super) enum Order {
     Direct(Box<Outgoing>),
-    Finish { drain: Drain, last: Option<Box<Outgoing>> },
+    Finish {
+        drain: Drain,
+        last: Option<Box<Outgoing>>,
+    },
 }
 
 /// Until a broker before this one takes connections again.
@@ -156,11 +159,13 @@ impl<S: Store> Driver<S> {
                 End::Done => break,
                 End::Store(e) => {
                     tracing::error!("{e}");
-                    self.status.send_modify(|s| s.state = LinkState::Stopped(e.to_string()));
+                    self.status
+                        .send_modify(|s| s.state = LinkState::Stopped(e.to_string()));
                     return;
                 }
                 End::Return => {
-                    self.down(&Loss::new("a broker before this one is back")).await;
+                    self.down(&Loss::new("a broker before this one is back"))
+                        .await;
                     self.next_broker = 0;
                     continue;
                 }
@@ -169,15 +174,25 @@ impl<S: Store> Driver<S> {
             let was_up = self.status.borrow().connected;
             self.down(&loss).await;
             // One that is let in and loses the connection again, or never acknowledges, is as good as one that is away.
-            let was_good = was_up && (self.status.borrow().acked > acked || began.elapsed() >= LASTED);
+            let was_good =
+                was_up && (self.status.borrow().acked > acked || began.elapsed() >= LASTED);
             if was_good && index == 0 {
                 self.look_back.reset();
             }
             // After the loss of a good one the first broker is tried first; after a failed try the next one.
-            self.next_broker = if was_good { 0 } else { (index + 1) % self.config.brokers.len().max(1) };
+            self.next_broker = if was_good {
+                0
+            } else {
+                (index + 1) % self.config.brokers.len().max(1)
+            };
             let broker = self.broker_name(index);
             self.tell_state(loss.state(), &broker);
-            if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) && self.session.is_empty() {
+            if self
+                .finishing
+                .as_ref()
+                .is_some_and(|(drain, _)| *drain == Drain::InFlight)
+                && self.session.is_empty()
+            {
                 break;
             }
             // A round through all of them, then a pause; a connection that was lost at once is such a round too.
@@ -190,7 +205,11 @@ impl<S: Store> Driver<S> {
                         () = tokio::time::sleep_until(until) => {}
                         order = self.orders.recv(), if self.finishing.is_none() => self.order(order, false),
                     }
-                    if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) {
+                    if self
+                        .finishing
+                        .as_ref()
+                        .is_some_and(|(drain, _)| *drain == Drain::InFlight)
+                    {
                         self.stopped();
                         return;
                     }
@@ -218,7 +237,11 @@ impl<S: Store> Driver<S> {
     }
 
     fn broker_name(&self, index: usize) -> String {
-        self.config.brokers.get(index).map(ToString::to_string).unwrap_or_default()
+        self.config
+            .brokers
+            .get(index)
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 
     /// ERROR once per change where an operator is needed, WARN where it will heal by itself.
@@ -254,7 +277,12 @@ impl<S: Store> Driver<S> {
                 if up {
                     self.directs += 1;
                     let bytes = outgoing.payload.len();
-                    let sending = Sending { sequence: None, hit: true, captured_ms: None, outgoing: *outgoing };
+                    let sending = Sending {
+                        sequence: None,
+                        hit: true,
+                        captured_ms: None,
+                        outgoing: *outgoing,
+                    };
                     self.session.push((DIRECT, self.directs), bytes, sending);
                 }
             }
@@ -274,8 +302,10 @@ impl<S: Store> Driver<S> {
             Ok(options) => options,
             Err(why) => return End::Lost(Loss::tls(why)),
         };
-        if !matches!(self.status.borrow().state, LinkState::Refused(_) | LinkState::Tls(_) | LinkState::Unreachable(_))
-        {
+        if !matches!(
+            self.status.borrow().state,
+            LinkState::Refused(_) | LinkState::Tls(_) | LinkState::Unreachable(_)
+        ) {
             self.status.send_modify(|s| s.state = LinkState::Connecting);
         }
         let now = Instant::now();
@@ -302,7 +332,11 @@ impl<S: Store> Driver<S> {
             {
                 return end;
             }
-            if c.looking.is_none() && index > 0 && self.session.unanswered() == 0 && self.finishing.is_none() {
+            if c.looking.is_none()
+                && index > 0
+                && self.session.unanswered() == 0
+                && self.finishing.is_none()
+            {
                 tracing::info!(broker = c.broker, "a broker before this one is back");
                 c.link.close().await;
                 return End::Return;
@@ -356,7 +390,13 @@ impl<S: Store> Driver<S> {
     /// Waits until a broker before this one takes a TCP connection; `None` where there is none before it. Asked more
     /// rarely each time: one that takes TCP and then refuses us must not draw us away again and again.
     fn look_back(&mut self, index: usize) -> Option<Look> {
-        let before: Vec<_> = self.config.brokers.iter().take(index).map(|b| (b.host.clone(), b.port)).collect();
+        let before: Vec<_> = self
+            .config
+            .brokers
+            .iter()
+            .take(index)
+            .map(|b| (b.host.clone(), b.port))
+            .collect();
         if before.is_empty() {
             return None;
         }
@@ -365,7 +405,8 @@ impl<S: Store> Driver<S> {
             loop {
                 tokio::time::sleep(wait).await;
                 for (host, port) in &before {
-                    let tcp = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), *port));
+                    let tcp =
+                        tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), *port));
                     if matches!(tokio::time::timeout(within, tcp).await, Ok(Ok(_))) {
                         return;
                     }
@@ -415,17 +456,24 @@ impl<S: Store> Driver<S> {
 
     async fn handle(&mut self, c: &mut Connection, event: LinkEvent) -> Result<(), End> {
         // Only what the broker sent shows that it is there.
-        if !matches!(event, LinkEvent::Sent(_) | LinkEvent::SentOther | LinkEvent::Disconnecting) {
+        if !matches!(
+            event,
+            LinkEvent::Sent(_) | LinkEvent::SentOther | LinkEvent::Disconnecting
+        ) {
             c.heard = Instant::now();
         }
         match event {
             LinkEvent::Up(limits) if !limits.at_least_once => {
-                return Err(End::Lost(Loss::new("the broker offers QoS 0 only, which loses messages")));
+                return Err(End::Lost(Loss::new(
+                    "the broker offers QoS 0 only, which loses messages",
+                )));
             }
             LinkEvent::Up(limits) => self.up(c, limits).await,
             LinkEvent::Sent(id) => {
                 if !self.session.sent(id) {
-                    return Err(End::Lost(Loss::new(format!("packet id {id} went out twice"))));
+                    return Err(End::Lost(Loss::new(format!(
+                        "packet id {id} went out twice"
+                    ))));
                 }
                 self.sent_at.insert(id, Instant::now());
             }
@@ -437,9 +485,13 @@ impl<S: Store> Driver<S> {
                 }
             }
             LinkEvent::Subscribed(answers) => {
-                self.status.send_modify(|s| s.listening = answers.iter().all(Result::is_ok));
+                self.status
+                    .send_modify(|s| s.listening = answers.iter().all(Result::is_ok));
                 for why in answers.into_iter().filter_map(Result::err) {
-                    tracing::error!(broker = c.broker, "the broker does not let this agent hear commands: {why}");
+                    tracing::error!(
+                        broker = c.broker,
+                        "the broker does not let this agent hear commands: {why}"
+                    );
                 }
             }
             LinkEvent::Disconnecting | LinkEvent::SentOther | LinkEvent::Other => {}
@@ -448,7 +500,11 @@ impl<S: Store> Driver<S> {
     }
 
     async fn up(&mut self, c: &mut Connection, limits: Limits) {
-        tracing::info!(broker = c.broker, receive_max = limits.receive_max, "connected");
+        tracing::info!(
+            broker = c.broker,
+            receive_max = limits.receive_max,
+            "connected"
+        );
         c.limits = Some(limits);
         self.session.connected(limits.receive_max);
         self.sent_at.clear();
@@ -457,7 +513,10 @@ impl<S: Store> Driver<S> {
         if let Some(filter) = &self.config.commands
             && !c.link.subscribe(std::slice::from_ref(filter))
         {
-            tracing::warn!(broker = c.broker, "the subscription to commands was not sent");
+            tracing::warn!(
+                broker = c.broker,
+                "the subscription to commands was not sent"
+            );
         }
         self.status.send_modify(|s| {
             s.connected = true;

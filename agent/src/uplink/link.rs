@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Packet, PubAckReason,
-    Publish, PublishProperties, SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, Packet,
+    PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::{Outgoing as Sent, TlsError};
 use rumqttc::{TlsConfiguration, Transport};
 use tokio_rustls::rustls::ClientConfig;
 
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes};
+use rumqttc::v5::{
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes,
+};
 
 use super::address::BrokerAddress;
 use super::message::{Outgoing, Received};
@@ -88,11 +90,18 @@ pub(super) enum LossKind {
 
 impl Loss {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), kind: LossKind::Network, blames_message: false }
+        Self {
+            why: why.into(),
+            kind: LossKind::Network,
+            blames_message: false,
+        }
     }
 
     pub(super) fn tls(why: impl Into<String>) -> Self {
-        Self { kind: LossKind::Tls, ..Self::new(why) }
+        Self {
+            kind: LossKind::Tls,
+            ..Self::new(why)
+        }
     }
 
     pub(super) fn state(&self) -> LinkState {
@@ -167,7 +176,9 @@ impl Link {
     }
 
     pub(super) fn subscribe(&self, filters: &[String]) -> bool {
-        let filters = filters.iter().map(|path| Filter::new(path, QoS::AtLeastOnce));
+        let filters = filters
+            .iter()
+            .map(|path| Filter::new(path, QoS::AtLeastOnce));
         self.client.try_subscribe_many(filters).is_ok()
     }
 
@@ -204,7 +215,12 @@ impl Prepared {
             correlation_data: message.correlation.map(Into::into),
             ..PublishProperties::default()
         };
-        let Outgoing { topic, payload, retain, .. } = message;
+        let Outgoing {
+            topic,
+            payload,
+            retain,
+            ..
+        } = message;
         let mut publish = Publish::new(topic.as_str(), QoS::AtLeastOnce, payload, Some(properties));
         publish.retain = retain;
         // Any id but 0, which `size` takes for "no id yet" and leaves out.
@@ -235,7 +251,9 @@ fn mqtt_options(options: &LinkOptions) -> MqttOptions {
         mqtt.set_session_expiry_interval(Some(u32::try_from(kept.as_secs()).unwrap_or(u32::MAX)));
     }
     if let Some(tls) = &options.tls {
-        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
+            Arc::clone(tls),
+        )));
     }
     if let Some(will) = &options.will {
         let properties = LastWillProperties {
@@ -285,7 +303,9 @@ fn limits(answer: &ConnAck) -> Limits {
     let told = answer.properties.as_ref();
     Limits {
         receive_max: told.and_then(|told| told.receive_max).unwrap_or(u16::MAX),
-        max_packet: told.and_then(|told| told.max_packet_size).map_or(usize::MAX, |max| max as usize),
+        max_packet: told
+            .and_then(|told| told.max_packet_size)
+            .map_or(usize::MAX, |max| max as usize),
         retain: told.and_then(|told| told.retain_available) != Some(0),
         at_least_once: told.and_then(|told| told.max_qos) != Some(0),
     }
@@ -336,27 +356,47 @@ fn loss(error: &ConnectionError) -> Loss {
             ConnectReturnCode::NotAuthorized => "not authorised to connect".to_owned(),
             other => format!("connection refused by the broker: {other:?}"),
         },
-        ConnectionError::MqttState(StateError::ConnectionAborted) => "closed by the broker".to_owned(),
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            "closed by the broker".to_owned()
+        }
         ConnectionError::MqttState(StateError::AwaitPingResp) => "no answer to a ping".to_owned(),
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
-            let told = reason_string.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code,
+            reason_string,
+        }) => {
+            let told = reason_string
+                .as_ref()
+                .map(|text| format!(" ({text})"))
+                .unwrap_or_default();
             format!("disconnected by the broker: {reason_code:?}{told}")
         }
-        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => io_text(error),
-        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(code))) => {
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => {
+            io_text(error)
+        }
+        ConnectionError::MqttState(StateError::Deserialization(
+            mqttbytes::Error::InvalidConnectReturnCode(code),
+        )) => {
             format!("the broker answered with reason code {code:#04x}")
         }
         ConnectionError::Tls(error) => tls_text(error),
-        ConnectionError::NotConnAck(_) => "the answer to the connection request is no CONNACK".to_owned(),
+        ConnectionError::NotConnAck(_) => {
+            "the answer to the connection request is no CONNACK".to_owned()
+        }
         other => other.to_string(),
     };
-    Loss { why, kind: loss_kind(error), blames_message: blames_message(error) }
+    Loss {
+        why,
+        kind: loss_kind(error),
+        blames_message: blames_message(error),
+    }
 }
 
 fn loss_kind(error: &ConnectionError) -> LossKind {
     use ConnectReturnCode as Code;
     match error {
-        ConnectionError::Tls(error) if !matches!(error, TlsError::Io(e) if rustls_error(e).is_none()) => LossKind::Tls,
+        ConnectionError::Tls(error) if !matches!(error, TlsError::Io(e) if rustls_error(e).is_none()) => {
+            LossKind::Tls
+        }
         // An alert of the broker's side, as about our certificate, comes with the first read.
         ConnectionError::Io(e) if rustls_error(e).is_some() => LossKind::Tls,
         ConnectionError::MqttState(StateError::Io(e)) if rustls_error(e).is_some() => LossKind::Tls,
@@ -386,14 +426,20 @@ fn rustls_error(error: &std::io::Error) -> Option<&tokio_rustls::rustls::Error> 
 /// What a TLS fault is in the words of whoever has to mend it.
 fn tls_text(error: &TlsError) -> String {
     use tokio_rustls::rustls::{CertificateError as Bad, Error as Tls};
-    let TlsError::Io(io) = error else { return error.to_string() };
+    let TlsError::Io(io) = error else {
+        return error.to_string();
+    };
     match rustls_error(io) {
         Some(Tls::InvalidCertificate(bad)) => match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } => "the broker's certificate has expired".to_owned(),
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                "the broker's certificate has expired".to_owned()
+            }
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "the broker's certificate is not valid yet; is this box's clock right?".to_owned()
             }
-            Bad::UnknownIssuer => "the broker's certificate is from an authority that is not trusted here".to_owned(),
+            Bad::UnknownIssuer => {
+                "the broker's certificate is from an authority that is not trusted here".to_owned()
+            }
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "the broker's certificate is for another name".to_owned()
             }
@@ -407,7 +453,9 @@ fn tls_text(error: &TlsError) -> String {
 fn io_text(error: &std::io::Error) -> String {
     use tokio_rustls::rustls::{AlertDescription as Alert, Error as Tls};
     match rustls_error(error) {
-        Some(Tls::AlertReceived(Alert::CertificateRequired)) => "the broker asks for a client certificate".to_owned(),
+        Some(Tls::AlertReceived(Alert::CertificateRequired)) => {
+            "the broker asks for a client certificate".to_owned()
+        }
         Some(Tls::AlertReceived(alert)) => format!("the broker refused our side of TLS: {alert:?}"),
         _ => error.to_string(),
     }
@@ -429,7 +477,9 @@ fn blames_message(error: &ConnectionError) -> bool {
         // A PUBACK with a reason that rumqttc does not know (Mosquitto says 0x95, packet too large, with
         // a PUBACK): the connection breaks without telling which packet id it was. The error's name is
         // rumqttc's slip, it comes from PUBACK and DISCONNECT too.
-        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(_))) => true,
+        ConnectionError::MqttState(StateError::Deserialization(
+            mqttbytes::Error::InvalidConnectReturnCode(_),
+        )) => true,
         _ => false,
     }
 }

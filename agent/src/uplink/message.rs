@@ -1,7 +1,8 @@
 //! What is published, and what a subscriber received.
 
 use kakou_contract::{
-    Attributes, Evidence, HitMessage, Message, MessageError, PassageMessage, StatusMessage, Topic, TopicError,
+    Attributes, Evidence, HitMessage, Message, MessageError, PassageMessage, StatusMessage, Topic,
+    TopicError,
 };
 
 /// One message to publish, QoS 1.
@@ -23,7 +24,10 @@ impl Outgoing {
     /// A message of the contract, with its CloudEvents attributes as user properties.
     pub fn of<M: Message>(message: &M) -> Result<Self, MessageError> {
         let payload = message.to_json()?;
-        Ok(Self { retain: M::KIND.retained(), ..Self::with(message.topic(), message.attributes(), payload) })
+        Ok(Self {
+            retain: M::KIND.retained(),
+            ..Self::with(message.topic(), message.attributes(), payload)
+        })
     }
 
     /// A picture of a passage, as a message of its own.
@@ -57,8 +61,14 @@ impl Outgoing {
             Some("the topic has a wildcard or a NUL in it")
         } else if self.topic.len() > MOST {
             Some("the topic is longer than 65535 bytes")
-        } else if self.content_type.as_ref().is_some_and(|text| text.len() > MOST)
-            || self.user_properties.iter().any(|(key, value)| key.len() > MOST || value.len() > MOST)
+        } else if self
+            .content_type
+            .as_ref()
+            .is_some_and(|text| text.len() > MOST)
+            || self
+                .user_properties
+                .iter()
+                .any(|(key, value)| key.len() > MOST || value.len() > MOST)
         {
             Some("a property is longer than 65535 bytes")
         } else {
@@ -122,20 +132,27 @@ impl Received {
             Topic::Passage { .. } => Known::Passage(Box::new(self.message(&topic)?)),
             Topic::Hit { .. } => Known::Hit(Box::new(self.message(&topic)?)),
             Topic::Status { .. } => Known::Status(Box::new(self.message(&topic)?)),
-            Topic::Evidence { .. } | Topic::Command { .. } | Topic::Audit { .. } | Topic::Result { .. } => {
-                Known::Other(topic)
-            }
+            Topic::Evidence { .. }
+            | Topic::Command { .. }
+            | Topic::Audit { .. }
+            | Topic::Result { .. } => Known::Other(topic),
         })
     }
 
     fn message<M: Message>(&self, topic: &Topic) -> Result<M, Unknown> {
         let here = || self.topic.clone();
-        let message = M::from_json(&self.payload).map_err(|source| Unknown::Message { topic: here(), source })?;
+        let message = M::from_json(&self.payload).map_err(|source| Unknown::Message {
+            topic: here(),
+            source,
+        })?;
         let claimed = message.topic();
         if claimed == *topic {
             Ok(message)
         } else {
-            Err(Unknown::Elsewhere { topic: here(), claimed: claimed.to_string() })
+            Err(Unknown::Elsewhere {
+                topic: here(),
+                claimed: claimed.to_string(),
+            })
         }
     }
 }
@@ -147,12 +164,23 @@ mod tests {
 
     #[test]
     fn what_mqtt_cannot_carry_is_named() {
-        let with = |topic: &str| Outgoing { topic: topic.into(), ..Outgoing::default() };
+        let with = |topic: &str| Outgoing {
+            topic: topic.into(),
+            ..Outgoing::default()
+        };
         assert_eq!(with("kakou/v1/site").fault(), None);
         assert!(with("").fault().unwrap().contains("empty"));
         assert!(with("a/#").fault().unwrap().contains("wildcard"));
-        assert!(with(&"a".repeat(70_000)).fault().unwrap().contains("longer"));
-        let long = Outgoing { user_properties: vec![("k".into(), "v".repeat(70_000))], ..with("a") };
+        assert!(
+            with(&"a".repeat(70_000))
+                .fault()
+                .unwrap()
+                .contains("longer")
+        );
+        let long = Outgoing {
+            user_properties: vec![("k".into(), "v".repeat(70_000))],
+            ..with("a")
+        };
         assert!(long.fault().unwrap().contains("property"));
     }
 
@@ -177,23 +205,41 @@ mod tests {
     fn a_passage_is_received_as_it_was_sent() {
         let sent = Outgoing::of(&golden()).unwrap();
         assert!(sent.is_text() && !sent.retain && sent.fault().is_none());
-        assert!(sent.user_properties.iter().any(|(key, value)| key == "specversion" && value == "1.0"));
-        let received = Received { topic: sent.topic, payload: sent.payload, ..Received::default() };
+        assert!(
+            sent.user_properties
+                .iter()
+                .any(|(key, value)| key == "specversion" && value == "1.0")
+        );
+        let received = Received {
+            topic: sent.topic,
+            payload: sent.payload,
+            ..Received::default()
+        };
         assert_eq!(received.read().unwrap(), Known::Passage(Box::new(golden())));
     }
 
     #[test]
     fn what_is_not_of_the_contract_says_where_and_why() {
         let told = |topic: &str, payload: &[u8]| {
-            let received = Received { topic: topic.into(), payload: payload.to_vec(), ..Received::default() };
+            let received = Received {
+                topic: topic.into(),
+                payload: payload.to_vec(),
+                ..Received::default()
+            };
             received.read().unwrap_err().to_string()
         };
         let topic = golden().topic().to_string();
         assert!(told("other/topic", b"{}").contains("other/topic"));
         assert!(told(&topic, b"{").contains(&topic));
-        let elsewhere =
-            Topic::Passage { camera: "elsewhere".parse().unwrap(), site: golden().site, agent: golden().agent };
+        let elsewhere = Topic::Passage {
+            camera: "elsewhere".parse().unwrap(),
+            site: golden().site,
+            agent: golden().agent,
+        };
         let error = told(&elsewhere.to_string(), &golden().to_json().unwrap());
-        assert!(error.contains("elsewhere") && error.contains("belongs on"), "{error}");
+        assert!(
+            error.contains("elsewhere") && error.contains("belongs on"),
+            "{error}"
+        );
     }
 }

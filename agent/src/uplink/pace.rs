@@ -50,7 +50,10 @@ impl Pace {
     }
 
     pub(super) fn start(&mut self, now: Instant) {
-        *self = Self { step_began: Some(now), ..Self::new(self.most) };
+        *self = Self {
+            step_began: Some(now),
+            ..Self::new(self.most)
+        };
     }
 
     pub(super) fn window(&self) -> usize {
@@ -65,19 +68,26 @@ impl Pace {
         self.in_step += bytes;
         let began = *self.step_began.get_or_insert(now);
         let passed = now.saturating_duration_since(began);
-        let step = if self.steps.len() < STEPS_FIRST { STEP_FIRST } else { STEP };
+        let step = if self.steps.len() < STEPS_FIRST {
+            STEP_FIRST
+        } else {
+            STEP
+        };
         if passed < step {
             return;
         }
         // A pause without acknowledgements may be one without messages: it is spread over its time only up to a step.
-        self.steps.push(self.in_step as f64 / passed.min(step * 2).as_secs_f64());
+        self.steps
+            .push(self.in_step as f64 / passed.min(step * 2).as_secs_f64());
         if self.steps.len() > STEPS {
             self.steps.remove(0);
         }
         (self.step_began, self.in_step) = (Some(now), 0);
         // The best of lately: a lull says nothing about the link.
         let best = self.steps.iter().copied().fold(0.0, f64::max);
-        let reach = self.round_trip.map_or(REACH_MOST, |r| (r * ROUND_TRIPS + ALLOWANCE).min(REACH_MOST));
+        let reach = self.round_trip.map_or(REACH_MOST, |r| {
+            (r * ROUND_TRIPS + ALLOWANCE).min(REACH_MOST)
+        });
         self.window = ((best * reach.as_secs_f64()) as usize).clamp(LEAST, self.most);
     }
 }
@@ -91,7 +101,10 @@ pub(super) struct Cap {
 
 impl Cap {
     pub(super) fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second: bytes_per_second.max(1), free_at: None }
+        Self {
+            bytes_per_second: bytes_per_second.max(1),
+            free_at: None,
+        }
     }
 
     /// Until when to wait; `None`: now.
@@ -101,7 +114,8 @@ impl Cap {
 
     pub(super) fn spend(&mut self, now: Instant, bytes: usize) {
         let from = self.free_at.filter(|at| *at > now).unwrap_or(now);
-        self.free_at = Some(from + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64));
+        self.free_at =
+            Some(from + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64));
     }
 }
 
@@ -119,10 +133,18 @@ mod tests {
         for n in 1..=40 {
             pace.acked(start + Duration::from_millis(n * 100), 10_000, None);
         }
-        assert!((LEAST..150_000).contains(&pace.window()), "{}", pace.window());
+        assert!(
+            (LEAST..150_000).contains(&pace.window()),
+            "{}",
+            pace.window()
+        );
         // A fast one opens it fully, at once.
         for n in 1..=20 {
-            pace.acked(start + Duration::from_secs(5) + Duration::from_millis(n * 20), 200_000, None);
+            pace.acked(
+                start + Duration::from_secs(5) + Duration::from_millis(n * 20),
+                200_000,
+                None,
+            );
         }
         assert_eq!(pace.window(), 2 << 20);
     }
@@ -135,13 +157,21 @@ mod tests {
             // 20 MB a second; what waits in the broker makes later round trips longer.
             for n in 1..=300 {
                 let round_trip = Duration::from_millis(round_trip + n);
-                pace.acked(start + Duration::from_millis(n * 10), 200_000, Some(round_trip));
+                pace.acked(
+                    start + Duration::from_millis(n * 10),
+                    200_000,
+                    Some(round_trip),
+                );
             }
             pace.window() as u64
         };
         let about = |bytes: u64, ms: u64| bytes.abs_diff(ms * 20_000) < ms * 1_000;
         for (round_trip, reach) in [(0, 64), (49, 260), (999, 1000)] {
-            assert!(about(window(round_trip), reach), "{round_trip} ms: {}", window(round_trip));
+            assert!(
+                about(window(round_trip), reach),
+                "{round_trip} ms: {}",
+                window(round_trip)
+            );
         }
     }
 

@@ -45,7 +45,10 @@ impl AckReason {
 
     /// Whether the same message may pass later without anyone changing it or the broker's rules.
     fn may_pass_later(self) -> bool {
-        matches!(self, Self::Unspecified | Self::Implementation | Self::IdInUse | Self::QuotaExceeded)
+        matches!(
+            self,
+            Self::Unspecified | Self::Implementation | Self::IdInUse | Self::QuotaExceeded
+        )
     }
 }
 
@@ -69,7 +72,12 @@ impl fmt::Display for AckReason {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<M> {
     /// The broker has it: the only way a message counts as delivered.
-    Delivered { place: Place, bytes: usize, message: M, reason: AckReason },
+    Delivered {
+        place: Place,
+        bytes: usize,
+        message: M,
+        reason: AckReason,
+    },
     /// Not now. It waits in its old place; pause before handing over more.
     Again(Place, AckReason),
     /// Never, as it is.
@@ -135,7 +143,14 @@ impl<M> Session<M> {
         let new = self.known.insert(place);
         if new {
             self.waiting_bytes += bytes;
-            self.waiting.insert(place, Item { place, bytes, message });
+            self.waiting.insert(
+                place,
+                Item {
+                    place,
+                    bytes,
+                    message,
+                },
+            );
         }
         new
     }
@@ -152,7 +167,9 @@ impl<M> Session<M> {
 
     /// Bytes of the largest of them.
     pub fn largest_unanswered(&self) -> usize {
-        self.open_sizes.last_key_value().map_or(0, |(bytes, _)| *bytes)
+        self.open_sizes
+            .last_key_value()
+            .map_or(0, |(bytes, _)| *bytes)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -243,7 +260,12 @@ impl<M> Session<M> {
         self.resolved();
         self.known.remove(&item.place);
         if reason.is_success() {
-            Verdict::Delivered { place: item.place, bytes: item.bytes, message: item.message, reason }
+            Verdict::Delivered {
+                place: item.place,
+                bytes: item.bytes,
+                message: item.message,
+                reason,
+            }
         } else {
             Verdict::Refused(item.place, item.message, reason)
         }

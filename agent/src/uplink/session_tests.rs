@@ -37,7 +37,10 @@ fn a_hit_goes_before_every_passage_that_waits() {
     }
     assert_eq!(send(&mut s, &mut id, 2), [1, 2]);
     s.push((HIT, 6), 10, 6);
-    assert!(matches!(s.acked(1, AckReason::Success), Verdict::Delivered { message: 1, .. }));
+    assert!(matches!(
+        s.acked(1, AckReason::Success),
+        Verdict::Delivered { message: 1, .. }
+    ));
     assert_eq!(send(&mut s, &mut id, 2), [6]);
 }
 
@@ -53,7 +56,10 @@ fn the_window_counts_bytes_too_and_a_large_message_goes_alone() {
     s.acked(1, AckReason::Success);
     assert_eq!(send(&mut s, &mut id, 50), [3]);
     s.acked(2, AckReason::Success);
-    assert!(send(&mut s, &mut id, 50).is_empty(), "4 waits for an empty window");
+    assert!(
+        send(&mut s, &mut id, 50).is_empty(),
+        "4 waits for an empty window"
+    );
     s.acked(3, AckReason::Success);
     assert_eq!(send(&mut s, &mut id, 50), [4]);
     assert!(send(&mut s, &mut id, 50).is_empty(), "and nothing joins it");
@@ -67,7 +73,10 @@ fn what_may_pass_later_keeps_its_place() {
         s.push((PASSAGE, n), 1, n);
     }
     send(&mut s, &mut id, 3);
-    assert_eq!(s.acked(2, AckReason::QuotaExceeded), Verdict::Again((PASSAGE, 2), AckReason::QuotaExceeded));
+    assert_eq!(
+        s.acked(2, AckReason::QuotaExceeded),
+        Verdict::Again((PASSAGE, 2), AckReason::QuotaExceeded)
+    );
     s.acked(1, AckReason::Success);
     assert_eq!(send(&mut s, &mut id, 3), [2, 4]);
     assert!(matches!(
@@ -134,18 +143,32 @@ fn run(messages: u64, window: u16, receive_max: u16, poison: Option<u64>, chance
                 assert_eq!(s.lost(false), None);
                 break;
             }
-            let key = *flight.keys().nth(usize::from(chance) % flight.len()).unwrap();
+            let key = *flight
+                .keys()
+                .nth(usize::from(chance) % flight.len())
+                .unwrap();
             let m = flight.remove(&key).unwrap();
             if chance < 40 {
-                assert!(matches!(s.acked(key, AckReason::QuotaExceeded), Verdict::Again(_, AckReason::QuotaExceeded)));
+                assert!(matches!(
+                    s.acked(key, AckReason::QuotaExceeded),
+                    Verdict::Again(_, AckReason::QuotaExceeded)
+                ));
             } else {
-                assert!(matches!(s.acked(key, AckReason::Success), Verdict::Delivered { message, .. } if message == m));
+                assert!(
+                    matches!(s.acked(key, AckReason::Success), Verdict::Delivered { message, .. } if message == m)
+                );
                 assert!(outbox.remove(&m), "{m} twice");
             }
         }
         s.lost(false);
     }
-    assert_eq!(given_up, poison.into_iter().filter(|p| *p < messages).collect::<Vec<_>>());
+    assert_eq!(
+        given_up,
+        poison
+            .into_iter()
+            .filter(|p| *p < messages)
+            .collect::<Vec<_>>()
+    );
 }
 
 proptest! {

@@ -21,10 +21,19 @@ pub trait Store: Send + Sync + 'static {
     fn acked(&self, sequence: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Takes a message out of the line without giving it up.
-    fn hold(&self, sequence: u64, reason: Held, why: String) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn hold(
+        &self,
+        sequence: u64,
+        reason: Held,
+        why: String,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Puts at most `most` messages held for this reason back in line, oldest first; how many it were.
-    fn release(&self, reason: Held, most: usize) -> impl Future<Output = Result<usize, StoreError>> + Send;
+    fn release(
+        &self,
+        reason: Held,
+        most: usize,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
     /// Returns when everything said before is in the database.
     fn settle(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -96,7 +96,11 @@ impl Subscriber {
         };
         let backoff = Backoff::new(config.backoff_first, config.backoff_most);
         let task = tokio::spawn(run(options, config.filters, backoff, tell));
-        Self { broker, events, task }
+        Self {
+            broker,
+            events,
+            task,
+        }
     }
 
     /// The next event; None only when the connection task has ended. May be cancelled.
@@ -113,20 +117,34 @@ impl Subscriber {
             match timeout_at(deadline, self.recv()).await {
                 Ok(Some(Event::Subscribed)) => return Ok(()),
                 Ok(Some(Event::Lost { why: lost })) => why = lost,
-                Ok(Some(Event::Refused { filter, why: refused })) => why = format!("{filter}: {refused}"),
+                Ok(Some(Event::Refused {
+                    filter,
+                    why: refused,
+                })) => why = format!("{filter}: {refused}"),
                 Ok(Some(Event::Message(_))) => {}
                 Ok(None) => {
-                    return Err(Error::Stopped { broker: self.broker.clone() });
+                    return Err(Error::Stopped {
+                        broker: self.broker.clone(),
+                    });
                 }
                 Err(_) => {
-                    return Err(Error::Unreachable { broker: self.broker.clone(), within, why });
+                    return Err(Error::Unreachable {
+                        broker: self.broker.clone(),
+                        within,
+                        why,
+                    });
                 }
             }
         }
     }
 }
 
-async fn run(options: LinkOptions, filters: Vec<String>, mut backoff: Backoff, tell: mpsc::Sender<Event>) {
+async fn run(
+    options: LinkOptions,
+    filters: Vec<String>,
+    mut backoff: Backoff,
+    tell: mpsc::Sender<Event>,
+) {
     loop {
         let mut link = Link::open(&options);
         let loss = match connection(&mut link, &filters, &mut backoff, &tell).await {

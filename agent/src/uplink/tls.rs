@@ -40,12 +40,17 @@ impl Login {
         let password = match &self.password_file {
             None => String::new(),
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| TlsError::File { path: path.clone(), why: e.to_string() })?;
+                let text = std::fs::read_to_string(path).map_err(|e| TlsError::File {
+                    path: path.clone(),
+                    why: e.to_string(),
+                })?;
                 text.trim_end_matches(['\r', '\n']).to_owned()
             }
         };
-        Ok(User { name: self.user.clone(), password: Secret::new(password) })
+        Ok(User {
+            name: self.user.clone(),
+            password: Secret::new(password),
+        })
     }
 }
 
@@ -55,14 +60,20 @@ impl TlsFiles {
         match &self.ca {
             Some(path) => {
                 for certificate in certificates(path)? {
-                    roots.add(certificate).map_err(|e| TlsError::File { path: path.clone(), why: e.to_string() })?;
+                    roots.add(certificate).map_err(|e| TlsError::File {
+                        path: path.clone(),
+                        why: e.to_string(),
+                    })?;
                 }
             }
             None => {
                 let found = rustls_native_certs::load_native_certs();
                 roots.add_parsable_certificates(found.certs);
                 if roots.is_empty() {
-                    let why = found.errors.first().map_or("none found".to_owned(), ToString::to_string);
+                    let why = found
+                        .errors
+                        .first()
+                        .map_or("none found".to_owned(), ToString::to_string);
                     return Err(TlsError::NoRoots { why });
                 }
             }
@@ -76,11 +87,16 @@ impl TlsFiles {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let chain = certificates(certificate)?;
-                let secret = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|e| TlsError::File { path: key.clone(), why: format!("no private key in PEM: {e}") })?;
+                let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
+                    path: key.clone(),
+                    why: format!("no private key in PEM: {e}"),
+                })?;
                 builder
                     .with_client_auth_cert(chain, secret)
-                    .map_err(|e| TlsError::Client { path: certificate.clone(), why: e.to_string() })?
+                    .map_err(|e| TlsError::Client {
+                        path: certificate.clone(),
+                        why: e.to_string(),
+                    })?
             }
         };
         Ok(Arc::new(config))
@@ -88,9 +104,16 @@ impl TlsFiles {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let fault = |why: String| TlsError::File { path: path.to_path_buf(), why };
+    let fault = |why: String| TlsError::File {
+        path: path.to_path_buf(),
+        why,
+    };
     let all: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|e| fault(format!("no certificate in PEM: {e}")))?;
-    if all.is_empty() { Err(fault("it holds no certificate in PEM".to_owned())) } else { Ok(all) }
+    if all.is_empty() {
+        Err(fault("it holds no certificate in PEM".to_owned()))
+    } else {
+        Ok(all)
+    }
 }

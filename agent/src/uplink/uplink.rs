@@ -150,7 +150,10 @@ impl Status {
     pub(super) fn set_aside(&mut self, topic: &str, why: &str) {
         self.refused += 1;
         if self.refusals.len() < SET_ASIDE_KEPT {
-            self.refusals.push(Refusal { topic: topic.to_owned(), why: why.to_owned() });
+            self.refusals.push(Refusal {
+                topic: topic.to_owned(),
+                why: why.to_owned(),
+            });
         }
     }
 }
@@ -188,12 +191,23 @@ impl Drop for Task {
 impl Uplink {
     /// Starts connecting in the background; must be called within a tokio runtime. An unreachable broker is no error.
     pub fn start<S: Store>(config: UplinkConfig, store: S) -> Self {
-        let brokers = config.brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let brokers = config
+            .brokers
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
         let (orders, orders_queue) = mpsc::channel(DIRECT);
         let (command, commands) = mpsc::channel(COMMANDS);
         let (tell, status) = watch::channel(Status::default());
         let driver = Driver::new(config, Arc::new(store), orders_queue, command, tell);
-        Self { brokers, orders, status, commands: Some(commands), task: Task(tokio::spawn(driver.run())) }
+        Self {
+            brokers,
+            orders,
+            status,
+            commands: Some(commands),
+            task: Task(tokio::spawn(driver.run())),
+        }
     }
 
     pub fn status(&self) -> watch::Receiver<Status> {
@@ -211,12 +225,19 @@ impl Uplink {
 
     /// Sends what the outbox could not take, if there is a connection; there is no second try.
     pub fn direct(&self, outgoing: Outgoing) -> bool {
-        self.status.borrow().connected && self.orders.try_send(Order::Direct(Box::new(outgoing))).is_ok()
+        self.status.borrow().connected
+            && self
+                .orders
+                .try_send(Order::Direct(Box::new(outgoing)))
+                .is_ok()
     }
 
     /// A hand for `direct` alone.
     pub fn direct_sender(&self) -> DirectSender {
-        DirectSender { orders: self.orders.clone(), status: self.status.clone() }
+        DirectSender {
+            orders: self.orders.clone(),
+            status: self.status.clone(),
+        }
     }
 
     /// Waits for the first connection, so that a wrong address is told before the work begins.
@@ -224,22 +245,44 @@ impl Uplink {
         let mut status = self.status.clone();
         match timeout(within, status.wait_for(|status| status.connections > 0)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Error::Stopped { broker: self.brokers.clone() }),
-            Err(_) => Err(Error::Unreachable { broker: self.brokers.clone(), within, why: self.why() }),
+            Ok(Err(_)) => Err(Error::Stopped {
+                broker: self.brokers.clone(),
+            }),
+            Err(_) => Err(Error::Unreachable {
+                broker: self.brokers.clone(),
+                within,
+                why: self.why(),
+            }),
         }
     }
 
     /// Waits until what `drain` names is acknowledged, publishes `last` (the offline status) and disconnects. After
     /// `within` it ends without that; what is not acknowledged stays in the outbox.
-    pub async fn finish(mut self, drain: Drain, last: Option<Outgoing>, within: Duration) -> Result<Status, Error> {
+    pub async fn finish(
+        mut self,
+        drain: Drain,
+        last: Option<Outgoing>,
+        within: Duration,
+    ) -> Result<Status, Error> {
         self.end(drain, last, within).await
     }
 
     /// The same for an uplink that another one takes the place of.
-    pub async fn end(&mut self, drain: Drain, last: Option<Outgoing>, within: Duration) -> Result<Status, Error> {
+    pub async fn end(
+        &mut self,
+        drain: Drain,
+        last: Option<Outgoing>,
+        within: Duration,
+    ) -> Result<Status, Error> {
         let work = async {
             // The task may have ended by itself; then there is nothing to tell it.
-            let _ = self.orders.send(Order::Finish { drain, last: last.map(Box::new) }).await;
+            let _ = self
+                .orders
+                .send(Order::Finish {
+                    drain,
+                    last: last.map(Box::new),
+                })
+                .await;
             (&mut self.task.0).await
         };
         let ended = timeout(within, work).await;
@@ -247,7 +290,11 @@ impl Uplink {
         match ended {
             Ok(Ok(())) => Ok(status),
             Ok(Err(_)) => Err(Error::Stopped { broker }),
-            Err(_) => Err(Error::Unfinished { broker, waited: within, why: why(&status) }),
+            Err(_) => Err(Error::Unfinished {
+                broker,
+                waited: within,
+                why: why(&status),
+            }),
         }
     }
 
@@ -265,7 +312,11 @@ pub struct DirectSender {
 
 impl DirectSender {
     pub fn send(&self, outgoing: Outgoing) -> bool {
-        self.status.borrow().connected && self.orders.try_send(Order::Direct(Box::new(outgoing))).is_ok()
+        self.status.borrow().connected
+            && self
+                .orders
+                .try_send(Order::Direct(Box::new(outgoing)))
+                .is_ok()
     }
 }
 

@@ -37,8 +37,11 @@ const BRIGHT: f32 = 0.4;
 const SURE_HUE: f32 = 20.0;
 const SURE_CHROMA: f32 = 0.2;
 /// Hues (degrees) of yellow, green and blue plates, from the cheapest lamp's yellow to dusk's violet.
-const RANGES: [(f32, f32, PlateColour); 3] =
-    [(10.0, 80.0, PlateColour::Yellow), (80.0, 182.0, PlateColour::Green), (182.0, 300.0, PlateColour::Blue)];
+const RANGES: [(f32, f32, PlateColour); 3] = [
+    (10.0, 80.0, PlateColour::Yellow),
+    (80.0, 182.0, PlateColour::Green),
+    (182.0, 300.0, PlateColour::Blue),
+];
 
 /// Mean hue, weighted by chroma, and mean chroma over brightness. Letters are white or black and hardly count; the
 /// ground speaks for itself even under a colour cast or where it is faded.
@@ -72,8 +75,9 @@ pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> 
     let (mut all, mut left, mut right) = (Tint::default(), Tint::default(), Tint::default());
     let mut values = Vec::new();
     // The rim is often the vehicle's body or the plate's frame.
-    for (x, _, p) in
-        flat.enumerate_pixels().filter(|(x, y, _)| (2..WIDTH - 2).contains(x) && (2..HEIGHT - 2).contains(y))
+    for (x, _, p) in flat
+        .enumerate_pixels()
+        .filter(|(x, y, _)| (2..WIDTH - 2).contains(x) && (2..HEIGHT - 2).contains(y))
     {
         let pixel = hsv(p.0);
         values.push(pixel.2);
@@ -87,10 +91,19 @@ pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> 
     let (hue, chroma) = (all.hue(), all.chroma());
     values.sort_by(f32::total_cmp);
     let bright = values.get(values.len() / 2).is_some_and(|v| *v > BRIGHT);
-    let colourless = if bright { COLOURLESS_BRIGHT } else { COLOURLESS };
-    let within = RANGES.iter().find(|(from, to, _)| (*from..*to).contains(&hue));
+    let colourless = if bright {
+        COLOURLESS_BRIGHT
+    } else {
+        COLOURLESS
+    };
+    let within = RANGES
+        .iter()
+        .find(|(from, to, _)| (*from..*to).contains(&hue));
     let Some((from, to, colour)) = within.filter(|_| chroma >= colourless) else {
-        return Some((black_or_white(&values)?, (1.0 - chroma / colourless / 2.0).clamp(0.2, 0.9)));
+        return Some((
+            black_or_white(&values)?,
+            (1.0 - chroma / colourless / 2.0).clamp(0.2, 0.9),
+        ));
     };
     let margin = (hue - from).min(to - hue) / SURE_HUE;
     let sure = margin.clamp(0.2, 1.0) * (chroma / SURE_CHROMA).clamp(0.3, 1.0);
@@ -106,7 +119,11 @@ pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> 
 fn black_or_white(values: &[f32]) -> Option<PlateColour> {
     let at = |part: usize| values.get(values.len() * part / 100).copied();
     let (low, median, high) = (at(3)?, at(50)?, at(97)?);
-    Some(if median > (low + high) / 2.0 { PlateColour::White } else { PlateColour::Black })
+    Some(if median > (low + high) / 2.0 {
+        PlateColour::White
+    } else {
+        PlateColour::Black
+    })
 }
 
 #[cfg(test)]
@@ -116,15 +133,26 @@ mod tests {
     use crate::geometry::Point;
 
     fn plate(ground: [u8; 3], ink: [u8; 3]) -> Option<(PlateColour, f32)> {
-        let p =
-            RgbImage::from_fn(94, 24, |x, y| image::Rgb(if x % 12 < 4 && (5..19).contains(&y) { ink } else { ground }));
+        let p = RgbImage::from_fn(94, 24, |x, y| {
+            image::Rgb(if x % 12 < 4 && (5..19).contains(&y) {
+                ink
+            } else {
+                ground
+            })
+        });
         let q = [(0.0, 0.0), (94.0, 0.0), (94.0, 24.0), (0.0, 24.0)].map(|(x, y)| Point::new(x, y));
         of(&p, &Quad(q))
     }
 
     #[test]
     fn a_large_new_energy_plate_is_yellow_then_green() {
-        let p = RgbImage::from_fn(94, 24, |x, _| image::Rgb(if x < 28 { [230, 190, 30] } else { [110, 200, 150] }));
+        let p = RgbImage::from_fn(94, 24, |x, _| {
+            image::Rgb(if x < 28 {
+                [230, 190, 30]
+            } else {
+                [110, 200, 150]
+            })
+        });
         let q = [(0.0, 0.0), (94.0, 0.0), (94.0, 24.0), (0.0, 24.0)].map(|(x, y)| Point::new(x, y));
         assert_eq!(of(&p, &Quad(q)).unwrap().0, PlateColour::YellowGreen);
     }
@@ -137,9 +165,9 @@ mod tests {
             ([110, 200, 150], [12, 14, 14], PlateColour::Green),
             ([225, 225, 220], [10, 10, 10], PlateColour::White),
             ([15, 15, 18], [240, 240, 240], PlateColour::Black),
-            ([4, 20, 58], [80, 82, 84], PlateColour::Blue),     // at dusk
+            ([4, 20, 58], [80, 82, 84], PlateColour::Blue), // at dusk
             ([70, 75, 95], [150, 150, 150], PlateColour::Blue), // faded
-            ([90, 70, 40], [30, 26, 20], PlateColour::Yellow),  // by lamplight
+            ([90, 70, 40], [30, 26, 20], PlateColour::Yellow), // by lamplight
         ] {
             assert_eq!(plate(ground, ink).unwrap().0, want, "{ground:?}");
         }

@@ -26,7 +26,12 @@ impl Reader {
             let mut it = line.chars();
             match (it.next(), it.next()) {
                 (Some(c), None) => chars.push(c),
-                _ => return Err(net.error(format!("dictionary line {}: `{line}` is not one character", i + 1))),
+                _ => {
+                    return Err(net.error(format!(
+                        "dictionary line {}: `{line}` is not one character",
+                        i + 1
+                    )));
+                }
             }
         }
         if !matches!(net.input_dims(), [_, 3, ..]) {
@@ -35,7 +40,11 @@ impl Reader {
                 net.input_dims()
             )));
         }
-        Ok(Self { net, dictionary: chars, input: Vec::new() })
+        Ok(Self {
+            net,
+            dictionary: chars,
+            input: Vec::new(),
+        })
     }
 
     pub fn net(&self) -> &Net {
@@ -56,19 +65,40 @@ impl Reader {
     /// The probabilities of every class, step by step from left to right.
     pub(super) fn steps(&mut self, plate: &RgbImage) -> Result<Steps, RuntimeError> {
         if plate.height() != HEIGHT || plate.width() > WIDTH {
-            return Err(self.net.error(format!("a plate of {} x {} was handed to it", plate.width(), plate.height())));
+            return Err(self.net.error(format!(
+                "a plate of {} x {} was handed to it",
+                plate.width(),
+                plate.height()
+            )));
         }
         self.input.clear();
         self.input.resize(3 * (WIDTH * HEIGHT) as usize, 0.0);
-        planes_bgr(plate.as_raw(), plate.width() as usize, WIDTH as usize, &mut self.input, [127.5; 3], 1.0 / 127.5);
+        planes_bgr(
+            plate.as_raw(),
+            plate.width() as usize,
+            WIDTH as usize,
+            &mut self.input,
+            [127.5; 3],
+            1.0 / 127.5,
+        );
         let wanted = self.dictionary.len() + 1;
-        let steps = self.net.run_f32(&[1, 3, i64::from(HEIGHT), i64::from(WIDTH)], &self.input, |out| {
-            let (shape, values) = out.first()?;
-            let classes = *shape.last()? as usize;
-            (classes == wanted).then(|| Steps { classes, values: values.to_vec() })
-        })?;
+        let steps = self.net.run_f32(
+            &[1, 3, i64::from(HEIGHT), i64::from(WIDTH)],
+            &self.input,
+            |out| {
+                let (shape, values) = out.first()?;
+                let classes = *shape.last()? as usize;
+                (classes == wanted).then(|| Steps {
+                    classes,
+                    values: values.to_vec(),
+                })
+            },
+        )?;
         steps.ok_or_else(|| {
-            self.net.error(format!("its output does not have the dictionary's {} characters and a blank", wanted - 1))
+            self.net.error(format!(
+                "its output does not have the dictionary's {} characters and a blank",
+                wanted - 1
+            ))
         })
     }
 }
@@ -107,7 +137,11 @@ pub(super) fn decode(steps: &Steps, dictionary: &[char]) -> PlateRead {
                 .max_by(|a, b| a.1.total_cmp(b.1))
                 .and_then(|(i, v)| dictionary.get(i - 1).map(|c| (*c, v.clamp(0.0, 1.0))));
             if let Some(&ch) = dictionary.get(best - 1) {
-                let new = CharRead { ch, conf, runner_up };
+                let new = CharRead {
+                    ch,
+                    conf,
+                    runner_up,
+                };
                 match chars.last_mut() {
                     Some(c) if best == last => {
                         if conf > c.conf {
@@ -138,13 +172,35 @@ mod tests {
             0.2, 0.7, 0.0, 0.1, // a second A
             0.0, 0.0, 0.4, 0.6, // C at once after it
         ];
-        let r = decode(&Steps { classes: 4, values: steps.to_vec() }, &dict);
+        let r = decode(
+            &Steps {
+                classes: 4,
+                values: steps.to_vec(),
+            },
+            &dict,
+        );
         assert_eq!(r.text(), "AAC");
-        assert_eq!(r.chars[0], CharRead { ch: 'A', conf: 0.9, runner_up: Some(('B', 0.1)) });
+        assert_eq!(
+            r.chars[0],
+            CharRead {
+                ch: 'A',
+                conf: 0.9,
+                runner_up: Some(('B', 0.1))
+            }
+        );
         assert_eq!(r.chars[2].runner_up, Some(('B', 0.4)));
         assert_eq!(
-            decode(&Steps { classes: 4, values: vec![1.0, 0.0, 0.0, 0.0] }, &dict),
-            PlateRead { chars: vec![], rows: 1 }
+            decode(
+                &Steps {
+                    classes: 4,
+                    values: vec![1.0, 0.0, 0.0, 0.0]
+                },
+                &dict
+            ),
+            PlateRead {
+                chars: vec![],
+                rows: 1
+            }
         );
     }
 }

@@ -21,7 +21,11 @@ const PREFERRED: f64 = 0.03;
 type Text = Vec<u16>;
 
 /// Reads several looks at one plate as one. `plausible` says whether a text can be a plate.
-pub(super) fn fuse(looks: &[Steps], dictionary: &[char], plausible: impl Fn(&str) -> bool) -> Option<PlateRead> {
+pub(super) fn fuse(
+    looks: &[Steps],
+    dictionary: &[char],
+    plausible: impl Fn(&str) -> bool,
+) -> Option<PlateRead> {
     let mut texts: BTreeMap<Text, f64> = BTreeMap::new();
     for look in looks {
         for text in beam(look) {
@@ -35,8 +39,15 @@ pub(super) fn fuse(looks: &[Steps], dictionary: &[char], plausible: impl Fn(&str
     // Stable, and the map's order is total: equal input gives equal output.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
     let best = ranked.first()?.1;
-    let spelled = |t: &Text| t.iter().filter_map(|k| dictionary.get(usize::from(*k) - 1)).collect::<String>();
-    let chosen = ranked.iter().find(|(t, p)| *p >= PREFERRED * best && plausible(&spelled(t))).or(ranked.first())?;
+    let spelled = |t: &Text| {
+        t.iter()
+            .filter_map(|k| dictionary.get(usize::from(*k) - 1))
+            .collect::<String>()
+    };
+    let chosen = ranked
+        .iter()
+        .find(|(t, p)| *p >= PREFERRED * best && plausible(&spelled(t)))
+        .or(ranked.first())?;
     Some(characters(&chosen.0, &ranked, looks, dictionary))
 }
 
@@ -78,13 +89,19 @@ fn beam(look: &Steps) -> Vec<Text> {
 
 /// The CTC probability of a text: the forward algorithm over the text with blanks between.
 fn probability(look: &Steps, text: &Text) -> f64 {
-    let classes: Vec<usize> = std::iter::once(0).chain(text.iter().flat_map(|k| [usize::from(*k), 0])).collect();
+    let classes: Vec<usize> = std::iter::once(0)
+        .chain(text.iter().flat_map(|k| [usize::from(*k), 0]))
+        .collect();
     let n = classes.len();
     let mut alpha = vec![0.0f64; n];
     for (t, step) in look.iter().enumerate() {
         let mut next = vec![0.0; n];
         for s in 0..n {
-            let mut from = if t == 0 { f64::from(u8::from(s < 2)) } else { alpha[s] };
+            let mut from = if t == 0 {
+                f64::from(u8::from(s < 2))
+            } else {
+                alpha[s]
+            };
             if t > 0 && s >= 1 {
                 from += alpha[s - 1];
             }
@@ -99,8 +116,16 @@ fn probability(look: &Steps, text: &Text) -> f64 {
 }
 
 /// Confidence per place: the share of all candidates' probability, among those of this length, that agrees there.
-fn characters(text: &Text, ranked: &[(Text, f64)], looks: &[Steps], dictionary: &[char]) -> PlateRead {
-    let same: Vec<&(Text, f64)> = ranked.iter().filter(|(t, _)| t.len() == text.len()).collect();
+fn characters(
+    text: &Text,
+    ranked: &[(Text, f64)],
+    looks: &[Steps],
+    dictionary: &[char],
+) -> PlateRead {
+    let same: Vec<&(Text, f64)> = ranked
+        .iter()
+        .filter(|(t, _)| t.len() == text.len())
+        .collect();
     let total: f64 = same.iter().map(|s| s.1).sum::<f64>().max(f64::MIN_POSITIVE);
     // A plate that no look shows clearly is not sure, however its candidates agree with each other.
     let all: f64 = ranked.iter().map(|r| r.1).sum();
@@ -119,7 +144,11 @@ fn characters(text: &Text, ranked: &[(Text, f64)], looks: &[Steps], dictionary: 
             .and_then(|(c, p)| of(*c).map(|c| (c, (p * seen) as f32)));
         if let Some(ch) = of(*k) {
             let conf = (votes.get(k).copied().unwrap_or(0.0) * seen) as f32;
-            chars.push(CharRead { ch, conf, runner_up });
+            chars.push(CharRead {
+                ch,
+                conf,
+                runner_up,
+            });
         }
     }
     debug_assert!(!looks.is_empty());
@@ -134,7 +163,10 @@ mod tests {
     const DICT: [char; 3] = ['A', '8', '0'];
 
     fn look(steps: &[[f32; 4]]) -> Steps {
-        Steps { classes: 4, values: steps.concat() }
+        Steps {
+            classes: 4,
+            values: steps.concat(),
+        }
     }
 
     #[test]
@@ -143,7 +175,10 @@ mod tests {
         // "A": A-, -A, AA; "": --
         assert!((probability(&l, &vec![1]) - 0.75).abs() < 1e-6);
         assert!((probability(&l, &vec![]) - 0.25).abs() < 1e-6);
-        assert!(probability(&l, &vec![1, 1]).abs() < 1e-9, "a double needs a blank between");
+        assert!(
+            probability(&l, &vec![1, 1]).abs() < 1e-9,
+            "a double needs a blank between"
+        );
         let texts = beam(&l);
         assert!(texts.contains(&vec![1]) && texts.contains(&vec![]));
     }
@@ -163,8 +198,17 @@ mod tests {
     #[test]
     fn what_can_be_a_plate_goes_before_what_cannot_but_only_if_it_was_seen() {
         let l = look(&[[0.0, 0.0, 0.6, 0.4]]);
-        assert_eq!(fuse(std::slice::from_ref(&l), &DICT, |t| t == "0").unwrap().text(), "0");
-        assert_eq!(fuse(&[l], &DICT, |t| t == "A").unwrap().text(), "8", "A was never seen");
+        assert_eq!(
+            fuse(std::slice::from_ref(&l), &DICT, |t| t == "0")
+                .unwrap()
+                .text(),
+            "0"
+        );
+        assert_eq!(
+            fuse(&[l], &DICT, |t| t == "A").unwrap().text(),
+            "8",
+            "A was never seen"
+        );
         assert!(fuse(&[look(&[[1.0, 0.0, 0.0, 0.0]])], &DICT, |_| true).is_none());
     }
 }

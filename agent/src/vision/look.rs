@@ -56,7 +56,13 @@ impl Spent {
 impl Vision {
     pub fn open(opener: &Opener<'_>, config: LookConfig) -> Result<Self, OpenError> {
         let (vehicles, plates) = (opener.vehicles()?, opener.plates()?);
-        Ok(Self { vehicles, plates, config, vehicles_at: None, plates_at: None })
+        Ok(Self {
+            vehicles,
+            plates,
+            config,
+            vehicles_at: None,
+            plates_at: None,
+        })
     }
 
     pub fn spent(&self) -> Spent {
@@ -78,13 +84,17 @@ impl Vision {
         let mut seen = Detections::default();
         if due(&mut self.vehicles_at, now, self.config.vehicle_every_ms) {
             seen.vehicles_looked_for = true;
-            seen.vehicles = self.vehicles.find(picture, whole(picture), self.config.vehicle_score)?;
+            seen.vehicles =
+                self.vehicles
+                    .find(picture, whole(picture), self.config.vehicle_score)?;
         }
         let mut coarse = Vec::new();
         if due(&mut self.plates_at, now, self.config.plate_every_ms) {
             // Where only followed plates are looked at, a new one that is not seen means nothing.
             seen.plates_looked_for = true;
-            coarse = self.plates.coarse(picture, place.region, &[self.config.plate_side as f32])?;
+            coarse = self
+                .plates
+                .coarse(picture, place.region, &[self.config.plate_side as f32])?;
         }
         seen.plates = self.close(picture, place, coarse, expected)?;
         Ok(seen)
@@ -100,9 +110,16 @@ impl Vision {
     ) -> Result<Vec<PlateFind>, RuntimeError> {
         for e in expected {
             let c = e.quad.center();
-            if !coarse.iter().any(|f| f.quad.center().distance(c) < 0.5 * e.quad.width()) {
+            if !coarse
+                .iter()
+                .any(|f| f.quad.center().distance(c) < 0.5 * e.quad.width())
+            {
                 // Its score is nil: it counts only if the second look finds it.
-                coarse.push(Found { rect: e.quad.bounds(), quad: e.quad, score: 0.0 });
+                coarse.push(Found {
+                    rect: e.quad.bounds(),
+                    quad: e.quad,
+                    score: 0.0,
+                });
             }
         }
         coarse.retain(|f| !place.masks.iter().any(|m| m.contains(f.quad.center())));
@@ -116,7 +133,9 @@ impl Vision {
             if place.masks.iter().any(|m| m.contains(c)) {
                 continue;
             }
-            let known = expected.iter().find(|e| e.quad.center().distance(c) < 0.5 * e.quad.width());
+            let known = expected
+                .iter()
+                .find(|e| e.quad.center().distance(c) < 0.5 * e.quad.width());
             finds.push(match known {
                 Some(e) if !e.read => self.plates.unread(&f),
                 _ => self.plates.read_closely(picture, &f)?,
@@ -149,7 +168,10 @@ mod tests {
     fn every_frame_or_at_intervals() {
         let ms = Duration::from_millis;
         let mut last = None;
-        let seen: Vec<bool> = [0, 40, 80, 120, 160].iter().map(|t| due(&mut last, ms(*t), 80)).collect();
+        let seen: Vec<bool> = [0, 40, 80, 120, 160]
+            .iter()
+            .map(|t| due(&mut last, ms(*t), 80))
+            .collect();
         assert_eq!(seen, [true, false, true, false, true]);
         assert!(due(&mut last, ms(160), 0));
         assert!(due(&mut last, ms(0), 80), "another recording begins");

@@ -40,7 +40,9 @@ pub struct Opener<'a> {
 impl<'a> Opener<'a> {
     pub fn new(choice: &'a ModelChoice) -> Result<Self, OpenError> {
         let manifest = Manifest::read(&choice.location.manifest)?;
-        let env = std::env::var_os("KAKOU_ONNXRUNTIME").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let env = std::env::var_os("KAKOU_ONNXRUNTIME")
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from);
         let runtime = match choice.runtime.clone().or(env) {
             Some(own) => Runtime::load(&own)?,
             None => {
@@ -51,7 +53,11 @@ impl<'a> Opener<'a> {
                 Runtime::load(&path)?
             }
         };
-        Ok(Self { choice, manifest, runtime })
+        Ok(Self {
+            choice,
+            manifest,
+            runtime,
+        })
     }
 
     /// Name and version of each model in use; of one's own, the first digits of its checksum or `own`.
@@ -71,43 +77,85 @@ impl<'a> Opener<'a> {
     fn net(&self, model: &ModelEntry) -> Result<Net, OpenError> {
         let path = self.manifest.file(&self.choice.location.cache, model);
         refuse_wrong(&path, model.bytes, model.sha256.as_deref())?;
-        Ok(self.runtime.open(&model.name, &path, self.choice.threads, self.choice.provider)?)
+        Ok(self.runtime.open(
+            &model.name,
+            &path,
+            self.choice.threads,
+            self.choice.provider,
+        )?)
     }
 
     fn expect(&self, name: &str, kinds: &[Kind], what: &str) -> Result<&ModelEntry, OpenError> {
         let model = self.manifest.model(name)?;
         if !kinds.contains(&model.kind) {
-            return Err(self.manifest.wrong(model, format!("its kind {:?} is no {what}", model.kind)).into());
+            return Err(self
+                .manifest
+                .wrong(model, format!("its kind {:?} is no {what}", model.kind))
+                .into());
         }
         Ok(model)
     }
 
     pub fn vehicles(&self) -> Result<VehicleDetector, OpenError> {
-        let model = self.expect(&self.choice.vehicles, &[Kind::SsdCoco, Kind::Yolox], "vehicle detector")?;
-        let layout = if model.kind == Kind::Yolox { Layout::Yolox } else { Layout::SsdCoco };
-        Ok(VehicleDetector::new(self.net(model)?, layout, self.manifest.labels(model)?)?)
+        let model = self.expect(
+            &self.choice.vehicles,
+            &[Kind::SsdCoco, Kind::Yolox],
+            "vehicle detector",
+        )?;
+        let layout = if model.kind == Kind::Yolox {
+            Layout::Yolox
+        } else {
+            Layout::SsdCoco
+        };
+        Ok(VehicleDetector::new(
+            self.net(model)?,
+            layout,
+            self.manifest.labels(model)?,
+        )?)
     }
 
     pub fn plates(&self) -> Result<PlateFinder, OpenError> {
         let detector = self.expect(&self.choice.plates, &[Kind::RetinaPlate], "plate detector")?;
         let reader = self.expect(&self.choice.reader, &[Kind::CtcReader], "plate reader")?;
-        let Some(path) = self.manifest.dictionary(&self.choice.location.cache, reader) else {
-            return Err(self.manifest.wrong(reader, "a reader needs a dictionary").into());
+        let Some(path) = self
+            .manifest
+            .dictionary(&self.choice.location.cache, reader)
+        else {
+            return Err(self
+                .manifest
+                .wrong(reader, "a reader needs a dictionary")
+                .into());
         };
         let d = reader.dictionary.as_ref();
-        refuse_wrong(&path, d.and_then(|d| d.bytes), d.and_then(|d| d.sha256.as_deref()))?;
-        let dictionary = std::fs::read_to_string(&path)
-            .map_err(|e| ManifestError::File { file: path.clone(), reason: e.to_string() })?;
+        refuse_wrong(
+            &path,
+            d.and_then(|d| d.bytes),
+            d.and_then(|d| d.sha256.as_deref()),
+        )?;
+        let dictionary = std::fs::read_to_string(&path).map_err(|e| ManifestError::File {
+            file: path.clone(),
+            reason: e.to_string(),
+        })?;
         let detector = PlateDetector::new(self.net(detector)?)?;
-        Ok(PlateFinder::new(detector, Reader::new(self.net(reader)?, &dictionary)?))
+        Ok(PlateFinder::new(
+            detector,
+            Reader::new(self.net(reader)?, &dictionary)?,
+        ))
     }
 }
 
 /// A truncated or altered file is refused by name; one that is not vouched for is taken as it is.
-fn refuse_wrong(path: &Path, bytes: Option<u64>, sha256: Option<&str>) -> Result<(), ManifestError> {
+fn refuse_wrong(
+    path: &Path,
+    bytes: Option<u64>,
+    sha256: Option<&str>,
+) -> Result<(), ManifestError> {
     let state = check_file(path, bytes, sha256);
     match state {
         State::Right | State::Unchecked => Ok(()),
-        fault => Err(ManifestError::File { file: path.into(), reason: fault.to_string() }),
+        fault => Err(ManifestError::File {
+            file: path.into(),
+            reason: fault.to_string(),
+        }),
     }
 }

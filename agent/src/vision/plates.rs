@@ -29,7 +29,12 @@ const CLOSER_WIDTH: f32 = 192.0;
 const CLOSE_INPUT: (u32, u32) = (352, 256);
 /// Width and margins (parts of the plate's width and height) at which plates are straightened: the first for every
 /// read, all of them for an unsure one of a single picture.
-const STRAIGHT: [(u32, f32, f32); 4] = [(112, 0.02, 0.05), (104, 0.0, 0.1), (120, 0.0, 0.0), (112, 0.04, 0.12)];
+const STRAIGHT: [(u32, f32, f32); 4] = [
+    (112, 0.02, 0.05),
+    (104, 0.0, 0.1),
+    (120, 0.0, 0.0),
+    (112, 0.04, 0.12),
+];
 /// Widths at which a picture that is itself a plate is read: likewise.
 const CROPPED: [u32; 4] = [100, 104, 96, 112];
 /// A read with a character below this is unsure.
@@ -83,7 +88,12 @@ impl PlateFinder {
     }
 
     /// First look: `region` with its longer side scaled to each of `sides` input pixels, finds united.
-    pub fn coarse(&mut self, picture: &RgbImage, region: Rect, sides: &[f32]) -> Result<Vec<Found>, RuntimeError> {
+    pub fn coarse(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        sides: &[f32],
+    ) -> Result<Vec<Found>, RuntimeError> {
         let long = region.width().max(region.height()).max(1.0);
         let mut done: Vec<f32> = Vec::new();
         let mut all = Vec::new();
@@ -100,7 +110,11 @@ impl PlateFinder {
     }
 
     /// Second look around one find, with the plate scaled to the width the detector likes best.
-    pub fn close(&mut self, picture: &RgbImage, coarse: &Found) -> Result<Option<Found>, RuntimeError> {
+    pub fn close(
+        &mut self,
+        picture: &RgbImage,
+        coarse: &Found,
+    ) -> Result<Option<Found>, RuntimeError> {
         self.again(picture, coarse, CLOSE_WIDTH)
     }
 
@@ -109,20 +123,41 @@ impl PlateFinder {
         Ok(self.again(picture, found, CLOSER_WIDTH)?.unwrap_or(*found))
     }
 
-    fn again(&mut self, picture: &RgbImage, coarse: &Found, width: f32) -> Result<Option<Found>, RuntimeError> {
+    fn again(
+        &mut self,
+        picture: &RgbImage,
+        coarse: &Found,
+        width: f32,
+    ) -> Result<Option<Found>, RuntimeError> {
         let (c, w) = (coarse.quad.center(), coarse.quad.width().max(4.0));
         let scale = width / w;
-        let (hw, hh) = (CLOSE_INPUT.0 as f32 / scale / 2.0, CLOSE_INPUT.1 as f32 / scale / 2.0);
+        let (hw, hh) = (
+            CLOSE_INPUT.0 as f32 / scale / 2.0,
+            CLOSE_INPUT.1 as f32 / scale / 2.0,
+        );
         let region = Rect::new(c.x - hw, c.y - hh, c.x + hw, c.y + hh);
-        let found = self.detector.find_in(picture, region, CLOSE_INPUT, scale, COARSE_SCORE)?;
+        let found = self
+            .detector
+            .find_in(picture, region, CLOSE_INPUT, scale, COARSE_SCORE)?;
         let whole = |f: &Found| {
-            f.quad.bounds().covered_by(&Rect::new(0.0, 0.0, picture.width() as f32, picture.height() as f32)) >= INSIDE
+            f.quad.bounds().covered_by(&Rect::new(
+                0.0,
+                0.0,
+                picture.width() as f32,
+                picture.height() as f32,
+            )) >= INSIDE
         };
         let near = |f: &&Found| {
             let ratio = f.quad.width() / w;
-            f.quad.center().distance(c) < 0.5 * w && (SAME_SIZE.0..=SAME_SIZE.1).contains(&ratio) && whole(f)
+            f.quad.center().distance(c) < 0.5 * w
+                && (SAME_SIZE.0..=SAME_SIZE.1).contains(&ratio)
+                && whole(f)
         };
-        match found.iter().filter(near).max_by(|a, b| a.score.total_cmp(&b.score)) {
+        match found
+            .iter()
+            .filter(near)
+            .max_by(|a, b| a.score.total_cmp(&b.score))
+        {
             Some(f) if f.score >= CLOSE_SCORE => Ok(Some(*f)),
             _ if coarse.score >= ALONE_SCORE && whole(coarse) => Ok(Some(*coarse)),
             _ => Ok(None),
@@ -131,7 +166,11 @@ impl PlateFinder {
 
     /// Reads one find of a stream; if that is unsure, again with a third look for the corners and several
     /// straightenings.
-    pub fn read_closely(&mut self, picture: &RgbImage, found: &Found) -> Result<PlateFind, RuntimeError> {
+    pub fn read_closely(
+        &mut self,
+        picture: &RgbImage,
+        found: &Found,
+    ) -> Result<PlateFind, RuntimeError> {
         let once = self.read_with(picture, found, false)?;
         let sure = |r: &PlateRead| r.min_conf() >= SURE && check(&r.text(), None).is_valid();
         if once.read.as_ref().is_none_or(sure) {
@@ -142,15 +181,25 @@ impl PlateFinder {
     }
 
     /// `thoroughly`: an unsure read is made again from several straightenings.
-    fn read_with(&mut self, picture: &RgbImage, found: &Found, thoroughly: bool) -> Result<PlateFind, RuntimeError> {
+    fn read_with(
+        &mut self,
+        picture: &RgbImage,
+        found: &Found,
+        thoroughly: bool,
+    ) -> Result<PlateFind, RuntimeError> {
         let colour = colour::of(picture, &found.quad);
         let mut quad = found.quad;
         let mut read = None;
         if found.quad.width() >= READABLE_WIDTH {
-            let shapes = if thoroughly { &STRAIGHT[..] } else { &STRAIGHT[..1] };
+            let shapes = if thoroughly {
+                &STRAIGHT[..]
+            } else {
+                &STRAIGHT[..1]
+            };
             let one = self.read_looks(shapes.len(), colour, |i| {
                 let (width, mx, my) = shapes[i];
-                grow(&found.quad, mx, my, mx, my).and_then(|q| straighten(picture, &q, width, ctc::HEIGHT))
+                grow(&found.quad, mx, my, mx, my)
+                    .and_then(|q| straighten(picture, &q, width, ctc::HEIGHT))
             })?;
             let two = match &one {
                 Some(one) => tworow::read(self, picture, &found.quad, one)?,
@@ -161,7 +210,13 @@ impl PlateFinder {
                 (read, quad) = (Some(r), q);
             }
         }
-        Ok(PlateFind { quad, score: found.score, read, colour, legibility: legibility(found) })
+        Ok(PlateFind {
+            quad,
+            score: found.score,
+            read,
+            colour,
+            legibility: legibility(found),
+        })
     }
 
     /// Reads the first of `n` looks, and the others too if that one is unsure or can be no plate.
@@ -171,7 +226,9 @@ impl PlateFinder {
         colour: Option<(PlateColour, f32)>,
         look: impl Fn(usize) -> Option<RgbImage>,
     ) -> Result<Option<PlateRead>, RuntimeError> {
-        let Some(first) = look(0) else { return Ok(None) };
+        let Some(first) = look(0) else {
+            return Ok(None);
+        };
         let first = self.reader.steps(&first)?;
         let read = ctc::decode(&first, self.reader.dictionary());
         // A colour that is not sure says nothing about the text.
@@ -191,23 +248,45 @@ impl PlateFinder {
 
     /// A find that is followed but not read in this frame.
     pub fn unread(&self, found: &Found) -> PlateFind {
-        PlateFind { quad: found.quad, score: found.score, read: None, colour: None, legibility: legibility(found) }
+        PlateFind {
+            quad: found.quad,
+            score: found.score,
+            read: None,
+            colour: None,
+            legibility: legibility(found),
+        }
     }
 
     /// Reads a picture that is a cropped plate and nothing else.
     pub fn read_crop(&mut self, picture: &RgbImage) -> Result<PlateFind, RuntimeError> {
         let (w, h) = (picture.width() as f32, picture.height() as f32);
-        let quad = Quad([Point::new(0.0, 0.0), Point::new(w, 0.0), Point::new(w, h), Point::new(0.0, h)]);
+        let quad = Quad([
+            Point::new(0.0, 0.0),
+            Point::new(w, 0.0),
+            Point::new(w, h),
+            Point::new(0.0, h),
+        ]);
         let colour = colour::of(picture, &quad);
-        let read = self.read_looks(CROPPED.len(), None, |i| straighten(picture, &quad, CROPPED[i], ctc::HEIGHT))?;
-        Ok(PlateFind { quad, score: 1.0, read, colour, legibility: 1.0 })
+        let read = self.read_looks(CROPPED.len(), None, |i| {
+            straighten(picture, &quad, CROPPED[i], ctc::HEIGHT)
+        })?;
+        Ok(PlateFind {
+            quad,
+            score: 1.0,
+            read,
+            colour,
+            legibility: 1.0,
+        })
     }
 }
 
 /// How far a read of this find deserves trust: small plates and doubtful finds less.
 fn legibility(found: &Found) -> f32 {
     let width = ((found.quad.width() - READABLE_WIDTH) / 80.0).clamp(0.05, 1.0);
-    let (dx, dy) = (found.quad.0[1].x - found.quad.0[0].x, found.quad.0[1].y - found.quad.0[0].y);
+    let (dx, dy) = (
+        found.quad.0[1].x - found.quad.0[0].x,
+        found.quad.0[1].y - found.quad.0[0].y,
+    );
     // A plate turned by 45 degrees and more is hardly ever a plate.
     let tilt = (1.0 - dy.abs().atan2(dx.max(0.0)) / std::f32::consts::FRAC_PI_2).clamp(0.0, 1.0);
     (width * tilt * found.score).clamp(0.0, 1.0)

@@ -38,7 +38,11 @@ impl PlateDetector {
                 net.outputs().len()
             )));
         }
-        Ok(Self { net, scaler: Scaler::default(), input: Vec::new() })
+        Ok(Self {
+            net,
+            scaler: Scaler::default(),
+            input: Vec::new(),
+        })
     }
 
     pub fn net(&self) -> &Net {
@@ -87,7 +91,10 @@ impl PlateDetector {
         ph: u32,
         min_score: f32,
     ) -> Result<Vec<Found>, RuntimeError> {
-        let scaled = self.scaler.scale(picture, region, w, h).map_err(|e| self.net.error(e))?;
+        let scaled = self
+            .scaler
+            .scale(picture, region, w, h)
+            .map_err(|e| self.net.error(e))?;
         let Some(scaled) = scaled else {
             return Ok(Vec::new());
         };
@@ -97,16 +104,35 @@ impl PlateDetector {
             self.input.clear();
         }
         self.input.resize(len, 0.0);
-        planes_bgr(scaled.rgb, w as usize, pw as usize, &mut self.input, MEAN_BGR, 1.0);
+        planes_bgr(
+            scaled.rgb,
+            w as usize,
+            pw as usize,
+            &mut self.input,
+            MEAN_BGR,
+            1.0,
+        );
         let (sx, sy) = (region.width() / w as f32, region.height() / h as f32);
         let back = |p: Point| Point::new(region.x0 + p.x * sx, region.y0 + p.y * sy);
-        let found = self.net.run_f32(&[1, 3, i64::from(ph), i64::from(pw)], &self.input, |out| {
-            // Told apart by their last dimension: 4 box values, 2 scores, 8 corner values.
-            let of = |n: i64| out.iter().find(|(s, _)| s.last() == Some(&n)).map(|o| o.1);
-            decode(of(4)?, of(2)?, of(8)?, pw as usize, ph as usize, min_score, back)
-        })?;
         let found =
-            found.ok_or_else(|| self.net.error("its outputs are not loc, conf and landms over RetinaFace priors"))?;
+            self.net
+                .run_f32(&[1, 3, i64::from(ph), i64::from(pw)], &self.input, |out| {
+                    // Told apart by their last dimension: 4 box values, 2 scores, 8 corner values.
+                    let of = |n: i64| out.iter().find(|(s, _)| s.last() == Some(&n)).map(|o| o.1);
+                    decode(
+                        of(4)?,
+                        of(2)?,
+                        of(8)?,
+                        pw as usize,
+                        ph as usize,
+                        min_score,
+                        back,
+                    )
+                })?;
+        let found = found.ok_or_else(|| {
+            self.net
+                .error("its outputs are not loc, conf and landms over RetinaFace priors")
+        })?;
         Ok(suppress(found))
     }
 }
@@ -138,15 +164,26 @@ fn decode(
                 }
                 let cx = ((cell % columns) as f32 + 0.5) * *stride as f32;
                 let cy = ((cell / columns) as f32 + 0.5) * *stride as f32;
-                let at = |dx: f32, dy: f32| Point::new(cx + dx * VARIANCES[0] * size, cy + dy * VARIANCES[0] * size);
+                let at = |dx: f32, dy: f32| {
+                    Point::new(cx + dx * VARIANCES[0] * size, cy + dy * VARIANCES[0] * size)
+                };
                 let l = &loc[i * 4..i * 4 + 4];
                 let c = at(l[0], l[1]);
-                let (w, h) = (size * (l[2] * VARIANCES[1]).exp(), size * (l[3] * VARIANCES[1]).exp());
-                let (a, b) =
-                    (back(Point::new(c.x - w / 2.0, c.y - h / 2.0)), back(Point::new(c.x + w / 2.0, c.y + h / 2.0)));
+                let (w, h) = (
+                    size * (l[2] * VARIANCES[1]).exp(),
+                    size * (l[3] * VARIANCES[1]).exp(),
+                );
+                let (a, b) = (
+                    back(Point::new(c.x - w / 2.0, c.y - h / 2.0)),
+                    back(Point::new(c.x + w / 2.0, c.y + h / 2.0)),
+                );
                 let m = &landms[i * 8..i * 8 + 8];
                 let quad = Quad::ordered(std::array::from_fn(|j| back(at(m[2 * j], m[2 * j + 1]))));
-                found.push(Found { rect: Rect::new(a.x, a.y, b.x, b.y), quad, score });
+                found.push(Found {
+                    rect: Rect::new(a.x, a.y, b.x, b.y),
+                    quad,
+                    score,
+                });
             }
         }
         base += cells(*stride) * 2;
@@ -183,9 +220,18 @@ mod tests {
         landms[i * 8..i * 8 + 8].copy_from_slice(&[1.0, 0.5, -1.0, 0.5, -1.0, -0.5, 1.0, -0.5]);
         let f = decode(&vec![0.0; n * 4], &conf, &landms, 32, 32, 0.5, |p| p).unwrap();
         assert_eq!(f.len(), 1);
-        assert_eq!(f[0].rect, Rect::new(24.0 - 96.0, 24.0 - 96.0, 24.0 + 96.0, 24.0 + 96.0));
-        assert!((f[0].quad.0[0].x - (24.0 - 19.2)).abs() < 1e-3 && (f[0].quad.0[0].y - (24.0 - 9.6)).abs() < 1e-3);
-        assert!((f[0].quad.0[2].x - (24.0 + 19.2)).abs() < 1e-3 && (f[0].quad.0[2].y - (24.0 + 9.6)).abs() < 1e-3);
+        assert_eq!(
+            f[0].rect,
+            Rect::new(24.0 - 96.0, 24.0 - 96.0, 24.0 + 96.0, 24.0 + 96.0)
+        );
+        assert!(
+            (f[0].quad.0[0].x - (24.0 - 19.2)).abs() < 1e-3
+                && (f[0].quad.0[0].y - (24.0 - 9.6)).abs() < 1e-3
+        );
+        assert!(
+            (f[0].quad.0[2].x - (24.0 + 19.2)).abs() < 1e-3
+                && (f[0].quad.0[2].y - (24.0 + 9.6)).abs() < 1e-3
+        );
         assert!(decode(&[], &conf, &landms, 32, 32, 0.5, |p| p).is_none());
     }
 }

@@ -20,7 +20,11 @@ pub enum RuntimeError {
     #[error("ONNX Runtime is already loaded from {loaded}; this process cannot also load {path}")]
     Twice { loaded: PathBuf, path: PathBuf },
     #[error("model {model}: cannot open {path}: {reason}")]
-    Open { model: String, path: PathBuf, reason: String },
+    Open {
+        model: String,
+        path: PathBuf,
+        reason: String,
+    },
     #[error("model {model}: {reason}")]
     Run { model: String, reason: String },
     #[error(
@@ -30,7 +34,11 @@ pub enum RuntimeError {
     #[error(
         "execution provider `{provider}` cannot be used: {reason}; the ONNX Runtime library at {library} must have been built with it (set [vision] provider = \"cpu\" to go on without)"
     )]
-    ProviderNotThere { provider: Provider, library: PathBuf, reason: String },
+    ProviderNotThere {
+        provider: Provider,
+        library: PathBuf,
+        reason: String,
+    },
 }
 
 /// Where a model is run.
@@ -87,11 +95,17 @@ impl Runtime {
         let mut loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(rt) = loaded.as_ref() {
             if rt.library != library {
-                return Err(RuntimeError::Twice { loaded: rt.library.clone(), path: library.into() });
+                return Err(RuntimeError::Twice {
+                    loaded: rt.library.clone(),
+                    path: library.into(),
+                });
             }
             return Ok(rt.clone());
         }
-        let err = |reason: String| RuntimeError::Load { path: library.into(), reason };
+        let err = |reason: String| RuntimeError::Load {
+            path: library.into(),
+            reason,
+        };
         if !library.is_file() {
             return Err(err("there is no such file".into()));
         }
@@ -101,36 +115,74 @@ impl Runtime {
             .build()
             .map_err(|e| err(e.to_string()))?;
         env.set_log_level(ort::logging::LogLevel::Error);
-        let rt = Self { env, library: library.into() };
+        let rt = Self {
+            env,
+            library: library.into(),
+        };
         *loaded = Some(rt.clone());
         Ok(rt)
     }
 
     /// Opens one model. `threads` is the number of threads one run may use.
-    pub fn open(&self, name: &str, path: &Path, threads: usize, provider: Provider) -> Result<Net, RuntimeError> {
-        let err = |reason: String| RuntimeError::Open { model: name.into(), path: path.into(), reason };
+    pub fn open(
+        &self,
+        name: &str,
+        path: &Path,
+        threads: usize,
+        provider: Provider,
+    ) -> Result<Net, RuntimeError> {
+        let err = |reason: String| RuntimeError::Open {
+            model: name.into(),
+            path: path.into(),
+            reason,
+        };
         let bytes = std::fs::read(path).map_err(|e| err(e.to_string()))?;
         let mut builder = self.builder(threads).map_err(err)?;
         builder = self.with_provider(builder, provider)?;
-        let session = builder.commit_from_memory(&bytes).map_err(|e| err(e.to_string()))?;
-        let input =
-            session.inputs().first().map(|i| i.name().to_owned()).ok_or_else(|| err("it has no input".into()))?;
+        let session = builder
+            .commit_from_memory(&bytes)
+            .map_err(|e| err(e.to_string()))?;
+        let input = session
+            .inputs()
+            .first()
+            .map(|i| i.name().to_owned())
+            .ok_or_else(|| err("it has no input".into()))?;
         let dims = match session.inputs()[0].dtype() {
             ValueType::Tensor { shape, .. } => shape.to_vec(),
             other => return Err(err(format!("its input is no tensor but {other:?}"))),
         };
-        let outputs = session.outputs().iter().map(|o| o.name().to_owned()).collect();
-        Ok(Net { session, name: name.into(), input, dims, outputs, spent: Duration::ZERO, runs: 0 })
+        let outputs = session
+            .outputs()
+            .iter()
+            .map(|o| o.name().to_owned())
+            .collect();
+        Ok(Net {
+            session,
+            name: name.into(),
+            input,
+            dims,
+            outputs,
+            spent: Duration::ZERO,
+            runs: 0,
+        })
     }
 
     fn builder(&self, threads: usize) -> Result<SessionBuilder, String> {
         let b = Session::builder(&self.env).map_err(|e| e.to_string())?;
-        let b = b.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| e.to_string())?;
-        let b = b.with_intra_threads(threads.max(1)).map_err(|e| e.to_string())?;
+        let b = b
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .map_err(|e| e.to_string())?;
+        let b = b
+            .with_intra_threads(threads.max(1))
+            .map_err(|e| e.to_string())?;
         b.with_inter_threads(1).map_err(|e| e.to_string())
     }
 
-    fn with_provider(&self, builder: SessionBuilder, provider: Provider) -> Result<SessionBuilder, RuntimeError> {
+    fn with_provider(
+        &self,
+        builder: SessionBuilder,
+        provider: Provider,
+    ) -> Result<SessionBuilder, RuntimeError> {
         #[allow(unused_mut)]
         let mut dispatch: Option<ort::ep::ExecutionProviderDispatch> = None;
         match provider {
@@ -152,11 +204,13 @@ impl Runtime {
             return Err(RuntimeError::ProviderNotBuilt { provider });
         };
         // Without this, ONNX Runtime falls back to the CPU and says nothing.
-        builder.with_execution_providers([dispatch.error_on_failure()]).map_err(|e| RuntimeError::ProviderNotThere {
-            provider,
-            library: self.library.clone(),
-            reason: e.to_string(),
-        })
+        builder
+            .with_execution_providers([dispatch.error_on_failure()])
+            .map_err(|e| RuntimeError::ProviderNotThere {
+                provider,
+                library: self.library.clone(),
+                reason: e.to_string(),
+            })
     }
 }
 
@@ -194,7 +248,10 @@ impl Net {
     }
 
     pub fn error(&self, reason: impl Into<String>) -> RuntimeError {
-        RuntimeError::Run { model: self.name.clone(), reason: reason.into() }
+        RuntimeError::Run {
+            model: self.name.clone(),
+            reason: reason.into(),
+        }
     }
 
     /// Runs on 32-bit floats; `read` sees the outputs in the model's order.
@@ -205,7 +262,10 @@ impl Net {
         read: impl FnOnce(&[Output<'_>]) -> R,
     ) -> Result<R, RuntimeError> {
         let name = self.name.clone();
-        let err = |e: ort::Error| RuntimeError::Run { model: name.clone(), reason: e.to_string() };
+        let err = |e: ort::Error| RuntimeError::Run {
+            model: name.clone(),
+            reason: e.to_string(),
+        };
         let tensor = TensorRef::from_array_view((shape.to_vec(), data)).map_err(err)?;
         self.run(tensor.into(), read)
     }
@@ -218,7 +278,10 @@ impl Net {
         read: impl FnOnce(&[Output<'_>]) -> R,
     ) -> Result<R, RuntimeError> {
         let name = self.name.clone();
-        let err = |e: ort::Error| RuntimeError::Run { model: name.clone(), reason: e.to_string() };
+        let err = |e: ort::Error| RuntimeError::Run {
+            model: name.clone(),
+            reason: e.to_string(),
+        };
         let tensor = TensorRef::from_array_view((shape.to_vec(), data)).map_err(err)?;
         self.run(tensor.into(), read)
     }
@@ -229,9 +292,15 @@ impl Net {
         read: impl FnOnce(&[Output<'_>]) -> R,
     ) -> Result<R, RuntimeError> {
         let model = self.name.clone();
-        let err = |e: ort::Error| RuntimeError::Run { model: model.clone(), reason: e.to_string() };
+        let err = |e: ort::Error| RuntimeError::Run {
+            model: model.clone(),
+            reason: e.to_string(),
+        };
         let start = Instant::now();
-        let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(err)?;
+        let outputs = self
+            .session
+            .run(ort::inputs![self.input.as_str() => tensor])
+            .map_err(err)?;
         self.spent += start.elapsed();
         self.runs += 1;
         let mut views: Vec<Output<'_>> = Vec::with_capacity(self.outputs.len());

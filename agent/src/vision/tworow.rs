@@ -34,16 +34,22 @@ pub(super) fn read(
     }
     let mut best: Option<(PlateRead, Quad)> = None;
     for up in GROWN {
-        let Some(grown) = grow(quad, 0.0, up, 0.0, 0.0) else { continue };
+        let Some(grown) = grow(quad, 0.0, up, 0.0, 0.0) else {
+            continue;
+        };
         // One-row plates are 3.1 to 3.4 times as wide as high, two-row plates about twice.
         if grown.width() > 2.9 * grown.height() {
             continue;
         }
-        let Some(flat) = straighten(picture, &grown, WIDTH, HEIGHT) else { continue };
+        let Some(flat) = straighten(picture, &grown, WIDTH, HEIGHT) else {
+            continue;
+        };
         for cut in CUTS {
             let mut read = finder.reader.read(&side_by_side(&flat, cut))?;
             read.rows = 2;
-            let better = best.as_ref().is_none_or(|(b, _)| read.mean_conf() > b.mean_conf());
+            let better = best
+                .as_ref()
+                .is_none_or(|(b, _)| read.mean_conf() > b.mean_conf());
             if check(&read.text(), None).is_valid() && read.min_conf() >= MIN_CONF && better {
                 best = Some((read, grown));
             }

@@ -34,18 +34,28 @@ pub struct VehicleDetector {
 const NMS_IOU: f32 = 0.5;
 
 impl VehicleDetector {
-    pub fn new(net: Net, layout: Layout, labels: BTreeMap<usize, VehicleClass>) -> Result<Self, RuntimeError> {
+    pub fn new(
+        net: Net,
+        layout: Layout,
+        labels: BTreeMap<usize, VehicleClass>,
+    ) -> Result<Self, RuntimeError> {
         let dims = net.input_dims();
         let (h, w) = match (layout, dims) {
             (Layout::SsdCoco, [_, h, w, 3]) => (*h, *w),
             (Layout::Yolox, [_, 3, h, w]) => (*h, *w),
             _ => {
-                let want = if layout == Layout::SsdCoco { "1 x height x width x 3" } else { "1 x 3 x height x width" };
+                let want = if layout == Layout::SsdCoco {
+                    "1 x height x width x 3"
+                } else {
+                    "1 x 3 x height x width"
+                };
                 return Err(net.error(format!("its input is {dims:?}, its kind wants {want}")));
             }
         };
         if h <= 0 || w <= 0 {
-            return Err(net.error(format!("its input {dims:?} must have a fixed height and width")));
+            return Err(net.error(format!(
+                "its input {dims:?} must have a fixed height and width"
+            )));
         }
         if labels.is_empty() {
             return Err(net.error("the manifest names none of its classes as a vehicle (labels)"));
@@ -66,7 +76,12 @@ impl VehicleDetector {
     }
 
     /// Vehicles in `region` of the picture with at least `min_score`, in the picture's pixels, best first.
-    pub fn find(&mut self, picture: &RgbImage, region: Rect, min_score: f32) -> Result<Vec<VehicleFind>, RuntimeError> {
+    pub fn find(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        min_score: f32,
+    ) -> Result<Vec<VehicleFind>, RuntimeError> {
         let region = region.clipped(picture.width() as f32, picture.height() as f32);
         let found = match self.layout {
             Layout::SsdCoco => self.ssd(picture, region, min_score)?,
@@ -75,8 +90,16 @@ impl VehicleDetector {
         Ok(suppress(found))
     }
 
-    fn ssd(&mut self, picture: &RgbImage, region: Rect, min_score: f32) -> Result<Vec<VehicleFind>, RuntimeError> {
-        let scaled = self.scaler.scale(picture, region, self.width, self.height).map_err(|e| self.net.error(e))?;
+    fn ssd(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        min_score: f32,
+    ) -> Result<Vec<VehicleFind>, RuntimeError> {
+        let scaled = self
+            .scaler
+            .scale(picture, region, self.width, self.height)
+            .map_err(|e| self.net.error(e))?;
         let Some(scaled) = scaled else {
             return Ok(Vec::new());
         };
@@ -87,25 +110,47 @@ impl VehicleDetector {
             let boxes = out.iter().find(|(s, _)| s.last() == Some(&4))?;
             let (shape, scores) = out.iter().find(|(s, _)| s.last().is_some_and(|n| *n > 4))?;
             let classes = *shape.last()? as usize;
-            Some(decode_ssd(boxes.1, scores, classes, labels, region, min_score))
+            Some(decode_ssd(
+                boxes.1, scores, classes, labels, region, min_score,
+            ))
         })?;
         found.ok_or_else(|| {
-            self.net.error("its outputs are not boxes (n x 4) and class scores, as kind ssd-coco has them")
+            self.net.error(
+                "its outputs are not boxes (n x 4) and class scores, as kind ssd-coco has them",
+            )
         })
     }
 
-    fn yolox(&mut self, picture: &RgbImage, region: Rect, min_score: f32) -> Result<Vec<VehicleFind>, RuntimeError> {
+    fn yolox(
+        &mut self,
+        picture: &RgbImage,
+        region: Rect,
+        min_score: f32,
+    ) -> Result<Vec<VehicleFind>, RuntimeError> {
         let ratio = (self.width as f32 / region.width()).min(self.height as f32 / region.height());
-        let (w, h) = ((region.width() * ratio).round() as u32, (region.height() * ratio).round() as u32);
+        let (w, h) = (
+            (region.width() * ratio).round() as u32,
+            (region.height() * ratio).round() as u32,
+        );
         let (w, h) = (w.min(self.width), h.min(self.height));
         let (width, height) = (self.width as usize, self.height as usize);
         self.input.clear();
         self.input.resize(3 * width * height, 114.0);
-        let scaled = self.scaler.scale(picture, region, w, h).map_err(|e| self.net.error(e))?;
+        let scaled = self
+            .scaler
+            .scale(picture, region, w, h)
+            .map_err(|e| self.net.error(e))?;
         let Some(scaled) = scaled else {
             return Ok(Vec::new());
         };
-        planes_bgr(scaled.rgb, w as usize, width, &mut self.input, [0.0; 3], 1.0);
+        planes_bgr(
+            scaled.rgb,
+            w as usize,
+            width,
+            &mut self.input,
+            [0.0; 3],
+            1.0,
+        );
         let shape = [1, 3, i64::from(self.height), i64::from(self.width)];
         let labels = &self.labels;
         let found = self.net.run_f32(&shape, &self.input, |out| {
@@ -122,7 +167,9 @@ impl VehicleDetector {
             )
         })?;
         found.ok_or_else(|| {
-            self.net.error("its output is not n x (5 + classes) over strides 8, 16, 32, as kind yolox has it")
+            self.net.error(
+                "its output is not n x (5 + classes) over strides 8, 16, 32, as kind yolox has it",
+            )
         })
     }
 }
@@ -137,14 +184,20 @@ fn decode_ssd(
 ) -> Vec<VehicleFind> {
     let mut found = Vec::new();
     for (b, s) in boxes.chunks_exact(4).zip(scores.chunks_exact(classes)) {
-        let best =
-            labels.iter().filter_map(|(i, class)| s.get(*i).map(|v| (*v, *class))).max_by(|a, b| a.0.total_cmp(&b.0));
+        let best = labels
+            .iter()
+            .filter_map(|(i, class)| s.get(*i).map(|v| (*v, *class)))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((score, class)) = best
             && score >= min_score
         {
             let x = |v: f32| region.x0 + v.clamp(0.0, 1.0) * region.width();
             let y = |v: f32| region.y0 + v.clamp(0.0, 1.0) * region.height();
-            found.push(VehicleFind { rect: Rect::new(x(b[1]), y(b[0]), x(b[3]), y(b[2])), class, score });
+            found.push(VehicleFind {
+                rect: Rect::new(x(b[1]), y(b[0]), x(b[3]), y(b[2])),
+                class,
+                score,
+            });
         }
     }
     found
@@ -178,13 +231,19 @@ fn decode_yolox(
                     .iter()
                     .filter_map(|(i, class)| v.get(5 + i).map(|s| (s * v[4], *class)))
                     .max_by(|a, b| a.0.total_cmp(&b.0));
-                let Some((score, class)) = best.filter(|b| b.0 >= min_score) else { continue };
+                let Some((score, class)) = best.filter(|b| b.0 >= min_score) else {
+                    continue;
+                };
                 let s = stride as f32;
                 let (cx, cy) = ((gx as f32 + v[0]) * s, (gy as f32 + v[1]) * s);
                 let (w, h) = (v[2].exp() * s, v[3].exp() * s);
                 let (x0, y0) = back(cx - w / 2.0, cy - h / 2.0);
                 let (x1, y1) = back(cx + w / 2.0, cy + h / 2.0);
-                found.push(VehicleFind { rect: Rect::new(x0, y0, x1, y1), class, score });
+                found.push(VehicleFind {
+                    rect: Rect::new(x0, y0, x1, y1),
+                    class,
+                    score,
+                });
             }
         }
     }
@@ -193,11 +252,15 @@ fn decode_yolox(
 
 /// Car, bus and truck are suppressed against each other: the model gives one vehicle several of them.
 fn suppress(mut found: Vec<VehicleFind>) -> Vec<VehicleFind> {
-    let two_wheels = |c: VehicleClass| matches!(c, VehicleClass::Motorcycle | VehicleClass::Bicycle);
+    let two_wheels =
+        |c: VehicleClass| matches!(c, VehicleClass::Motorcycle | VehicleClass::Bicycle);
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<VehicleFind> = Vec::new();
     for f in found {
-        if !kept.iter().any(|k| two_wheels(k.class) == two_wheels(f.class) && k.rect.iou(&f.rect) > NMS_IOU) {
+        if !kept
+            .iter()
+            .any(|k| two_wheels(k.class) == two_wheels(f.class) && k.rect.iou(&f.rect) > NMS_IOU)
+        {
             kept.push(f);
         }
     }
@@ -236,14 +299,22 @@ mod tests {
         let f = decode_yolox(&v, 13, 32, 32, &labels(), |x, y| (x * 2.0, y * 2.0), 0.5).unwrap();
         assert_eq!(
             f,
-            vec![VehicleFind { rect: Rect::new(0.0, 32.0, 32.0, 64.0), class: VehicleClass::Truck, score: 0.9 }]
+            vec![VehicleFind {
+                rect: Rect::new(0.0, 32.0, 32.0, 64.0),
+                class: VehicleClass::Truck,
+                score: 0.9
+            }]
         );
         assert!(decode_yolox(&v[13..], 13, 32, 32, &labels(), |x, y| (x, y), 0.5).is_none());
     }
 
     #[test]
     fn one_vehicle_called_car_and_truck_is_one() {
-        let f = |class, score, x| VehicleFind { rect: Rect::new(x, 0.0, x + 100.0, 80.0), class, score };
+        let f = |class, score, x| VehicleFind {
+            rect: Rect::new(x, 0.0, x + 100.0, 80.0),
+            class,
+            score,
+        };
         let kept = suppress(vec![
             f(VehicleClass::Car, 0.6, 0.0),
             f(VehicleClass::Truck, 0.7, 5.0),

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
-use kakou_contract::{Doubt, HitMessage, Level, ListEntry, MatchKind, PassageMessage, SchemaVersion, WeakCharacter};
+use kakou_contract::{
+    Doubt, HitMessage, Level, ListEntry, MatchKind, PassageMessage, SchemaVersion, WeakCharacter,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -52,25 +54,41 @@ impl List {
     pub fn parse(name: &str, bytes: &[u8]) -> (Self, Vec<BadLine>) {
         let digest = Sha256::digest(bytes);
         let version: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
-        let mut list = Self { name: name.to_owned(), version, entries: HashMap::new() };
+        let mut list = Self {
+            name: name.to_owned(),
+            version,
+            entries: HashMap::new(),
+        };
         let mut bad = Vec::new();
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(false).from_reader(bytes);
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .flexible(false)
+            .from_reader(bytes);
         const HEADER: &str = "plate,level,category,reason,valid_until";
         let headers = match reader.headers() {
             Ok(headers) => headers.clone(),
             Err(e) => {
-                bad.push(BadLine { line: 1, why: format!("no header ({e}); write {HEADER} in UTF-8") });
+                bad.push(BadLine {
+                    line: 1,
+                    why: format!("no header ({e}); write {HEADER} in UTF-8"),
+                });
                 return (list, bad);
             }
         };
         let known: Vec<&str> = HEADER.split(',').collect();
         let wrong = headers.iter().find(|h| !known.contains(h));
-        let missing = known.iter().find(|k| **k != "valid_until" && !headers.iter().any(|h| h == **k));
-        if let Some(why) =
-            wrong.map(|h| format!("unknown column {h:?}")).or(missing.map(|k| format!("column {k:?} is missing")))
+        let missing = known
+            .iter()
+            .find(|k| **k != "valid_until" && !headers.iter().any(|h| h == **k));
+        if let Some(why) = wrong
+            .map(|h| format!("unknown column {h:?}"))
+            .or(missing.map(|k| format!("column {k:?} is missing")))
         {
-            bad.push(BadLine { line: 1, why: format!("{why}; the header is {HEADER}") });
+            bad.push(BadLine {
+                line: 1,
+                why: format!("{why}; the header is {HEADER}"),
+            });
             return (list, bad);
         }
         let mut record = csv::ByteRecord::new();
@@ -82,7 +100,10 @@ impl List {
                     let at = record.position().map_or(line, csv::Position::line);
                     let taken = csv::StringRecord::from_byte_record(record.clone())
                         .map_err(|_| "not UTF-8; save the list as UTF-8".to_owned())
-                        .and_then(|r| r.deserialize::<Row>(Some(&headers)).map_err(|e| e.to_string()))
+                        .and_then(|r| {
+                            r.deserialize::<Row>(Some(&headers))
+                                .map_err(|e| e.to_string())
+                        })
                         .and_then(|row| entry(&row))
                         .and_then(|entry| list.add(at, entry));
                     if let Err(why) = taken {
@@ -91,7 +112,10 @@ impl List {
                 }
                 Err(e) => {
                     let at = e.position().map_or(line, csv::Position::line);
-                    bad.push(BadLine { line: at, why: e.to_string() });
+                    bad.push(BadLine {
+                        line: at,
+                        why: e.to_string(),
+                    });
                 }
             }
         }
@@ -112,11 +136,17 @@ impl List {
         match before {
             Some((other, level)) => {
                 let plate = entry.plate.clone();
-                let kept = if severity(entry.level) < severity(level) { line } else { other };
+                let kept = if severity(entry.level) < severity(level) {
+                    line
+                } else {
+                    other
+                };
                 if kept == line {
                     self.entries.insert(plate.clone(), (line, entry));
                 }
-                Err(format!("{plate} stands in line {other} too; line {kept} holds, the more severe or the first"))
+                Err(format!(
+                    "{plate} stands in line {other} too; line {kept} holds, the more severe or the first"
+                ))
             }
             None => {
                 self.entries.insert(entry.plate.clone(), (line, entry));
@@ -128,17 +158,24 @@ impl List {
     /// The entry of exactly this plate, if it still holds at this time.
     pub fn matches(&self, plate: &str, at: DateTime<FixedOffset>) -> Option<&Entry> {
         let (_, entry) = self.entries.get(plate)?;
-        entry.valid_until.is_none_or(|until| at <= until).then_some(entry)
+        entry
+            .valid_until
+            .is_none_or(|until| at <= until)
+            .then_some(entry)
     }
 
     /// The hit that a passage is, if it is one.
     pub fn hit(&self, passage: &PassageMessage, id: Uuid) -> Option<HitMessage> {
         let plate = passage.plate.as_ref()?;
         let entry = self.matches(&plate.text, passage.time)?;
-        let weakest = plate.characters.iter().enumerate().min_by(|(_, a), (_, b)| {
-            let of = |c: &kakou_contract::Character| c.confidence.get();
-            of(a).total_cmp(&of(b))
-        });
+        let weakest = plate
+            .characters
+            .iter()
+            .enumerate()
+            .min_by(|(_, a), (_, b)| {
+                let of = |c: &kakou_contract::Character| c.confidence.get();
+                of(a).total_cmp(&of(b))
+            });
         Some(HitMessage {
             is_late: false,
             schema_version: SchemaVersion::CURRENT,
@@ -181,25 +218,42 @@ impl List {
 
 /// 0 is the worst.
 fn severity(level: Level) -> usize {
-    Level::ALL.iter().position(|l| *l == level).unwrap_or(usize::MAX)
+    Level::ALL
+        .iter()
+        .position(|l| *l == level)
+        .unwrap_or(usize::MAX)
 }
 
 fn entry(row: &Row) -> Result<Entry, String> {
     let plate = normalised(&row.plate);
     let length = plate.chars().count();
-    let strange = plate.chars().find(|c| !(c.is_ascii_alphanumeric() || ('\u{4e00}'..='\u{9fff}').contains(c)));
+    let strange = plate
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || ('\u{4e00}'..='\u{9fff}').contains(c)));
     if let Some(c) = strange {
         return Err(format!("plate {plate:?} has {c:?} in it"));
     }
     if !(4..=9).contains(&length) {
-        return Err(format!("plate {plate:?} has {length} characters; 4 to 9 are possible"));
+        return Err(format!(
+            "plate {plate:?} has {length} characters; 4 to 9 are possible"
+        ));
     }
-    let level = row.level.to_lowercase().parse().map_err(|e: kakou_contract::codes::UnknownWord| e.to_string())?;
+    let level = row
+        .level
+        .to_lowercase()
+        .parse()
+        .map_err(|e: kakou_contract::codes::UnknownWord| e.to_string())?;
     let valid_until = match row.valid_until.as_deref().unwrap_or("") {
         "" => None,
         text => Some(end(text)?),
     };
-    Ok(Entry { plate, level, category: row.category.clone(), reason: row.reason.clone(), valid_until })
+    Ok(Entry {
+        plate,
+        level,
+        category: row.category.clone(),
+        reason: row.reason.clone(),
+        valid_until,
+    })
 }
 
 /// Without the dots, spaces and small letters that people write.
@@ -208,7 +262,13 @@ fn normalised(plate: &str) -> String {
         .chars()
         .filter(|c| !c.is_whitespace() && !matches!(c, '·' | '•' | '・' | '-' | '.'))
         // Full-width letters and digits.
-        .map(|c| if ('！'..='～').contains(&c) { char::from_u32(c as u32 - 0xfee0).unwrap_or(c) } else { c })
+        .map(|c| {
+            if ('！'..='～').contains(&c) {
+                char::from_u32(c as u32 - 0xfee0).unwrap_or(c)
+            } else {
+                c
+            }
+        })
         .flat_map(char::to_uppercase)
         .collect()
 }
@@ -218,8 +278,11 @@ fn end(text: &str) -> Result<DateTime<FixedOffset>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time);
     }
-    let wrong =
-        || format!("valid_until {text:?} is neither a date (2031-05-04) nor a time (2031-05-04T08:00:00+08:00)");
+    let wrong = || {
+        format!(
+            "valid_until {text:?} is neither a date (2031-05-04) nor a time (2031-05-04T08:00:00+08:00)"
+        )
+    };
     let day: NaiveDate = text.parse().map_err(|_| wrong())?;
     let last = day.and_hms_opt(23, 59, 59).ok_or_else(wrong)?;
     let china = FixedOffset::east_opt(8 * 3600).ok_or_else(wrong)?;
@@ -250,35 +313,68 @@ mod tests {
         );
         let (list, bad) = list(&text);
         assert_eq!(list.len(), 2);
-        assert_eq!(list.matches("鲁E6K829", at("2040-01-01T00:00:00Z")).unwrap().reason, "reported, twice");
-        assert!(list.matches("京A12345", at("2031-05-04T23:59:59+08:00")).is_some());
-        assert!(list.matches("京A12345", at("2031-05-05T00:00:00+08:00")).is_none());
+        assert_eq!(
+            list.matches("鲁E6K829", at("2040-01-01T00:00:00Z"))
+                .unwrap()
+                .reason,
+            "reported, twice"
+        );
+        assert!(
+            list.matches("京A12345", at("2031-05-04T23:59:59+08:00"))
+                .is_some()
+        );
+        assert!(
+            list.matches("京A12345", at("2031-05-05T00:00:00+08:00"))
+                .is_none()
+        );
         assert_eq!(bad.len(), 4, "{bad:?}");
-        assert!(bad[0].starts_with("line 3: ") && bad[0].contains("purple"), "{bad:?}");
-        assert!(bad[1].contains("4 to 9") && bad[3].contains("tomorrow"), "{bad:?}");
+        assert!(
+            bad[0].starts_with("line 3: ") && bad[0].contains("purple"),
+            "{bad:?}"
+        );
+        assert!(
+            bad[1].contains("4 to 9") && bad[3].contains("tomorrow"),
+            "{bad:?}"
+        );
     }
 
     #[test]
     fn near_is_not_enough() {
         let (list, _) = list(&format!("{HEADER}鲁E6K829,red,a,b,\n"));
         for other in ["鲁E6K82", "鲁E6K82B", "鲁E6K8290", "鲁F6K829"] {
-            assert!(list.matches(other, at("2031-01-01T00:00:00Z")).is_none(), "{other}");
+            assert!(
+                list.matches(other, at("2031-01-01T00:00:00Z")).is_none(),
+                "{other}"
+            );
         }
     }
 
     #[test]
     fn the_more_severe_of_two_holds_and_is_told() {
         let (list, bad) = list(&format!("{HEADER}鲁E6K829,blue,a,b,\n鲁E6K829,red,c,d,\n"));
-        assert_eq!(list.matches("鲁E6K829", at("2031-01-01T00:00:00Z")).unwrap().level, Level::Red);
+        assert_eq!(
+            list.matches("鲁E6K829", at("2031-01-01T00:00:00Z"))
+                .unwrap()
+                .level,
+            Level::Red
+        );
         assert!(bad[0].contains("line 2 too; line 3 holds"), "{bad:?}");
     }
 
     #[test]
     fn a_wrong_header_is_told() {
         assert!(list("plate,level\n").1[0].contains("\"category\" is missing"));
-        assert!(list("plate,level,category,reason,colour\n").1[0].contains("unknown column \"colour\""));
         assert!(
-            List::parse("gbk", b"plate,level,category,reason\n\xbe\xa9A12345,red,a,b\n").1[0].why.contains("UTF-8")
+            list("plate,level,category,reason,colour\n").1[0].contains("unknown column \"colour\"")
+        );
+        assert!(
+            List::parse(
+                "gbk",
+                b"plate,level,category,reason\n\xbe\xa9A12345,red,a,b\n"
+            )
+            .1[0]
+                .why
+                .contains("UTF-8")
         );
     }
 

@@ -49,16 +49,23 @@ pub(crate) const LOOKS: &str = "plate_side = 640\nplate_every_ms = 200\nvehicle_
 
 /// A `[[camera]]` with the lanes of the sample footage; `more` are further lines.
 pub(crate) fn camera(id: &str, url: &str, more: &str) -> String {
-    format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\n{more}\n{SWIFT}{}", lanes())
+    format!(
+        "[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\n{more}\n{SWIFT}{}",
+        lanes()
+    )
 }
 
 /// A `[[camera]]` with nothing but what is given.
 pub(crate) fn bare_camera(id: &str, url: &str, more: &str) -> String {
-    format!("[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\n{more}\n{}", lanes())
+    format!(
+        "[[camera]]\nid = \"{id}\"\nurl = \"{url}\"\n{more}\n{}",
+        lanes()
+    )
 }
 
 fn lanes() -> String {
-    let all = std::fs::read_to_string(support::root().join("configs/samples.toml")).expect("the samples' config");
+    let all = std::fs::read_to_string(support::root().join("configs/samples.toml"))
+        .expect("the samples' config");
     let from = all.find("[[camera.lane]]").expect("it has lanes");
     format!("{}\n", &all[from..])
 }
@@ -80,24 +87,45 @@ impl Checkpoint {
             let _ = writeln!(config, "{camera}");
         }
         std::fs::write(dir.path().join("kakou.toml"), config).expect("the config");
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listener = Arc::clone(&heard);
         let address = broker.address();
         runtime.block_on(async move {
-            let mut subscriber = Subscriber::connect(address, SubscriberConfig::new(["kakou/v1/#"]));
-            subscriber.subscribed(LONG).await.expect("the broker answers");
+            let mut subscriber =
+                Subscriber::connect(address, SubscriberConfig::new(["kakou/v1/#"]));
+            subscriber
+                .subscribed(LONG)
+                .await
+                .expect("the broker answers");
             tokio::spawn(async move {
                 while let Some(event) = subscriber.recv().await {
                     if let Event::Message(m) = event {
-                        let payload = if m.topic.contains("/evidence/") { Vec::new() } else { m.payload };
-                        listener.lock().expect("the list").push(Heard { at: Utc::now(), topic: m.topic, payload });
+                        let payload = if m.topic.contains("/evidence/") {
+                            Vec::new()
+                        } else {
+                            m.payload
+                        };
+                        listener.lock().expect("the list").push(Heard {
+                            at: Utc::now(),
+                            topic: m.topic,
+                            payload,
+                        });
                     }
                 }
             });
         });
-        Self { broker, dir, heard, agent: None, _runtime: runtime }
+        Self {
+            broker,
+            dir,
+            heard,
+            agent: None,
+            _runtime: runtime,
+        }
     }
 
     pub(crate) fn config(&self) -> String {
@@ -109,7 +137,10 @@ impl Checkpoint {
     }
 
     pub(crate) fn start(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("agent.log"));
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("agent.log"));
         let child = Command::new(env!("CARGO_BIN_EXE_kakou"))
             .args(["run", "--config", &self.config()])
             .stdin(Stdio::null())
@@ -127,14 +158,20 @@ impl Checkpoint {
     /// `-TERM` or `-KILL`, and the end that follows.
     pub(crate) fn stop(&mut self, signal: &str) -> ExitStatus {
         let mut agent = self.agent.take().expect("the agent runs");
-        let sent = Command::new("kill").args([signal, &agent.id().to_string()]).status();
+        let sent = Command::new("kill")
+            .args([signal, &agent.id().to_string()])
+            .status();
         assert!(sent.is_ok_and(|s| s.success()), "kill {signal} failed");
         let limit = Instant::now() + LONG;
         loop {
             if let Some(status) = agent.try_wait().expect("its status") {
                 return status;
             }
-            assert!(Instant::now() < limit, "the agent does not end on {signal}: {}", self.log());
+            assert!(
+                Instant::now() < limit,
+                "the agent does not end on {signal}: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -197,15 +234,28 @@ impl Checkpoint {
     pub(crate) fn passages(&self, camera: &str) -> Vec<(DateTime<Utc>, PassageMessage)> {
         let form = format!("/passage/{camera}");
         let of = |h: &Heard| {
-            h.topic.contains(&form).then(|| (h.at, PassageMessage::from_json(&h.payload).expect("a passage message")))
+            h.topic.contains(&form).then(|| {
+                (
+                    h.at,
+                    PassageMessage::from_json(&h.payload).expect("a passage message"),
+                )
+            })
         };
         self.heard(0).iter().filter_map(of).collect()
     }
 
     /// The camera's part of the newest status.
     pub(crate) fn status(&self, camera: &str) -> Option<Value> {
-        let newest = self.heard(0).into_iter().rev().find(|h| h.topic.ends_with("/status"))?;
-        newest.json()["cameras"].as_array()?.iter().find(|c| c["camera"] == camera).cloned()
+        let newest = self
+            .heard(0)
+            .into_iter()
+            .rev()
+            .find(|h| h.topic.ends_with("/status"))?;
+        newest.json()["cameras"]
+            .as_array()?
+            .iter()
+            .find(|c| c["camera"] == camera)
+            .cloned()
     }
 }
 
@@ -216,7 +266,13 @@ fn change(heard: &Heard) -> Option<(String, String, String)> {
     let message = heard.json();
     let event = &message["event"];
     let word = |key: &str| event[key].as_str().map(str::to_owned);
-    (event["kind"] == "camera").then(|| Some((word("camera")?, word("state")?, word("detail").unwrap_or_default())))?
+    (event["kind"] == "camera").then(|| {
+        Some((
+            word("camera")?,
+            word("state")?,
+            word("detail").unwrap_or_default(),
+        ))
+    })?
 }
 
 impl Drop for Checkpoint {
@@ -248,18 +304,31 @@ pub(crate) fn passed<'a>(
         .into_iter()
         .filter(|m| (from..to).contains(&m.time.to_utc()))
         .map(|m| {
-            let lane = m.lane.as_ref().map(|l| l.id.to_string()).unwrap_or_default();
-            (lane, m.first_seen.to_utc(), m.plate.as_ref().map(|p| p.text.clone()))
+            let lane = m
+                .lane
+                .as_ref()
+                .map(|l| l.id.to_string())
+                .unwrap_or_default();
+            (
+                lane,
+                m.first_seen.to_utc(),
+                m.plate.as_ref().map(|p| p.text.clone()),
+            )
         })
         .collect();
     found.sort();
-    found.into_iter().map(|(lane, _, text)| Passed { lane, text }).collect()
+    found
+        .into_iter()
+        .map(|(lane, _, text)| Passed { lane, text })
+        .collect()
 }
 
 /// What `kakou replay` makes of a video with the same lanes.
 pub(crate) fn recorded(video: &Path, config: &str, camera: &str) -> Vec<Passed> {
     let video = video.to_str().expect("a path");
-    let o = support::succeed(&["replay", video, "--config", config, "--camera", camera, "--json"]);
+    let o = support::succeed(&[
+        "replay", video, "--config", config, "--camera", camera, "--json",
+    ]);
     let all = support::passages(&o);
     passed(&all, DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC)
 }

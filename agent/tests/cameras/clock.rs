@@ -25,6 +25,8 @@ pub(crate) fn drawn(picture: &RgbImage) -> Option<DateTime<Utc>> {
 /// CRC-16 of CCITT, from 0: `binascii.crc_hqx`.
 fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0_u16, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
+            crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 }
+        })
     })
 }

@@ -19,9 +19,15 @@ struct Unharmed {
 impl Unharmed {
     fn start() -> Self {
         let mut server = Cameras::start();
-        let (empty, day) = (clip(Scene::Empty, Codec::H264), clip(Scene::Day, Codec::H264));
+        let (empty, day) = (
+            clip(Scene::Empty, Codec::H264),
+            clip(Scene::Day, Codec::H264),
+        );
         server.mount("/good", &[("empty", &empty), ("day", &day)]);
-        Self { server, began: None }
+        Self {
+            server,
+            began: None,
+        }
     }
 
     fn camera(&self) -> String {
@@ -48,7 +54,11 @@ impl Unharmed {
         let window = |n: f64| {
             let at = |s: f64| began + TimeDelta::milliseconds((s * 1000.0) as i64);
             let all = gate.passages("good");
-            passed(all.iter().map(|(_, m)| m), at(n * DAY_SECONDS - 0.5), at((n + 1.0) * DAY_SECONDS - 0.5))
+            passed(
+                all.iter().map(|(_, m)| m),
+                at(n * DAY_SECONDS - 0.5),
+                at((n + 1.0) * DAY_SECONDS - 0.5),
+            )
         };
         let limit = Instant::now() + LONG;
         while window(loops - 1.0).len() < wanted.len() && Instant::now() < limit {
@@ -56,7 +66,11 @@ impl Unharmed {
         }
         std::thread::sleep(Duration::from_secs(3));
         for n in 0..loops as u32 {
-            assert_eq!(window(f64::from(n)), wanted, "loop {n} of {loops} of the camera that nothing happened to");
+            assert_eq!(
+                window(f64::from(n)),
+                wanted,
+                "loop {n} of {loops} of the camera that nothing happened to"
+            );
         }
         println!("{loops} loops of the other camera: all passages, and no other");
     }
@@ -78,7 +92,10 @@ fn every_fault_has_its_name_and_heals() {
         Scene::Small,
     ];
     let videos = scenes.map(|s| (format!("{s:?}").to_lowercase(), clip(s, Codec::H264)));
-    let clips: Vec<_> = videos.iter().map(|(name, video)| (name.as_str(), video.as_path())).collect();
+    let clips: Vec<_> = videos
+        .iter()
+        .map(|(name, video)| (name.as_str(), video.as_path()))
+        .collect();
     server.mount("/bad", &clips);
     server.mount("/turned", &clips);
     let bad = camera("bad", &server.url("/bad"), "size = [1280, 720]");
@@ -98,9 +115,13 @@ fn every_fault_has_its_name_and_heals() {
     server.tell("/bad", "resume");
     gate.state("bad", "ok", mark);
 
-    for (shown, state) in
-        [("frozen", "frozen"), ("stuck", "frozen"), ("black", "black"), ("bright", "blinded"), ("small", "wrong_size")]
-    {
+    for (shown, state) in [
+        ("frozen", "frozen"),
+        ("stuck", "frozen"),
+        ("black", "black"),
+        ("bright", "blinded"),
+        ("small", "wrong_size"),
+    ] {
         let mark = gate.mark();
         server.show("/bad", shown);
         gate.state("bad", state, mark);
@@ -117,7 +138,12 @@ fn every_fault_has_its_name_and_heals() {
         server.show("/bad", "day");
         let limit = Instant::now() + LONG;
         while gate.passages("bad").len() == seen {
-            assert!(Instant::now() < limit, "nothing is seen after {kind}: {:?}\n{}", gate.states(0), gate.log());
+            assert!(
+                Instant::now() < limit,
+                "nothing is seen after {kind}: {:?}\n{}",
+                gate.states(0),
+                gate.log()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
         server.show("/bad", "empty");
@@ -129,7 +155,14 @@ fn every_fault_has_its_name_and_heals() {
         server.show("/turned", shown);
         gate.state("turned", state, mark);
     }
-    println!("states: {:?}", gate.states(0).iter().filter(|s| s.0 == "bad").map(|s| &s.1).collect::<Vec<_>>());
+    println!(
+        "states: {:?}",
+        gate.states(0)
+            .iter()
+            .filter(|s| s.0 == "bad")
+            .map(|s| &s.1)
+            .collect::<Vec<_>>()
+    );
     // A machine that cannot keep up says so; that is no fault of the camera's.
     let well = |s: &(String, String, String)| s.0 != "good" || s.1 == "ok" || s.1 == "low_rate";
     assert!(gate.states(0).iter().all(well), "{:?}", gate.states(0));
@@ -140,8 +173,9 @@ fn every_fault_has_its_name_and_heals() {
 #[test]
 fn a_camera_whose_server_dies_comes_back_each_time_and_nothing_grows() {
     let _alone = alone();
-    let restarts: u32 =
-        std::env::var("KAKOU_CAMERA_RESTARTS").ok().map_or(4, |n| n.parse().expect("a number of restarts"));
+    let restarts: u32 = std::env::var("KAKOU_CAMERA_RESTARTS")
+        .ok()
+        .map_or(4, |n| n.parse().expect("a number of restarts"));
     let mut good = Unharmed::start();
     let mut server = Cameras::start();
     server.mount("/bad", &[("day", &clip(Scene::Day, Codec::H264B))]);
@@ -157,7 +191,10 @@ fn a_camera_whose_server_dies_comes_back_each_time_and_nothing_grows() {
         let mark = gate.mark();
         server.kill();
         gate.wait("a state that names the fault", mark, |h| {
-            gate.states(mark).into_iter().find(|s| s.0 == "bad" && s.1 != "ok").map(|_| h.at)
+            gate.states(mark)
+                .into_iter()
+                .find(|s| s.0 == "bad" && s.1 != "ok")
+                .map(|_| h.at)
         });
         let mark = gate.mark();
         server.restart();
@@ -165,7 +202,11 @@ fn a_camera_whose_server_dies_comes_back_each_time_and_nothing_grows() {
         let ok = gate.state("bad", "ok", mark);
         back.push((ok - returned).as_seconds_f64());
         let pid = gate.pid();
-        counts.push((proc::descriptors(pid), proc::threads(pid), proc::descendants(pid).len()));
+        counts.push((
+            proc::descriptors(pid),
+            proc::threads(pid),
+            proc::descendants(pid).len(),
+        ));
     }
     back.sort_by(f64::total_cmp);
     println!(
@@ -177,13 +218,24 @@ fn a_camera_whose_server_dies_comes_back_each_time_and_nothing_grows() {
     );
     // A connection to the broker more or less is no leak; one more of anything per restart is.
     let (first, last) = (counts[0], counts[counts.len() - 1]);
-    assert!(last.0 <= first.0 + 2 && last.1 <= first.1 + 2 && last.2 <= first.2, "{counts:?}");
-    let restarted = gate.wait("a status", gate.mark(), |_| gate.status("bad")?["restarts"].as_u64());
-    assert!(restarted >= u64::from(restarts), "{restarted} restarts are told of {restarts}");
+    assert!(
+        last.0 <= first.0 + 2 && last.1 <= first.1 + 2 && last.2 <= first.2,
+        "{counts:?}"
+    );
+    let restarted = gate.wait("a status", gate.mark(), |_| {
+        gate.status("bad")?["restarts"].as_u64()
+    });
+    assert!(
+        restarted >= u64::from(restarts),
+        "{restarted} restarts are told of {restarts}"
+    );
     good.check(&gate);
 
     let children = proc::descendants(gate.pid());
-    assert!(children.iter().any(|c| c.name.contains("ffmpeg")), "{children:?}");
+    assert!(
+        children.iter().any(|c| c.name.contains("ffmpeg")),
+        "{children:?}"
+    );
     assert!(gate.stop("-TERM").success());
     gone(&children);
 }
@@ -235,12 +287,25 @@ fn cameras_that_cannot_be_are_told_apart_and_a_killed_agent_leaves_nothing_behin
     let mark = gate.mark();
     std::fs::write(&secret, PASSWORD).unwrap();
     gate.state("guarded", "ok", mark);
-    for text in proc::command_lines().into_iter().chain([gate.log(), gate.metrics()]) {
-        assert!(!text.contains(PASSWORD) && !text.contains("Wrong-but-secret-too"), "a password is in: {text}");
+    for text in proc::command_lines()
+        .into_iter()
+        .chain([gate.log(), gate.metrics()])
+    {
+        assert!(
+            !text.contains(PASSWORD) && !text.contains("Wrong-but-secret-too"),
+            "a password is in: {text}"
+        );
     }
 
     let children = proc::descendants(gate.pid());
-    assert!(children.iter().filter(|c| c.name.contains("ffmpeg")).count() >= 3, "{children:?}");
+    assert!(
+        children
+            .iter()
+            .filter(|c| c.name.contains("ffmpeg"))
+            .count()
+            >= 3,
+        "{children:?}"
+    );
     gate.stop("-KILL");
     gone(&children);
 }

@@ -48,7 +48,11 @@ fn samples(sequence: &str, number: usize) -> PathBuf {
 
 /// The empty road for so many frames: there and back through those there are.
 fn empty(frames: usize) -> impl Iterator<Item = PathBuf> {
-    EMPTY.chain(EMPTY.rev()).cycle().take(frames).map(|n| samples("day", n))
+    EMPTY
+        .chain(EMPTY.rev())
+        .cycle()
+        .take(frames)
+        .map(|n| samples("day", n))
 }
 
 /// The pictures of [`Scene::Day`].
@@ -62,18 +66,26 @@ pub(crate) fn empty_pictures() -> Vec<PathBuf> {
 }
 
 fn then_empty(sequence: &str, frames: usize, empty_frames: usize) -> Vec<PathBuf> {
-    (0..frames).map(|n| samples(sequence, n)).chain(empty(empty_frames)).collect()
+    (0..frames)
+        .map(|n| samples(sequence, n))
+        .chain(empty(empty_frames))
+        .collect()
 }
 
 fn words(text: &str) -> Vec<String> {
-    text.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect()
+    text.split(' ')
+        .filter(|w| !w.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn encoder(codec: Codec, gop: u32) -> Vec<String> {
     let how = match codec {
         Codec::H264 => "-c:v libx264 -preset veryfast -bf 0 -crf 18",
         Codec::H264B => "-c:v libx264 -preset veryfast -bf 3 -crf 18",
-        Codec::H265 => "-c:v libx265 -preset ultrafast -crf 18 -tag:v hvc1 -x265-params log-level=error",
+        Codec::H265 => {
+            "-c:v libx265 -preset ultrafast -crf 18 -tag:v hvc1 -x265-params log-level=error"
+        }
     };
     words(&format!("{how} -pix_fmt yuv420p -g {gop}"))
 }
@@ -84,7 +96,10 @@ fn make(name: &str, sequences: &[Vec<PathBuf>], arguments: &[String]) -> PathBuf
     let digest = Sha256::digest(format!("{sequences:?}{arguments:?}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("footage");
     std::fs::create_dir_all(&folder).expect("a folder for footage");
-    let path = folder.join(format!("{name}-{:02x}{:02x}{:02x}{:02x}.mp4", digest[0], digest[1], digest[2], digest[3]));
+    let path = folder.join(format!(
+        "{name}-{:02x}{:02x}{:02x}{:02x}.mp4",
+        digest[0], digest[1], digest[2], digest[3]
+    ));
     if path.is_file() {
         return path;
     }
@@ -98,11 +113,21 @@ fn make(name: &str, sequences: &[Vec<PathBuf>], arguments: &[String]) -> PathBuf
         for (n, picture) in sequence.iter().enumerate() {
             std::os::unix::fs::symlink(picture, dir.join(format!("{n:06}.jpg"))).expect("a link");
         }
-        command.args(["-framerate", "10", "-i"]).arg(dir.join("%06d.jpg"));
+        command
+            .args(["-framerate", "10", "-i"])
+            .arg(dir.join("%06d.jpg"));
     }
     let unfinished = work.path().join("new.mp4");
-    let made = command.args(arguments).arg(&unfinished).output().expect("ffmpeg is there: `make test` installs it");
-    assert!(made.status.success(), "{name}: {}", String::from_utf8_lossy(&made.stderr));
+    let made = command
+        .args(arguments)
+        .arg(&unfinished)
+        .output()
+        .expect("ffmpeg is there: `make test` installs it");
+    assert!(
+        made.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     // Whole or not at all, also when two tests make it at once.
     std::fs::rename(&unfinished, &path).expect("the video's place");
     path
@@ -114,8 +139,17 @@ pub(crate) const DAY_EMPTY_FROM: f64 = 15.0;
 
 pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
     const NOISE: &str = "noise=c0s=4:c0f=t";
-    let still = |filter: &str| (vec![vec![samples("day", DAY - 1); 150]], words(&format!("-vf {filter}")));
-    let gop = if matches!(scene, Scene::Frozen) { 150 } else { 10 };
+    let still = |filter: &str| {
+        (
+            vec![vec![samples("day", DAY - 1); 150]],
+            words(&format!("-vf {filter}")),
+        )
+    };
+    let gop = if matches!(scene, Scene::Frozen) {
+        150
+    } else {
+        10
+    };
     let (pictures, mut arguments) = match scene {
         Scene::Day => (vec![day_pictures()], vec![]),
         Scene::Leaving => (vec![then_empty("leaving", 32, 30)], vec![]),
@@ -123,20 +157,30 @@ pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
         Scene::Frozen | Scene::Stuck => still("null"),
         Scene::Black => still(&format!("format=yuv420p,lutyuv=y=18:u=128:v=128,{NOISE}")),
         Scene::Bright => still(&format!("format=yuv420p,lutyuv=y=235:u=128:v=128,{NOISE}")),
-        Scene::Elsewhere => still(&format!("crop=640:360:0:0,hflip,vflip,scale=1280:720,{NOISE}")),
+        Scene::Elsewhere => still(&format!(
+            "crop=640:360:0:0,hflip,vflip,scale=1280:720,{NOISE}"
+        )),
         Scene::Small => (vec![day_pictures()], words("-vf scale=640:360")),
     };
     arguments.extend(encoder(codec, gop));
     if matches!(scene, Scene::Stuck) {
-        arguments.extend(words("-qp 20 -x264-params scenecut=0:mbtree=0:rc-lookahead=0"));
+        arguments.extend(words(
+            "-qp 20 -x264-params scenecut=0:mbtree=0:rc-lookahead=0",
+        ));
     }
-    make(&format!("{scene:?}-{codec:?}").to_lowercase(), &pictures, &arguments)
+    make(
+        &format!("{scene:?}-{codec:?}").to_lowercase(),
+        &pictures,
+        &arguments,
+    )
 }
 
 /// As a usual camera of today sends it: 1920x1080, 25 frames/s, H.264 at 4 Mbit/s, a key frame every two seconds, and
 /// a sensor's noise, so that no picture is quite the one before. Pictures are repeated, not blended.
 fn full_size() -> Vec<String> {
-    words("-c:v libx264 -preset veryfast -bf 0 -b:v 4M -maxrate 6M -bufsize 8M -g 50 -pix_fmt yuv420p")
+    words(
+        "-c:v libx264 -preset veryfast -bf 0 -b:v 4M -maxrate 6M -bufsize 8M -g 50 -pix_fmt yuv420p",
+    )
 }
 
 const FULL: &str = "scale=1920:1080:flags=lanczos,fps=25,noise=c0s=6:c0f=t";
@@ -149,7 +193,9 @@ pub(crate) const BUSY_SECONDS: usize = 35;
 pub(crate) fn busy_road() -> PathBuf {
     let frames = BUSY_SECONDS * 10;
     let left = then_empty("day", DAY, frames - DAY);
-    let right = empty(170).chain(then_empty("day", DAY, frames - 170 - DAY)).collect();
+    let right = empty(170)
+        .chain(then_empty("day", DAY, frames - 170 - DAY))
+        .collect();
     let filter = format!("[0]crop=640:720:0:0[l];[1]crop=640:720:640:0[r];[l][r]hstack,{FULL}");
     let mut arguments = vec!["-filter_complex".to_owned(), filter];
     arguments.extend(full_size());

@@ -25,13 +25,24 @@ fn process(pid: u32) -> Option<Process> {
     if fields.first() == Some(&"Z") {
         return None;
     }
-    let (ticks, own_ticks) = ((14..=17).filter_map(number).sum(), (14..=15).filter_map(number).sum());
-    Some(Process { pid, name, parent: u32::try_from(number(4)?).ok()?, started: number(22)?, ticks, own_ticks })
+    let (ticks, own_ticks) = (
+        (14..=17).filter_map(number).sum(),
+        (14..=15).filter_map(number).sum(),
+    );
+    Some(Process {
+        pid,
+        name,
+        parent: u32::try_from(number(4)?).ok()?,
+        started: number(22)?,
+        ticks,
+        own_ticks,
+    })
 }
 
 fn all() -> Vec<Process> {
     let dir = std::fs::read_dir("/proc").expect("/proc is there");
-    dir.filter_map(|e| process(e.ok()?.file_name().to_str()?.parse().ok()?)).collect()
+    dir.filter_map(|e| process(e.ok()?.file_name().to_str()?.parse().ok()?))
+        .collect()
 }
 
 /// The children of `pid`, their children and so on.
@@ -39,7 +50,10 @@ pub(crate) fn descendants(pid: u32) -> Vec<Process> {
     let all = all();
     let mut family = HashSet::from([pid]);
     let mut found: Vec<Process> = Vec::new();
-    while let Some(p) = all.iter().find(|p| family.contains(&p.parent) && !family.contains(&p.pid)) {
+    while let Some(p) = all
+        .iter()
+        .find(|p| family.contains(&p.parent) && !family.contains(&p.pid))
+    {
         family.insert(p.pid);
         found.push(p.clone());
     }
@@ -75,12 +89,23 @@ pub(crate) fn threads(pid: u32) -> usize {
 /// Resident memory in MiB.
 pub(crate) fn memory(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .next()
+        .and_then(|n| n.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1024.0
 }
 
 /// The command lines of all processes, which every user can read.
 pub(crate) fn command_lines() -> Vec<String> {
     let of = |p: &Process| std::fs::read(format!("/proc/{}/cmdline", p.pid)).ok();
-    all().iter().filter_map(of).map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
+    all()
+        .iter()
+        .filter_map(of)
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .collect()
 }

@@ -42,7 +42,11 @@ pub(crate) struct Stats {
 
 impl Cameras {
     pub(crate) fn start() -> Self {
-        let mut cameras = Self { child: None, ports: [0; 3], mounts: Vec::new() };
+        let mut cameras = Self {
+            child: None,
+            ports: [0; 3],
+            mounts: Vec::new(),
+        };
         cameras.restart();
         cameras
     }
@@ -69,10 +73,16 @@ impl Cameras {
             .expect("these tests need /usr/bin/python3: apt-get install python3");
         let orders = child.stdin.take().expect("its stdin");
         let answers = BufReader::new(child.stdout.take().expect("its stdout"));
-        let mut running = Running { child, orders, answers };
-        let first = running.line().expect("server.py starts: `make tools-test` installs what it needs");
-        self.ports =
-            ["open", "guarded", "http"].map(|p| u16::try_from(first[p].as_u64().expect("a port")).expect("it"));
+        let mut running = Running {
+            child,
+            orders,
+            answers,
+        };
+        let first = running
+            .line()
+            .expect("server.py starts: `make tools-test` installs what it needs");
+        self.ports = ["open", "guarded", "http"]
+            .map(|p| u16::try_from(first[p].as_u64().expect("a port")).expect("it"));
         self.child = Some(running);
         for mount in self.mounts.clone() {
             self.order(&mount);
@@ -103,8 +113,7 @@ impl Cameras {
     pub(crate) fn mount_guarded(&mut self, path: &str, clips: &[(&str, &Path)]) {
         let clips_of = named(clips);
         let (show, user, password) = (clips[0].0, USER, PASSWORD);
-        let order =
-            json!({"do": "mount", "path": path, "clips": clips_of, "show": show, "user": user, "password": password});
+        let order = json!({"do": "mount", "path": path, "clips": clips_of, "show": show, "user": user, "password": password});
         self.make(order);
     }
 
@@ -121,7 +130,10 @@ impl Cameras {
     /// MJPEG over HTTP, of these sequences of JPEG files.
     pub(crate) fn mount_mjpeg(&mut self, path: &str, clips: &[(&str, Vec<PathBuf>)], fps: u32) {
         let show = clips[0].0;
-        let clips: Map<String, Value> = clips.iter().map(|(name, files)| ((*name).to_owned(), json!(files))).collect();
+        let clips: Map<String, Value> = clips
+            .iter()
+            .map(|(name, files)| ((*name).to_owned(), json!(files)))
+            .collect();
         self.make(json!({"do": "mjpeg", "path": path, "clips": clips, "show": show, "fps": fps}));
     }
 
@@ -158,7 +170,8 @@ impl Cameras {
     }
 
     pub(crate) fn stats(&mut self, path: &str) -> Stats {
-        serde_json::from_value(self.order(&json!({"do": "stats", "path": path}))).expect("what server.py tells")
+        serde_json::from_value(self.order(&json!({"do": "stats", "path": path})))
+            .expect("what server.py tells")
     }
 
     /// Waits until somebody watches.
@@ -166,7 +179,10 @@ impl Cameras {
     pub(crate) fn watched(&mut self, path: &str, limit: Duration) {
         let until = Instant::now() + limit;
         while self.stats(path).plays == 0 {
-            assert!(Instant::now() < until, "nobody came to watch {path} within {limit:?}");
+            assert!(
+                Instant::now() < until,
+                "nobody came to watch {path} within {limit:?}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -185,7 +201,10 @@ impl Cameras {
 }
 
 fn named(clips: &[(&str, &Path)]) -> Map<String, Value> {
-    clips.iter().map(|(name, file)| ((*name).to_owned(), json!(file))).collect()
+    clips
+        .iter()
+        .map(|(name, file)| ((*name).to_owned(), json!(file)))
+        .collect()
 }
 
 impl Running {

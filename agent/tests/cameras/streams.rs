@@ -11,15 +11,26 @@ use super::server::{Cameras, PASSWORD, USER};
 use super::{alone, clock, mosquitto, proc, support};
 
 /// Shows `day` once on the cameras, from its beginning, and gives what the agent made of it.
-fn one_day(gate: &Checkpoint, cameras: &mut Cameras, of: &[(&str, &str)], expected: usize) -> Vec<Vec<Passed>> {
-    let began: Vec<_> = of.iter().map(|(path, _)| cameras.show(path, "day")).collect();
+fn one_day(
+    gate: &Checkpoint,
+    cameras: &mut Cameras,
+    of: &[(&str, &str)],
+    expected: usize,
+) -> Vec<Vec<Passed>> {
+    let began: Vec<_> = of
+        .iter()
+        .map(|(path, _)| cameras.show(path, "day"))
+        .collect();
     std::thread::sleep(Duration::from_secs_f64(DAY_EMPTY_FROM + 1.0));
     for (path, _) in of {
         cameras.show(path, "empty");
     }
     let since = |i: usize| {
         let passages = gate.passages(of[i].1);
-        let (from, to) = (began[i] - TimeDelta::milliseconds(500), began[i] + TimeDelta::seconds(20));
+        let (from, to) = (
+            began[i] - TimeDelta::milliseconds(500),
+            began[i] + TimeDelta::seconds(20),
+        );
         passed(passages.iter().map(|(_, m)| m), from, to)
     };
     // The last vehicles end when they have not been seen for a while.
@@ -45,8 +56,13 @@ fn passages_of_every_codec_and_transport_are_those_of_the_recording() {
     ];
     for (id, codec, transport) in kinds {
         let (day, path) = (clip(Scene::Day, codec), format!("/{id}"));
-        server.mount_guarded(&path, &[("empty", &clip(Scene::Empty, codec)), ("day", &day)]);
-        let more = format!("user = \"{USER}\"\npassword_file = \"secret.txt\"\ntransport = \"{transport}\"");
+        server.mount_guarded(
+            &path,
+            &[("empty", &clip(Scene::Empty, codec)), ("day", &day)],
+        );
+        let more = format!(
+            "user = \"{USER}\"\npassword_file = \"secret.txt\"\ntransport = \"{transport}\""
+        );
         cameras.push(camera(id, &server.guarded_url(&path), &more));
         videos.push(day);
     }
@@ -56,7 +72,12 @@ fn passages_of_every_codec_and_transport_are_those_of_the_recording() {
     for (id, ..) in kinds {
         gate.state(id, "ok", 0);
     }
-    let secrets = |place: &str, text: &str| assert!(!text.contains(PASSWORD), "the password is in {place}: {text}");
+    let secrets = |place: &str, text: &str| {
+        assert!(
+            !text.contains(PASSWORD),
+            "the password is in {place}: {text}"
+        )
+    };
     for line in proc::command_lines() {
         secrets("a command line", &line);
     }
@@ -64,7 +85,12 @@ fn passages_of_every_codec_and_transport_are_those_of_the_recording() {
     // Two at a time, so that a slow machine keeps up as well.
     let mut live = Vec::new();
     for pair in [[0, 1], [2, 3]] {
-        live.extend(one_day(&gate, &mut server, &pair.map(|i| (paths[i].as_str(), kinds[i].0)), 7));
+        live.extend(one_day(
+            &gate,
+            &mut server,
+            &pair.map(|i| (paths[i].as_str(), kinds[i].0)),
+            7,
+        ));
     }
     for heard in gate.heard(0) {
         secrets(&heard.topic, &String::from_utf8_lossy(&heard.payload));
@@ -83,19 +109,32 @@ fn passages_of_every_codec_and_transport_are_those_of_the_recording() {
 fn mjpeg_over_http_and_a_looped_file_are_cameras_too() {
     let _alone = alone();
     let mut server = Cameras::start();
-    server.mount_mjpeg("/web", &[("empty", empty_pictures()), ("day", day_pictures())], 10);
+    server.mount_mjpeg(
+        "/web",
+        &[("empty", empty_pictures()), ("day", day_pictures())],
+        10,
+    );
     let video = clip(Scene::Leaving, Codec::H264);
-    let cameras = [camera("web", &server.http_url("/web"), ""), camera("file", video.to_str().unwrap(), "loop = true")];
+    let cameras = [
+        camera("web", &server.http_url("/web"), ""),
+        camera("file", video.to_str().unwrap(), "loop = true"),
+    ];
     let mut gate = Checkpoint::new(&cameras, LOOKS);
     gate.start();
     gate.state("web", "ok", 0);
     gate.state("file", "ok", 0);
     let live = one_day(&gate, &mut server, &[("/web", "web")], 7);
-    assert_eq!(live[0], recorded(&clip(Scene::Day, Codec::H264), &gate.config(), "web"));
+    assert_eq!(
+        live[0],
+        recorded(&clip(Scene::Day, Codec::H264), &gate.config(), "web")
+    );
     // The loop is some six seconds long, and has run thrice and more by now.
     let all = gate.passages("file");
     for text in ["皖C3K528", "辽H4U836"] {
-        let times = all.iter().filter(|(_, m)| m.plate.as_ref().is_some_and(|p| p.text == text)).count();
+        let times = all
+            .iter()
+            .filter(|(_, m)| m.plate.as_ref().is_some_and(|p| p.text == text))
+            .count();
         assert!(times >= 2, "{text} came {times} times");
     }
     assert!(gate.stop("-TERM").success());
@@ -153,11 +192,17 @@ fn probe_tells_what_a_camera_sends() {
     // What cannot be is said with the mend.
     let nobody = format!("rtsp://127.0.0.1:{}/a", mosquitto::free_port());
     let faults: [(&[&str], &[&str]); 6] = [
-        (&["probe", &url, "--user", USER, "--password-file", &wrong], &["401", "--password-file"]),
+        (
+            &["probe", &url, "--user", USER, "--password-file", &wrong],
+            &["401", "--password-file"],
+        ),
         (&["probe", &url], &["--user"]),
         (&["probe", &nobody], &["127.0.0.1", "refused"]),
         (&["probe", &server.url("/nothing")], &["Not Found"]),
-        (&["probe", &server.url("/silent"), "--wait", "3"], &["no picture within 3 s"]),
+        (
+            &["probe", &server.url("/silent"), "--wait", "3"],
+            &["no picture within 3 s"],
+        ),
         (&["probe", "rtp:/127.0.0.1"], &["rtsp://"]),
     ];
     for (args, words) in faults {
@@ -171,7 +216,8 @@ fn probe_tells_what_a_camera_sends() {
 
 /// File and capture time of each picture that `probe` saved.
 fn frames(dir: &Path) -> Vec<(String, chrono::DateTime<chrono::Utc>)> {
-    let text = std::fs::read_to_string(dir.join("frames.jsonl")).expect("the times of the pictures");
+    let text =
+        std::fs::read_to_string(dir.join("frames.jsonl")).expect("the times of the pictures");
     let line = |l: &str| {
         let v: serde_json::Value = serde_json::from_str(l).unwrap();
         let time = chrono::DateTime::parse_from_rfc3339(v["time"].as_str().unwrap()).unwrap();
@@ -190,7 +236,16 @@ fn capture_times_are_those_of_the_pictures() {
         let out = tempfile::tempdir().unwrap();
         let dir = out.path().to_str().unwrap();
         let url = server.url("/clock");
-        let (ok, _, log) = camera_command(&["probe", &url, "--transport", transport, "--pictures", "50", "--out", dir]);
+        let (ok, _, log) = camera_command(&[
+            "probe",
+            &url,
+            "--transport",
+            transport,
+            "--pictures",
+            "50",
+            "--out",
+            dir,
+        ]);
         assert!(ok, "{log}");
         let pictures = frames(out.path());
         assert!(pictures.len() >= 25, "{} pictures", pictures.len());
@@ -198,16 +253,29 @@ fn capture_times_are_those_of_the_pictures() {
         let mut last = None;
         for (name, captured) in pictures {
             let picture = image::open(out.path().join(&name)).unwrap().to_rgb8();
-            let drawn = clock::drawn(&picture).unwrap_or_else(|| panic!("{name}: the drawn clock cannot be read"));
-            assert!(last.is_none_or(|l| drawn > l), "{name}: a picture is older than the one before");
+            let drawn = clock::drawn(&picture)
+                .unwrap_or_else(|| panic!("{name}: the drawn clock cannot be read"));
+            assert!(
+                last.is_none_or(|l| drawn > l),
+                "{name}: a picture is older than the one before"
+            );
             last = Some(drawn);
             errors.push((captured - drawn).num_microseconds().unwrap() as f64 / 1000.0);
         }
         errors.sort_by(f64::total_cmp);
-        let (least, median, most) = (errors[0], errors[errors.len() / 2], errors[errors.len() - 1]);
-        println!("capture time over {transport}: {median:.0} ms after the drawn clock, {least:.0} to {most:.0} ms");
+        let (least, median, most) = (
+            errors[0],
+            errors[errors.len() / 2],
+            errors[errors.len() - 1],
+        );
+        println!(
+            "capture time over {transport}: {median:.0} ms after the drawn clock, {least:.0} to {most:.0} ms"
+        );
         // A second is what GA/T 832 allows a clock to be off.
-        assert!(least > -1000.0 && most < 1000.0, "capture times are off by {least} to {most} ms");
+        assert!(
+            least > -1000.0 && most < 1000.0,
+            "capture times are off by {least} to {most} ms"
+        );
     }
 }
 
@@ -219,10 +287,27 @@ fn snapshot_shows_what_the_agent_sees() {
     let gate = Checkpoint::new(&[camera("cam-1", &server.url("/day"), "")], "");
     let file = gate.dir.path().join("seen.jpg");
     let out = file.to_str().unwrap();
-    let (ok, _, log) = camera_command(&["snapshot", "cam-1", "--config", &gate.config(), "--out", out]);
+    let (ok, _, log) = camera_command(&[
+        "snapshot",
+        "cam-1",
+        "--config",
+        &gate.config(),
+        "--out",
+        out,
+    ]);
     assert!(ok, "{log}");
     let picture = image::open(&file).unwrap();
     assert_eq!((picture.width(), picture.height()), (1280, 720));
-    let (ok, _, said) = camera_command(&["snapshot", "cam-2", "--config", &gate.config(), "--out", out]);
-    assert!(!ok && said.contains("cam-2") && said.contains("cam-1"), "{said}");
+    let (ok, _, said) = camera_command(&[
+        "snapshot",
+        "cam-2",
+        "--config",
+        &gate.config(),
+        "--out",
+        out,
+    ]);
+    assert!(
+        !ok && said.contains("cam-2") && said.contains("cam-1"),
+        "{said}"
+    );
 }

@@ -30,7 +30,15 @@ impl Cycles {
         let ledger = Ledger::open(broker.address(), &["kakou/v1/#"]).await;
         let dir = tempfile::tempdir().unwrap();
         let chance = Chance(0x6b61_6b6f_7500 + kills);
-        Self { broker, ledger, dir, chance, kills, restarts: 0, committed: BTreeMap::new() }
+        Self {
+            broker,
+            ledger,
+            dir,
+            chance,
+            kills,
+            restarts: 0,
+            committed: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn broker(&self) -> String {
@@ -46,11 +54,19 @@ impl Cycles {
     }
 
     /// Starts and kills. `when` says how long after the start, or (`true`) after the first commit.
-    pub(crate) fn kill(&mut self, agent: impl Fn(&Self) -> Command, when: impl Fn(&mut Chance) -> (bool, Duration)) {
+    pub(crate) fn kill(
+        &mut self,
+        agent: impl Fn(&Self) -> Command,
+        when: impl Fn(&mut Chance) -> (bool, Duration),
+    ) {
         tokio::task::block_in_place(|| {
             for cycle in 0..self.kills {
                 let (after_first, wait) = when(&mut self.chance);
-                let mut child = agent(self).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+                let mut child = agent(self)
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
                 let mut lines = BufReader::new(child.stdout.take().unwrap());
                 if after_first {
                     assert!(self.note(&mut lines), "the agent commits");
@@ -58,7 +74,13 @@ impl Cycles {
                 let id = child.id().to_string();
                 let killer = std::thread::spawn(move || {
                     std::thread::sleep(wait);
-                    assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
+                    assert!(
+                        Command::new("kill")
+                            .args(["-9", &id])
+                            .status()
+                            .unwrap()
+                            .success()
+                    );
                 });
                 if cycle % 5 == 4 {
                     // An orderly restart: a broker that is killed itself loses what it had acknowledged.
@@ -77,11 +99,17 @@ impl Cycles {
     fn note(&mut self, lines: &mut impl BufRead) -> bool {
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
-        let Some(line) = line.strip_suffix('\n') else { return false };
+        let Some(line) = line.strip_suffix('\n') else {
+            return false;
+        };
         let words: Vec<&str> = line.split(' ').collect();
-        let ["committed", number, lane, id] = words.as_slice() else { panic!("{line}") };
+        let ["committed", number, lane, id] = words.as_slice() else {
+            panic!("{line}")
+        };
         let number = number.parse().unwrap();
-        let before = self.committed.insert(number, ((*lane).to_owned(), (*id).to_owned()));
+        let before = self
+            .committed
+            .insert(number, ((*lane).to_owned(), (*id).to_owned()));
         assert!(before.is_none(), "number {number} was given twice");
         true
     }
@@ -91,13 +119,22 @@ impl Cycles {
     }
 
     pub(crate) fn status(&self) -> serde_json::Value {
-        support::json(&support::succeed(&["outbox", "status", "--json", "--state", &self.state()]))
+        support::json(&support::succeed(&[
+            "outbox",
+            "status",
+            "--json",
+            "--state",
+            &self.state(),
+        ]))
     }
 
     pub(crate) fn waiting(&self) -> u64 {
         let status = self.status();
         let lanes = status["lanes"].as_object().expect("the lanes");
-        lanes.values().map(|lane| lane["waiting"].as_u64().expect("a count")).sum()
+        lanes
+            .values()
+            .map(|lane| lane["waiting"].as_u64().expect("a count"))
+            .sum()
     }
 
     /// Holds the subscriber's book against what was said.
@@ -109,7 +146,11 @@ impl Cycles {
         self.ledger.complete(head).await;
         let heard = self.ledger.heard();
         let arrived = |n: &u64, id: &String| heard.all.get(n).is_some_and(|(heard, _)| heard == id);
-        let lost: BTreeSet<_> = self.committed.iter().filter(|(n, (_, id))| !arrived(n, id)).collect();
+        let lost: BTreeSet<_> = self
+            .committed
+            .iter()
+            .filter(|(n, (_, id))| !arrived(n, id))
+            .collect();
         println!(
             "{name}: {} kills, broker restarted {} times: {} messages reported as committed ({} hits, {} pictures), \
              {head} numbers given, {} received, {} repeats, {} lost, gaps {:?}",
@@ -126,6 +167,13 @@ impl Cycles {
         assert!(lost.is_empty(), "lost: {lost:?}");
         heard.assert_lanes_in_order();
         let base64 = status["public_key"].as_str().unwrap().into();
-        heard.assert_genuine(&PublicKey { algorithm: "ed25519".into(), base64 }.key().unwrap());
+        heard.assert_genuine(
+            &PublicKey {
+                algorithm: "ed25519".into(),
+                base64,
+            }
+            .key()
+            .unwrap(),
+        );
     }
 }

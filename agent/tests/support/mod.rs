@@ -8,12 +8,19 @@ use kakou_contract::{Message, PassageMessage};
 use serde_json::Value;
 
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 /// The real binary, started in the project's root.
 pub fn kakou(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kakou")).args(args).current_dir(root()).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_kakou"))
+        .args(args)
+        .current_dir(root())
+        .output()
+        .unwrap()
 }
 
 pub fn stdout(o: &Output) -> String {
@@ -28,21 +35,30 @@ pub fn stderr(o: &Output) -> String {
 #[track_caller]
 pub fn succeed(args: &[&str]) -> Output {
     let o = kakou(args);
-    assert!(o.status.success(), "kakou {args:?} failed: {}\n{}", o.status, stderr(&o));
+    assert!(
+        o.status.success(),
+        "kakou {args:?} failed: {}\n{}",
+        o.status,
+        stderr(&o)
+    );
     o
 }
 
 /// Every line of stdout is one valid passage message.
 #[track_caller]
 pub fn passages(o: &Output) -> Vec<PassageMessage> {
-    stdout(o).lines().map(|l| PassageMessage::from_json(l.as_bytes()).expect("a passage message a line")).collect()
+    stdout(o)
+        .lines()
+        .map(|l| PassageMessage::from_json(l.as_bytes()).expect("a passage message a line"))
+        .collect()
 }
 
 /// The comparison that `--json --truth` leaves as the last line of stderr.
 #[track_caller]
 pub fn comparison(o: &Output) -> Value {
     let text = stderr(o);
-    serde_json::from_str(text.lines().last().expect("a comparison on stderr")).expect("the comparison is JSON")
+    serde_json::from_str(text.lines().last().expect("a comparison on stderr"))
+        .expect("the comparison is JSON")
 }
 
 #[track_caller]
@@ -55,7 +71,11 @@ pub fn some_frames(sequence: &str, frames: std::ops::Range<usize>) -> tempfile::
     let dir = tempfile::tempdir().unwrap();
     let from = root().join("agent/samples").join(sequence);
     let times = std::fs::read_to_string(from.join("frames.jsonl")).unwrap();
-    let kept: Vec<&str> = times.lines().skip(frames.start).take(frames.len()).collect();
+    let kept: Vec<&str> = times
+        .lines()
+        .skip(frames.start)
+        .take(frames.len())
+        .collect();
     std::fs::write(dir.path().join("frames.jsonl"), kept.join("\n")).unwrap();
     for i in frames {
         let name = format!("{i:06}.jpg");
@@ -81,9 +101,16 @@ pub fn checkpoint(dir: &Path, broker: &str, sequence: &str, camera: &str, more: 
     let truth = std::fs::read_to_string(samples.join("truth.jsonl")).unwrap();
     let truth: Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
     let passages = truth["passages"].as_array().unwrap();
-    let plates: Vec<String> = passages.iter().filter_map(|p| p["text"].as_str().map(str::to_owned)).collect();
+    let plates: Vec<String> = passages
+        .iter()
+        .filter_map(|p| p["text"].as_str().map(str::to_owned))
+        .collect();
     assert!(!plates.is_empty(), "the truth names plates");
-    let list: String = plates.iter().map(|p| format!("{p},orange,stolen,reported on Monday,\n")).collect();
-    let text = format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
+    let list: String = plates
+        .iter()
+        .map(|p| format!("{p},orange,stolen,reported on Monday,\n"))
+        .collect();
+    let text =
+        format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
     std::fs::write(dir.join("list.csv"), text).unwrap();
 }

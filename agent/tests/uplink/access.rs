@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use kakou::uplink::{
-    BrokerAddress, Drain, Event, LinkState, Outgoing, Subscriber, SubscriberConfig, TlsFiles, Uplink, UplinkConfig,
+    BrokerAddress, Drain, Event, LinkState, Outgoing, Subscriber, SubscriberConfig, TlsFiles,
+    Uplink, UplinkConfig,
 };
 
 use super::mosquitto::Mosquitto;
@@ -14,21 +15,46 @@ use super::tls;
 async fn a_topic_that_is_not_allowed_is_held_and_goes_when_it_is_allowed() {
     // The right to one camera's passages alone.
     let one = "topic readwrite kakou/v1/site-1/agent-1/passage/cam-1\n";
-    let mut broker =
-        Mosquitto::start_with("acl_file {dir}/acl", |folder| std::fs::write(folder.join("acl"), one).unwrap());
+    let mut broker = Mosquitto::start_with("acl_file {dir}/acl", |folder| {
+        std::fs::write(folder.join("acl"), one).unwrap()
+    });
     let rig = Rig::start(broker.address(), quick());
     for n in 1..=4 {
-        rig.publish(Outgoing { payload: vec![b' '; 10], ..message(n) }).await;
+        rig.publish(Outgoing {
+            payload: vec![b' '; 10],
+            ..message(n)
+        })
+        .await;
     }
     wait(|| rig.uplink.status().borrow().refused_topics.len() == 3).await;
-    let Rig { outbox, uplink, dir } = rig;
+    let Rig {
+        outbox,
+        uplink,
+        dir,
+    } = rig;
     let ended = uplink.finish(Drain::InFlight, None, LONG).await.unwrap();
-    assert!(ended.refusals.iter().all(|r| r.why.contains("not authorised to publish")), "{ended:?}");
+    assert!(
+        ended
+            .refusals
+            .iter()
+            .all(|r| r.why.contains("not authorised to publish")),
+        "{ended:?}"
+    );
     std::fs::write(broker.folder().join("acl"), "topic readwrite #\n").unwrap();
     broker.restart();
     // The next start tries what was held.
-    let uplink = Uplink::start(UplinkConfig { brokers: vec![broker.address()], ..quick() }, outbox.clone());
-    let rig = Rig { outbox, uplink, dir };
+    let uplink = Uplink::start(
+        UplinkConfig {
+            brokers: vec![broker.address()],
+            ..quick()
+        },
+        outbox.clone(),
+    );
+    let rig = Rig {
+        outbox,
+        uplink,
+        dir,
+    };
     wait(|| rig.uplink.status().borrow().acked >= 3).await;
     let (_, stats) = rig.finish(LONG).await;
     assert_eq!(passages(&stats), (0, 0, 4));
@@ -37,12 +63,27 @@ async fn a_topic_that_is_not_allowed_is_held_and_goes_when_it_is_allowed() {
 #[tokio::test]
 async fn a_wrong_password_is_told_without_the_password() {
     let broker = Mosquitto::start("allow_anonymous false");
-    let address: BrokerAddress = broker.address().to_string().replace("//", "//gate:S3CRET@").parse().unwrap();
+    let address: BrokerAddress = broker
+        .address()
+        .to_string()
+        .replace("//", "//gate:S3CRET@")
+        .parse()
+        .unwrap();
     let rig = Rig::start(address, quick());
-    let error = rig.uplink.connected(Duration::from_secs(2)).await.unwrap_err();
+    let error = rig
+        .uplink
+        .connected(Duration::from_secs(2))
+        .await
+        .unwrap_err();
     let told = format!("{error} {error:?} {:?}", rig.uplink);
-    assert!(matches!(rig.uplink.status().borrow().state, LinkState::Refused(_)), "{told}");
-    assert!(error.to_string().contains("not authorised to connect"), "{told}");
+    assert!(
+        matches!(rig.uplink.status().borrow().state, LinkState::Refused(_)),
+        "{told}"
+    );
+    assert!(
+        error.to_string().contains("not authorised to connect"),
+        "{told}"
+    );
     assert!(!told.contains("S3CRET"), "{told}");
 }
 
@@ -52,7 +93,10 @@ async fn a_subscription_that_is_not_allowed_is_told() {
     let config = SubscriberConfig::new(["kakou/#/wrong"]);
     let mut subscriber = Subscriber::connect(broker.address(), config);
     let event = tokio::time::timeout(LONG, subscriber.recv()).await.unwrap();
-    assert!(matches!(event, Some(Event::Lost { .. } | Event::Refused { .. })), "{event:?}");
+    assert!(
+        matches!(event, Some(Event::Lost { .. } | Event::Refused { .. })),
+        "{event:?}"
+    );
 }
 
 #[tokio::test]
@@ -72,8 +116,13 @@ async fn the_broker_must_be_who_it_must_be() {
         ("elsewhere.example", false, &good, Some("for another name")),
     ] {
         let broker = Mosquitto::start_with(settings, |folder| files(folder, name, expired, ca));
-        let address: BrokerAddress = format!("mqtts://localhost:{}", broker.address().port).parse().unwrap();
-        let tls = TlsFiles { ca: Some(broker.folder().join("trusted.pem")), client: None };
+        let address: BrokerAddress = format!("mqtts://localhost:{}", broker.address().port)
+            .parse()
+            .unwrap();
+        let tls = TlsFiles {
+            ca: Some(broker.folder().join("trusted.pem")),
+            client: None,
+        };
         let rig = Rig::start(address, UplinkConfig { tls, ..quick() });
         rig.publish(small(1)).await;
         match told {
@@ -97,26 +146,58 @@ async fn a_broker_may_ask_for_our_certificate() {
         ca.write_certificate(folder, "agent", "agent-1", false);
         std::fs::write(folder.join("ca.pem"), ca.pem()).unwrap();
     });
-    let address: BrokerAddress = format!("mqtts://localhost:{}", broker.address().port).parse().unwrap();
+    let address: BrokerAddress = format!("mqtts://localhost:{}", broker.address().port)
+        .parse()
+        .unwrap();
     let file = |name: &str| broker.folder().join(name);
-    let without = TlsFiles { ca: Some(file("ca.pem")), client: None };
-    let rig = Rig::start(address.clone(), UplinkConfig { tls: without.clone(), ..quick() });
+    let without = TlsFiles {
+        ca: Some(file("ca.pem")),
+        client: None,
+    };
+    let rig = Rig::start(
+        address.clone(),
+        UplinkConfig {
+            tls: without.clone(),
+            ..quick()
+        },
+    );
     rig.publish(small(1)).await;
     wait(|| matches!(&rig.uplink.status().borrow().state, LinkState::Tls(why) if why.contains("client certificate")))
         .await;
     drop(rig);
     // One that has expired, one of another authority: a state that says so, and nothing is sent.
-    tls::Authority::new("elsewhere").write_certificate(broker.folder(), "foreign", "agent-1", false);
+    tls::Authority::new("elsewhere").write_certificate(
+        broker.folder(),
+        "foreign",
+        "agent-1",
+        false,
+    );
     ca.write_certificate(broker.folder(), "old", "agent-1", true);
     for (name, told) in [("old", "CertificateExpired"), ("foreign", "UnknownCA")] {
         let client = Some((file(&format!("{name}.pem")), file(&format!("{name}.key"))));
-        let rig = Rig::start(address.clone(), UplinkConfig { tls: TlsFiles { client, ..without.clone() }, ..quick() });
+        let rig = Rig::start(
+            address.clone(),
+            UplinkConfig {
+                tls: TlsFiles {
+                    client,
+                    ..without.clone()
+                },
+                ..quick()
+            },
+        );
         rig.publish(small(1)).await;
         wait(|| matches!(&rig.uplink.status().borrow().state, LinkState::Tls(why) if why.contains(told))).await;
         let (ended, stats) = rig.finish(Duration::from_millis(200)).await;
-        assert_eq!((ended.is_err(), passages(&stats)), (true, (1, 0, 0)), "{name}");
+        assert_eq!(
+            (ended.is_err(), passages(&stats)),
+            (true, (1, 0, 0)),
+            "{name}"
+        );
     }
-    let tls = TlsFiles { client: Some((file("agent.pem"), file("agent.key"))), ..without };
+    let tls = TlsFiles {
+        client: Some((file("agent.pem"), file("agent.key"))),
+        ..without
+    };
     let rig = Rig::start(address, UplinkConfig { tls, ..quick() });
     rig.publish(small(1)).await;
     assert_eq!(passages(&rig.finish(LONG).await.1), (0, 0, 1));

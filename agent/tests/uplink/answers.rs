@@ -19,9 +19,19 @@ async fn a_message_too_large_is_set_aside_and_the_others_pass() {
     }
     let (ended, stats) = rig.finish(LONG).await;
     let status = ended.unwrap();
-    assert_eq!(passages(&stats), (0, 2, 18), "0 and 10 are larger, the others pass");
-    assert_eq!(status.refusals[0].topic, "kakou/v1/site-1/agent-1/passage/cam-0");
-    assert!(status.refusals[0].why.contains("100000 are taken"), "{status:?}");
+    assert_eq!(
+        passages(&stats),
+        (0, 2, 18),
+        "0 and 10 are larger, the others pass"
+    );
+    assert_eq!(
+        status.refusals[0].topic,
+        "kakou/v1/site-1/agent-1/passage/cam-0"
+    );
+    assert!(
+        status.refusals[0].why.contains("100000 are taken"),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
@@ -48,9 +58,16 @@ async fn acknowledgements_out_of_order_belong_to_their_own_messages() {
         rig.publish(small(n)).await;
     }
     let (report, stats) = rig.finish(LONG).await;
-    assert_eq!((report.unwrap().connections, passages(&stats)), (1, (0, 0, 400)));
+    assert_eq!(
+        (report.unwrap().connections, passages(&stats)),
+        (1, (0, 0, 400))
+    );
     let payloads: Vec<_> = broker.seen().into_iter().map(|seen| seen.payload).collect();
-    assert_eq!(payloads, (0..400).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    assert_eq!(
+        payloads,
+        (0..400).map(|n| n.to_string()).collect::<Vec<_>>(),
+        "each once, in order"
+    );
 }
 
 #[tokio::test]
@@ -70,9 +87,19 @@ async fn a_quota_is_waited_for_and_a_refusal_is_reported() {
     }
     let (ended, stats) = rig.finish(LONG).await;
     let ended = ended.unwrap();
-    assert!(ended.refused == 1 && ended.refusals[0].why.contains("format"), "{ended:?}");
+    assert!(
+        ended.refused == 1 && ended.refusals[0].why.contains("format"),
+        "{ended:?}"
+    );
     assert_eq!(passages(&stats), (0, 1, 9));
-    assert_eq!(broker.seen().iter().filter(|seen| seen.payload == "5").count(), 4);
+    assert_eq!(
+        broker
+            .seen()
+            .iter()
+            .filter(|seen| seen.payload == "5")
+            .count(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -100,60 +127,134 @@ async fn every_reason_code_has_its_consequence() {
         let rig = Rig::start(broker.address(), quick());
         for n in 0..5 {
             let topic = if n == 2 { "two" } else { "others" };
-            rig.publish(Outgoing { topic: topic.to_owned(), ..small(n) }).await;
+            rig.publish(Outgoing {
+                topic: topic.to_owned(),
+                ..small(n)
+            })
+            .await;
         }
         let (ended, stats) = rig.finish(LONG).await;
         let ended = ended.unwrap();
         let expected = if delivered { (0, 0, 5) } else { (0, 1, 4) };
-        assert_eq!((ended.connections, passages(&stats)), (1, expected), "{code:#04x}");
-        let tries = broker.seen().iter().filter(|seen| seen.payload == "2").count();
-        assert_eq!(tries, if matches!(code, 0x80 | 0x83 | 0x91 | 0x97) { 3 } else { 1 }, "{code:#04x}");
+        assert_eq!(
+            (ended.connections, passages(&stats)),
+            (1, expected),
+            "{code:#04x}"
+        );
+        let tries = broker
+            .seen()
+            .iter()
+            .filter(|seen| seen.payload == "2")
+            .count();
+        assert_eq!(
+            tries,
+            if matches!(code, 0x80 | 0x83 | 0x91 | 0x97) {
+                3
+            } else {
+                1
+            },
+            "{code:#04x}"
+        );
         assert_eq!(ended.unheard, u64::from(code == 0x10));
-        let told = ended.refusals.iter().map(|r| r.why.as_str()).collect::<Vec<_>>();
-        assert!(told.len() == usize::from(!delivered) && told.iter().all(|t| t.contains(why)), "{code:#04x}: {told:?}");
-        assert_eq!(ended.refused_topics, if code == 0x87 { vec!["two"] } else { Vec::new() });
+        let told = ended
+            .refusals
+            .iter()
+            .map(|r| r.why.as_str())
+            .collect::<Vec<_>>();
+        assert!(
+            told.len() == usize::from(!delivered) && told.iter().all(|t| t.contains(why)),
+            "{code:#04x}: {told:?}"
+        );
+        assert_eq!(
+            ended.refused_topics,
+            if code == 0x87 {
+                vec!["two"]
+            } else {
+                Vec::new()
+            }
+        );
     }
 }
 
 #[tokio::test]
 async fn a_hit_that_the_broker_takes_later_is_not_sent_in_a_frenzy() {
-    let broker = Scripted::start(10, |seen| if seen.payload == "7" { Answer::Ack(0x97) } else { Answer::Ack(0) }).await;
-    let config = UplinkConfig { backoff_first: Duration::from_millis(200), ..quick() };
+    let broker = Scripted::start(10, |seen| {
+        if seen.payload == "7" {
+            Answer::Ack(0x97)
+        } else {
+            Answer::Ack(0)
+        }
+    })
+    .await;
+    let config = UplinkConfig {
+        backoff_first: Duration::from_millis(200),
+        ..quick()
+    };
     let rig = Rig::start(broker.address(), config);
-    rig.outbox.append_async(vec![draft(small(7), Lane::Hit)]).await.unwrap();
+    rig.outbox
+        .append_async(vec![draft(small(7), Lane::Hit)])
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     for n in 10..15 {
         rig.publish(small(n)).await;
     }
     // Passages are not held up for ever by it.
     wait(|| rig.uplink.status().borrow().acked == 5).await;
-    let tries = broker.seen().iter().filter(|seen| seen.payload == "7").count();
+    let tries = broker
+        .seen()
+        .iter()
+        .filter(|seen| seen.payload == "7")
+        .count();
     assert!((2..60).contains(&tries), "{tries} tries");
 }
 
 #[tokio::test]
 async fn a_thousand_forbidden_pictures_are_one_fault() {
-    let broker =
-        Scripted::start(50, |seen| Answer::Ack(if seen.payload.starts_with("picture") { 0x87 } else { 0 })).await;
+    let broker = Scripted::start(50, |seen| {
+        Answer::Ack(if seen.payload.starts_with("picture") {
+            0x87
+        } else {
+            0
+        })
+    })
+    .await;
     let rig = Rig::start(broker.address(), quick());
     for n in 0..1000 {
         let mut o = small(n);
-        o.topic = format!("kakou/v1/site-1/agent-1/evidence/{}/frame", uuid::Uuid::now_v7());
+        o.topic = format!(
+            "kakou/v1/site-1/agent-1/evidence/{}/frame",
+            uuid::Uuid::now_v7()
+        );
         o.payload = format!("picture {n}").into_bytes();
-        rig.outbox.append_async(vec![draft(o, Lane::Picture)]).await.unwrap();
+        rig.outbox
+            .append_async(vec![draft(o, Lane::Picture)])
+            .await
+            .unwrap();
     }
     rig.publish(small(1)).await;
     let (ended, stats) = rig.finish(LONG).await;
     let (ended, held) = (ended.unwrap(), stats.lanes[Lane::Picture.index()].held);
     assert_eq!((held, passages(&stats)), (1000, (0, 0, 1)));
-    assert_eq!(ended.refused_topics, ["kakou/v1/site-1/agent-1/evidence/+/frame"]);
-    assert_eq!((ended.refused, ended.refusals.len()), (1000, 8), "counted, a few kept");
+    assert_eq!(
+        ended.refused_topics,
+        ["kakou/v1/site-1/agent-1/evidence/+/frame"]
+    );
+    assert_eq!(
+        (ended.refused, ended.refusals.len()),
+        (1000, 8),
+        "counted, a few kept"
+    );
 }
 
 #[tokio::test]
-async fn a_broker_that_drops_every_connection_after_so_many_packets_gets_everything_once_it_lets_be() {
+async fn a_broker_that_drops_every_connection_after_so_many_packets_gets_everything_once_it_lets_be()
+ {
     // The first connections see none, one, two and so on: before CONNACK, before the first acknowledgement.
-    let broker = Scripted::start_dropping(20, |connection| (connection <= 30).then_some(connection % 6)).await;
+    let broker = Scripted::start_dropping(20, |connection| {
+        (connection <= 30).then_some(connection % 6)
+    })
+    .await;
     let rig = Rig::start(broker.address(), quick());
     for n in 0..300 {
         rig.publish(small(n)).await;
@@ -168,7 +269,11 @@ async fn a_broker_that_drops_every_connection_after_so_many_packets_gets_everyth
         }
     }
     assert_eq!(first, (0..300).collect::<Vec<_>>(), "in their order");
-    assert!(seen.last().is_some_and(|last| last.connection >= 31), "{:?}", seen.last());
+    assert!(
+        seen.last().is_some_and(|last| last.connection >= 31),
+        "{:?}",
+        seen.last()
+    );
 }
 
 #[tokio::test]
@@ -178,11 +283,18 @@ async fn a_broker_that_never_acknowledges_is_left_and_told_of() {
         _ => Answer::Ack(0),
     })
     .await;
-    let config = || UplinkConfig { answer_timeout: Duration::from_millis(300), ..quick() };
+    let config = || UplinkConfig {
+        answer_timeout: Duration::from_millis(300),
+        ..quick()
+    };
     let rig = Rig::start(broker.address(), config());
     rig.publish(small(1)).await;
     let (report, stats) = rig.finish(LONG).await;
-    assert_eq!((report.unwrap().connections, passages(&stats)), (2, (0, 0, 1)), "the second connection delivers");
+    assert_eq!(
+        (report.unwrap().connections, passages(&stats)),
+        (2, (0, 0, 1)),
+        "the second connection delivers"
+    );
 
     let mute = Scripted::start(10, |_| Answer::Ignore).await;
     let rig = Rig::start(mute.address(), config());

@@ -4,10 +4,14 @@ use std::time::{Duration, Instant};
 
 use kakou::demo::Broker;
 use kakou::outbox::{Lane, Outbox};
-use kakou::uplink::{BrokerAddress, Error, Event, Outgoing, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
+use kakou::uplink::{
+    BrokerAddress, Error, Event, Outgoing, Subscriber, SubscriberConfig, Uplink, UplinkConfig,
+};
 
 use super::mosquitto::{Mosquitto, free_port};
-use super::rig::{LONG, Rig, collect, draft, message, options, passages, quick, quick_subscriber, small, wait};
+use super::rig::{
+    LONG, Rig, collect, draft, message, options, passages, quick, quick_subscriber, small, wait,
+};
 use super::scripted::{Answer, Scripted};
 
 async fn two_hundred_messages_arrive_once(address: BrokerAddress) {
@@ -22,7 +26,10 @@ async fn two_hundred_messages_arrive_once(address: BrokerAddress) {
     };
     let ((report, stats), times) = tokio::join!(sending, collect(&mut subscriber, 200));
     let report = report.unwrap();
-    assert_eq!((report.acked, report.connections, passages(&stats)), (200, 1, (0, 0, 200)));
+    assert_eq!(
+        (report.acked, report.connections, passages(&stats)),
+        (200, 1, (0, 0, 200))
+    );
     assert!(times.values().all(|&times| times == 1), "{times:?}");
 }
 
@@ -78,13 +85,24 @@ async fn an_absent_broker_is_an_error_with_its_address_in_time() {
     for n in 0..3 {
         rig.publish(small(n)).await;
     }
-    let error = rig.uplink.connected(Duration::from_millis(100)).await.unwrap_err();
+    let error = rig
+        .uplink
+        .connected(Duration::from_millis(100))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     let begin = Instant::now();
     let (ended, stats) = rig.finish(Duration::from_millis(500)).await;
     let error = ended.unwrap_err().to_string();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    assert!(error.contains(&address.to_string()) && error.contains("refused"), "{error}");
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(
+        error.contains(&address.to_string()) && error.contains("refused"),
+        "{error}"
+    );
     assert_eq!(passages(&stats), (3, 0, 0), "nothing is lost");
 }
 
@@ -97,15 +115,38 @@ async fn a_hit_overtakes_ten_thousand_passages() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(options(dir.path())).unwrap();
     let passage = || {
-        draft(Outgoing { topic: "kakou/v1/s/a/passage/c".into(), payload: vec![b'p'; 800], ..small(0) }, Lane::Passage)
+        draft(
+            Outgoing {
+                topic: "kakou/v1/s/a/passage/c".into(),
+                payload: vec![b'p'; 800],
+                ..small(0)
+            },
+            Lane::Passage,
+        )
     };
     for _ in 0..20 {
-        outbox.append_async((0..500).map(|_| passage()).collect()).await.unwrap();
+        outbox
+            .append_async((0..500).map(|_| passage()).collect())
+            .await
+            .unwrap();
     }
-    let uplink = Uplink::start(UplinkConfig { brokers: vec![broker.address()], ..quick() }, outbox.clone());
+    let uplink = Uplink::start(
+        UplinkConfig {
+            brokers: vec![broker.address()],
+            ..quick()
+        },
+        outbox.clone(),
+    );
     wait(|| uplink.status().borrow().acked > 1000).await;
-    let hit = Outgoing { topic: "kakou/v1/s/a/hit/red/c".into(), payload: b"hit".to_vec(), ..small(0) };
-    outbox.append_async(vec![draft(hit, Lane::Hit)]).await.unwrap();
+    let hit = Outgoing {
+        topic: "kakou/v1/s/a/hit/red/c".into(),
+        payload: b"hit".to_vec(),
+        ..small(0)
+    };
+    outbox
+        .append_async(vec![draft(hit, Lane::Hit)])
+        .await
+        .unwrap();
     let committed_at = uplink.status().borrow().acked;
     let mut before = 0;
     loop {
@@ -115,13 +156,23 @@ async fn a_hit_overtakes_ten_thousand_passages() {
             _ => {}
         }
     }
-    assert!(before < 9_000, "{before} passages came before the hit, {committed_at} were through when it was committed");
+    assert!(
+        before < 9_000,
+        "{before} passages came before the hit, {committed_at} were through when it was committed"
+    );
 }
 
 #[tokio::test]
 async fn a_connection_cut_again_and_again_loses_nothing() {
     // Every seventh publish of a connection cuts it before its acknowledgement.
-    let broker = Scripted::start(5, |seen| if seen.id == 5 { Answer::Cut } else { Answer::Ack(0) }).await;
+    let broker = Scripted::start(5, |seen| {
+        if seen.id == 5 {
+            Answer::Cut
+        } else {
+            Answer::Ack(0)
+        }
+    })
+    .await;
     let rig = Rig::start(broker.address(), quick());
     for n in 0..60 {
         rig.publish(small(n)).await;
@@ -129,6 +180,7 @@ async fn a_connection_cut_again_and_again_loses_nothing() {
     let (report, stats) = rig.finish(LONG).await;
     assert_eq!(passages(&stats), (0, 0, 60));
     assert!(report.unwrap().connections > 10);
-    let seen: std::collections::BTreeSet<_> = broker.seen().into_iter().map(|seen| seen.payload).collect();
+    let seen: std::collections::BTreeSet<_> =
+        broker.seen().into_iter().map(|seen| seen.payload).collect();
     assert_eq!(seen.len(), 60);
 }

@@ -13,10 +13,19 @@ use super::scripted::{Answer, Scripted};
 #[tokio::test]
 async fn commands_come_with_where_to_answer_and_the_will_speaks_for_the_dead() {
     let broker = Mosquitto::start("");
-    let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["will", "offline"]));
+    let mut subscriber =
+        Subscriber::connect(broker.address(), SubscriberConfig::new(["will", "offline"]));
     subscriber.subscribed(LONG).await.unwrap();
-    let will = || Outgoing { topic: "will".into(), payload: b"gone".to_vec(), ..Outgoing::default() };
-    let config = || UplinkConfig { commands: Some("cmd/+".into()), will: Some(std::sync::Arc::new(will)), ..quick() };
+    let will = || Outgoing {
+        topic: "will".into(),
+        payload: b"gone".to_vec(),
+        ..Outgoing::default()
+    };
+    let config = || UplinkConfig {
+        commands: Some("cmd/+".into()),
+        will: Some(std::sync::Arc::new(will)),
+        ..quick()
+    };
     let mut rig = Rig::start(broker.address(), config());
     wait(|| rig.uplink.status().borrow().listening).await;
     let mut commands = rig.uplink.commands().unwrap();
@@ -34,14 +43,30 @@ async fn commands_come_with_where_to_answer_and_the_will_speaks_for_the_dead() {
         "correlation-data",
         "c1",
     ]);
-    let command = tokio::time::timeout(LONG, commands.recv()).await.unwrap().unwrap();
-    assert_eq!((command.topic.as_str(), command.response_topic.as_deref()), ("cmd/ping", Some("kakou/answers")));
+    let command = tokio::time::timeout(LONG, commands.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (command.topic.as_str(), command.response_topic.as_deref()),
+        ("cmd/ping", Some("kakou/answers"))
+    );
     assert_eq!(command.correlation.as_deref(), Some(b"c1".as_slice()));
     // A goodbye: the last message, and no will.
-    let last = Outgoing { topic: "offline".into(), payload: b"shutdown".to_vec(), ..Outgoing::default() };
-    rig.uplink.finish(Drain::InFlight, Some(last), LONG).await.unwrap();
+    let last = Outgoing {
+        topic: "offline".into(),
+        payload: b"shutdown".to_vec(),
+        ..Outgoing::default()
+    };
+    rig.uplink
+        .finish(Drain::InFlight, Some(last), LONG)
+        .await
+        .unwrap();
     let next = heard(&mut subscriber).await;
-    assert_eq!((next.topic.as_str(), next.payload.as_slice()), ("offline", b"shutdown".as_slice()));
+    assert_eq!(
+        (next.topic.as_str(), next.payload.as_slice()),
+        ("offline", b"shutdown".as_slice())
+    );
     // An end without one.
     let rig = Rig::start(broker.address(), config());
     rig.uplink.connected(LONG).await.unwrap();
@@ -64,7 +89,11 @@ async fn brokers_are_tried_in_their_order_and_after_a_loss_from_the_first_on() {
     let brokers = vec![nobody, first.address(), second.address()];
     let rig = Rig::with_brokers(brokers, quick());
     rig.publish(small(1)).await;
-    wait(|| broker(&rig) == Some(second.address().to_string()) && rig.uplink.status().borrow().acked == 1).await;
+    wait(|| {
+        broker(&rig) == Some(second.address().to_string())
+            && rig.uplink.status().borrow().acked == 1
+    })
+    .await;
     first.restart();
     second.stop();
     rig.publish(small(2)).await;
@@ -81,15 +110,26 @@ async fn brokers_are_tried_in_their_order_and_after_a_loss_from_the_first_on() {
 async fn the_first_broker_is_gone_back_to_when_it_is_there_again() {
     let (mut first, second) = (Mosquitto::start(""), Mosquitto::start(""));
     first.stop();
-    let config = UplinkConfig { return_after: Duration::from_millis(200), ..quick() };
+    let config = UplinkConfig {
+        return_after: Duration::from_millis(200),
+        ..quick()
+    };
     let rig = Rig::with_brokers(vec![first.address(), second.address()], config);
     rig.publish(small(1)).await;
-    wait(|| broker(&rig) == Some(second.address().to_string()) && rig.uplink.status().borrow().acked == 1).await;
+    wait(|| {
+        broker(&rig) == Some(second.address().to_string())
+            && rig.uplink.status().borrow().acked == 1
+    })
+    .await;
     first.restart();
     wait(|| broker(&rig) == Some(first.address().to_string())).await;
     rig.publish(small(2)).await;
     let (ended, stats) = rig.finish(LONG).await;
-    assert_eq!((ended.unwrap().connections, passages(&stats)), (2, (0, 0, 2)), "the second one was left in good order");
+    assert_eq!(
+        (ended.unwrap().connections, passages(&stats)),
+        (2, (0, 0, 2)),
+        "the second one was left in good order"
+    );
 }
 
 #[tokio::test]
@@ -97,7 +137,10 @@ async fn a_broker_that_lets_in_and_takes_nothing_is_passed_over() {
     let mute = Scripted::start(10, |_| Answer::Ignore).await;
     let rude = Scripted::start(10, |_| Answer::Cut).await;
     let good = Mosquitto::start("");
-    let config = UplinkConfig { answer_timeout: Duration::from_millis(300), ..quick() };
+    let config = UplinkConfig {
+        answer_timeout: Duration::from_millis(300),
+        ..quick()
+    };
     let rig = Rig::with_brokers(vec![mute.address(), rude.address(), good.address()], config);
     for n in 0..5 {
         rig.publish(small(n)).await;
@@ -113,8 +156,16 @@ async fn the_will_speaks_for_an_agent_that_the_network_swallowed() {
     let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["will"]));
     subscriber.subscribed(LONG).await.unwrap();
     let proxy = Proxy::start(broker.address().port, Link::default()).await;
-    let will = || Outgoing { topic: "will".into(), payload: b"gone".to_vec(), ..Outgoing::default() };
-    let config = UplinkConfig { keep_alive: Duration::from_secs(5), will: Some(Arc::new(will)), ..quick() };
+    let will = || Outgoing {
+        topic: "will".into(),
+        payload: b"gone".to_vec(),
+        ..Outgoing::default()
+    };
+    let config = UplinkConfig {
+        keep_alive: Duration::from_secs(5),
+        will: Some(Arc::new(will)),
+        ..quick()
+    };
     let rig = Rig::start(proxy.address(), config);
     rig.uplink.connected(LONG).await.unwrap();
     proxy.set(Mode::BlackHole);

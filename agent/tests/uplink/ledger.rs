@@ -33,18 +33,31 @@ impl Heard {
         let Ok(seal) = Seal::from_properties(&m.user_properties) else {
             return self.others.push(m);
         };
-        let id = m.user_properties.iter().find(|(name, _)| name == "id").expect("an id").1.clone();
-        let (known, times) = self.all.entry(seal.sequence).or_insert_with(|| (id.clone(), 0));
+        let id = m
+            .user_properties
+            .iter()
+            .find(|(name, _)| name == "id")
+            .expect("an id")
+            .1
+            .clone();
+        let (known, times) = self
+            .all
+            .entry(seal.sequence)
+            .or_insert_with(|| (id.clone(), 0));
         assert_eq!(*known, id, "number {} came with two ids", seal.sequence);
         *times += 1;
         let found = self.chain.seal(&seal);
         if *times > 1 {
-            return assert!(matches!(found.as_slice(), [Finding::Repeat { .. }]), "{found:?}");
+            return assert!(
+                matches!(found.as_slice(), [Finding::Repeat { .. }]),
+                "{found:?}"
+            );
         }
         assert!(found.is_empty(), "{found:?}");
         self.order.push((seal.sequence, lane(&m.topic).to_owned()));
         if seal.sequence.is_multiple_of(10) {
-            self.whole.push((seal, m.topic, id, m.content_type, m.payload));
+            self.whole
+                .push((seal, m.topic, id, m.content_type, m.payload));
         }
     }
 
@@ -55,7 +68,10 @@ impl Heard {
 
     /// Where in the order of first arrivals this number stands.
     pub(crate) fn place(&self, number: u64) -> usize {
-        self.order.iter().position(|(n, _)| *n == number).expect("it arrived")
+        self.order
+            .iter()
+            .position(|(n, _)| *n == number)
+            .expect("it arrived")
     }
 
     /// Within a lane, oldest first.
@@ -63,13 +79,17 @@ impl Heard {
         let mut last = BTreeMap::new();
         for (number, lane) in &self.order {
             let before = last.insert(lane, *number).unwrap_or(0);
-            assert!(before < *number, "{lane}: number {number} came first after {before}");
+            assert!(
+                before < *number,
+                "{lane}: number {number} came first after {before}"
+            );
         }
     }
 
     pub(crate) fn assert_genuine(&self, key: &VerifyingKey) {
         for (seal, topic, id, content_type, payload) in &self.whole {
-            seal.verify(key, topic, id, content_type.as_deref(), payload).expect("a genuine message");
+            seal.verify(key, topic, id, content_type.as_deref(), payload)
+                .expect("a genuine message");
         }
     }
 }
@@ -102,7 +122,10 @@ impl Ledger {
         };
         let mut subscriber = Subscriber::connect(broker, config);
         subscriber.subscribed(LONG).await.expect("a subscription");
-        let heard = Arc::new(Mutex::new(Heard { subscribed: 1, ..Heard::default() }));
+        let heard = Arc::new(Mutex::new(Heard {
+            subscribed: 1,
+            ..Heard::default()
+        }));
         let shared = Arc::clone(&heard);
         let task = tokio::spawn(async move {
             while let Some(event) = subscriber.recv().await {
@@ -121,13 +144,18 @@ impl Ledger {
     /// Fails where something was wrong with a message.
     #[track_caller]
     pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().expect("a message that must not have come")
+        self.heard
+            .lock()
+            .expect("a message that must not have come")
     }
 
     pub(crate) async fn until(&self, what: &str, mut done: impl FnMut(&Heard) -> bool) {
         let limit = Instant::now() + LONG;
         while !done(&self.heard()) {
-            assert!(Instant::now() < limit, "{what}: it did not happen within {LONG:?}");
+            assert!(
+                Instant::now() < limit,
+                "{what}: it did not happen within {LONG:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -143,7 +171,10 @@ impl Ledger {
             if complete == head && gaps.is_empty() {
                 return;
             }
-            assert!(Instant::now() < limit, "complete to {complete} of {head} only; gaps {gaps:?}");
+            assert!(
+                Instant::now() < limit,
+                "complete to {complete} of {head} only; gaps {gaps:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

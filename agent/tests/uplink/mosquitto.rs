@@ -34,11 +34,19 @@ impl Mosquitto {
              max_queued_messages 0\nmax_inflight_messages 100\nlog_dest file {dir}/log\n{}\n",
             settings.replace("{dir}", &dir.to_string())
         );
-        let anonymous = if settings.contains("allow_anonymous") { "" } else { "allow_anonymous true\n" };
+        let anonymous = if settings.contains("allow_anonymous") {
+            ""
+        } else {
+            "allow_anonymous true\n"
+        };
         fs::write(folder.path().join("config"), config + anonymous).expect("the config file");
         fs::write(folder.path().join("acl"), "").expect("the list of rights");
         files(folder.path());
-        let mut broker = Self { folder, port, child: None };
+        let mut broker = Self {
+            folder,
+            port,
+            child: None,
+        };
         broker.restart();
         broker
     }
@@ -68,7 +76,11 @@ impl Mosquitto {
         self.child = Some(child);
         let limit = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            assert!(Instant::now() < limit, "mosquitto does not accept: {}", self.log());
+            assert!(
+                Instant::now() < limit,
+                "mosquitto does not accept: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -84,7 +96,13 @@ impl Mosquitto {
 
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.as_ref().expect("it runs").id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().is_ok_and(|status| status.success()), "kill failed");
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .is_ok_and(|status| status.success()),
+            "kill failed"
+        );
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -94,8 +112,14 @@ impl Mosquitto {
     /// `mosquitto_pub` with these arguments, MQTT 5, QoS 1.
     pub(crate) fn publish(&self, arguments: &[&str]) {
         let port = self.port.to_string();
-        let done = Command::new("mosquitto_pub").args(["-V", "5", "-q", "1", "-p", &port]).args(arguments).status();
-        assert!(done.is_ok_and(|status| status.success()), "mosquitto_pub {arguments:?} failed");
+        let done = Command::new("mosquitto_pub")
+            .args(["-V", "5", "-q", "1", "-p", &port])
+            .args(arguments)
+            .status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "mosquitto_pub {arguments:?} failed"
+        );
     }
 
     fn log(&self) -> String {

@@ -45,7 +45,14 @@ impl Path {
         let proxy = Proxy::start(broker.address().port, Link::default()).await;
         let rig = Rig::start(proxy.address(), config);
         rig.uplink.connected(LONG).await.unwrap();
-        Self { rig, proxy, broker, ledger, sent: 0, last: 0 }
+        Self {
+            rig,
+            proxy,
+            broker,
+            ledger,
+            sent: 0,
+            last: 0,
+        }
     }
 
     /// `n` passages, each fourth with a picture.
@@ -61,13 +68,25 @@ impl Path {
         };
         let group: Vec<_> = (self.sent..self.sent + n).flat_map(one).collect();
         self.sent += n;
-        self.last = self.rig.outbox.append_async(group).await.unwrap().pop().unwrap();
+        self.last = self
+            .rig
+            .outbox
+            .append_async(group)
+            .await
+            .unwrap()
+            .pop()
+            .unwrap();
     }
 
     async fn hit(&mut self) -> u64 {
         self.sent += 1;
         let hit = text("hit/red/cam-1", self.sent, 1200);
-        self.last = self.rig.outbox.append_async(vec![draft(hit, Lane::Hit)]).await.unwrap()[0];
+        self.last = self
+            .rig
+            .outbox
+            .append_async(vec![draft(hit, Lane::Hit)])
+            .await
+            .unwrap()[0];
         self.last
     }
 
@@ -78,18 +97,36 @@ impl Path {
     /// Until the subscriber has whatever the broker had taken: nothing more is on its way there.
     async fn delivered(&self) -> usize {
         let marker = format!("marker-{}", uuid::Uuid::now_v7());
-        self.broker.publish(&["-t", "kakou/v1/marker", "-m", &marker]);
-        self.ledger.until("the marker", |h| h.others.iter().any(|m| m.payload == marker.as_bytes())).await;
+        self.broker
+            .publish(&["-t", "kakou/v1/marker", "-m", &marker]);
+        self.ledger
+            .until("the marker", |h| {
+                h.others.iter().any(|m| m.payload == marker.as_bytes())
+            })
+            .await;
         self.ledger.heard().order.len()
     }
 
     /// Drains, and holds the subscriber's book against the outbox. How many connections it took, and how many repeats.
     async fn settle(self) -> (u64, u64) {
-        let Self { rig, proxy: _proxy, broker: _broker, ledger, last: head, .. } = self;
+        let Self {
+            rig,
+            proxy: _proxy,
+            broker: _broker,
+            ledger,
+            last: head,
+            ..
+        } = self;
         let key = rig.outbox.public_key();
         let (ended, stats) = rig.finish(LONG).await;
         let ended = ended.unwrap_or_else(|e| panic!("it drains by itself: {e}; {stats:?}"));
-        assert_eq!((stats.lanes.iter().map(|l| l.waiting + l.held).sum::<u64>(), stats.head.sequence), (0, head));
+        assert_eq!(
+            (
+                stats.lanes.iter().map(|l| l.waiting + l.held).sum::<u64>(),
+                stats.head.sequence
+            ),
+            (0, head)
+        );
         ledger.complete(head).await;
         let heard = ledger.heard();
         heard.assert_lanes_in_order();
@@ -102,19 +139,30 @@ fn text(topic: &str, number: u64, bytes: usize) -> Outgoing {
     let mut payload = format!("{topic} {number}").into_bytes();
     payload.resize(bytes, b' ');
     let topic = format!("kakou/v1/site-1/agent-1/{topic}");
-    Outgoing { topic, payload, content_type: Some("text/plain".to_owned()), ..Outgoing::default() }
+    Outgoing {
+        topic,
+        payload,
+        content_type: Some("text/plain".to_owned()),
+        ..Outgoing::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_shorter_than_the_time_outs_is_waited_through() {
-    let mut path = Path::new(UplinkConfig { answer_timeout: Duration::from_secs(20), ..impatient() }).await;
+    let mut path = Path::new(UplinkConfig {
+        answer_timeout: Duration::from_secs(20),
+        ..impatient()
+    })
+    .await;
     path.passages(200).await;
     path.proxy.set(Mode::Stall);
     path.passages(2000).await;
     let hit = path.hit().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     path.proxy.set(Mode::Open);
-    path.ledger.until("the hit", |h| h.all.contains_key(&hit)).await;
+    path.ledger
+        .until("the hit", |h| h.all.contains_key(&hit))
+        .await;
     assert_eq!(path.settle().await, (1, 0), "one connection, nothing twice");
 }
 
@@ -133,8 +181,14 @@ async fn a_black_hole_is_noticed_and_left_behind() {
     let hit = path.hit().await;
     let before = path.delivered().await;
     path.proxy.set(Mode::Open);
-    path.ledger.until("the hit", |h| h.all.contains_key(&hit)).await;
-    assert_eq!(path.ledger.heard().place(hit), before, "the hit is the first that comes");
+    path.ledger
+        .until("the hit", |h| h.all.contains_key(&hit))
+        .await;
+    assert_eq!(
+        path.ledger.heard().place(hit),
+        before,
+        "the hit is the first that comes"
+    );
     assert!(path.settle().await.0 >= 2);
 }
 
@@ -147,7 +201,11 @@ async fn a_black_hole_is_noticed_with_nothing_to_send() {
     // By the ping that is not answered.
     wait(|| !path.is_connected()).await;
     let why = path.rig.uplink.status().borrow().last_loss.clone();
-    assert!(why.as_ref().is_some_and(|why| why.contains("no answer to a ping")), "{why:?}");
+    assert!(
+        why.as_ref()
+            .is_some_and(|why| why.contains("no answer to a ping")),
+        "{why:?}"
+    );
     path.proxy.set(Mode::Open);
     path.passages(10).await;
     assert!(path.settle().await.0 >= 2);
@@ -176,14 +234,25 @@ async fn cut_again_and_again(cuts: u64, seed: u64, plan: fn(&mut Chance) -> (Way
     let (mut chance, left) = (Chance(seed), Arc::new(AtomicU64::new(cuts)));
     let plan_left = Arc::clone(&left);
     path.proxy.cut(move || {
-        let one = plan_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let one = plan_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(1)
+        });
         one.is_ok().then(|| plan(&mut chance))
     });
     path.proxy.sever();
     let mut hits = Vec::new();
     while path.proxy.cuts() < cuts {
         // So much that there is always something to cut, and no more.
-        if path.rig.outbox.stats().lanes.iter().map(|l| l.waiting).sum::<u64>() < 500 {
+        if path
+            .rig
+            .outbox
+            .stats()
+            .lanes
+            .iter()
+            .map(|l| l.waiting)
+            .sum::<u64>()
+            < 500
+        {
             path.passages(200).await;
             hits.push(path.hit().await);
         }
@@ -196,14 +265,24 @@ async fn cut_again_and_again(cuts: u64, seed: u64, plan: fn(&mut Chance) -> (Way
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_in_the_middle_of_what_the_agent_sends() {
     // From within CONNECT to within the pictures.
-    let plan = |c: &mut Chance| (Way::Up, [c.below(120), c.below(3000), c.below(60_000)][c.below(3) as usize]);
+    let plan = |c: &mut Chance| {
+        (
+            Way::Up,
+            [c.below(120), c.below(3000), c.below(60_000)][c.below(3) as usize],
+        )
+    };
     cut_again_and_again(150, 1, plan).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_in_the_middle_of_what_the_broker_answers() {
     // From within CONNACK on; an acknowledgement has four bytes.
-    let plan = |c: &mut Chance| (Way::Down, [c.below(20), c.below(60), c.below(1000)][c.below(3) as usize]);
+    let plan = |c: &mut Chance| {
+        (
+            Way::Down,
+            [c.below(20), c.below(60), c.below(1000)][c.below(3) as usize],
+        )
+    };
     cut_again_and_again(150, 2, plan).await;
 }
 
@@ -216,7 +295,9 @@ async fn a_broker_that_freezes_is_left_and_found_again() {
     wait(|| !path.is_connected()).await;
     let hit = path.hit().await;
     path.broker.signal("-CONT");
-    path.ledger.until("the hit", |h| h.all.contains_key(&hit)).await;
+    path.ledger
+        .until("the hit", |h| h.all.contains_key(&hit))
+        .await;
     assert!(path.settle().await.0 >= 2);
 }
 
@@ -233,12 +314,16 @@ async fn a_broker_that_forgets_everything_gets_what_it_had_not_acknowledged() {
         path.broker.forget();
         let subscribed = path.ledger.heard().subscribed;
         path.broker.restart();
-        path.ledger.until("a new subscription", |h| h.subscribed > subscribed).await;
+        path.ledger
+            .until("a new subscription", |h| h.subscribed > subscribed)
+            .await;
         path.passages(200).await;
         path.proxy.set(Mode::Open);
     }
     let hit = path.hit().await;
-    path.ledger.until("the hit", |h| h.all.contains_key(&hit)).await;
+    path.ledger
+        .until("the hit", |h| h.all.contains_key(&hit))
+        .await;
     assert!(path.settle().await.0 >= 4);
 }
 

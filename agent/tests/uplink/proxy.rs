@@ -68,7 +68,9 @@ impl Drop for Proxy {
 
 impl Proxy {
     pub(crate) async fn start(to: u16, link: Link) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let inner = Arc::new(Inner {
             link,
@@ -128,11 +130,19 @@ async fn connection(inner: Arc<Inner>, number: u64, mut near: TcpStream, cut: Op
     let mut mode = inner.mode.subscribe();
     let mut severed = inner.severed.subscribe();
     // A network that is not there opens no connection either.
-    let Ok(now) = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|now| *now) else { return };
+    let Ok(now) = mode
+        .wait_for(|mode| *mode != Mode::Stall)
+        .await
+        .map(|now| *now)
+    else {
+        return;
+    };
     if now == Mode::BlackHole {
         return swallow(&mut near).await;
     }
-    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, inner.to)).await else { return };
+    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, inner.to)).await else {
+        return;
+    };
     // Small packets are not to wait for each other: the delay is the path's alone.
     let _ = near.set_nodelay(true);
     let _ = far.set_nodelay(true);
@@ -178,7 +188,13 @@ async fn swallow(near: &mut TcpStream) {
     while near.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
 }
 
-async fn pass(inner: &Inner, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, cut: Option<u64>) -> End {
+async fn pass(
+    inner: &Inner,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    way: Way,
+    cut: Option<u64>,
+) -> End {
     // As many chunks as are on their way; the windows of MQTT and TCP bound them.
     let (send, mut on_the_way) = mpsc::channel::<(Instant, Vec<u8>)>(100_000);
     // It takes `send` along, so that `writing` ends when all that was read is written.
@@ -193,22 +209,35 @@ async fn pass(inner: &Inner, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way:
                 // Without a byte on its way too: an end would else be told.
                 _ = mode.wait_for(|mode| *mode == Mode::BlackHole) => return End::Dead,
             };
-            let Ok(n @ 1..) = read else { return End::Closed };
-            let Ok(now) = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|now| *now) else { return End::Closed };
+            let Ok(n @ 1..) = read else {
+                return End::Closed;
+            };
+            let Ok(now) = mode
+                .wait_for(|mode| *mode != Mode::Stall)
+                .await
+                .map(|now| *now)
+            else {
+                return End::Closed;
+            };
             if now == Mode::BlackHole {
                 return End::Dead;
             }
             if way == Way::Up {
                 inner.up.fetch_add(n as u64, Ordering::Relaxed);
                 if let Some(rate) = inner.link.rate {
-                    free_at = free_at.max(Instant::now()) + Duration::from_secs_f64(n as f64 / rate as f64);
+                    free_at = free_at.max(Instant::now())
+                        + Duration::from_secs_f64(n as f64 / rate as f64);
                     tokio::time::sleep_until(free_at).await;
                 }
             }
             let left = cut.map_or(u64::MAX, |cut| cut.saturating_sub(passed));
             passed += n as u64;
             let kept = n.min(usize::try_from(left).unwrap_or(usize::MAX));
-            if send.send((Instant::now() + inner.link.delay, buffer[..kept].to_vec())).await.is_err() {
+            if send
+                .send((Instant::now() + inner.link.delay, buffer[..kept].to_vec()))
+                .await
+                .is_err()
+            {
                 return End::Closed;
             }
             if kept < n || left == n as u64 {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use kakou::outbox::{Draft, Keep, Lane, Outbox, OutboxOptions, Stats};
 use kakou::uplink::{
-    BrokerAddress, Drain, Error, Event, Outgoing, Received, Status, Subscriber, SubscriberConfig, Uplink, UplinkConfig,
+    BrokerAddress, Drain, Error, Event, Outgoing, Received, Status, Subscriber, SubscriberConfig,
+    Uplink, UplinkConfig,
 };
 use kakou_contract::Id;
 
@@ -29,7 +30,11 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn options(folder: &std::path::Path) -> OutboxOptions {
-    OutboxOptions::new(folder, Id::new("site", "site-1").unwrap(), Id::new("agent", "agent-1").unwrap())
+    OutboxOptions::new(
+        folder,
+        Id::new("site", "site-1").unwrap(),
+        Id::new("agent", "agent-1").unwrap(),
+    )
 }
 
 impl Rig {
@@ -41,23 +46,36 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(options(dir.path())).unwrap();
         let uplink = Uplink::start(UplinkConfig { brokers, ..config }, outbox.clone());
-        Self { outbox, uplink, dir }
+        Self {
+            outbox,
+            uplink,
+            dir,
+        }
     }
 
     pub(crate) async fn publish(&self, o: Outgoing) {
-        self.outbox.append_async(vec![draft(o, Lane::Passage)]).await.unwrap();
+        self.outbox
+            .append_async(vec![draft(o, Lane::Passage)])
+            .await
+            .unwrap();
     }
 
     /// How the uplink ended, and what is where in the outbox.
     pub(crate) async fn finish(self, within: Duration) -> (Result<Status, Error>, Stats) {
-        let Self { outbox, uplink, dir } = self;
+        let Self {
+            outbox,
+            uplink,
+            dir,
+        } = self;
         let ended = uplink.finish(Drain::Everything, None, within).await;
         let stats = tokio::task::spawn_blocking(move || {
             outbox.close().unwrap();
             // What is on disk, not what was in memory.
             let outbox = Outbox::open(options(dir.path())).unwrap();
             let mut watch = outbox.watch();
-            tokio::runtime::Handle::current().block_on(watch.changed()).unwrap();
+            tokio::runtime::Handle::current()
+                .block_on(watch.changed())
+                .unwrap();
             let stats = watch.borrow().clone();
             outbox.close().unwrap();
             stats
@@ -68,7 +86,11 @@ impl Rig {
 
 /// With the id that its properties name, or a new one.
 pub(crate) fn draft(mut o: Outgoing, lane: Lane) -> Draft {
-    let named = o.user_properties.iter().find(|(name, _)| name == "id").map(|(_, id)| id.clone());
+    let named = o
+        .user_properties
+        .iter()
+        .find(|(name, _)| name == "id")
+        .map(|(_, id)| id.clone());
     let id = named.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     if !o.user_properties.iter().any(|(name, _)| name == "id") {
         o.user_properties.push(("id".to_owned(), id.clone()));
@@ -121,11 +143,19 @@ pub(crate) fn message(n: usize) -> Outgoing {
 }
 
 pub(crate) fn small(n: usize) -> Outgoing {
-    Outgoing { payload: n.to_string().into_bytes(), topic: "t".to_owned(), ..Outgoing::default() }
+    Outgoing {
+        payload: n.to_string().into_bytes(),
+        topic: "t".to_owned(),
+        ..Outgoing::default()
+    }
 }
 
 pub(crate) fn number(received: &Received) -> usize {
-    std::str::from_utf8(&received.payload).unwrap().trim_end().parse().unwrap()
+    std::str::from_utf8(&received.payload)
+        .unwrap()
+        .trim_end()
+        .parse()
+        .unwrap()
 }
 
 /// Receives until `count` different messages are here; how often each came.
@@ -141,7 +171,12 @@ pub(crate) async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeM
                     assert_eq!(received.payload.len(), sent.payload.len());
                     assert_eq!(received.content_type, sent.content_type);
                     assert!(received.user_properties.starts_with(&sent.user_properties));
-                    assert!(received.user_properties.iter().any(|(name, _)| name == "signature"));
+                    assert!(
+                        received
+                            .user_properties
+                            .iter()
+                            .any(|(name, _)| name == "signature")
+                    );
                     assert!(received.is_text, "payload format indicator");
                     *times.entry(n).or_insert(0) += 1;
                 }
@@ -151,7 +186,11 @@ pub(crate) async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeM
         }
     };
     let done = tokio::time::timeout(LONG, all).await;
-    assert!(done.is_ok(), "only {} of {count} messages within {LONG:?}", times.len());
+    assert!(
+        done.is_ok(),
+        "only {} of {count} messages within {LONG:?}",
+        times.len()
+    );
     times
 }
 
@@ -165,7 +204,9 @@ pub(crate) async fn wait(mut done: impl FnMut() -> bool) {
 
 pub(crate) async fn heard(subscriber: &mut Subscriber) -> Received {
     loop {
-        if let Some(Event::Message(m)) = tokio::time::timeout(LONG, subscriber.recv()).await.unwrap() {
+        if let Some(Event::Message(m)) =
+            tokio::time::timeout(LONG, subscriber.recv()).await.unwrap()
+        {
             return m;
         }
     }

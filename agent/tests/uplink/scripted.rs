@@ -34,7 +34,10 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     /// `answer` is asked about every publish. `receive_max` stands in the CONNACK.
-    pub(crate) async fn start(receive_max: u16, answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        receive_max: u16,
+        answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::run(receive_max, answer, |_| None).await
     }
 
@@ -51,7 +54,9 @@ impl Scripted {
         answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
         packets: impl Fn(usize) -> Option<usize> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
@@ -60,7 +65,14 @@ impl Scripted {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
-                let _ = serve(stream, connection, (receive_max, packets(connection)), &answer, &log).await;
+                let _ = serve(
+                    stream,
+                    connection,
+                    (receive_max, packets(connection)),
+                    &answer,
+                    &log,
+                )
+                .await;
             }
         });
         Self { port, seen }
@@ -91,7 +103,9 @@ async fn serve(
         match kind >> 4 {
             1 => {
                 let [high, low] = receive_max.to_be_bytes();
-                stream.write_all(&[0x20, 6, 0, 0, 3, 0x21, high, low]).await?;
+                stream
+                    .write_all(&[0x20, 6, 0, 0, 3, 0x21, high, low])
+                    .await?;
             }
             3 => {
                 let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
@@ -99,7 +113,11 @@ async fn serve(
                 let (properties, length_bytes) = varint(&body[4 + topic..]);
                 let payload = &body[4 + topic + length_bytes + properties..];
                 let payload = String::from_utf8_lossy(payload).into_owned();
-                let seen = Seen { connection, id, payload };
+                let seen = Seen {
+                    connection,
+                    id,
+                    payload,
+                };
                 let what = answer(&seen);
                 log.lock().expect("no panic while logging").push(seen);
                 match what {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -29,7 +31,9 @@ impl Authority {
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        std::fs::write(folder.join(format!("{file}.pem")), certificate.pem()).expect("the certificate's file");
-        std::fs::write(folder.join(format!("{file}.key")), key.serialize_pem()).expect("the key's file");
+        std::fs::write(folder.join(format!("{file}.pem")), certificate.pem())
+            .expect("the certificate's file");
+        std::fs::write(folder.join(format!("{file}.key")), key.serialize_pem())
+            .expect("the key's file");
     }
 }

@@ -162,7 +162,10 @@ mod tests {
     #[test]
     fn an_unknown_word_is_named_with_the_known_ones() {
         let e = "purple".parse::<Level>().unwrap_err().to_string();
-        assert_eq!(e, "Level has no value \"purple\"; it knows red, orange, yellow, blue");
+        assert_eq!(
+            e,
+            "Level has no value \"purple\"; it knows red, orange, yellow, blue"
+        );
     }
 
     #[test]

@@ -132,7 +132,11 @@ struct Coded<'a> {
 
 impl Serialize for PlateKind {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        Coded { code: self.code().into(), standard: PLATE_KIND_STANDARD.into() }.serialize(s)
+        Coded {
+            code: self.code().into(),
+            standard: PLATE_KIND_STANDARD.into(),
+        }
+        .serialize(s)
     }
 }
 
@@ -144,8 +148,11 @@ impl<'de> Deserialize<'de> for PlateKind {
                 "plate kind {code:?} is a code of {standard:?}, not of {PLATE_KIND_STANDARD:?}"
             )));
         }
-        Self::from_code(&code)
-            .ok_or_else(|| de::Error::custom(format_args!("{PLATE_KIND_STANDARD} has no plate kind {code:?}")))
+        Self::from_code(&code).ok_or_else(|| {
+            de::Error::custom(format_args!(
+                "{PLATE_KIND_STANDARD} has no plate kind {code:?}"
+            ))
+        })
     }
 }
 

@@ -22,7 +22,11 @@ const READ_MESSAGES: usize = 256;
 impl<S: Store> Driver<S> {
     /// Reads on when there is room. Hits have room of their own.
     pub(super) fn fetch(&mut self) -> Option<Fetch> {
-        if self.finishing.as_ref().is_some_and(|(drain, _)| *drain == Drain::InFlight) {
+        if self
+            .finishing
+            .as_ref()
+            .is_some_and(|(drain, _)| *drain == Drain::InFlight)
+        {
             return None;
         }
         let (messages, bytes) = self.session.waiting();
@@ -34,14 +38,22 @@ impl<S: Store> Driver<S> {
             (false, false) => return None,
         };
         let (store, after) = (Arc::clone(&self.store), self.cursor);
-        let (messages, bytes) =
-            if room { ((most - messages).clamp(1, READ_MESSAGES), AHEAD_BYTES - bytes) } else { (64, AHEAD_BYTES) };
+        let (messages, bytes) = if room {
+            (
+                (most - messages).clamp(1, READ_MESSAGES),
+                AHEAD_BYTES - bytes,
+            )
+        } else {
+            (64, AHEAD_BYTES)
+        };
         self.more_hits = false;
         if room {
             // Set again by the next commit, or by a read that was full.
             self.more = false;
         }
-        Some(Box::pin(async move { store.fetch(after, lanes, messages, bytes).await }))
+        Some(Box::pin(async move {
+            store.fetch(after, lanes, messages, bytes).await
+        }))
     }
 
     pub(super) fn take(&mut self, all: Vec<Pending>) {
@@ -61,7 +73,12 @@ impl<S: Store> Driver<S> {
                 correlation: p.correlation,
             };
             let hit = p.lane == Lane::Hit;
-            let sending = Sending { sequence: Some(p.sequence), hit, captured_ms: p.captured_ms, outgoing };
+            let sending = Sending {
+                sequence: Some(p.sequence),
+                hit,
+                captured_ms: p.captured_ms,
+                outgoing,
+            };
             self.session.push(place, bytes, sending);
         }
     }
@@ -78,7 +95,11 @@ impl<S: Store> Driver<S> {
         loop {
             let (_, sending) = self.session.next()?;
             // Hits wait for nothing but an answer that was about a hit.
-            if if sending.hit { hits_rest } else { resting || hits_rest } {
+            if if sending.hit {
+                hits_rest
+            } else {
+                resting || hits_rest
+            } {
                 return None;
             }
             if !sending.hit
@@ -91,9 +112,15 @@ impl<S: Store> Driver<S> {
                 Some((Held::Refused, why.to_owned()))
             } else if prepared.size() > limits.max_packet.min(self.config.max_packet as usize) {
                 let most = limits.max_packet.min(self.config.max_packet as usize);
-                Some((Held::TooLarge, format!("{} bytes as a packet, {most} are taken", prepared.size())))
+                Some((
+                    Held::TooLarge,
+                    format!("{} bytes as a packet, {most} are taken", prepared.size()),
+                ))
             } else if prepared.retain() && !limits.retain {
-                Some((Held::Refused, "the broker keeps no retained messages".to_owned()))
+                Some((
+                    Held::Refused,
+                    "the broker keeps no retained messages".to_owned(),
+                ))
             } else {
                 None
             };
@@ -126,13 +153,28 @@ impl<S: Store> Driver<S> {
         outgoing
     }
 
-    pub(super) async fn acked(&mut self, c: &mut Connection, id: u16, reason: AckReason) -> Result<(), End> {
+    pub(super) async fn acked(
+        &mut self,
+        c: &mut Connection,
+        id: u16,
+        reason: AckReason,
+    ) -> Result<(), End> {
         let round_trip = self.sent_at.remove(&id).map(|at| at.elapsed());
         match self.session.acked(id, reason) {
-            Verdict::Delivered { bytes, message, reason, .. } => {
+            Verdict::Delivered {
+                bytes,
+                message,
+                reason,
+                ..
+            } => {
                 // A connection that delivers is a good one; one that is merely accepted may not be.
                 self.reconnect.reset();
-                (if message.hit { &mut self.retry_hits } else { &mut self.retry }).reset();
+                (if message.hit {
+                    &mut self.retry_hits
+                } else {
+                    &mut self.retry
+                })
+                .reset();
                 self.pace.acked(Instant::now(), bytes, round_trip);
                 self.session.set_byte_window(self.pace.window());
                 if let Some(sequence) = message.sequence {
@@ -143,18 +185,35 @@ impl<S: Store> Driver<S> {
                     s.acked_bytes += bytes as u64;
                     s.unheard += u64::from(reason == AckReason::NoSubscribers);
                 });
-                if !self.refused_topics.is_empty() && self.refused_topics.remove(&family(&message.outgoing.topic)) {
-                    tracing::warn!(topic = message.outgoing.topic, "the broker takes this topic again");
-                    self.status.send_modify(|s| s.refused_topics = self.refused_topics.iter().cloned().collect());
+                if !self.refused_topics.is_empty()
+                    && self.refused_topics.remove(&family(&message.outgoing.topic))
+                {
+                    tracing::warn!(
+                        topic = message.outgoing.topic,
+                        "the broker takes this topic again"
+                    );
+                    self.status.send_modify(|s| {
+                        s.refused_topics = self.refused_topics.iter().cloned().collect()
+                    });
                     self.probe(usize::MAX >> 1).await;
                 }
             }
             Verdict::Again((lane, _), reason) => {
                 let hit = lane <= Lane::Hit.index() + 1;
-                let wait = (if hit { &mut self.retry_hits } else { &mut self.retry }).wait();
+                let wait = (if hit {
+                    &mut self.retry_hits
+                } else {
+                    &mut self.retry
+                })
+                .wait();
                 tracing::warn!(broker = c.broker, hit, retry_in = ?wait, "not taken: {reason}");
-                *(if hit { &mut c.hits_rest_until } else { &mut c.rest_until }) = Some(Instant::now() + wait);
-                self.status.send_modify(|s| s.last_loss = Some(reason.to_string()));
+                *(if hit {
+                    &mut c.hits_rest_until
+                } else {
+                    &mut c.rest_until
+                }) = Some(Instant::now() + wait);
+                self.status
+                    .send_modify(|s| s.last_loss = Some(reason.to_string()));
             }
             Verdict::Refused(_, sending, AckReason::NotAuthorised) => {
                 let topic = family(&sending.outgoing.topic);
@@ -165,11 +224,20 @@ impl<S: Store> Driver<S> {
                         topic,
                         "not authorised to publish to this topic; its messages are held"
                     );
-                    self.status.send_modify(|s| s.refused_topics = self.refused_topics.iter().cloned().collect());
+                    self.status.send_modify(|s| {
+                        s.refused_topics = self.refused_topics.iter().cloned().collect()
+                    });
                 }
-                self.hold(sending, Held::NotAuthorised, AckReason::NotAuthorised.to_string()).await;
+                self.hold(
+                    sending,
+                    Held::NotAuthorised,
+                    AckReason::NotAuthorised.to_string(),
+                )
+                .await;
             }
-            Verdict::Refused(_, sending, reason) => self.hold(sending, Held::Refused, reason.to_string()).await,
+            Verdict::Refused(_, sending, reason) => {
+                self.hold(sending, Held::Refused, reason.to_string()).await
+            }
             Verdict::Unknown => tracing::warn!(broker = c.broker, id, "unknown acknowledgement"),
         }
         Ok(())
@@ -187,7 +255,11 @@ impl<S: Store> Driver<S> {
         let topic = &sending.outgoing.topic;
         // That one was told once for its topics.
         if reason != Held::NotAuthorised {
-            tracing::error!(topic, sequence = sending.sequence, "message set aside: {why}");
+            tracing::error!(
+                topic,
+                sequence = sending.sequence,
+                "message set aside: {why}"
+            );
         }
         self.status.send_modify(|s| s.set_aside(topic, &why));
         if let Some(sequence) = sending.sequence
@@ -205,7 +277,13 @@ fn later(time: Option<Instant>, now: Instant) -> bool {
 /// A topic as the broker's rules have it: the pictures of each passage have a topic of their own, and one rule forbids
 /// them all.
 fn family(topic: &str) -> String {
-    let level = |level| if uuid::Uuid::try_parse(level).is_ok() { "+" } else { level };
+    let level = |level| {
+        if uuid::Uuid::try_parse(level).is_ok() {
+            "+"
+        } else {
+            level
+        }
+    };
     topic.split('/').map(level).collect::<Vec<_>>().join("/")
 }
 
@@ -218,6 +296,9 @@ mod tests {
         let of = |id: &str| format!("kakou/v1/site-1/agent-1/evidence/{id}/plate");
         let id = uuid::Uuid::now_v7().to_string();
         assert_eq!(family(&of(&id)), of("+"));
-        assert_eq!(family("kakou/v1/site-1/agent-1/passage/cam-1"), "kakou/v1/site-1/agent-1/passage/cam-1");
+        assert_eq!(
+            family("kakou/v1/site-1/agent-1/passage/cam-1"),
+            "kakou/v1/site-1/agent-1/passage/cam-1"
+        );
     }
 }
