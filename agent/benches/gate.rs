@@ -7,8 +7,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use kakou::camera::{Gate, GateConfig, Grid, Luma, Sight, SightConfig};
-use kakou::geometry::{Point, Polygon};
+use kakou_sight::camera::{Gate, GateConfig, Grid, Luma, Sight, SightConfig};
+use kakou_traffic::geometry::{Point, Polygon};
 
 const SIZE: (u32, u32) = (1920, 1080);
 const ROUNDS: usize = 1500;

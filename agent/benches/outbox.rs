@@ -19,9 +19,10 @@ mod proxy;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kakou::outbox::{Draft, Keep, Lane, Outbox, OutboxOptions};
-use kakou::uplink::{Drain, Event, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
 use kakou_contract::Id;
+use kakou_contract::{Envelope, Keep, Priority};
+use kakou_outbox::{Outbox, OutboxOptions};
+use kakou_uplink::{Drain, Event, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
 use mosquitto::Mosquitto;
 use rusqlite::{Connection, params};
 
@@ -67,10 +68,10 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-fn draft(lane: Lane, bytes: usize) -> Draft {
+fn draft(lane: Priority, bytes: usize) -> Envelope {
     let id = uuid::Uuid::now_v7().to_string();
-    Draft {
-        lane,
+    Envelope {
+        priority: lane,
         keep: Keep::Passage,
         user_properties: vec![
             ("id".into(), id.clone()),
@@ -83,7 +84,7 @@ fn draft(lane: Lane, bytes: usize) -> Draft {
         retain: false,
         captured_ms: None,
         numbered: false,
-        payload: vec![b'x'; bytes],
+        payload: vec![b'x'; bytes].into(),
     }
 }
 
@@ -140,15 +141,19 @@ fn ours(producers: u64, at_once: u64, each: u64) -> (f64, f64) {
     let dir = folder();
     let outbox = open(dir.path());
     // A box does it once at its start: the reserve for a full disk is laid, the first pages are made.
-    outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap();
+    outbox.append(vec![draft(Priority::Passage, 1024)]).unwrap();
     let before = outbox.transactions();
     // Made beforehand, as the baseline's is.
     let calls = || {
         (0..each)
-            .map(|_| (0..at_once).map(|_| draft(Lane::Passage, 1024)).collect())
+            .map(|_| {
+                (0..at_once)
+                    .map(|_| draft(Priority::Passage, 1024))
+                    .collect()
+            })
             .collect()
     };
-    let all: Vec<Vec<Vec<Draft>>> = (0..producers).map(|_| calls()).collect();
+    let all: Vec<Vec<Vec<Envelope>>> = (0..producers).map(|_| calls()).collect();
     let began = Instant::now();
     std::thread::scope(|scope| {
         for calls in all {
@@ -177,7 +182,7 @@ fn bare(messages: u64, group: u64) -> f64 {
          PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192;",
     )
     .unwrap();
-    let d = draft(Lane::Passage, 1024);
+    let d = draft(Priority::Passage, 1024);
     let properties = serde_json::to_string(&d.user_properties).unwrap();
     let began = Instant::now();
     let mut seq = 0_i64;
@@ -192,7 +197,7 @@ fn bare(messages: u64, group: u64) -> f64 {
                  properties, correlation, previous, hash, payload) VALUES (?,2,0,?,NULL,0,1024,?,?,?,?,NULL,?,?,?)",
             )
             .unwrap()
-            .execute(params![seq, seq, d.id, d.topic, d.content_type, properties, [7_u8; 32], [8_u8; 32], d.payload])
+            .execute(params![seq, seq, d.id, d.topic, d.content_type, properties, [7_u8; 32], [8_u8; 32], &d.payload[..]])
             .unwrap();
             tx.prepare_cached("INSERT INTO waiting (lane, seq) VALUES (2, ?)")
                 .unwrap()
@@ -224,8 +229,8 @@ fn pictures() {
             let outbox = open(dir.path());
             let began = Instant::now();
             for _ in 0..passages {
-                let mut all = vec![draft(Lane::Passage, 2500)];
-                all.extend((0..3).map(|_| draft(Lane::Picture, size)));
+                let mut all = vec![draft(Priority::Passage, 2500)];
+                all.extend((0..3).map(|_| draft(Priority::Picture, size)));
                 outbox.append(all).unwrap();
             }
             inside.push(passages as f64 / began.elapsed().as_secs_f64());
@@ -242,8 +247,8 @@ fn pictures() {
                     file.sync_all().unwrap();
                 }
                 std::fs::File::open(dir.path()).unwrap().sync_all().unwrap();
-                let mut all = vec![draft(Lane::Passage, 2500)];
-                all.extend((0..3).map(|_| draft(Lane::Picture, 60)));
+                let mut all = vec![draft(Priority::Passage, 2500)];
+                all.extend((0..3).map(|_| draft(Priority::Picture, 60)));
                 outbox.append(all).unwrap();
             }
             beside.push(passages as f64 / began.elapsed().as_secs_f64());
@@ -270,7 +275,7 @@ fn fill(outbox: &Outbox, messages: u64, bytes: usize) {
     while left > 0 {
         let n = left.min(5000);
         outbox
-            .append((0..n).map(|_| draft(Lane::Passage, bytes)).collect())
+            .append((0..n).map(|_| draft(Priority::Passage, bytes)).collect())
             .unwrap();
         left -= n;
     }
@@ -294,7 +299,7 @@ fn drain() {
                 let proxy = proxy::Proxy::start(broker.address().port, link).await;
                 let config = UplinkConfig::new(vec![proxy.address()], "bench");
                 let began = Instant::now();
-                let uplink = Uplink::start(config, outbox.clone());
+                let uplink = Uplink::start(config, kakou::store::OutboxStore(outbox.clone()));
                 let status = uplink
                     .finish(Drain::Everything, None, Duration::from_secs(600))
                     .await
@@ -331,7 +336,7 @@ fn hit() {
             .unwrap();
         let uplink = Uplink::start(
             UplinkConfig::new(vec![broker.address()], "bench"),
-            outbox.clone(),
+            kakou::store::OutboxStore(outbox.clone()),
         );
         uplink.connected(Duration::from_secs(10)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -340,7 +345,7 @@ fn hit() {
             tokio::time::sleep(Duration::from_millis(10 + (n * 37) % 60)).await;
             let raised = Instant::now();
             outbox
-                .append_async(vec![draft(Lane::Hit, 1500)])
+                .append_async(vec![draft(Priority::Hit, 1500)])
                 .await
                 .unwrap();
             loop {
@@ -350,7 +355,7 @@ fn hit() {
             }
             times.push(raised.elapsed().as_secs_f64() * 1000.0);
         }
-        let left = outbox.stats().lanes[Lane::Passage.index()].waiting;
+        let left = outbox.stats().lanes[Priority::Passage.index()].waiting;
         println!("hit       {left} of {messages} passages were still waiting at the end");
         (times, left)
     });
@@ -381,7 +386,7 @@ fn rows() {
     std::thread::sleep(Duration::from_secs(2));
     let one = |outbox: &Outbox| {
         let began = Instant::now();
-        outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap();
+        outbox.append(vec![draft(Priority::Passage, 1024)]).unwrap();
         began.elapsed().as_secs_f64() * 1e6
     };
     let (mut a, mut b) = (Vec::new(), Vec::new());
@@ -403,7 +408,7 @@ fn rows() {
     for _ in 0..3 {
         let began = Instant::now();
         let outbox = open(large.path());
-        outbox.append(vec![draft(Lane::Passage, 1024)]).unwrap();
+        outbox.append(vec![draft(Priority::Passage, 1024)]).unwrap();
         times.push(began.elapsed().as_secs_f64());
         outbox.close().unwrap();
     }

@@ -16,26 +16,11 @@
 //! people touch; `eval` and `replay_truth` measure.
 
 pub mod app;
-pub mod attention;
-pub mod camera;
 pub mod cli;
-pub mod clock;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
-pub mod eval;
-pub mod evidence;
-pub mod geometry;
+pub mod measure;
 pub mod message;
-pub mod models;
-pub mod outbox;
-pub mod passage;
 pub mod pipeline;
-pub mod plate;
-pub mod replay;
-pub mod replay_truth;
-pub mod track;
-pub mod turns;
-pub mod uplink;
-pub mod vision;
-pub mod watchlist;
+pub mod store;

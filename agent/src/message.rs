@@ -10,10 +10,10 @@ use kakou_contract::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::camera::{Frame, FrameTime};
-use crate::evidence::{CONTENT_TYPE, Picture};
-use crate::passage::{Best, NoPlate, Passage};
-use crate::plate::VotedPlate;
+use kakou_sight::camera::{Frame, Moment};
+use kakou_sight::evidence::{CONTENT_TYPE, Picture};
+use kakou_traffic::passage::{Best, NoPlate, Passage};
+use kakou_traffic::plate::VotedPlate;
 
 /// Who speaks: the same in every message of one camera.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ const JUMP: Duration = Duration::from_secs(1);
 
 /// Capture times of a vehicle's first sight, passage and last sight. If the wall clock was set meanwhile, the time that
 /// passed is what the monotonic clock says, counted from what the wall clock said last: it was set to be right.
-fn in_order(times: [FrameTime; 3]) -> [DateTime<FixedOffset>; 3] {
+fn in_order(times: [Moment; 3]) -> [DateTime<FixedOffset>; 3] {
     let last = times[2];
     let steps =
         times.map(|t| TimeDelta::from_std(last.mono.saturating_sub(t.mono)).unwrap_or_default());
@@ -124,15 +124,11 @@ fn in_order(times: [FrameTime; 3]) -> [DateTime<FixedOffset>; 3] {
     let set = times
         .iter()
         .zip(&steps)
-        .any(|(t, step)| (last.capture - t.capture - *step).abs() > jump);
+        .any(|(t, step)| (last.wall - t.wall - *step).abs() > jump);
     if !set {
-        return times.map(|t| t.capture);
+        return times.map(|t| t.wall);
     }
-    steps.map(|step| {
-        last.capture
-            .checked_sub_signed(step)
-            .unwrap_or(last.capture)
-    })
+    steps.map(|step| last.wall.checked_sub_signed(step).unwrap_or(last.wall))
 }
 
 fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
@@ -199,15 +195,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn at(capture: &str, mono_ms: u64) -> FrameTime {
+    fn at(capture: &str, mono_ms: u64) -> Moment {
         let capture = DateTime::parse_from_rfc3339(&format!("2026-03-14T{capture}+08:00")).unwrap();
-        FrameTime {
-            capture,
+        Moment {
+            wall: capture,
             mono: Duration::from_millis(mono_ms),
         }
     }
 
-    fn texts(times: [FrameTime; 3]) -> [String; 3] {
+    fn texts(times: [Moment; 3]) -> [String; 3] {
         in_order(times).map(|t| t.format("%H:%M:%S%.3f").to_string())
     }
 

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use kakou_contract::{EvidenceRole, Id, IdError, ModelUsed, PassageMessage, Topic};
 
-use crate::attention::Attention;
-use crate::camera::{Frame, FrameTime};
-use crate::config::{CameraConfig, Config, EvidenceConfig, PassageTimes, scaled};
-use crate::evidence::draw::{Drawing, annotated};
-use crate::evidence::{EncodeError, Picture, pictures};
-use crate::geometry::{Line, Point, Polygon, Rect};
+use crate::config::{CameraConfig, Config, PassageTimes, scaled};
 use crate::message::Speaker;
-use crate::passage::{Best, Lane, Passage, PassageConfig, Passages};
-use crate::track::{TrackConfig, Tracker};
-use crate::vision::{Detections, OpenError, Opener, Place, RuntimeError, Spent, Vision};
+use kakou_sight::camera::{Frame, Moment};
+use kakou_sight::evidence::draw::{Drawing, annotated};
+use kakou_sight::evidence::{EncodeError, EvidenceConfig, Picture, pictures};
+use kakou_sight::vision::{OpenError, Opener, Place, RuntimeError, Spent, Vision};
+use kakou_traffic::attention::Attention;
+use kakou_traffic::detections::Detections;
+use kakou_traffic::geometry::{Line, Point, Polygon, Rect};
+use kakou_traffic::passage::{Best, Lane, Passage, PassageConfig, Passages};
+use kakou_traffic::track::{TrackConfig, Tracker};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -234,7 +235,7 @@ impl Pipeline {
 
     /// Time went on without a frame to look at: nothing moved, or the camera is `away`, and what is followed is out of
     /// sight. Returns what ended by that.
-    pub fn idle(&mut self, time: FrameTime, away: bool) -> Result<Vec<Record>, PipelineError> {
+    pub fn idle(&mut self, time: Moment, away: bool) -> Result<Vec<Record>, PipelineError> {
         let Some(s) = &mut self.stream else {
             return Ok(Vec::new());
         };

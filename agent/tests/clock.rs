@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kakou::uplink::{Event, Subscriber, SubscriberConfig};
 use kakou_contract::{AuditEvent, AuditMessage, CameraState, Message, PassageMessage};
+use kakou_uplink::{Event, Subscriber, SubscriberConfig};
 use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(90);

@@ -10,11 +10,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kakou::uplink::{Event, Received, Subscriber, SubscriberConfig};
 use kakou_contract::{
     AgentState, AuditEvent, AuditMessage, HitMessage, Level, Message, OfflineReason,
     PassageMessage, Request, ResultCode, ResultMessage, StatusMessage,
 };
+use kakou_uplink::{Event, Received, Subscriber, SubscriberConfig};
 use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
-use kakou::uplink::{BrokerAddress, Event, Subscriber, SubscriberConfig};
+use kakou_uplink::{BrokerAddress, Event, Subscriber, SubscriberConfig};
 use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::codes::{CameraState, Lane};
+use crate::codes::{CameraState, Priority};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::result::ResultCode;
 use crate::values::Sha256Hex;
@@ -91,7 +91,7 @@ pub enum AuditEvent {
     },
     /// Messages were given up before the platform had them. They will not come: no gap.
     Eviction {
-        lane: Lane,
+        lane: Priority,
         reason: EvictionReason,
         messages: u64,
         /// Of their payloads.

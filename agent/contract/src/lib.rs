@@ -14,6 +14,7 @@ mod cloudevents;
 pub mod codes;
 pub mod command;
 mod continuity;
+mod envelope;
 mod fields;
 mod hit;
 mod id;
@@ -31,13 +32,14 @@ mod values;
 pub use audit::{AUDIT_RANGES_MAX, AuditEvent, AuditMessage, DeletionReason, EvictionReason, Keep};
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
-    CameraState, Direction, EvidenceRole, Held, Lane as OutboxLane, Level, NoPlateReason,
-    PLATE_KIND_STANDARD, PlateColour, PlateKind, VehicleClass,
+    CameraState, Direction, EvidenceRole, Held, Level, NoPlateReason, PLATE_KIND_STANDARD,
+    PlateColour, PlateKind, Priority, VehicleClass,
 };
 pub use command::{Command, CommandError, CommandFault, CommandName, Request};
 pub use continuity::{Continuity, Finding};
 /// To verify seals with this crate alone.
 pub use ed25519_dalek::{SigningKey, VerifyingKey};
+pub use envelope::{Committed, Cursor, Envelope};
 pub use fields::FieldError;
 pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter};
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};

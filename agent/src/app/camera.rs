@@ -13,12 +13,13 @@ use kakou_contract::{
 use super::Direct;
 use super::drafts::drafts;
 use super::watchfile::Current;
-use crate::camera::{Change, Condition, Event, Frame, Planes};
 use crate::config::{CameraConfig, CameraSource, Config};
-use crate::outbox::{Draft, Outbox};
 use crate::pipeline::{Pipeline, Record};
-use crate::turns::{Share, Turns};
-use crate::uplink::Outgoing;
+use kakou_contract::Envelope;
+use kakou_outbox::Outbox;
+use kakou_sight::camera::{Change, Condition, Event, Frame, Planes};
+use kakou_sight::turns::{Share, Turns};
+use kakou_uplink::Outgoing;
 
 /// The newest picture, for a snapshot.
 #[derive(Default)]
@@ -230,7 +231,7 @@ impl CameraWorker {
             }
         }
         let now = chrono::Local::now().fixed_offset();
-        let audit = || -> anyhow::Result<Draft> {
+        let audit = || -> anyhow::Result<Envelope> {
             let event = AuditEvent::Camera {
                 camera: self.state.id(),
                 state: change.state,
@@ -242,7 +243,7 @@ impl CameraWorker {
                 Id::new("site", &*self.config.site)?,
                 Id::new("agent", &*self.config.agent)?,
             );
-            Ok(Draft::audit(&site, &agent, now, event)?)
+            Ok(Envelope::audit(&site, &agent, now, event)?)
         };
         let recorded = audit().and_then(|draft| Ok(self.outbox.append(vec![draft])?));
         if let Err(e) = recorded {
@@ -256,7 +257,7 @@ impl CameraWorker {
 
     /// Commits a passage; a hit that cannot be committed is sent all the same.
     fn keep(&self, mut record: Record) -> anyhow::Result<()> {
-        record.message.clock = Some(crate::clock::now());
+        record.message.clock = Some(kakou_time::kernel::now());
         let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
         let hit = list.hit(&record.message, live_id(record.message.time));
         let drafts = match drafts(&record, hit.as_ref()) {
@@ -267,7 +268,7 @@ impl CameraWorker {
                 return Ok(());
             }
         };
-        let named: Vec<_> = drafts.iter().map(|d| (d.lane, d.id.clone())).collect();
+        let named: Vec<_> = drafts.iter().map(|d| (d.priority, d.id.clone())).collect();
         match self.outbox.append(drafts) {
             Ok(numbers) => {
                 if self.print {

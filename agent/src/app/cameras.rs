@@ -12,8 +12,8 @@ use super::Direct;
 use super::camera::{CameraState, CameraWorker};
 use super::watchfile::Current;
 use crate::config::{CameraConfig, Config};
-use crate::outbox::Outbox;
-use crate::turns::{Share, Turns};
+use kakou_outbox::Outbox;
+use kakou_sight::turns::{Share, Turns};
 
 /// What every camera's thread shares with the rest of the agent.
 #[derive(Clone)]

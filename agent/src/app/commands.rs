@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::cameras::CameraStates;
-use crate::evidence::jpeg;
-use crate::outbox::{Claim, Draft, Lane, Outbox, OutboxError, Retention};
-use crate::uplink::Received;
+use kakou_contract::{Envelope, Priority};
+use kakou_outbox::{Claim, Outbox, OutboxError, Retention};
+use kakou_sight::evidence::jpeg;
+use kakou_uplink::Received;
 
 /// A picture in an answer is no larger than this.
 const SNAPSHOT_MOST: usize = 512 << 10;
@@ -164,14 +165,14 @@ impl Commander {
             path: self.outbox.path().to_path_buf(),
             why: format!("writing an answer: {e}"),
         };
-        let first = Draft {
+        let first = Envelope {
             topic,
             correlation,
-            ..Draft::of(&result, Lane::Control, Keep::Control).map_err(fault)?
+            ..Envelope::of(&result, Priority::Control, Keep::Control).map_err(fault)?
         };
         let drafts = vec![
             first,
-            Draft::audit(&self.site, &self.agent, now, audit).map_err(fault)?,
+            Envelope::audit(&self.site, &self.agent, now, audit).map_err(fault)?,
         ];
         match request_id {
             Some(id) if result.code != ResultCode::Repeated => {

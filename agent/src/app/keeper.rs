@@ -15,8 +15,9 @@ use super::status::{Identity, gist};
 use super::watchfile::{self, Look, WatchFile};
 use super::{Direct, RunOptions};
 use crate::config::Config;
-use crate::outbox::{Draft, Lane, Outbox, OutboxState};
-use crate::uplink::{Outgoing, Uplink};
+use kakou_contract::{Envelope, Priority};
+use kakou_outbox::{Outbox, OutboxState};
+use kakou_uplink::{Outgoing, Uplink};
 
 /// A camera's thread that says nothing for so long hangs: models and disks do not take that.
 const HANGS: Duration = Duration::from_secs(30);
@@ -168,7 +169,7 @@ impl Keeper {
     }
 
     async fn tell(&self, status: &kakou_contract::StatusMessage) {
-        let recorded = match Draft::of(status, Lane::Control, Keep::Control) {
+        let recorded = match Envelope::of(status, Priority::Control, Keep::Control) {
             Ok(draft) => self
                 .outbox
                 .append_async(vec![draft])
@@ -186,7 +187,8 @@ impl Keeper {
     pub(super) async fn audit(&self, event: AuditEvent) {
         let now = chrono::Local::now().fixed_offset();
         let kind = event.kind();
-        let recorded = match Draft::audit(&self.identity.site, &self.identity.agent, now, event) {
+        let recorded = match Envelope::audit(&self.identity.site, &self.identity.agent, now, event)
+        {
             Ok(draft) => self
                 .outbox
                 .append_async(vec![draft])

@@ -6,12 +6,12 @@ use std::time::Duration;
 use kakou_contract::PerSecond;
 
 use super::camera::{CameraWorker, Newest};
-use crate::camera::{
-    Condition, Event, FailKind, Fault, FaultKind, Frame, FrameTime, Gate, Grid, Live, LiveConfig,
-    LiveEvent, LiveFrame, Rate, Sight,
-};
 use crate::pipeline::Pipeline;
-use crate::uplink::Backoff;
+use kakou_sight::camera::{
+    Condition, Event, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig, LiveEvent,
+    LiveFrame, Moment, Rate, Sight,
+};
+use kakou_uplink::Backoff;
 
 /// Between tries: a camera that is back is seen again within five seconds, connecting and a key frame included.
 const RETRY_FIRST: Duration = Duration::from_millis(300);
@@ -309,9 +309,9 @@ impl CameraWorker {
         }
     }
 
-    fn time(&self, captured: Duration) -> FrameTime {
-        FrameTime {
-            capture: self.wall(captured),
+    fn time(&self, captured: Duration) -> Moment {
+        Moment {
+            wall: self.wall(captured),
             mono: captured,
         }
     }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use kakou_contract::{CameraState as State, ClockState, StatusMessage};
 
 use super::camera::CameraState;
-use crate::outbox::{Lane, Stats};
-use crate::uplink::Status;
+use kakou_contract::Priority;
+use kakou_outbox::Stats;
+use kakou_uplink::Status;
 
 pub const EVERY: Duration = Duration::from_secs(5);
 
@@ -133,7 +134,7 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
         cameras().map(|c| (of(c), restarts(c))),
     );
     let lanes = || {
-        Lane::ALL
+        Priority::ALL
             .iter()
             .map(|l| (format!("lane=\"{l}\""), &outbox.lanes[l.index()]))
     };

@@ -17,6 +17,7 @@ mod watchfile;
 
 pub use drafts::drafts;
 
+use crate::store::OutboxStore;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -26,10 +27,10 @@ use kakou_contract::{Filter, Id, OfflineReason, PublicKey};
 use sd_notify::NotifyState;
 
 use crate::config::{BrokerConfig, Config};
-use crate::outbox::{Outbox, OutboxOptions};
-use crate::uplink::{DirectSender, Drain, Outgoing, Uplink, UplinkConfig};
-use crate::vision::Opener;
 use cameras::{Cameras, Surroundings};
+use kakou_outbox::{Outbox, OutboxOptions};
+use kakou_sight::vision::Opener;
+use kakou_uplink::{DirectSender, Drain, Outgoing, Uplink, UplinkConfig};
 use keeper::{Keeper, Signals};
 use status::Identity;
 use watchfile::WatchFile;
@@ -92,7 +93,10 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         public_key: PublicKey::of(&outbox.public_key()),
     };
 
-    let uplink = Uplink::start(uplink_config(broker, &identity), outbox.clone());
+    let uplink = Uplink::start(
+        uplink_config(broker, &identity),
+        OutboxStore(outbox.clone()),
+    );
     let list = Arc::new(RwLock::new(Arc::default()));
     let direct: Direct = Arc::new(RwLock::new(uplink.direct_sender()));
     let around = Surroundings {

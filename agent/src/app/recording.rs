@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::camera::{CameraWorker, Newest};
-use crate::camera::{
-    Assumed, Condition, Event, FailKind, FrameTime, Next, SourceError, View, open,
-};
 use crate::pipeline::Pipeline;
-use crate::uplink::Backoff;
+use kakou_sight::camera::{
+    Assumed, Condition, Event, FailKind, Moment, Next, SourceError, View, open,
+};
+use kakou_uplink::Backoff;
 
 impl CameraWorker {
     /// Until told to stop, or the recording's end where it does not begin `again`.
@@ -78,8 +78,8 @@ impl CameraWorker {
                             .mono
                             .saturating_sub(*first.get_or_insert(frame.time.mono));
                     self.sleep(due.saturating_sub(self.now()), &mut |_| Ok(()))?;
-                    frame.time = FrameTime {
-                        capture: self.wall(due),
+                    frame.time = Moment {
+                        wall: self.wall(due),
                         mono: due,
                     };
                     let size = frame.picture.dimensions();
@@ -97,7 +97,7 @@ impl CameraWorker {
                     self.keep_all(records)?;
                     self.state.update(|s| {
                         s.frames += 1;
-                        s.last_frame = Some(frame.time.capture);
+                        s.last_frame = Some(frame.time.wall);
                     });
                     self.state.show(Newest::Frame(frame));
                 }

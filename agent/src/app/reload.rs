@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::keeper::{Asking, Keeper};
 use super::watchfile::WatchFile;
 use crate::config::Config;
-use crate::uplink::{Drain, Uplink};
+use crate::store::OutboxStore;
+use kakou_uplink::{Drain, Uplink};
 
 /// What a camera may take to end what it has open.
 const CAMERA_END: Duration = Duration::from_secs(10);
@@ -81,7 +82,7 @@ impl Keeper {
             if let Err(e) = self.uplink.end(Drain::InFlight, None, UPLINK_END).await {
                 tracing::warn!("{e}; what was not acknowledged goes to the new broker");
             }
-            self.uplink = Uplink::start(new, self.outbox.clone());
+            self.uplink = Uplink::start(new, OutboxStore(self.outbox.clone()));
             *self.direct.write().unwrap_or_else(PoisonError::into_inner) =
                 self.uplink.direct_sender();
             self.listen(asking);

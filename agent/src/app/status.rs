@@ -10,8 +10,9 @@ use kakou_contract::{
 };
 
 use super::camera::CameraState;
-use crate::outbox::{Lane, OutboxState, Stats};
-use crate::uplink::{LinkState, Status};
+use kakou_contract::Priority;
+use kakou_outbox::{OutboxState, Stats};
+use kakou_uplink::{LinkState, Status};
 
 /// What every status says alike.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl Identity {
             outbox: Some(OutboxStatus {
                 health: storing,
                 waiting: outbox.lanes.iter().map(|l| l.waiting).sum(),
-                waiting_hits: outbox.lanes[Lane::Hit.index()].waiting,
+                waiting_hits: outbox.lanes[Priority::Hit.index()].waiting,
                 oldest: outbox
                     .oldest_ms
                     .and_then(DateTime::from_timestamp_millis)
@@ -110,7 +111,7 @@ impl Identity {
             },
             health: Health::Ok,
             cameras: Vec::new(),
-            clock: Some(crate::clock::now()),
+            clock: Some(kakou_time::kernel::now()),
             disk: None,
             outbox: None,
             uplink: None,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::SystemTime;
 
-use crate::watchlist::List;
+use kakou_traffic::watchlist::List;
 
 /// The list in use; cameras look at it, the watch task replaces it.
 pub type Current = Arc<RwLock<Arc<List>>>;

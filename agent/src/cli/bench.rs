@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::common::{ConfigArgs, print_line};
 use super::replay::choose_camera;
-use crate::camera::{Assumed, Frame, Next, open};
 use crate::pipeline::Pipeline;
-use crate::vision::Spent;
+use kakou_sight::camera::{Assumed, Frame, Next, open};
+use kakou_sight::vision::Spent;
 
 /// Measure speed: frames a second end to end, milliseconds per stage, memory, and the agent's own overhead.
 ///

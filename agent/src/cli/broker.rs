@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::str::FromStr;
 
-use crate::uplink::{AddressError, BrokerAddress};
+use kakou_uplink::{AddressError, BrokerAddress};
 
 /// A broker's URL as given, right or not. clap repeats a value that it cannot parse, and there is a
 /// password in this one: so parsing never fails, and `address` tells the fault without it.

@@ -11,15 +11,15 @@ use image::RgbImage;
 use serde_json::json;
 
 use super::common::{ConfigArgs, print_line};
-use crate::camera::{
+use crate::config::{CameraConfig, CameraSource, scaled};
+use crate::pipeline::Pipeline;
+use kakou_sight::camera::{
     Assumed, CameraAddress, Fault, FaultKind, FrameSource, Grid, Live, LiveConfig, LiveEvent,
     LiveFrame, Next, Sight, SightConfig, Transport, View, open,
 };
-use crate::config::{CameraConfig, CameraSource, scaled};
-use crate::evidence::draw::{Scene, scene};
-use crate::evidence::jpeg;
-use crate::geometry::Point;
-use crate::pipeline::Pipeline;
+use kakou_sight::evidence::draw::{Scene, scene};
+use kakou_sight::evidence::jpeg;
+use kakou_traffic::geometry::Point;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -245,7 +245,7 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         "gap_ms": { "median": gap(0.5), "most": gap(1.0) },
         "first_picture_s": (first_after.as_secs_f64() * 100.0).round() / 100.0,
         "picture": format!("{view:?}").to_lowercase(),
-        "clock": crate::clock::now(),
+        "clock": kakou_time::kernel::now(),
         "pictures": saver.as_ref().map(|s| s.saved),
         "ended": ended.as_ref().map(|f| f.text.clone()),
     });
@@ -305,7 +305,7 @@ fn look(
     pipeline: &mut Pipeline,
     wait: Duration,
 ) -> anyhow::Result<RgbImage> {
-    use crate::camera::{Frame, FrameTime};
+    use kakou_sight::camera::{Frame, Moment};
     const LOOKS: u64 = 8;
     let source = camera
         .source
@@ -340,8 +340,8 @@ fn look(
                     break;
                 };
                 until = Instant::now() + Duration::from_secs(2);
-                let time = FrameTime {
-                    capture: chrono::Local::now().fixed_offset(),
+                let time = Moment {
+                    wall: chrono::Local::now().fixed_offset(),
                     mono: got.captured,
                 };
                 let frame = Frame {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::config::Config;
-use crate::models::locate;
+use kakou_sight::models::locate;
 
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
@@ -38,7 +38,7 @@ impl ConfigArgs {
 }
 
 /// A manifest may be named by its folder.
-pub fn manifest(given: &Path) -> crate::models::Location {
+pub fn manifest(given: &Path) -> kakou_sight::models::Location {
     let file = if given.is_dir() {
         given.join("manifest.toml")
     } else {

@@ -12,14 +12,14 @@ use super::common::{manifest, print_line};
 use super::replay::{advance, progress, write_pictures};
 use super::send::Sender;
 use super::table::{Table, print};
-use crate::camera::Assumed;
 use crate::config::Config;
 use crate::demo::Broker;
-use crate::models::locate;
+use crate::measure::replay::{Event, replay};
+use crate::measure::truth::{Comparison, compare, read};
 use crate::pipeline::Pipeline;
-use crate::replay::{Event, replay};
-use crate::replay_truth::{Comparison, compare, read};
-use crate::uplink::{BrokerAddress, Event as Heard, Subscriber, SubscriberConfig, UplinkConfig};
+use kakou_sight::camera::Assumed;
+use kakou_sight::models::locate;
+use kakou_uplink::{BrokerAddress, Event as Heard, Subscriber, SubscriberConfig, UplinkConfig};
 
 /// Show what Kakou does: recorded frames in, passages out over MQTT, pictures on disk.
 ///

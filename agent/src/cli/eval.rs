@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::common::{ConfigArgs, print_line};
-use crate::camera::decode;
-use crate::eval::{Outcome, Picture, Report, Score, read_truth};
-use crate::vision::{Opener, PlateFind, PlateFinder};
+use crate::measure::eval::{Outcome, Picture, Report, Score, read_truth};
+use kakou_sight::camera::decode;
+use kakou_sight::vision::{Opener, PlateFinder};
+use kakou_traffic::detections::PlateFind;
 
 /// Measure accuracy on a folder of pictures with a truth.jsonl.
 ///

@@ -1,16 +1,18 @@
 //! `kakou load`: made-up passages through a real outbox and uplink.
 
+use crate::store::OutboxStore;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kakou_contract::{Id, OutboxLane as Lane};
+use kakou_contract::{Id, Priority};
 
 use super::broker::BrokerUrl;
 use super::common::print_line;
-use crate::outbox::{Draft, Keep, Outbox, OutboxOptions};
-use crate::uplink::{Drain, Uplink, UplinkConfig};
+use kakou_contract::{Envelope, Keep};
+use kakou_outbox::{Outbox, OutboxOptions};
+use kakou_uplink::{Drain, Uplink, UplinkConfig};
 
 /// Send made-up messages: to try out a broker, a link and a disk before there are cameras.
 ///
@@ -66,8 +68,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let _in_runtime = runtime.enter();
     let address = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
     let client_id = format!("kakou-load-{}-{}", args.site, args.agent);
-    let uplink =
-        address.map(|a| Uplink::start(UplinkConfig::new(vec![a], client_id), outbox.clone()));
+    let uplink = address.map(|a| {
+        Uplink::start(
+            UplinkConfig::new(vec![a], client_id),
+            OutboxStore(outbox.clone()),
+        )
+    });
     let stop = AtomicBool::new(false);
     let given = AtomicU64::new(0);
     let began = Instant::now();
@@ -138,7 +144,7 @@ fn produce(
             std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
         let drafts = made_up(args, n);
-        let named: Vec<_> = drafts.iter().map(|d| (d.lane, d.id.clone())).collect();
+        let named: Vec<_> = drafts.iter().map(|d| (d.priority, d.id.clone())).collect();
         let numbers = outbox.append(drafts)?;
         if args.print {
             for (number, (lane, id)) in numbers.iter().zip(&named) {
@@ -149,18 +155,18 @@ fn produce(
     Ok(())
 }
 
-fn made_up(args: &Args, n: u64) -> Vec<Draft> {
+fn made_up(args: &Args, n: u64) -> Vec<Envelope> {
     let now = chrono::Local::now().fixed_offset();
     let passage = kakou_contract::live_id(now);
     let root = format!("kakou/v1/{}/{}", args.site, args.agent);
-    let draft = |lane: Lane, id: String, topic: String, payload: Vec<u8>| Draft {
-        lane,
+    let draft = |lane: Priority, id: String, topic: String, payload: Vec<u8>| Envelope {
+        priority: lane,
         keep: Keep::Passage,
         user_properties: vec![("id".to_owned(), id.clone())],
         id,
         topic,
         content_type: Some(
-            if lane == Lane::Picture {
+            if lane == Priority::Picture {
                 "image/jpeg"
             } else {
                 "application/json"
@@ -169,9 +175,9 @@ fn made_up(args: &Args, n: u64) -> Vec<Draft> {
         ),
         correlation: None,
         retain: false,
-        captured_ms: (lane != Lane::Picture).then(|| now.timestamp_millis()),
-        numbered: lane != Lane::Picture,
-        payload,
+        captured_ms: (lane != Priority::Picture).then(|| now.timestamp_millis()),
+        numbered: lane != Priority::Picture,
+        payload: payload.into(),
     };
     let text = |id: &str| {
         let head = format!("{{\"is_late\":false,\"id\":\"{id}\",\"made_up\":\"");
@@ -182,7 +188,7 @@ fn made_up(args: &Args, n: u64) -> Vec<Draft> {
     if args.hit_every > 0 && n.is_multiple_of(args.hit_every) {
         let id = kakou_contract::live_id(now).to_string();
         all.push(draft(
-            Lane::Hit,
+            Priority::Hit,
             id.clone(),
             format!("{root}/hit/red/load"),
             text(&id),
@@ -190,7 +196,7 @@ fn made_up(args: &Args, n: u64) -> Vec<Draft> {
     }
     let id = passage.to_string();
     all.push(draft(
-        Lane::Passage,
+        Priority::Passage,
         id.clone(),
         format!("{root}/passage/load"),
         text(&id),
@@ -198,7 +204,7 @@ fn made_up(args: &Args, n: u64) -> Vec<Draft> {
     for p in 0..args.pictures {
         let bytes = vec![(n as u8) ^ (p as u8); args.picture_size];
         all.push(draft(
-            Lane::Picture,
+            Priority::Picture,
             format!("{id}/{p}"),
             format!("{root}/evidence/{id}/frame"),
             bytes,

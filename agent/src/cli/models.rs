@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::common::{manifest, print_line};
-use crate::models::{Manifest, State, locate, verify};
+use kakou_sight::models::{Manifest, State, locate, verify};
 
 /// Look after the models.
 #[derive(Debug, Subcommand)]

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::{DateTime, Local};
-use kakou_contract::{Held, OutboxLane as Lane};
+use kakou_contract::{Held, Priority};
 use serde_json::json;
 
 use super::common::print_line;
-use crate::outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
+use kakou_outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
 
 /// Look at an agent's outbox, on a live or a dead box.
 #[derive(Debug, clap::Subcommand)]
@@ -66,7 +66,7 @@ pub struct Export {
     last: Option<u64>,
     /// Only this lane: hit, control, passage or picture.
     #[arg(long)]
-    lane: Option<Lane>,
+    lane: Option<Priority>,
     /// Where to write; `-` is stdout.
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
@@ -134,7 +134,7 @@ fn time(ms: Option<i64>) -> Option<String> {
 fn status(a: &Status) -> anyhow::Result<ExitCode> {
     let o = Inspection::open(&a.state.state)?.overview()?;
     if a.json {
-        let lanes: serde_json::Map<_, _> = Lane::ORDER
+        let lanes: serde_json::Map<_, _> = Priority::ORDER
             .iter()
             .zip(&o.lanes)
             .map(|(lane, c)| {
@@ -172,7 +172,7 @@ fn status(a: &Status) -> anyhow::Result<ExitCode> {
         "{:<10}{:>16}{:>16}{:>16}{:>16}",
         "lane", "waiting", "held", "kept", "evicted"
     ))?;
-    for (lane, c) in Lane::ORDER.iter().zip(&o.lanes) {
+    for (lane, c) in Priority::ORDER.iter().zip(&o.lanes) {
         let cell = |n: u64, bytes: u64| {
             if n == 0 {
                 "-".to_owned()

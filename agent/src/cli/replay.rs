@@ -13,13 +13,13 @@ use super::broker::BrokerUrl;
 use super::common::{ConfigArgs, print_line};
 use super::send::Sender;
 use super::table::{Table, print};
-use crate::camera::Assumed;
 use crate::config::Config;
-use crate::evidence::jpeg;
+use crate::measure::replay::{Event, replay};
+use crate::measure::truth::{Comparison, compare, read};
 use crate::pipeline::{Pipeline, Record};
-use crate::replay::{Event, replay};
-use crate::replay_truth::{Comparison, compare, read};
-use crate::uplink::UplinkConfig;
+use kakou_sight::camera::Assumed;
+use kakou_sight::evidence::jpeg;
+use kakou_uplink::UplinkConfig;
 
 /// Run a recording through the whole path and show or send its passages.
 ///

@@ -1,5 +1,6 @@
 //! Sending records of a recording: through the same outbox and uplink as a box in service.
 
+use crate::store::OutboxStore;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use tokio::runtime::Runtime;
 
 use crate::app::drafts;
 use crate::config::Config;
-use crate::outbox::{Outbox, OutboxOptions};
 use crate::pipeline::Record;
-use crate::uplink::{Drain, Uplink, UplinkConfig};
+use kakou_outbox::{Outbox, OutboxOptions};
+use kakou_uplink::{Drain, Uplink, UplinkConfig};
 
 /// How long a broker may take to answer before the work begins.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
@@ -49,7 +50,7 @@ impl Sender {
             .build()?;
         let store = outbox.clone();
         let started = runtime.block_on(async {
-            let uplink = Uplink::start(uplink, store);
+            let uplink = Uplink::start(uplink, OutboxStore(store));
             uplink.connected(FIRST_ANSWER).await.map(|()| uplink)
         });
         match started {

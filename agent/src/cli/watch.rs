@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::broker::BrokerUrl;
 use super::table::{Table, clean};
-use crate::uplink::{Event, Known, Received, Subscriber, SubscriberConfig};
+use kakou_uplink::{Event, Known, Received, Subscriber, SubscriberConfig};
 
 /// How many message ids are remembered to recognise repeats: at ten passages a second the last hours.
 const REMEMBERED: usize = 100_000;

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::resolve::At;
-use crate::uplink::{BrokerAddress, Login, TlsFiles, UplinkConfig};
+use kakou_uplink::{BrokerAddress, Login, TlsFiles, UplinkConfig};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -10,10 +10,10 @@ use toml::Spanned;
 use super::broker::secret_path;
 use super::resolve::At;
 use super::{CameraConfig, CameraSource, ConfigError, LaneConfig, Watching};
-use crate::camera::{
+use kakou_sight::camera::{
     CameraAddress, ConditionConfig, Decoder, LiveConfig, Protocol, Schedule, Transport,
 };
-use crate::geometry::Line;
+use kakou_traffic::geometry::Line;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,7 +163,7 @@ fn source(at: &At<'_>, c: &RawCamera, base: &Path) -> Result<Option<CameraSource
     let address: CameraAddress =
         url.get_ref()
             .parse()
-            .map_err(|e: crate::camera::AddressError| {
+            .map_err(|e: kakou_sight::camera::AddressError| {
                 at.wrong(url.span(), "camera.url", e.to_string())
             })?;
     if address.protocol() != Protocol::Rtsp {
@@ -227,9 +227,11 @@ fn watching(at: &At<'_>, c: &RawCamera) -> Result<Watching, ConfigError> {
     let mut schedule = Schedule::default();
     for s in &c.schedule {
         let span = s.get_ref().parse();
-        schedule.0.push(span.map_err(|e: crate::camera::SpanError| {
-            at.wrong(s.span(), "camera.schedule", e.to_string())
-        })?);
+        schedule
+            .0
+            .push(span.map_err(|e: kakou_sight::camera::SpanError| {
+                at.wrong(s.span(), "camera.schedule", e.to_string())
+            })?);
     }
     if let Some(s) = &c.size
         && s.get_ref().iter().any(|n| !(16..=16_384).contains(n))

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 pub use broker::BrokerConfig;
 pub use outbox::{AgentConfig, OutboxConfig};
 
-use crate::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, SightConfig};
-use crate::geometry::{Line, Point, Polygon};
-use crate::vision::ModelChoice;
 use kakou_contract::Direction;
+use kakou_sight::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, SightConfig};
+use kakou_sight::evidence::EvidenceConfig;
+use kakou_sight::vision::{LookConfig, ModelChoice};
+use kakou_traffic::geometry::{Line, Point, Polygon};
 
 /// What the agent works with: everything checked, every default filled in.
 #[derive(Debug, Clone)]
@@ -41,36 +42,12 @@ pub struct Config {
     pub cameras: Vec<CameraConfig>,
 }
 
-/// What vision looks for, where and how often, in a stream of frames.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LookConfig {
-    /// Vehicles scoring less are not seen.
-    pub vehicle_score: f32,
-    /// The longer side, in pixels, to which the looked-at part of a frame is scaled for the plate detector.
-    pub plate_side: u32,
-    /// Milliseconds of recording between two runs of the vehicle detector; 0: every frame.
-    pub vehicle_every_ms: u32,
-    /// Milliseconds between two searches for new plates in the whole looked-at part; 0: every frame. Plates that
-    /// are already followed are looked at where they are expected in every frame.
-    pub plate_every_ms: u32,
-    /// A plate read alike and surely this many times is read only now and then after that.
-    pub enough_reads: u32,
-}
-
 /// How long a vehicle may be out of sight, in seconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PassageTimes {
     pub lost_after_s: f32,
     pub standing_lost_after_s: f32,
     pub rejoin_s: f32,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct EvidenceConfig {
-    /// JPEG quality, 1 to 100.
-    pub quality: u8,
-    /// Width of the thumbnail in pixels.
-    pub thumbnail_width: u32,
 }
 
 /// One camera. Lanes and masks are in parts of the picture's width and height (0 to 1), so that they hold for any

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::resolve::At;
-use crate::outbox::{LaneLimit, Limits, Retention};
+use kakou_outbox::{LaneLimit, Limits, Retention};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::broker::RawBroker;
 use super::camera::RawCamera;
 use super::outbox::{RawAgent, RawOutbox, RawWatchlist};
-use crate::vision::Provider;
+use kakou_sight::vision::Provider;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

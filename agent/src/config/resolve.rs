@@ -7,10 +7,11 @@ use toml::Spanned;
 
 use super::camera::camera;
 use super::raw::RawConfig;
-use super::{CameraConfig, Config, ConfigError, EvidenceConfig, LookConfig, PassageTimes};
-use crate::geometry::{Point, Polygon};
-use crate::models::locate;
-use crate::vision::ModelChoice;
+use super::{CameraConfig, Config, ConfigError, PassageTimes};
+use kakou_sight::evidence::EvidenceConfig;
+use kakou_sight::models::locate;
+use kakou_sight::vision::{LookConfig, ModelChoice};
+use kakou_traffic::geometry::{Point, Polygon};
 
 pub(super) struct At<'a> {
     text: &'a str,
@@ -181,7 +182,7 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
             "vision.workers",
             v.workers.as_ref(),
             1..=64,
-            crate::turns::cores(),
+            kakou_sight::turns::cores(),
         )?,
         models,
         look,

@@ -83,7 +83,7 @@ look_every_s = 1
 
 #[test]
 fn a_live_camera_is_resolved_and_its_secrets_are_not_shown() {
-    use crate::camera::{Decoder, Transport};
+    use kakou_sight::camera::{Decoder, Transport};
     let c = Config::parse(LIVE, Path::new("/etc/kakou/gate.toml")).unwrap();
     let camera = c.camera("cam-1");
     let Some(CameraSource::Live(live)) = &camera.source else {

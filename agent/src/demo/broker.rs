@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rumqttd::{Config, ConnectionSettings, RouterConfig, ServerSettings};
 
-use crate::uplink::BrokerAddress;
+use kakou_uplink::BrokerAddress;
 
 /// A passage with its pictures is about 300 KiB; this leaves room for full-size frames.
 const MAX_PAYLOAD: usize = 8 << 20;

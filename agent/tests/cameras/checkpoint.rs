@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use kakou::uplink::{Event, Subscriber, SubscriberConfig};
 use kakou_contract::{Message, PassageMessage};
+use kakou_uplink::{Event, Subscriber, SubscriberConfig};
 use serde_json::Value;
 use tempfile::TempDir;
 

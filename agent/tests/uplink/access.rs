@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kakou::uplink::{
+use kakou_uplink::{
     BrokerAddress, Drain, Event, LinkState, Outgoing, Subscriber, SubscriberConfig, TlsFiles,
     Uplink, UplinkConfig,
 };
@@ -48,7 +48,7 @@ async fn a_topic_that_is_not_allowed_is_held_and_goes_when_it_is_allowed() {
             brokers: vec![broker.address()],
             ..quick()
         },
-        outbox.clone(),
+        kakou::store::OutboxStore(outbox.clone()),
     );
     let rig = Rig {
         outbox,

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kakou::outbox::Lane;
-use kakou::uplink::{Error, Outgoing, UplinkConfig};
+use kakou_contract::Priority;
+use kakou_uplink::{Error, Outgoing, UplinkConfig};
 
 use super::mosquitto::Mosquitto;
 use super::rig::{LONG, Rig, draft, message, passages, quick, small, wait};
@@ -192,7 +192,7 @@ async fn a_hit_that_the_broker_takes_later_is_not_sent_in_a_frenzy() {
     };
     let rig = Rig::start(broker.address(), config);
     rig.outbox
-        .append_async(vec![draft(small(7), Lane::Hit)])
+        .append_async(vec![draft(small(7), Priority::Hit)])
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -228,13 +228,13 @@ async fn a_thousand_forbidden_pictures_are_one_fault() {
         );
         o.payload = format!("picture {n}").into_bytes();
         rig.outbox
-            .append_async(vec![draft(o, Lane::Picture)])
+            .append_async(vec![draft(o, Priority::Picture)])
             .await
             .unwrap();
     }
     rig.publish(small(1)).await;
     let (ended, stats) = rig.finish(LONG).await;
-    let (ended, held) = (ended.unwrap(), stats.lanes[Lane::Picture.index()].held);
+    let (ended, held) = (ended.unwrap(), stats.lanes[Priority::Picture.index()].held);
     assert_eq!((held, passages(&stats)), (1000, (0, 0, 1)));
     assert_eq!(
         ended.refused_topics,

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use kakou::demo::Broker;
-use kakou::outbox::{Lane, Outbox};
-use kakou::uplink::{
+use kakou_contract::Priority;
+use kakou_outbox::Outbox;
+use kakou_uplink::{
     BrokerAddress, Error, Event, Outgoing, Subscriber, SubscriberConfig, Uplink, UplinkConfig,
 };
 
@@ -121,7 +122,7 @@ async fn a_hit_overtakes_ten_thousand_passages() {
                 payload: vec![b'p'; 800],
                 ..small(0)
             },
-            Lane::Passage,
+            Priority::Passage,
         )
     };
     for _ in 0..20 {
@@ -135,7 +136,7 @@ async fn a_hit_overtakes_ten_thousand_passages() {
             brokers: vec![broker.address()],
             ..quick()
         },
-        outbox.clone(),
+        kakou::store::OutboxStore(outbox.clone()),
     );
     wait(|| uplink.status().borrow().acked > 1000).await;
     let hit = Outgoing {
@@ -144,7 +145,7 @@ async fn a_hit_overtakes_ten_thousand_passages() {
         ..small(0)
     };
     outbox
-        .append_async(vec![draft(hit, Lane::Hit)])
+        .append_async(vec![draft(hit, Priority::Hit)])
         .await
         .unwrap();
     let committed_at = uplink.status().borrow().acked;

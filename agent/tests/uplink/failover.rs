@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou::uplink::{BrokerAddress, Drain, Outgoing, Subscriber, SubscriberConfig, UplinkConfig};
+use kakou_uplink::{BrokerAddress, Drain, Outgoing, Subscriber, SubscriberConfig, UplinkConfig};
 
 use super::mosquitto::{Mosquitto, free_port};
 use super::proxy::{Link, Mode, Proxy};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use kakou::uplink::{BrokerAddress, Event, Received, Subscriber, SubscriberConfig};
 use kakou_contract::seal::Seal;
 use kakou_contract::{Continuity, Finding, VerifyingKey};
+use kakou_uplink::{BrokerAddress, Event, Received, Subscriber, SubscriberConfig};
 
 const LONG: Duration = Duration::from_secs(60);
 

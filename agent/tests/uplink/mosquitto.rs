@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kakou::uplink::BrokerAddress;
+use kakou_uplink::BrokerAddress;
 use tempfile::TempDir;
 
 pub(crate) struct Mosquitto {

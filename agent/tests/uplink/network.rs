@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kakou::outbox::Lane;
-use kakou::uplink::{Outgoing, UplinkConfig};
+use kakou_contract::Priority;
+use kakou_uplink::{Outgoing, UplinkConfig};
 
 use super::chance::Chance;
 use super::ledger::Ledger;
@@ -62,9 +62,9 @@ impl Path {
             let picture = k.is_multiple_of(4).then(|| {
                 let mut picture = text(&format!("evidence/{k}/frame"), k, 20_000);
                 picture.content_type = Some("image/jpeg".to_owned());
-                draft(picture, Lane::Picture)
+                draft(picture, Priority::Picture)
             });
-            std::iter::once(draft(passage, Lane::Passage)).chain(picture)
+            std::iter::once(draft(passage, Priority::Passage)).chain(picture)
         };
         let group: Vec<_> = (self.sent..self.sent + n).flat_map(one).collect();
         self.sent += n;
@@ -84,7 +84,7 @@ impl Path {
         self.last = self
             .rig
             .outbox
-            .append_async(vec![draft(hit, Lane::Hit)])
+            .append_async(vec![draft(hit, Priority::Hit)])
             .await
             .unwrap()[0];
         self.last

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use kakou::outbox::Lane;
-use kakou::uplink::{Outgoing, UplinkConfig};
+use kakou_contract::Priority;
 use kakou_contract::seal::Seal;
+use kakou_uplink::{Outgoing, UplinkConfig};
 
 use super::ledger::Ledger;
 use super::mosquitto::Mosquitto;
 use super::proxy::{Link, Proxy};
 use super::rig::{LONG, Rig, draft, heard, passages, quick, quick_subscriber};
-use kakou::uplink::Subscriber;
+use kakou_uplink::Subscriber;
 
 fn passage(payload: Vec<u8>) -> Outgoing {
     Outgoing {
@@ -62,7 +62,7 @@ async fn the_bandwidth_cap_holds_for_all_bytes_and_hits_pass_it() {
     // Small ones: what comes with each, signature and hashes, is more than themselves.
     for _ in 0..10 {
         let group = (0..300)
-            .map(|_| draft(passage(vec![b'x'; 300]), Lane::Passage))
+            .map(|_| draft(passage(vec![b'x'; 300]), Priority::Passage))
             .collect();
         rig.outbox.append_async(group).await.unwrap();
     }
@@ -73,7 +73,7 @@ async fn the_bandwidth_cap_holds_for_all_bytes_and_hits_pass_it() {
     };
     let hit = rig
         .outbox
-        .append_async(vec![draft(hit, Lane::Hit)])
+        .append_async(vec![draft(hit, Priority::Hit)])
         .await
         .unwrap()[0];
     ledger.until("the hit", |h| h.all.contains_key(&hit)).await;
@@ -97,7 +97,7 @@ async fn what_was_captured_long_ago_is_marked_as_late_and_still_genuine() {
     let now = chrono::Utc::now().timestamp_millis();
     let of = |age_s: i64| {
         let outgoing = passage(format!("{{\"is_late\":false,\"age\":{age_s}}}").into_bytes());
-        let mut d = draft(outgoing, Lane::Passage);
+        let mut d = draft(outgoing, Priority::Passage);
         d.captured_ms = Some(now - age_s * 1000);
         d
     };

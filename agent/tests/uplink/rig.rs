@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kakou::outbox::{Draft, Keep, Lane, Outbox, OutboxOptions, Stats};
-use kakou::uplink::{
+use kakou_contract::Id;
+use kakou_contract::{Envelope, Keep, Priority};
+use kakou_outbox::{Outbox, OutboxOptions, Stats};
+use kakou_uplink::{
     BrokerAddress, Drain, Error, Event, Outgoing, Received, Status, Subscriber, SubscriberConfig,
     Uplink, UplinkConfig,
 };
-use kakou_contract::Id;
 
 use super::mosquitto::free_port;
 
@@ -45,7 +46,10 @@ impl Rig {
     pub(crate) fn with_brokers(brokers: Vec<BrokerAddress>, config: UplinkConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(options(dir.path())).unwrap();
-        let uplink = Uplink::start(UplinkConfig { brokers, ..config }, outbox.clone());
+        let uplink = Uplink::start(
+            UplinkConfig { brokers, ..config },
+            kakou::store::OutboxStore(outbox.clone()),
+        );
         Self {
             outbox,
             uplink,
@@ -55,7 +59,7 @@ impl Rig {
 
     pub(crate) async fn publish(&self, o: Outgoing) {
         self.outbox
-            .append_async(vec![draft(o, Lane::Passage)])
+            .append_async(vec![draft(o, Priority::Passage)])
             .await
             .unwrap();
     }
@@ -85,7 +89,7 @@ impl Rig {
 }
 
 /// With the id that its properties name, or a new one.
-pub(crate) fn draft(mut o: Outgoing, lane: Lane) -> Draft {
+pub(crate) fn draft(mut o: Outgoing, lane: Priority) -> Envelope {
     let named = o
         .user_properties
         .iter()
@@ -95,8 +99,8 @@ pub(crate) fn draft(mut o: Outgoing, lane: Lane) -> Draft {
     if !o.user_properties.iter().any(|(name, _)| name == "id") {
         o.user_properties.push(("id".to_owned(), id.clone()));
     }
-    Draft {
-        lane,
+    Envelope {
+        priority: lane,
         keep: Keep::Passage,
         id,
         topic: o.topic,
@@ -106,13 +110,13 @@ pub(crate) fn draft(mut o: Outgoing, lane: Lane) -> Draft {
         retain: false,
         captured_ms: None,
         numbered: false,
-        payload: o.payload,
+        payload: o.payload.into(),
     }
 }
 
 /// (waiting, held, acknowledged) passages.
 pub(crate) fn passages(stats: &Stats) -> (u64, u64, u64) {
-    let lane = &stats.lanes[Lane::Passage.index()];
+    let lane = &stats.lanes[Priority::Passage.index()];
     (lane.waiting, lane.held, lane.kept)
 }
 

@@ -8,7 +8,7 @@ mod outbox;
 mod plate;
 
 pub use camera::CameraState;
-pub use outbox::{Held, Lane};
+pub use outbox::{Held, Priority};
 pub use plate::{PLATE_KIND_STANDARD, PlateColour, PlateKind};
 
 use schemars::JsonSchema;

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 word_list! {
-    /// Who goes first. Within a lane the oldest goes first.
-    pub enum Lane {
+    /// Who goes first. Within a priority the oldest goes first.
+    pub enum Priority {
         Hit = "hit", "命中";
         /// Status, audit, and answers to commands.
         Control = "control", "状态与审计";
@@ -15,7 +15,7 @@ word_list! {
     }
 }
 
-impl Lane {
+impl Priority {
     /// By priority: the first leaves first and is given up last.
     pub const ORDER: [Self; 4] = [Self::Hit, Self::Control, Self::Passage, Self::Picture];
 

@@ -1,0 +1,15 @@
+//! Whatever touches pixels: frames, the models that look at them, and the pictures that are kept.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `camera` | frames of live cameras and recordings, their times, and whether a camera sees |
+//! | `models` | the manifest of models: which there are, where they lie, whether they are unaltered |
+//! | `vision` | finds vehicles and plates and reads them; the only home of `ort` |
+//! | `evidence` | the pictures of a passage |
+//! | `turns` | how cameras share the processor |
+
+pub mod camera;
+pub mod evidence;
+pub mod models;
+pub mod turns;
+pub mod vision;

@@ -1,0 +1,20 @@
+//! Finding vehicles and plates and reading them; the only home of `ort`.
+mod colour;
+mod ctc;
+mod fuse;
+mod look;
+mod open;
+pub mod pixels;
+mod plates;
+mod retina;
+mod runtime;
+mod tworow;
+mod vehicles;
+pub use ctc::Reader;
+pub(crate) use kakou_traffic::detections::Detections;
+pub use look::{LookConfig, Place, Spent, Vision};
+pub use open::{ModelChoice, OpenError, Opener};
+pub use plates::PlateFinder;
+pub use retina::{Found, PlateDetector};
+pub use runtime::{Net, Provider, Runtime, RuntimeError};
+pub use vehicles::{Layout, VehicleDetector};

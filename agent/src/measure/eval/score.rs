@@ -1,0 +1,301 @@
+//! Counting what was read right.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::truth::{Picture, TruthPlate};
+use kakou_traffic::detections::PlateFind;
+
+/// Plates of one colour, or of one length.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ColourScore {
+    pub plates: usize,
+    pub right: usize,
+}
+
+/// What became of one plate of the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Right,
+    Wrong { read: String },
+    Missed,
+}
+
+/// The report of a whole set; also what `--json` prints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    pub pictures: usize,
+    /// Pictures that could not be read, by name with the reason. Their plates count as missed.
+    pub broken: Vec<String>,
+    /// Plates in the truth; each is `right`, `wrong` or `missed`.
+    pub plates: usize,
+    pub right: usize,
+    pub wrong: usize,
+    /// Plates of the truth where no read stands.
+    pub missed: usize,
+    /// Reads that stand where the truth has no plate.
+    pub false_reads: usize,
+    pub characters: usize,
+    pub characters_right: usize,
+    /// Of the plates read whose colour is in the truth, how many had the right colour.
+    pub colours: usize,
+    pub colours_right: usize,
+    pub by_colour: BTreeMap<String, ColourScore>,
+    /// By number of characters in the truth.
+    pub by_length: BTreeMap<usize, ColourScore>,
+    /// Truth character, read character, how often; most frequent first. `-` stands for none.
+    pub confusions: Vec<(String, String, usize)>,
+    /// Finding and reading, without decoding the picture; mean over the pictures.
+    pub ms_per_picture: f64,
+}
+
+/// Counts picture by picture.
+#[derive(Default)]
+pub struct Score {
+    report: Report,
+    confusions: BTreeMap<(String, String), usize>,
+}
+
+/// One step of the alignment of a truth with a read.
+type Pair = (Option<char>, Option<char>);
+
+impl Score {
+    /// Compares the reads of one picture with its truth. Reads go to the plate they lie on; a plate without a quad
+    /// takes the read that is most like it. Returns the outcome for each plate of the truth and the false reads.
+    pub fn add(&mut self, picture: &Picture, finds: &[PlateFind]) -> (Vec<Outcome>, Vec<String>) {
+        self.report.pictures += 1;
+        let mut left: Vec<(&PlateFind, String)> = finds
+            .iter()
+            .filter_map(|f| f.read.as_ref().map(|r| (f, r.text())))
+            .collect();
+        let mut outcomes = Vec::new();
+        for plate in &picture.plates {
+            let best = (0..left.len())
+                .filter_map(|i| {
+                    likeness(plate, left[i].0, &left[i].1, picture.is_crop).map(|l| (i, l))
+                })
+                .max_by(|a, b| a.1.total_cmp(&b.1));
+            let taken = best.map(|(i, _)| left.remove(i));
+            outcomes.push(self.count(plate, taken.as_ref().map(|(f, t)| (*f, t.as_str()))));
+        }
+        // A second read on the same plate is no read of another plate.
+        let on_truth = |f: &PlateFind| {
+            picture
+                .plates
+                .iter()
+                .any(|p| likeness(p, f, "", false).is_some())
+        };
+        let false_reads: Vec<String> = left
+            .into_iter()
+            .filter(|(f, _)| !on_truth(f))
+            .map(|(_, t)| t)
+            .collect();
+        self.report.false_reads += false_reads.len();
+        (outcomes, false_reads)
+    }
+
+    /// A picture that could not be read.
+    pub fn broken(&mut self, picture: &Picture, reason: String) {
+        self.report.pictures += 1;
+        self.report.broken.push(reason);
+        for plate in &picture.plates {
+            self.count(plate, None);
+        }
+    }
+
+    fn count(&mut self, plate: &TruthPlate, read: Option<(&PlateFind, &str)>) -> Outcome {
+        let r = &mut self.report;
+        let text = plate.text.as_str();
+        let right = read.is_some_and(|(_, t)| t == text);
+        r.plates += 1;
+        let length = r.by_length.entry(text.chars().count()).or_default();
+        length.plates += 1;
+        length.right += usize::from(right);
+        if let Some(c) = &plate.colour {
+            let colour = r.by_colour.entry(c.clone()).or_default();
+            colour.plates += 1;
+            colour.right += usize::from(right);
+        }
+        r.characters += text.chars().count();
+        let Some((find, got)) = read else {
+            r.missed += 1;
+            return Outcome::Missed;
+        };
+        if let (Some(want), Some((colour, _))) = (&plate.colour, find.colour) {
+            let got = serde_json::to_value(colour).ok();
+            r.colours += 1;
+            r.colours_right +=
+                usize::from(got.as_ref().and_then(|v| v.as_str()) == Some(want.as_str()));
+        }
+        for (want, got) in align(text, got) {
+            if want.is_some() && want == got {
+                r.characters_right += 1;
+            } else {
+                let s = |c: Option<char>| c.map_or("-".to_owned(), |c| c.to_string());
+                *self.confusions.entry((s(want), s(got))).or_default() += 1;
+            }
+        }
+        if right {
+            r.right += 1;
+            Outcome::Right
+        } else {
+            r.wrong += 1;
+            Outcome::Wrong {
+                read: got.to_owned(),
+            }
+        }
+    }
+
+    pub fn finish(mut self, spent: std::time::Duration) -> Report {
+        let seen = self.report.pictures - self.report.broken.len();
+        self.report.ms_per_picture = spent.as_secs_f64() * 1e3 / seen.max(1) as f64;
+        let mut pairs: Vec<_> = self
+            .confusions
+            .into_iter()
+            .map(|((a, b), n)| (a, b, n))
+            .collect();
+        pairs.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
+        self.report.confusions = pairs;
+        self.report
+    }
+}
+
+/// How well a read belongs to a plate; `None`: not at all.
+fn likeness(plate: &TruthPlate, find: &PlateFind, text: &str, is_crop: bool) -> Option<f32> {
+    match &plate.quad {
+        _ if is_crop => Some(1.0),
+        Some(q) => {
+            let (a, b) = (q.bounds(), find.quad.bounds());
+            let near = a.contains(b.center()) || b.contains(a.center());
+            (near || a.iou(&b) > 0.1).then(|| a.iou(&b))
+        }
+        None => {
+            let right = align(&plate.text, text)
+                .iter()
+                .filter(|(a, b)| a == b)
+                .count();
+            let n = plate.text.chars().count().max(1);
+            (right * 2 >= n).then(|| right as f32 / n as f32)
+        }
+    }
+}
+
+/// Least-cost alignment (Levenshtein) of two texts.
+fn align(want: &str, got: &str) -> Vec<Pair> {
+    let (a, b): (Vec<char>, Vec<char>) = (want.chars().collect(), got.chars().collect());
+    let mut cost = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            cost[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => (cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]))
+                    .min(cost[i - 1][j] + 1)
+                    .min(cost[i][j - 1] + 1),
+            };
+        }
+    }
+    let (mut i, mut j, mut pairs) = (a.len(), b.len(), Vec::new());
+    while i > 0 || j > 0 {
+        if i > 0 && j > 0 && cost[i][j] == cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]) {
+            pairs.push((Some(a[i - 1]), Some(b[j - 1])));
+            (i, j) = (i - 1, j - 1);
+        } else if i > 0 && cost[i][j] == cost[i - 1][j] + 1 {
+            pairs.push((Some(a[i - 1]), None));
+            i -= 1;
+        } else {
+            pairs.push((None, Some(b[j - 1])));
+            j -= 1;
+        }
+    }
+    pairs.reverse();
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kakou_traffic::geometry::{Point, Quad};
+    use kakou_traffic::plate::{CharRead, PlateRead};
+
+    fn quad(x: f32) -> Quad {
+        Quad(
+            [(x, 0.0), (x + 90.0, 0.0), (x + 90.0, 30.0), (x, 30.0)].map(|(x, y)| Point::new(x, y)),
+        )
+    }
+
+    fn find(text: &str, x: f32) -> PlateFind {
+        let chars = text
+            .chars()
+            .map(|ch| CharRead {
+                ch,
+                conf: 1.0,
+                runner_up: None,
+            })
+            .collect();
+        PlateFind {
+            quad: quad(x),
+            score: 1.0,
+            read: Some(PlateRead { chars, rows: 1 }),
+            colour: Some((kakou_contract::PlateColour::Blue, 1.0)),
+            legibility: 1.0,
+        }
+    }
+
+    fn plate(text: &str, x: f32) -> TruthPlate {
+        TruthPlate {
+            text: text.into(),
+            colour: Some("blue".into()),
+            quad: Some(quad(x)),
+        }
+    }
+
+    #[test]
+    fn each_plate_is_right_wrong_or_missed_and_the_rest_is_false() {
+        let picture = Picture {
+            image: "a".into(),
+            plates: vec![
+                plate("鲁E6K829", 0.0),
+                plate("鲁B3F571", 200.0),
+                plate("鲁C8R206", 400.0),
+            ],
+            is_crop: false,
+        };
+        let mut s = Score::default();
+        let finds = [
+            find("鲁B3E571", 205.0),
+            find("鲁E6K829", 3.0),
+            find("SALE", 700.0),
+            find("鲁E6K82", 8.0),
+        ];
+        let (outcomes, false_reads) = s.add(&picture, &finds);
+        assert_eq!(
+            outcomes,
+            [
+                Outcome::Right,
+                Outcome::Wrong {
+                    read: "鲁B3E571".into()
+                },
+                Outcome::Missed
+            ]
+        );
+        assert_eq!(false_reads, ["SALE"]);
+        let r = s.finish(std::time::Duration::from_millis(30));
+        assert_eq!(
+            (r.plates, r.right, r.wrong, r.missed, r.false_reads),
+            (3, 1, 1, 1, 1)
+        );
+        assert_eq!((r.characters, r.characters_right), (21, 13));
+        assert_eq!(r.confusions, [("F".to_owned(), "E".to_owned(), 1)]);
+        assert_eq!((r.colours, r.colours_right), (2, 2));
+        assert!((r.ms_per_picture - 30.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_lost_character_does_not_shift_the_rest() {
+        let pairs = align("皖A8871", "皖A871");
+        assert_eq!(pairs.iter().filter(|(a, b)| a == b).count(), 5);
+        assert_eq!(pairs.iter().filter(|p| p.1.is_none()).count(), 1);
+    }
+}
