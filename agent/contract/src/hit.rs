@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::codes::{Direction, Level};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
-use crate::passage::{Clock, Evidence, Lane, PictureSize, Plate, Vehicle};
+use crate::passage::{ClockStatus, Evidence, Lane, PictureSize, Plate, Vehicle};
 use crate::values::Confidence;
 use crate::{Id, Topic};
 
@@ -59,7 +59,7 @@ pub struct HitMessage {
     pub evidence: Vec<Evidence>,
     /// As in the passage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<Clock>,
+    pub clock: Option<ClockStatus>,
     /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay.
     ///
     /// The last field: it is given when the message is committed, after it was written.

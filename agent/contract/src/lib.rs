@@ -45,7 +45,7 @@ pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{
-    Character, Clock, ClockState, Correction, Evidence, Lane, ModelUsed, PassageMessage,
+    Character, ClockState, ClockStatus, Correction, Evidence, Lane, ModelUsed, PassageMessage,
     PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp, Vehicle,
 };
 pub use ranges::Ranges;

@@ -60,7 +60,7 @@ pub struct PassageMessage {
     pub evidence: Vec<Evidence>,
     /// How the agent's clock stood. Missing in a replay, whose times are the recording's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<Clock>,
+    pub clock: Option<ClockStatus>,
     /// The models that found and read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelUsed>,
@@ -221,7 +221,8 @@ crate::codes::word_list! {
 
 /// The agent's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Clock {
+#[schemars(rename = "Clock")]
+pub struct ClockStatus {
     pub state: ClockState,
     /// The time source's time less the agent's, in milliseconds, as last measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]

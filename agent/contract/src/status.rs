@@ -11,7 +11,7 @@ use ed25519_dalek::VerifyingKey;
 
 use crate::codes::CameraState;
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
-use crate::passage::{Clock, ModelUsed};
+use crate::passage::{ClockStatus, ModelUsed};
 use crate::values::PerSecond;
 use crate::{Id, Topic};
 
@@ -75,7 +75,7 @@ pub struct StatusMessage {
     #[serde(default)]
     pub cameras: Vec<CameraStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<Clock>,
+    pub clock: Option<ClockStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

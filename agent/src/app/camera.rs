@@ -1,5 +1,6 @@
 //! One camera's thread: its source, the pipeline and the watchlist, into the outbox.
 
+use kakou_time::Clock as _;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -257,7 +258,7 @@ impl CameraWorker {
 
     /// Commits a passage; a hit that cannot be committed is sent all the same.
     fn keep(&self, mut record: Record) -> anyhow::Result<()> {
-        record.message.clock = Some(kakou_time::kernel::now());
+        record.message.clock = Some(kakou_time::SystemClock::new().status());
         let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
         let hit = list.hit(&record.message, live_id(record.message.time));
         let drafts = match drafts(&record, hit.as_ref()) {

@@ -1,5 +1,6 @@
 //! What the agent says of itself.
 
+use kakou_time::Clock as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset};
@@ -111,7 +112,7 @@ impl Identity {
             },
             health: Health::Ok,
             cameras: Vec::new(),
-            clock: Some(kakou_time::kernel::now()),
+            clock: Some(kakou_time::SystemClock::new().status()),
             disk: None,
             outbox: None,
             uplink: None,

@@ -1,5 +1,6 @@
 //! `kakou camera`: what an installer asks of a camera before it is in service.
 
+use kakou_time::Clock as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -245,7 +246,7 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         "gap_ms": { "median": gap(0.5), "most": gap(1.0) },
         "first_picture_s": (first_after.as_secs_f64() * 100.0).round() / 100.0,
         "picture": format!("{view:?}").to_lowercase(),
-        "clock": kakou_time::kernel::now(),
+        "clock": kakou_time::SystemClock::new().status(),
         "pictures": saver.as_ref().map(|s| s.saved),
         "ended": ended.as_ref().map(|f| f.text.clone()),
     });

@@ -1,15 +1,15 @@
 //! What the kernel knows of the clock: whether a time source disciplines it, and how far off it may be (adjtimex(2)).
 
-use kakou_contract::{Clock, ClockState};
+use kakou_contract::{ClockState, ClockStatus};
 
 /// Beyond this estimated error, in microseconds, a clock that claims to be disciplined is not believed: GA/T 832-2014 asks for a second.
 const MOST_ERROR_US: i64 = 1_000_000;
 
 /// How the clock stands now.
-pub fn now() -> Clock {
+pub(crate) fn status() -> ClockStatus {
     match read() {
         Some(t) => judge(t),
-        None => Clock {
+        None => ClockStatus {
             state: ClockState::Unknown,
             offset_ms: None,
         },
@@ -27,7 +27,7 @@ struct Reading {
     max_error_us: i64,
 }
 
-fn judge(t: Reading) -> Clock {
+fn judge(t: Reading) -> ClockStatus {
     let disciplined = t.state != libc::TIME_ERROR && t.status & libc::STA_UNSYNC == 0;
     let state = match disciplined && t.max_error_us < 16 * MOST_ERROR_US {
         true => ClockState::Synchronised,
@@ -35,7 +35,7 @@ fn judge(t: Reading) -> Clock {
     };
     // The kernel's offset is what is still to be corrected: the source's time less ours. Without a source it says nothing.
     let offset_ms = disciplined.then(|| (t.offset_us + t.offset_us.signum() * 500) / 1000);
-    Clock { state, offset_ms }
+    ClockStatus { state, offset_ms }
 }
 
 #[allow(unsafe_code)]
@@ -78,7 +78,7 @@ mod tests {
         };
         assert_eq!(
             judge(good),
-            Clock {
+            ClockStatus {
                 state: ClockState::Synchronised,
                 offset_ms: Some(-3)
             }
@@ -90,7 +90,7 @@ mod tests {
         };
         assert_eq!(
             judge(free),
-            Clock {
+            ClockStatus {
                 state: ClockState::Unsynchronised,
                 offset_ms: None
             }
@@ -100,6 +100,6 @@ mod tests {
             ..good
         };
         assert_eq!(judge(old).state, ClockState::Unsynchronised);
-        assert_ne!(now().state, ClockState::Unknown, "this kernel answers");
+        assert_ne!(status().state, ClockState::Unknown, "this kernel answers");
     }
 }
