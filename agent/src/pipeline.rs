@@ -1,6 +1,7 @@
 //! One camera's way from a frame to finished passages: vision, track, passage, evidence, message.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use kakou_contract::{EvidenceRole, Id, IdError, ModelUsed, PassageMessage, Topic};
 
@@ -9,7 +10,8 @@ use crate::message::Speaker;
 use kakou_sight::camera::{Frame, Moment};
 use kakou_sight::evidence::draw::{Drawing, annotated};
 use kakou_sight::evidence::{EncodeError, EvidenceConfig, Picture, pictures};
-use kakou_sight::vision::{OpenError, Opener, Place, RuntimeError, Spent, Vision};
+use kakou_sight::vision::{ModelPool, ModelSet, OpenError, Place, RuntimeError, Spent, Vision};
+use kakou_time::Stopwatch;
 use kakou_traffic::attention::Attention;
 use kakou_traffic::detections::Detections;
 use kakou_traffic::geometry::{Line, Point, Polygon, Rect};
@@ -92,6 +94,12 @@ struct Stream {
     seen: Detections,
 }
 
+/// What one look found, and the passages that another size of picture ended before it.
+pub struct Look {
+    seen: Detections,
+    records: Vec<Record>,
+}
+
 /// Wall time spent in the stages that are not model runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stages {
@@ -107,14 +115,24 @@ pub struct Pipeline {
     enough_reads: u32,
     speaker: Speaker,
     vision: Vision,
+    models: Arc<ModelPool>,
     stream: Option<Stream>,
     stages: Stages,
     frames: u64,
 }
 
 impl Pipeline {
+    /// With models of its own: for what looks at one camera only.
     pub fn open(config: &Config, camera: &CameraConfig) -> Result<Self, PipelineError> {
-        let opener = Opener::new(&config.models)?;
+        let models = ModelPool::open(&config.models, 1)?;
+        Self::new(config, camera, Arc::new(models))
+    }
+
+    pub fn new(
+        config: &Config,
+        camera: &CameraConfig,
+        models: Arc<ModelPool>,
+    ) -> Result<Self, PipelineError> {
         let speaker = Speaker {
             site: Id::new("site", config.site.as_str())?,
             agent: Id::new("agent", config.agent.as_str())?,
@@ -124,9 +142,10 @@ impl Pipeline {
                 .iter()
                 .map(|l| (l.id.clone(), l.name.clone()))
                 .collect(),
-            models: opener
+            models: models
                 .used()
-                .into_iter()
+                .iter()
+                .cloned()
                 .map(|(name, version)| ModelUsed { name, version })
                 .collect(),
         };
@@ -136,7 +155,8 @@ impl Pipeline {
             evidence: config.evidence.clone(),
             enough_reads: config.look.enough_reads,
             speaker,
-            vision: Vision::open(&opener, config.look.clone())?,
+            vision: Vision::new(config.look.clone()),
+            models,
             stream: None,
             stages: Stages::default(),
             frames: 0,
@@ -144,55 +164,63 @@ impl Pipeline {
     }
 
     pub fn spent(&self) -> Spent {
-        self.vision.spent()
+        self.models.spent()
     }
 
     pub fn stages(&self) -> Stages {
         self.stages
     }
 
+    /// The models that this camera shares with others.
+    pub fn models(&self) -> Arc<ModelPool> {
+        Arc::clone(&self.models)
+    }
+
     /// Takes in one frame; returns the passages that ended with it.
     pub fn frame(&mut self, frame: &Frame) -> Result<Vec<Record>, PipelineError> {
+        let models = self.models();
+        let look = self.look(&mut models.take(), frame)?;
+        self.follow(frame, look)
+    }
+
+    /// The first half of a frame: what needs the models, and nothing else.
+    pub fn look(&mut self, models: &mut ModelSet, frame: &Frame) -> Result<Look, PipelineError> {
         let size = frame.picture.dimensions();
+        let mut records = Vec::new();
         if self.stream.as_ref().is_none_or(|s| s.size != size) {
             // Another size is another picture: what was open ends, and the lanes are laid anew.
-            let done = self.finish()?;
-            self.stream = Some(Stream::new(
-                &self.camera,
-                &self.times,
-                self.enough_reads,
-                size,
-            ));
-            if !done.is_empty() {
-                let mut all = done;
-                all.extend(self.frame(frame)?);
-                return Ok(all);
-            }
+            records = self.finish()?;
         }
-        let Some(s) = &mut self.stream else {
-            return Ok(Vec::new());
-        };
+        let stream = self
+            .stream
+            .get_or_insert_with(|| Stream::new(&self.camera, &self.times, self.enough_reads, size));
         let now = frame.time.mono;
-        let start = Instant::now();
-        let expected = s.attention.expected(now);
+        let watch = Stopwatch::start();
+        let expected = stream.attention.expected(now);
         let seen = self
             .vision
-            .look(&frame.picture, now, &s.place, &expected)
+            .look(models, &frame.picture, now, &stream.place, &expected)
             .map_err(|source| PipelineError::Vision {
                 camera: self.camera.id.clone(),
                 frame: frame.name.to_string(),
                 source,
             })?;
-        let looked = Instant::now();
+        self.stages.vision += watch.elapsed();
+        Ok(Look { seen, records })
+    }
+
+    /// The second half: which vehicle it is, and what has passed by it.
+    pub fn follow(&mut self, frame: &Frame, look: Look) -> Result<Vec<Record>, PipelineError> {
+        let Look { seen, mut records } = look;
+        let Some(s) = &mut self.stream else {
+            return Ok(records);
+        };
+        let watch = Stopwatch::start();
+        let now = frame.time.mono;
         for p in &seen.plates {
-            let (text, conf) = p
-                .read
-                .as_ref()
-                .map_or((String::new(), 0.0), |r| (r.text(), r.mean_conf()));
-            let c = p.quad.center();
-            tracing::trace!(frame = %frame.name, x = c.x, y = c.y, width = p.quad.width(), p.score, text, conf, "plate");
+            tracing::trace!(frame = %frame.name, plate = ?p, "plate");
         }
-        let updates = s.tracker.update(now, size, &seen);
+        let updates = s.tracker.update(now, s.size, &seen);
         for v in &seen.vehicles {
             tracing::trace!(frame = %frame.name, rect = ?v.rect, class = %v.class, v.score, "vehicle");
         }
@@ -205,12 +233,11 @@ impl Pipeline {
         s.last = Some(frame.clone());
         let ended = s.passages.update(frame, frame.time, &seen, &updates);
         s.seen = seen;
-        let tracked = Instant::now();
-        let lanes = s.lanes.clone();
-        self.stages.vision += looked - start;
-        self.stages.track += tracked - looked;
+        self.stages.track += watch.elapsed();
         self.frames += 1;
-        self.records(ended, &lanes)
+        let lanes = s.lanes.clone();
+        records.extend(self.records(ended, &lanes)?);
+        Ok(records)
     }
 
     /// What was seen in the frame looked at last.
@@ -272,7 +299,7 @@ impl Pipeline {
         ended: Vec<Passage<Frame>>,
         lanes: &[Polygon],
     ) -> Result<Vec<Record>, PipelineError> {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         let mut records = Vec::with_capacity(ended.len());
         for mut p in ended {
             // A passage without a picture cannot be shown to anybody; the rules of `passage` give each one.
@@ -303,7 +330,7 @@ impl Pipeline {
                 lanes: lanes.to_vec(),
             });
         }
-        self.stages.evidence += start.elapsed();
+        self.stages.evidence += watch.elapsed();
         Ok(records)
     }
 }

@@ -6,10 +6,11 @@
 //! | `models` | the manifest of models: which there are, where they lie, whether they are unaltered |
 //! | `vision` | finds vehicles and plates and reads them; the only home of `ort` |
 //! | `evidence` | the pictures of a passage |
-//! | `turns` | how cameras share the processor |
+//! | `share` | how many frames of each camera are worth taking in |
 
 pub mod camera;
 pub mod evidence;
 pub mod models;
-pub mod turns;
+pub mod share;
+
 pub mod vision;

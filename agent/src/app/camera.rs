@@ -19,7 +19,8 @@ use crate::pipeline::{Pipeline, Record};
 use kakou_contract::Envelope;
 use kakou_outbox::Outbox;
 use kakou_sight::camera::{Change, Condition, Event, Frame, Planes};
-use kakou_sight::turns::{Share, Turns};
+use kakou_sight::share::Share;
+use kakou_sight::vision::ModelPool;
 use kakou_uplink::Outgoing;
 
 /// The newest picture, for a snapshot.
@@ -134,7 +135,7 @@ pub struct CameraWorker {
     pub direct: Direct,
     pub state: Arc<CameraState>,
     pub stop: Arc<AtomicBool>,
-    pub turns: Turns,
+    pub models: Arc<ModelPool>,
     pub share: Share,
     /// Where the monotonic time of all cameras begins.
     pub epoch: Instant,
@@ -145,7 +146,7 @@ pub struct CameraWorker {
 impl CameraWorker {
     /// Until told to stop.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut pipeline = Pipeline::open(&self.config, &self.camera)?;
+        let mut pipeline = Pipeline::new(&self.config, &self.camera, Arc::clone(&self.models))?;
         let mut condition =
             Condition::new(self.camera.watching.condition.clone(), self.epoch.elapsed());
         match &self.source {

@@ -13,7 +13,8 @@ use super::camera::{CameraState, CameraWorker};
 use super::watchfile::Current;
 use crate::config::{CameraConfig, Config};
 use kakou_outbox::Outbox;
-use kakou_sight::turns::{Share, Turns};
+use kakou_sight::share::Share;
+use kakou_sight::vision::ModelPool;
 
 /// What every camera's thread shares with the rest of the agent.
 #[derive(Clone)]
@@ -49,7 +50,7 @@ pub struct Changed {
 pub struct Cameras {
     around: Surroundings,
     config: Config,
-    turns: Turns,
+    models: Arc<ModelPool>,
     share: Share,
     running: Vec<Running>,
     /// For who asks how they are; the same cameras as `running`.
@@ -74,11 +75,15 @@ impl CameraStates {
 }
 
 impl Cameras {
-    pub fn start(config: &Config, around: Surroundings) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        around: Surroundings,
+        models: Arc<ModelPool>,
+    ) -> anyhow::Result<Self> {
         let mut all = Self {
             around,
             config: config.clone(),
-            turns: Turns::new(config.workers),
+            models,
             share: Share::new(sources(config)),
             running: Vec::new(),
             states: Arc::default(),
@@ -108,7 +113,7 @@ impl Cameras {
             direct: Arc::clone(&self.around.direct),
             state: Arc::clone(&state),
             stop: Arc::clone(&stop),
-            turns: self.turns.clone(),
+            models: Arc::clone(&self.models),
             share: self.share.clone(),
             epoch: self.around.epoch,
             print: self.around.print,
@@ -156,8 +161,8 @@ impl Cameras {
             || config.passage != self.config.passage
             || config.evidence != self.config.evidence
             || config.workers != self.config.workers;
-        if config.workers != self.config.workers {
-            self.turns = Turns::new(config.workers);
+        if config.models != self.config.models || config.workers != self.config.workers {
+            self.models = Arc::new(ModelPool::open(&config.models, config.workers)?);
         }
         let mut changed = Changed::default();
         let mut stays = Vec::new();

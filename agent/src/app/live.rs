@@ -251,7 +251,7 @@ impl CameraWorker {
         frame: LiveFrame,
         scene: &mut Scene<'_>,
     ) -> anyhow::Result<LiveFrame> {
-        let turn = self.turns.take();
+        let mut models = self.models.take();
         // While waiting for the turn a newer one may have come.
         let frame = match live.newer() {
             Some(newer) => {
@@ -272,13 +272,15 @@ impl CameraWorker {
         };
         let time = self.time(frame.captured);
         let name = format!("{}#{}", self.camera.id, scene.number).into();
-        let records = scene.pipeline.frame(&Frame {
+        let frame_now = Frame {
             number: scene.number,
             name,
             time,
             picture: Arc::new(picture),
-        })?;
-        drop(turn);
+        };
+        let look = scene.pipeline.look(&mut models, &frame_now)?;
+        drop(models);
+        let records = scene.pipeline.follow(&frame_now, look)?;
         self.state
             .looked_after(self.now().saturating_sub(time.mono));
         scene.number += 1;

@@ -29,7 +29,7 @@ use sd_notify::NotifyState;
 use crate::config::{BrokerConfig, Config};
 use cameras::{Cameras, Surroundings};
 use kakou_outbox::{Outbox, OutboxOptions};
-use kakou_sight::vision::Opener;
+use kakou_sight::vision::ModelPool;
 use kakou_uplink::{DirectSender, Drain, Outgoing, Uplink, UplinkConfig};
 use keeper::{Keeper, Signals};
 use status::Identity;
@@ -71,11 +71,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         config.cameras.iter().any(|c| c.source.is_some()),
         "no [[camera]] of the config has a `url`; there is nothing to look at"
     );
-    let models = Opener::new(&config.models)?
-        .used()
-        .into_iter()
-        .map(|(name, version)| kakou_contract::ModelUsed { name, version })
-        .collect();
+    let models = Arc::new(ModelPool::open(&config.models, config.workers)?);
     let state = options
         .state
         .clone()
@@ -89,7 +85,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         site,
         agent,
         started_at: chrono::Local::now().fixed_offset(),
-        models,
+        models: models_used(&models),
         public_key: PublicKey::of(&outbox.public_key()),
     };
 
@@ -106,7 +102,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         epoch: Instant::now(),
         print: options.print,
     };
-    let cameras = Cameras::start(&config, around)?;
+    let cameras = Cameras::start(&config, around, models)?;
     let watch = config.watchlist.as_ref().map(|file| WatchFile::new(file));
     let shutdown = config.agent_times.shutdown;
     let mut keeper = Keeper {
@@ -147,6 +143,14 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         }
     });
     result.and(outbox.close().context("closing the outbox"))
+}
+
+fn models_used(models: &ModelPool) -> Vec<kakou_contract::ModelUsed> {
+    let used = |(name, version): &(String, String)| kakou_contract::ModelUsed {
+        name: name.clone(),
+        version: version.clone(),
+    };
+    models.used().iter().map(used).collect()
 }
 
 fn uplink_config(broker: &BrokerConfig, identity: &Identity) -> UplinkConfig {

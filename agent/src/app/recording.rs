@@ -91,9 +91,7 @@ impl CameraWorker {
                             view: View::Clear,
                         },
                     );
-                    let turn = self.turns.take();
                     let records = pipeline.frame(&frame)?;
-                    drop(turn);
                     self.keep_all(records)?;
                     self.state.update(|s| {
                         s.frames += 1;

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use image::RgbImage;
 
-use super::open::{OpenError, Opener};
-use super::plates::PlateFinder;
+use super::pool::ModelSet;
 use super::retina::{Found, suppress};
 use super::runtime::RuntimeError;
-use super::vehicles::VehicleDetector;
 use kakou_traffic::detections::Expected;
 use kakou_traffic::detections::{Detections, PlateFind};
 use kakou_traffic::geometry::{Polygon, Rect};
@@ -39,10 +37,8 @@ pub struct Place {
     pub masks: Vec<Polygon>,
 }
 
-/// The models of one camera, and when each was run last.
+/// What one camera looks for, and when it looked last. The models are lent to it for each look.
 pub struct Vision {
-    vehicles: VehicleDetector,
-    plates: PlateFinder,
     config: LookConfig,
     vehicles_at: Option<Duration>,
     plates_at: Option<Duration>,
@@ -60,31 +56,30 @@ impl Spent {
     pub fn total(&self) -> Duration {
         self.vehicles.0 + self.plates.0 + self.reader.0
     }
+
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let add = |a: (Duration, u64), b: (Duration, u64)| (a.0 + b.0, a.1 + b.1);
+        Self {
+            vehicles: add(self.vehicles, other.vehicles),
+            plates: add(self.plates, other.plates),
+            reader: add(self.reader, other.reader),
+        }
+    }
 }
 
 impl Vision {
-    pub fn open(opener: &Opener<'_>, config: LookConfig) -> Result<Self, OpenError> {
-        let (vehicles, plates) = (opener.vehicles()?, opener.plates()?);
-        Ok(Self {
-            vehicles,
-            plates,
+    pub fn new(config: LookConfig) -> Self {
+        Self {
             config,
             vehicles_at: None,
             plates_at: None,
-        })
-    }
-
-    pub fn spent(&self) -> Spent {
-        Spent {
-            vehicles: self.vehicles.net().spent(),
-            plates: self.plates.detector.net().spent(),
-            reader: self.plates.reader.net().spent(),
         }
     }
 
     /// Finds what is in one frame. `now` is the frame's monotonic time.
     pub fn look(
         &mut self,
+        models: &mut ModelSet,
         picture: &RgbImage,
         now: Duration,
         place: &Place,
@@ -94,24 +89,26 @@ impl Vision {
         if due(&mut self.vehicles_at, now, self.config.vehicle_every_ms) {
             seen.vehicles_looked_for = true;
             seen.vehicles =
-                self.vehicles
+                models
+                    .vehicles
                     .find(picture, whole(picture), self.config.vehicle_score)?;
         }
         let mut coarse = Vec::new();
         if due(&mut self.plates_at, now, self.config.plate_every_ms) {
             // Where only followed plates are looked at, a new one that is not seen means nothing.
             seen.plates_looked_for = true;
-            coarse = self
-                .plates
-                .coarse(picture, place.region, &[self.config.plate_side as f32])?;
+            coarse =
+                models
+                    .plates
+                    .coarse(picture, place.region, &[self.config.plate_side as f32])?;
         }
-        seen.plates = self.close(picture, place, coarse, expected)?;
+        seen.plates = Self::close(models, picture, place, coarse, expected)?;
         Ok(seen)
     }
 
     /// The second look: at every coarse find, and where a followed plate is expected that the first look missed.
     fn close(
-        &mut self,
+        models: &mut ModelSet,
         picture: &RgbImage,
         place: &Place,
         mut coarse: Vec<Found>,
@@ -134,7 +131,7 @@ impl Vision {
         coarse.retain(|f| !place.masks.iter().any(|m| m.contains(f.quad.center())));
         let mut close = Vec::new();
         for f in &coarse {
-            close.extend(self.plates.close(picture, f)?);
+            close.extend(models.plates.close(picture, f)?);
         }
         let mut finds = Vec::new();
         for f in suppress(close) {
@@ -146,8 +143,8 @@ impl Vision {
                 .iter()
                 .find(|e| e.quad.center().distance(c) < 0.5 * e.quad.width());
             finds.push(match known {
-                Some(e) if !e.read => self.plates.unread(&f),
-                _ => self.plates.read_closely(picture, &f)?,
+                Some(e) if !e.read => models.plates.unread(&f),
+                _ => models.plates.read_closely(picture, &f)?,
             });
         }
         Ok(finds)
