@@ -25,7 +25,7 @@ pub(crate) use common::print_line;
 #[derive(Debug, Parser)]
 #[command(name = "kakou", version, propagate_version = true)]
 pub struct Cli {
-    /// Log filter, for example `info`, `debug`, `kakou::track=trace`. The log goes to stderr.
+    /// Log filter, for example `info`, `debug`, `kakou_traffic::track=trace`. The log goes to stderr.
     #[arg(
         long,
         global = true,
