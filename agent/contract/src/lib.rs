@@ -10,6 +10,7 @@
 //! Nothing here does I/O, and no MQTT client, database or model runtime is known here.
 
 mod audit;
+mod bounds;
 mod cloudevents;
 pub mod codes;
 pub mod command;
@@ -24,12 +25,15 @@ mod ranges;
 mod result;
 pub mod schema;
 pub mod seal;
+mod sequence;
 mod status;
+mod text;
 pub mod time;
 pub mod topics;
 mod values;
 
 pub use audit::{AUDIT_RANGES_MAX, AuditEvent, AuditMessage, DeletionReason, EvictionReason, Keep};
+pub use bounds::LIST_MAX;
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
     CameraState, Direction, EvidenceRole, Held, Level, NoPlateReason, PLATE_KIND_STANDARD,
@@ -45,15 +49,18 @@ pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{
-    Character, ClockState, ClockStatus, Correction, Evidence, Lane, ModelUsed, PassageMessage,
-    PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp, Vehicle,
+    Character, ClockState, ClockStatus, Correction, EVIDENCE_MAX, Evidence, Lane, ModelUsed,
+    PICTURE_BYTES_MAX, PICTURE_SIDE_MAX, PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate,
+    PlateColourRead, RunnerUp, Vehicle,
 };
 pub use ranges::Ranges;
 pub use result::{ResultCode, ResultMessage};
 pub use seal::{Seal, SealError, Sealed};
+pub use sequence::{Sequence, SequenceError, WHOLE_MAX};
 pub use status::{
     AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PublicKey,
     Software, StatusMessage, UplinkStatus,
 };
+pub use text::{TEXT_MAX, clip};
 pub use topics::{Filter, QOS, Topic, TopicError};
 pub use values::{Confidence, PerSecond, Px, Sha256Hex};
