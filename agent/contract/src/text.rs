@@ -67,7 +67,7 @@ mod tests {
             let cut = clip(&text, max);
             prop_assert!(cut.chars().count() <= max);
             if text.chars().count() <= max {
-                prop_assert_eq!(cut, text);
+                prop_assert_eq!(&cut, &text);
             }
         }
     }
