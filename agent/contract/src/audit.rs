@@ -99,7 +99,9 @@ pub enum AuditEvent {
     },
     /// Messages were given up before the platform had them. They will not come: no gap.
     Eviction {
-        lane: Priority,
+        /// The priority they waited in.
+        #[serde(rename = "lane")]
+        priority: Priority,
         reason: EvictionReason,
         messages: u64,
         /// Of their payloads.

@@ -1,11 +1,21 @@
 //! The messages and topics of Kakou, as a central subscriber depends on them.
 //!
-//! What the agent says ([`PassageMessage`], [`HitMessage`], [`StatusMessage`], [`AuditMessage`],
-//! [`ResultMessage`]), where it says it ([`Topic`], [`Filter`]), and the CloudEvents attributes beside
-//! it ([`Attributes`]). What it is asked ([`Command`], [`Request`]). How a receiver can tell that
-//! nothing was changed ([`Seal`]) or lost ([`Continuity`]). The same types write and read: a field of a
-//! message that a reader does not know is passed over, so that an agent may be newer than the
-//! platform.
+//! | part | what |
+//! | --- | --- |
+//! | [`PassageMessage`], [`HitMessage`], [`StatusMessage`], [`AuditMessage`], [`ResultMessage`] | what the agent says |
+//! | [`Topic`], [`Filter`], [`Attributes`] | where it says it, and the CloudEvents attributes beside it |
+//! | [`Command`], [`Request`] | what it can be asked |
+//! | [`Envelope`] | a message with everything that MQTT carries: one shape from producer to broker |
+//! | [`Sequence`], [`Seal`], [`Continuity`] | whether anything was changed or lost |
+//! | [`schema`] | JSON Schemas made from the types; the one home of every bound |
+//!
+//! Promises:
+//!
+//! - The same types write and read. A reader passes over fields that it does not know, so an agent
+//!   may be newer than the platform.
+//! - Nothing that comes from outside passes beyond its bound ([`Message::from_json`],
+//!   [`Command::parse`]): the error names the field and the bound. No input causes a panic.
+//! - What the agent writes, a receiver takes: texts are cut to their bound when they are written.
 //!
 //! Nothing here does I/O, and no MQTT client, database or model runtime is known here.
 

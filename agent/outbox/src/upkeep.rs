@@ -77,7 +77,7 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
             }
         } else {
             AuditEvent::Eviction {
-                lane: e.lane,
+                priority: e.lane,
                 reason: e.reason,
                 messages: deleted.messages,
                 bytes: deleted.bytes,
