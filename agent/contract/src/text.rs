@@ -11,19 +11,18 @@ pub const TEXT_MAX: usize = 1_000;
 
 /// `text` with at most `max` characters; where it was cut, `…` is the last of them.
 pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
+    if max == 0 {
+        return Cow::Borrowed("");
+    }
     let mut starts = text.char_indices().map(|(at, _)| at);
-    let Some(cut) = starts.by_ref().nth(max.saturating_sub(1)) else {
+    let Some(cut) = starts.by_ref().nth(max - 1) else {
         return Cow::Borrowed(text);
     };
     if starts.next().is_none() {
         return Cow::Borrowed(text);
     }
     let kept = text.get(..cut).unwrap_or_default();
-    Cow::Owned(if max == 0 {
-        String::new()
-    } else {
-        format!("{kept}…")
-    })
+    Cow::Owned(format!("{kept}…"))
 }
 
 /// For `serialize_with`: a text, or one that may be missing, cut to [`TEXT_MAX`].
@@ -57,7 +56,7 @@ mod tests {
         assert_eq!(clip("卡口一二", 4), "卡口一二");
         assert_eq!(clip("卡口一二三", 4), "卡口一…");
         assert_eq!(clip("ab", 1), "…");
-        assert_eq!(clip("ab", 0), "");
+        assert_eq!(clip("a", 0), "");
         assert_eq!(clip("", 0), "");
     }
 
