@@ -1,11 +1,9 @@
 //! From a passage as the agent knows it to the message that leaves the box.
 
-use std::time::Duration;
-
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
     Character, Confidence, Correction, Evidence, Id, IdError, Lane, ModelUsed, NoPlateReason,
-    PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, PlateKind, RunnerUp,
+    PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, PlateKind, RunnerUp,
     SchemaVersion, Sha256Hex, Vehicle, replay_id,
 };
 use sha2::{Digest, Sha256};
@@ -52,9 +50,12 @@ impl Speaker {
             .zip(best.quad)
             .map(|(v, q)| plate(v, q.0.map(|c| [c.x.into(), c.y.into()])));
         let no_plate_reason = plate.is_none().then(|| reason(p.no_plate));
-        let [first_seen, passed_at, last_seen] = in_order([p.first_seen, p.passed_at, p.last_seen]);
-        // The vehicle was in sight from first to last; it passed somewhere in between.
-        let time = passed_at.clamp(first_seen, last_seen.max(first_seen));
+        let Times {
+            first_seen,
+            time,
+            captured_at,
+            last_seen,
+        } = Times::of(p, best);
         let picture = &best.frame.picture;
         Ok(PassageMessage {
             is_late: false,
@@ -78,7 +79,10 @@ impl Speaker {
             vehicle,
             plate,
             no_plate_reason,
-            evidence: pictures.iter().map(evidence).collect(),
+            evidence: pictures
+                .iter()
+                .map(|picture| evidence(picture, captured_at))
+                .collect(),
             clock: None,
             models: self.models.clone(),
             sequence: None,
@@ -111,24 +115,64 @@ impl Speaker {
     }
 }
 
-/// More than a frame's time by which wall clock and monotonic clock may disagree within a passage.
-const JUMP: Duration = Duration::from_secs(1);
+/// The wall-clock times of a passage. They are in order: the first is not after any other, and
+/// the last not before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Times {
+    first_seen: DateTime<FixedOffset>,
+    /// When the vehicle passed.
+    time: DateTime<FixedOffset>,
+    /// When the evidence frame was captured.
+    captured_at: DateTime<FixedOffset>,
+    last_seen: DateTime<FixedOffset>,
+}
 
-/// Capture times of a vehicle's first sight, passage and last sight. If the wall clock was set meanwhile, the time that
-/// passed is what the monotonic clock says, counted from what the wall clock said last: it was set to be right.
-fn in_order(times: [Moment; 3]) -> [DateTime<FixedOffset>; 3] {
-    let last = times[2];
-    let steps =
-        times.map(|t| TimeDelta::from_std(last.mono.saturating_sub(t.mono)).unwrap_or_default());
-    let jump = TimeDelta::from_std(JUMP).unwrap_or_default();
-    let set = times
-        .iter()
-        .zip(&steps)
-        .any(|(t, step)| (last.wall - t.wall - *step).abs() > jump);
-    if !set {
-        return times.map(|t| t.wall);
+/// More than a frame's time by which wall clock and monotonic clock may disagree within a passage.
+const JUMP: TimeDelta = TimeDelta::seconds(1);
+
+impl Times {
+    fn of(passage: &Passage<Frame>, best: &Best<Frame>) -> Self {
+        Self::in_order(
+            passage.first_seen,
+            [passage.passed_at, best.time],
+            passage.last_seen,
+        )
     }
-    steps.map(|step| last.wall.checked_sub_signed(step).unwrap_or(last.wall))
+
+    /// Whether the wall clock was set within the passage, the monotonic clock tells: by how long
+    /// the steps are, and by their order, since a small step can turn two frames round. If it was,
+    /// the times are those of the monotonic clock, counted from what the wall clock said last: it
+    /// was set to be right.
+    fn in_order(first: Moment, between: [Moment; 2], last: Moment) -> Self {
+        let [passed, captured] = between;
+        let all = [first, passed, captured, last];
+        let before_last = |moment: Moment| {
+            TimeDelta::from_std(last.mono.saturating_sub(moment.mono)).unwrap_or_default()
+        };
+        let jumped = all
+            .iter()
+            .any(|moment| (last.wall - moment.wall - before_last(*moment)).abs() > JUMP);
+        let turned = all.iter().any(|one| {
+            all.iter()
+                .any(|other| one.mono < other.mono && one.wall > other.wall)
+        });
+        let [first_seen, time, captured_at, last_seen] = if jumped || turned {
+            all.map(|moment| {
+                let wall = last.wall.checked_sub_signed(before_last(moment));
+                wall.unwrap_or(last.wall)
+            })
+        } else {
+            all.map(|moment| moment.wall)
+        };
+        // The vehicle was in sight from first to last, whatever the source of the moments said.
+        let first_seen = first_seen.min(last_seen);
+        Self {
+            first_seen,
+            time: time.clamp(first_seen, last_seen),
+            captured_at: captured_at.clamp(first_seen, last_seen),
+            last_seen,
+        }
+    }
 }
 
 fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
@@ -140,12 +184,14 @@ fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
 }
 
 fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
+    let corrected = v.corrected.iter().filter(|c| c.position < PLATE_MAX);
     Plate {
-        text: v.text.clone(),
+        text: v.text.chars().take(PLATE_MAX).collect(),
         confidence: Confidence::new(v.confidence),
         characters: v
             .chars
             .iter()
+            .take(PLATE_MAX)
             .map(|c| Character {
                 char: c.ch,
                 confidence: Confidence::new(c.conf),
@@ -155,10 +201,8 @@ fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
                 }),
             })
             .collect(),
-        raw: v.raw.clone(),
-        corrected: v
-            .corrected
-            .iter()
+        raw: v.raw.chars().take(PLATE_MAX).collect(),
+        corrected: corrected
             .map(|c| Correction {
                 position: u8::try_from(c.position).unwrap_or(u8::MAX),
                 from: c.from,
@@ -177,12 +221,13 @@ fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
     }
 }
 
-fn evidence(p: &Picture) -> Evidence {
+fn evidence(p: &Picture, captured_at: DateTime<FixedOffset>) -> Evidence {
     Evidence {
         role: p.role,
         content_type: CONTENT_TYPE.into(),
         width: p.width,
         height: p.height,
+        captured_at: Some(captured_at),
         bytes: p.bytes.len() as u64,
         sha256: Sha256Hex(p.sha256),
         topic: None,
@@ -193,6 +238,10 @@ fn evidence(p: &Picture) -> Evidence {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(capture: &str, mono_ms: u64) -> Moment {
@@ -203,8 +252,11 @@ mod tests {
         }
     }
 
-    fn texts(times: [Moment; 3]) -> [String; 3] {
-        in_order(times).map(|t| t.format("%H:%M:%S%.3f").to_string())
+    fn texts([first, passed, last]: [Moment; 3]) -> [String; 3] {
+        let times = Times::in_order(first, [passed, passed], last);
+        assert_eq!(times.time, times.captured_at);
+        [times.first_seen, times.time, times.last_seen]
+            .map(|t| t.format("%H:%M:%S%.3f").to_string())
     }
 
     #[test]
@@ -236,5 +288,67 @@ mod tests {
             texts(ahead),
             ["12:00:00.000", "12:00:01.000", "12:00:02.500"]
         );
+    }
+
+    #[test]
+    fn a_small_step_back_does_not_turn_a_short_passage_round() {
+        let back = [
+            at("09:00:00.900", 0),
+            at("09:00:00.300", 100),
+            at("09:00:00.400", 200),
+        ];
+        assert_eq!(
+            texts(back),
+            ["09:00:00.200", "09:00:00.300", "09:00:00.400"]
+        );
+        // The pictures' time is turned round against the passing alone.
+        let (first, last) = (at("09:00:00.000", 0), at("09:00:00.600", 600));
+        let between = [at("09:00:00.500", 200), at("09:00:00.300", 400)];
+        let times = Times::in_order(first, between, last);
+        assert!(times.time < times.captured_at, "{times:?}");
+    }
+
+    proptest! {
+        /// A wall clock that is set before each frame, by milliseconds or by years.
+        #[test]
+        fn times_are_in_order_whatever_the_wall_clock_does(
+            start in -5_000_000_000_000_i64..5_000_000_000_000,
+            frames in proptest::collection::vec((0_u64..3_000, step()), 4),
+            swap in any::<bool>(),
+        ) {
+            let (mut wall, mut mono) = (start, 0);
+            let moments: Vec<Moment> = frames
+                .into_iter()
+                .map(|(pause, step)| {
+                    (wall, mono) = (wall + pause as i64 + step, mono + pause);
+                    Moment {
+                        wall: DateTime::from_timestamp_millis(wall).unwrap().fixed_offset(),
+                        mono: Duration::from_millis(mono),
+                    }
+                })
+                .collect();
+            let mut between = [moments[1], moments[2]];
+            if swap {
+                between.reverse();
+            }
+            let mono = between.map(|moment| moment.mono);
+            let times = Times::in_order(moments[0], between, moments[3]);
+            let seen = times.first_seen..=times.last_seen;
+            prop_assert!(seen.contains(&times.time) && seen.contains(&times.captured_at), "{times:?}");
+            if mono[0] < mono[1] {
+                prop_assert!(times.time <= times.captured_at, "{times:?}");
+            } else if mono[1] < mono[0] {
+                prop_assert!(times.captured_at <= times.time, "{times:?}");
+            }
+            prop_assert_eq!(times.last_seen, moments[3].wall, "what the clock said last holds");
+        }
+    }
+
+    fn step() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            Just(0_i64),
+            -1_500_i64..1_500,
+            -400_000_000_000_i64..400_000_000_000,
+        ]
     }
 }

@@ -146,6 +146,76 @@ fn the_pictures_are_those_the_message_names() {
     }
 }
 
+/// The samples were recorded on a day in the past; that makes none of their passages late.
+#[test]
+fn a_recording_is_never_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = stdout(&succeed(&["demo", "--out", dir.path().to_str().unwrap()]));
+    assert!(shown.contains("鲁E·6K829"), "{shown}");
+    let is_late = |row: &str| row.split_whitespace().any(|word| word == "late");
+    assert!(!shown.lines().any(is_late), "{shown}");
+}
+
+/// A small grey copy, to compare pictures by.
+fn small(picture: &image::DynamicImage) -> Vec<u8> {
+    let small = picture.resize_exact(96, 54, image::imageops::FilterType::Triangle);
+    small.into_luma8().into_raw()
+}
+
+/// The time of each frame of a recording, with a small copy of it.
+fn frames(footage: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let list = std::fs::read_to_string(footage.join("frames.jsonl")).unwrap();
+    let frame = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let picture = image::open(footage.join(line["file"].as_str().unwrap())).unwrap();
+        (line["time"].as_str().unwrap().to_owned(), small(&picture))
+    };
+    list.lines().map(frame).collect()
+}
+
+/// For a court the picture's own time counts: it is that of the frame in the recording that shows
+/// the same, whenever the vehicle passed.
+#[test]
+fn each_picture_says_when_its_frame_was_captured() {
+    let mut apart = 0;
+    for sequence in ["day", "leaving"] {
+        let footage = root().join("agent/samples").join(sequence);
+        let frames = frames(&footage);
+        let dir = tempfile::tempdir().unwrap();
+        let out = succeed(&[
+            "replay",
+            footage.to_str().unwrap(),
+            "--config",
+            config_of(sequence),
+            "--json",
+            "--evidence",
+            dir.path().to_str().unwrap(),
+        ]);
+        let all = passages(&out);
+        assert!(!all.is_empty());
+        for m in all {
+            let stem = format!("{}-{}", m.time.format("%Y%m%dT%H%M%S%3f"), m.id);
+            let sent = image::open(dir.path().join(format!("{stem}-frame.jpg"))).unwrap();
+            let sent = small(&sent);
+            let away = |copy: &[u8]| -> u64 {
+                let pairs = copy.iter().zip(&sent);
+                pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
+            };
+            let (time, _) = frames.iter().min_by_key(|(_, copy)| away(copy)).unwrap();
+            for picture in &m.evidence {
+                let captured = picture.captured_at.expect("every picture has its time");
+                assert_eq!(&kakou_contract::time::to_text(&captured), time, "{stem}");
+                assert!(m.first_seen <= captured && captured <= m.last_seen);
+                apart += usize::from(captured != m.time);
+            }
+        }
+    }
+    assert!(
+        apart > 0,
+        "no vehicle passed at another time than it was read best"
+    );
+}
+
 #[test]
 fn a_broken_frame_is_named_and_skipped() {
     let frames = some_frames("dusk", 0..30);

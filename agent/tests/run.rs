@@ -252,7 +252,10 @@ async fn commands_are_carried_out_once_answered_and_audited() {
 
     send(
         &gate.broker,
-        &request(kakou_contract::Command::Resend { first: 1, last: 2 }),
+        &request(kakou_contract::Command::Resend {
+            first: kakou_contract::Sequence::new(1).unwrap(),
+            last: kakou_contract::Sequence::new(2).unwrap(),
+        }),
     );
     let (resent, _) = gate.next("answer", answer).await;
     assert_eq!(resent.data.unwrap()["messages"], 2);

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use kakou_contract::{MessageKind, schema};
+use kakou_contract::schema;
 
 fn main() -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
-    for kind in MessageKind::ALL {
-        if let (Some(name), Some(text)) = (schema::file_name(kind), schema::text(kind)) {
-            std::fs::write(folder.join(&name), text)?;
-            println!("schema/{name}");
-        }
+    for (name, schema) in schema::files() {
+        std::fs::write(folder.join(&name), format!("{schema:#}\n"))?;
+        println!("schema/{name}");
     }
     Ok(())
 }

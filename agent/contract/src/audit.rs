@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codes::{CameraState, Priority};
+use crate::command::{BY_MAX, HOURS_MAX};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::result::ResultCode;
+use crate::sequence::Sequence;
 use crate::values::Sha256Hex;
 use crate::{Id, Topic};
 
@@ -44,8 +46,8 @@ crate::codes::word_list! {
     pub enum DeletionReason {
         /// The time that the config or the platform set has passed.
         Retention = "retention", "保存期满";
-        /// The platform shortened that time.
-        Command = "command", "平台命令";
+        /// The outbox needed the room: it reached its quota, or the disk was too full.
+        Room = "room", "空间不足";
     }
 }
 
@@ -64,7 +66,7 @@ pub struct AuditMessage {
     pub event: AuditEvent,
     /// As in the passage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
 }
 
 /// What happened. Ranges are of sequence numbers, `[first, last]` with both included, rising and
@@ -81,21 +83,30 @@ pub enum AuditEvent {
         request_id: Option<Uuid>,
         /// Who asked, as the platform says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(max = BY_MAX))]
         by: Option<String>,
         /// The agent set about it; `code` says with what result.
         accepted: bool,
         code: ResultCode,
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            serialize_with = "crate::text::clipped",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Option<String>")]
         detail: Option<String>,
     },
     /// Messages were given up before the platform had them. They will not come: no gap.
     Eviction {
-        lane: Priority,
+        /// The priority they waited in.
+        #[serde(rename = "lane")]
+        priority: Priority,
         reason: EvictionReason,
         messages: u64,
         /// Of their payloads.
         bytes: u64,
+        #[schemars(with = "Vec<[Sequence; 2]>", length(max = AUDIT_RANGES_MAX))]
         ranges: Vec<[u64; 2]>,
     },
     /// Messages that the platform has were deleted on the box; they cannot be sent again.
@@ -107,6 +118,7 @@ pub enum AuditEvent {
         #[schemars(with = "DateTime<FixedOffset>")]
         older_than: DateTime<FixedOffset>,
         messages: u64,
+        #[schemars(with = "Vec<[Sequence; 2]>", length(max = AUDIT_RANGES_MAX))]
         ranges: Vec<[u64; 2]>,
     },
     /// Messages could not be committed: they never had a number, so they make no gap.
@@ -121,20 +133,28 @@ pub enum AuditEvent {
         #[schemars(with = "DateTime<FixedOffset>")]
         to: DateTime<FixedOffset>,
         /// For people.
+        #[serde(serialize_with = "crate::text::clipped")]
+        #[schemars(with = "String")]
         reason: String,
     },
     /// The box's store was damaged.
     Damage {
         /// For people.
+        #[serde(serialize_with = "crate::text::clipped")]
+        #[schemars(with = "String")]
         detail: String,
         /// Messages that are lost by it: they will not come. Empty when it is not known which.
+        #[schemars(with = "Vec<[Sequence; 2]>", length(max = AUDIT_RANGES_MAX))]
         ranges: Vec<[u64; 2]>,
     },
     /// A watchlist was taken into use.
     Watchlist {
         /// Its name.
+        #[serde(serialize_with = "crate::text::clipped")]
+        #[schemars(with = "String")]
         list: String,
         /// The first 12 digits of its SHA-256.
+        #[schemars(length(max = 64))]
         version: String,
         /// Plates in it.
         entries: u64,
@@ -146,7 +166,12 @@ pub enum AuditEvent {
         /// Of the file.
         sha256: Sha256Hex,
         /// For people: what changed, or why the old one stays.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            serialize_with = "crate::text::clipped",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Option<String>")]
         detail: Option<String>,
     },
     /// A camera's state changed.
@@ -160,11 +185,21 @@ pub enum AuditEvent {
         #[schemars(with = "DateTime<FixedOffset>")]
         since: DateTime<FixedOffset>,
         /// For people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            serialize_with = "crate::text::clipped",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Option<String>")]
         detail: Option<String>,
     },
-    /// How long messages are kept on the box after the platform has them was set anew.
-    Retention { passage_hours: u32, hit_hours: u32 },
+    /// The platform set anew how long messages are kept on the box after it has them.
+    Retention {
+        #[schemars(range(min = 1, max = HOURS_MAX))]
+        passage_hours: u32,
+        #[schemars(range(min = 1, max = HOURS_MAX))]
+        hit_hours: u32,
+    },
 }
 
 impl AuditEvent {

@@ -72,7 +72,7 @@ impl Attributes {
             source: source(&passage.site, &passage.agent),
             event_type: MessageKind::Evidence.event_type(),
             subject: passage.id.to_string(),
-            time: passage.time,
+            time: evidence.captured_at.unwrap_or(passage.time),
             datacontenttype: evidence.content_type.clone(),
             dataschema: None,
             extensions: Vec::new(),

@@ -5,13 +5,16 @@
 
 use chrono::{DateTime, FixedOffset};
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::fields::{FieldError, Fields};
 use crate::result::ResultCode;
-use crate::{Id, Topic, time};
+use crate::sequence::Sequence;
+use crate::time::Rfc3339;
+use crate::{Id, Topic, bounds, time};
 
 /// The largest request taken, in bytes.
 pub const REQUEST_MAX: usize = 16 * 1024;
@@ -50,8 +53,8 @@ pub enum Command {
     },
     /// Sequence numbers, both included.
     Resend {
-        first: u64,
-        last: u64,
+        first: Sequence,
+        last: Sequence,
     },
     Retention {
         passage_hours: u32,
@@ -178,6 +181,92 @@ impl Command {
     }
 }
 
+/// What every request has beside the fields of its command, for the schema.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is made")]
+struct Frame {
+    /// Made by the platform, one per request: a repeat carries the same and is not carried out
+    /// again.
+    request_id: Uuid,
+    sent_at: DateTime<FixedOffset>,
+    /// After `sent_at`: the request is not to be carried out from this time on.
+    expires_at: Option<DateTime<FixedOffset>>,
+    /// Who asks, for the audit.
+    #[schemars(length(min = 1, max = BY_MAX), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    by: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is made")]
+struct SnapshotFields {
+    camera: Id,
+}
+
+/// `last` is not before `first`, and less than 100,000 after it.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is made")]
+struct ResendFields {
+    first: Sequence,
+    last: Sequence,
+}
+
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is made")]
+struct RetentionFields {
+    #[schemars(range(min = 1, max = HOURS_MAX))]
+    passage_hours: u32,
+    #[schemars(range(min = 1, max = HOURS_MAX))]
+    hit_hours: u32,
+}
+
+impl CommandName {
+    /// The JSON Schema (2020-12) of a request: it allows what [`Command::parse`] takes, but for
+    /// the rules between two fields.
+    pub fn schema(self) -> Value {
+        let generator = || {
+            SchemaSettings::draft2020_12()
+                .for_deserialize()
+                .into_generator()
+        };
+        let own = match self {
+            Self::Ping | Self::Status | Self::Reload => None,
+            Self::Snapshot => Some(generator().into_root_schema_for::<SnapshotFields>()),
+            Self::Resend => Some(generator().into_root_schema_for::<ResendFields>()),
+            Self::Retention => Some(generator().into_root_schema_for::<RetentionFields>()),
+        };
+        let mut schema = generator().into_root_schema_for::<Frame>().to_value();
+        if let Some(own) = own.map(|own| own.to_value()) {
+            join(&mut schema, own);
+        }
+        if let Value::Object(map) = &mut schema {
+            map.insert("title".to_owned(), format!("Command {self}").into());
+            map.insert(
+                "$id".to_owned(),
+                format!("urn:kakou:schema:cmd-{self}:v1").into(),
+            );
+            map.insert("additionalProperties".to_owned(), false.into());
+            map.remove("description");
+        }
+        bounds::complete(&mut schema);
+        schema
+    }
+}
+
+/// Adds the fields of `own`, and which of them must be there.
+fn join(schema: &mut Value, own: Value) {
+    let Value::Object(mut own) = own else { return };
+    if let (Some(Value::Object(all)), Some(Value::Object(more))) =
+        (schema.get_mut("properties"), own.remove("properties"))
+    {
+        all.extend(more);
+    }
+    if let (Some(Value::Array(all)), Some(Value::Array(more))) =
+        (schema.get_mut("required"), own.remove("required"))
+    {
+        all.extend(more);
+    }
+}
+
 fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError> {
     let request_id = fields.take("request_id", "a UUID made for this request")?;
     let Rfc3339(sent_at) = fields.take("sent_at", AT)?;
@@ -190,13 +279,10 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
         CommandName::Snapshot => Command::Snapshot {
             camera: fields.take("camera", "the id of a camera")?,
         },
-        CommandName::Resend => {
-            let number = "a sequence number, from 1";
-            Command::Resend {
-                first: fields.take("first", number)?,
-                last: fields.take("last", number)?,
-            }
-        }
+        CommandName::Resend => Command::Resend {
+            first: fields.take("first", NUMBER)?,
+            last: fields.take("last", NUMBER)?,
+        },
         CommandName::Retention => Command::Retention {
             passage_hours: fields.take("passage_hours", HOURS)?,
             hit_hours: fields.take("hit_hours", HOURS)?,
@@ -216,19 +302,7 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
 
 const AT: &str = "RFC 3339 with an offset, as 2031-05-04T08:15:30+08:00";
 const HOURS: &str = "a whole number of hours, 1 to 8760";
-
-/// Stricter than chrono's own reading, which takes several forms.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Rfc3339(DateTime<FixedOffset>);
-
-impl TryFrom<String> for Rfc3339 {
-    type Error = chrono::ParseError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        DateTime::parse_from_rfc3339(&text).map(Self)
-    }
-}
+const NUMBER: &str = "a sequence number, 1 to 9007199254740992";
 
 fn by_fault(by: &str) -> Option<&'static str> {
     let bad = by.is_empty() || by.chars().count() > BY_MAX || by.chars().any(char::is_control);
@@ -253,9 +327,6 @@ impl Request {
             ));
         }
         match self.command {
-            Command::Resend { first: 0, .. } => {
-                Err(FieldError::value("first", "0", "numbers begin at 1"))
-            }
             Command::Resend { first, last } if first > last => {
                 let mend = format!("give {first} or more, or a smaller first");
                 Err(FieldError::value(
@@ -264,10 +335,10 @@ impl Request {
                     mend,
                 ))
             }
-            Command::Resend { first, last } if last - first >= RESEND_MAX => {
+            Command::Resend { first, last } if last.get() - first.get() >= RESEND_MAX => {
                 let mend = format!(
                     "ask for at most {RESEND_MAX} at once: up to {}",
-                    first + (RESEND_MAX - 1)
+                    first.get() + (RESEND_MAX - 1)
                 );
                 Err(FieldError::value(
                     "last",

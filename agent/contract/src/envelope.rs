@@ -1,5 +1,9 @@
-//! A message with everything that MQTT carries beside its payload: what producers hand to the outbox, what the outbox
-//! keeps, and what the uplink publishes. One shape for the whole way.
+//! A message with everything that MQTT carries beside its payload. It has this one shape for the
+//! whole way: producers hand it to the outbox, the outbox keeps it, the uplink publishes it.
+//!
+//! The payload is shared, not copied. An envelope is complete when it is made: topic, properties,
+//! whether the broker keeps it, and whether it can be late follow from the message, so no producer
+//! decides them anew.
 
 use bytes::Bytes;
 use chrono::{DateTime, FixedOffset};
@@ -12,9 +16,11 @@ use crate::{
 /// A message on its way. The outbox gives it its sequence number, its hash and its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
+    /// Who goes first.
     pub priority: Priority,
+    /// How long it is kept on the box after the platform has it.
     pub keep: Keep,
-    /// The event's id: repeats carry the same.
+    /// The CloudEvents `id`: repeats carry the same. That of a picture is no UUID.
     pub id: String,
     pub topic: String,
     pub content_type: Option<String>,
@@ -22,8 +28,12 @@ pub struct Envelope {
     pub user_properties: Vec<(String, String)>,
     /// MQTT correlation data: in answers to commands.
     pub correlation: Option<Vec<u8>>,
+    /// The broker keeps the last one of the topic for those who subscribe later.
     pub retain: bool,
-    /// When the content was captured, in milliseconds since 1970; `None` for what cannot be late.
+    /// When the content was captured by a live camera, in milliseconds since 1970. What is sent
+    /// more than a minute later is marked late. `None` for what is never late: status, audit and
+    /// answers, pictures, and everything of a recording, whose capture times lie in the past by
+    /// nature.
     pub captured_ms: Option<i64>,
     /// The payload is a JSON object that takes the sequence number as a field.
     pub numbered: bool,
@@ -31,7 +41,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// A message that has a sequence number in its payload.
+    /// A JSON message that is never late.
     pub fn of<M: Message>(
         message: &M,
         priority: Priority,
@@ -46,7 +56,20 @@ impl Envelope {
         })
     }
 
-    /// What happened on this box.
+    /// A passage or a hit of a live camera: late, if it is sent long after it was captured.
+    pub fn live<M: Message>(
+        message: &M,
+        priority: Priority,
+        keep: Keep,
+    ) -> Result<Self, MessageError> {
+        let captured_ms = Some(message.time().timestamp_millis());
+        Ok(Self {
+            captured_ms,
+            ..Self::of(message, priority, keep)?
+        })
+    }
+
+    /// A record of what the agent did or lost.
     pub fn audit(
         site: &Id,
         agent: &Id,
@@ -63,19 +86,6 @@ impl Envelope {
             sequence: None,
         };
         Self::of(&message, Priority::Control, Keep::Control)
-    }
-
-    /// A passage or a hit: late, if it is sent long after it was captured.
-    pub fn of_event<M: Message>(
-        message: &M,
-        priority: Priority,
-        keep: Keep,
-    ) -> Result<Self, MessageError> {
-        let captured_ms = Some(message.time().timestamp_millis());
-        Ok(Self {
-            captured_ms,
-            ..Self::of(message, priority, keep)?
-        })
     }
 
     /// A picture of a passage, as a message of its own.
@@ -130,7 +140,8 @@ pub struct Committed {
     pub envelope: Envelope,
 }
 
-/// Up to where a reader has read each priority, by sequence number; the default reads from the start.
+/// Up to where a reader has read each priority, by sequence number; the default reads from the
+/// start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor(pub [u64; 4]);
 

@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use crate::codes::{Direction, Level};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
-use crate::passage::{ClockStatus, Evidence, Lane, PictureSize, Plate, Vehicle};
+use crate::passage::{
+    ClockStatus, EVIDENCE_MAX, Evidence, Lane, PLATE_MAX, PictureSize, Plate, Vehicle,
+};
+use crate::sequence::Sequence;
 use crate::values::Confidence;
 use crate::{Id, Topic};
 
@@ -31,14 +34,18 @@ pub struct HitMessage {
     pub camera: Id,
     /// The `id` of the passage that hit.
     pub passage_id: Uuid,
-    /// The `time` of that passage: when the evidence frame was captured.
+    /// The `time` of that passage: when the vehicle passed.
     #[serde(with = "crate::time")]
     #[schemars(with = "DateTime<FixedOffset>")]
     pub time: DateTime<FixedOffset>,
     pub level: Level,
     /// The list's own word for what this is about, as "stolen".
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub category: String,
     /// For people: why the plate is listed.
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub reason: String,
     /// What was matched.
     pub entry: ListEntry,
@@ -56,6 +63,7 @@ pub struct HitMessage {
     pub plate: Plate,
     /// As in the passage.
     #[serde(default)]
+    #[schemars(length(max = EVIDENCE_MAX))]
     pub evidence: Vec<Evidence>,
     /// As in the passage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,17 +72,25 @@ pub struct HitMessage {
     ///
     /// The last field: it is given when the message is committed, after it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
 }
 
 /// The entry of the watchlist that matched, as it stands in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListEntry {
+    #[schemars(length(min = 1, max = PLATE_MAX))]
     pub plate: String,
     /// Which list it is in.
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub list: String,
     /// Which version of the list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
     pub list_version: Option<String>,
     /// The entry ends at this time; missing when it has no end.
     #[serde(
@@ -105,6 +121,7 @@ pub struct Doubt {
     pub confidence: Confidence,
     /// Where read and entry differ; empty for an exact match.
     #[serde(default)]
+    #[schemars(length(max = PLATE_MAX))]
     pub differences: Vec<Difference>,
     /// The least sure character of the read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

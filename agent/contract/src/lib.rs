@@ -1,15 +1,26 @@
 //! The messages and topics of Kakou, as a central subscriber depends on them.
 //!
-//! What the agent says ([`PassageMessage`], [`HitMessage`], [`StatusMessage`], [`AuditMessage`],
-//! [`ResultMessage`]), where it says it ([`Topic`], [`Filter`]), and the CloudEvents attributes beside
-//! it ([`Attributes`]). What it is asked ([`Command`], [`Request`]). How a receiver can tell that
-//! nothing was changed ([`Seal`]) or lost ([`Continuity`]). The same types write and read: a field of a
-//! message that a reader does not know is passed over, so that an agent may be newer than the
-//! platform.
+//! | part | what |
+//! | --- | --- |
+//! | [`PassageMessage`], [`HitMessage`], [`StatusMessage`], [`AuditMessage`], [`ResultMessage`] | what the agent says |
+//! | [`Topic`], [`Filter`], [`Attributes`] | where it says it, and the CloudEvents attributes beside it |
+//! | [`Command`], [`Request`] | what it can be asked |
+//! | [`Envelope`] | a message with everything that MQTT carries: one shape from producer to broker |
+//! | [`Sequence`], [`Seal`], [`Continuity`] | whether anything was changed or lost |
+//! | [`schema`] | JSON Schemas made from the types; the one home of every bound |
+//!
+//! Promises:
+//!
+//! - The same types write and read. A reader passes over fields that it does not know, so an agent
+//!   may be newer than the platform.
+//! - Nothing that comes from outside passes beyond its bound ([`Message::from_json`],
+//!   [`Command::parse`]): the error names the field and the bound. No input causes a panic.
+//! - What the agent writes, a receiver takes: texts are cut to their bound when they are written.
 //!
 //! Nothing here does I/O, and no MQTT client, database or model runtime is known here.
 
 mod audit;
+mod bounds;
 mod cloudevents;
 pub mod codes;
 pub mod command;
@@ -24,12 +35,15 @@ mod ranges;
 mod result;
 pub mod schema;
 pub mod seal;
+mod sequence;
 mod status;
+mod text;
 pub mod time;
 pub mod topics;
 mod values;
 
 pub use audit::{AUDIT_RANGES_MAX, AuditEvent, AuditMessage, DeletionReason, EvictionReason, Keep};
+pub use bounds::LIST_MAX;
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
     CameraState, Direction, EvidenceRole, Held, Level, NoPlateReason, PLATE_KIND_STANDARD,
@@ -45,15 +59,18 @@ pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{
-    Character, ClockState, ClockStatus, Correction, Evidence, Lane, ModelUsed, PassageMessage,
-    PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp, Vehicle,
+    Character, ClockState, ClockStatus, Correction, EVIDENCE_MAX, Evidence, Lane, ModelUsed,
+    PICTURE_BYTES_MAX, PICTURE_SIDE_MAX, PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate,
+    PlateColourRead, RunnerUp, Vehicle,
 };
 pub use ranges::Ranges;
 pub use result::{ResultCode, ResultMessage};
 pub use seal::{Seal, SealError, Sealed};
+pub use sequence::{Sequence, SequenceError, WHOLE_MAX};
 pub use status::{
     AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PublicKey,
     Software, StatusMessage, UplinkStatus,
 };
+pub use text::{TEXT_MAX, clip};
 pub use topics::{Filter, QOS, Topic, TopicError};
 pub use values::{Confidence, PerSecond, Px, Sha256Hex};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::cloudevents::Attributes;
-use crate::{Id, Topic};
+use crate::{Id, Topic, bounds, schema};
 
 /// The version of a message's form, `major.minor`.
 ///
@@ -187,12 +187,19 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
     }
 
     /// Reads and checks a payload; unknown fields are passed over.
+    ///
+    /// Nothing comes through that is beyond a bound of the schema: the error names the field and
+    /// the bound.
     fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
-        let message: Self =
-            serde_json::from_slice(payload).map_err(|source| MessageError::Json {
-                kind: Self::KIND.as_str(),
-                source,
-            })?;
+        let json = |source| MessageError::Json {
+            kind: Self::KIND.as_str(),
+            source,
+        };
+        if let Some(schema) = schema::of(Self::KIND) {
+            let value = serde_json::from_slice(payload).map_err(json)?;
+            bounds::check(&value, schema)?;
+        }
+        let message: Self = serde_json::from_slice(payload).map_err(json)?;
         message.check()?;
         Ok(message)
     }

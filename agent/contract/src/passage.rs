@@ -7,8 +7,18 @@ use uuid::Uuid;
 
 use crate::codes::{Direction, EvidenceRole, NoPlateReason, PlateColour, PlateKind, VehicleClass};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::sequence::Sequence;
 use crate::values::{Confidence, Px, Sha256Hex};
 use crate::{Id, Topic};
+
+/// The most characters of a plate: far more than any has, so that a strange read still fits.
+pub const PLATE_MAX: usize = 64;
+/// The most pictures of a passage.
+pub const EVIDENCE_MAX: usize = 16;
+/// The longest side of a picture in pixels: that of JPEG.
+pub const PICTURE_SIDE_MAX: u32 = 65_535;
+/// The largest picture in bytes: the most that fits into a packet of MQTT.
+pub const PICTURE_BYTES_MAX: u64 = 268_435_455;
 
 /// One vehicle passed the checkpoint: exactly one message per vehicle, whether or not its plate
 /// could be read.
@@ -32,7 +42,9 @@ pub struct PassageMessage {
     /// be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong_way: Option<bool>,
-    /// When the evidence frame was captured.
+    /// When the vehicle passed: it crossed the lane's trigger line. Where it crossed none, when its
+    /// plate was read best; without a read, when it was last seen. `evidence[].captured_at` says
+    /// when the pictures were captured.
     #[serde(with = "crate::time")]
     #[schemars(with = "DateTime<FixedOffset>")]
     pub time: DateTime<FixedOffset>,
@@ -57,6 +69,7 @@ pub struct PassageMessage {
     pub no_plate_reason: Option<NoPlateReason>,
     /// The pictures; empty when none could be kept.
     #[serde(default)]
+    #[schemars(length(max = EVIDENCE_MAX))]
     pub evidence: Vec<Evidence>,
     /// How the agent's clock stood. Missing in a replay, whose times are the recording's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +81,7 @@ pub struct PassageMessage {
     ///
     /// The last field: it is given when the message is committed, after it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
 }
 
 /// A configured lane.
@@ -76,14 +89,21 @@ pub struct PassageMessage {
 pub struct Lane {
     pub id: Id,
     /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
     pub name: Option<String>,
 }
 
 /// Width and height of a picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PictureSize {
+    #[schemars(range(min = 1, max = PICTURE_SIDE_MAX))]
     pub width: u32,
+    #[schemars(range(min = 1, max = PICTURE_SIDE_MAX))]
     pub height: u32,
 }
 
@@ -125,17 +145,22 @@ pub struct Vehicle {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plate {
     /// The plate's text, without separators; of two rows, the upper one first.
+    #[schemars(length(min = 1, max = PLATE_MAX))]
     pub text: String,
     /// How sure the whole text is.
     pub confidence: Confidence,
     /// One per character of `text`.
+    #[schemars(length(min = 1, max = PLATE_MAX))]
     pub characters: Vec<Character>,
     /// The best single read as the reader gave it, before any correction.
+    #[schemars(length(max = PLATE_MAX))]
     pub raw: String,
     /// The characters that the plate grammar changed; empty when it changed none.
     #[serde(default)]
+    #[schemars(length(max = PLATE_MAX))]
     pub corrected: Vec<Correction>,
     /// 1 or 2.
+    #[schemars(range(min = 1, max = 2))]
     pub rows: u8,
     /// `null`: the colour could not be told.
     pub colour: Option<PlateColourRead>,
@@ -192,10 +217,23 @@ pub struct Evidence {
     /// MIME type.
     pub content_type: String,
     /// In pixels.
+    #[schemars(range(min = 1, max = PICTURE_SIDE_MAX))]
     pub width: u32,
     /// In pixels.
+    #[schemars(range(min = 1, max = PICTURE_SIDE_MAX))]
     pub height: u32,
+    /// When the frame that this picture was made from was captured. All pictures of a passage are
+    /// made from the evidence frame, so it need not be the passage's `time`. Missing in messages of
+    /// agents older than this field.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub captured_at: Option<DateTime<FixedOffset>>,
     /// Size of the encoded picture.
+    #[schemars(range(max = PICTURE_BYTES_MAX))]
     pub bytes: u64,
     /// Of the encoded picture.
     pub sha256: Sha256Hex,
@@ -232,7 +270,11 @@ pub struct ClockStatus {
 /// A model that had a part in the passage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelUsed {
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub name: String,
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub version: String,
 }
 
@@ -286,6 +328,15 @@ impl Message for PassageMessage {
         }
         if self.time < self.first_seen || self.time > self.last_seen {
             return Err(invalid("time", "not within first_seen to last_seen"));
+        }
+        let seen = self.first_seen..=self.last_seen;
+        let captured = self
+            .evidence
+            .iter()
+            .filter_map(|picture| picture.captured_at);
+        if captured.into_iter().any(|at| !seen.contains(&at)) {
+            let reason = "not within first_seen to last_seen";
+            return Err(invalid("evidence.captured_at", reason));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::sequence::Sequence;
 use crate::{Id, Topic};
 
 crate::codes::word_list! {
@@ -54,14 +55,19 @@ pub struct ResultMessage {
     pub ok: bool,
     pub code: ResultCode,
     /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
     pub detail: Option<String>,
     /// What was asked for, in a form that depends on the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
     /// As in the passage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
 }
 
 impl Message for ResultMessage {

@@ -1,9 +1,17 @@
-//! JSON Schema of the messages, generated from the types so that the two cannot disagree.
+//! JSON Schema of messages and requests, generated from the types so that the two cannot disagree.
+//!
+//! It is also what a receiver checks bounds against: a bound stands nowhere else.
+
+use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::{AuditMessage, HitMessage, MessageKind, PassageMessage, ResultMessage, StatusMessage};
+use crate::bounds;
+use crate::{
+    AuditMessage, CommandName, HitMessage, MessageKind, PassageMessage, ResultMessage,
+    StatusMessage,
+};
 
 /// The file under `schema/` that holds a kind's schema; pictures have none.
 pub fn file_name(kind: MessageKind) -> Option<String> {
@@ -29,10 +37,31 @@ pub fn generate(kind: MessageKind) -> Option<Value> {
     if let Some(uri) = kind.schema_uri() {
         schema.insert("$id".to_owned(), uri.into());
     }
-    Some(schema.to_value())
+    let mut schema = schema.to_value();
+    bounds::complete(&mut schema);
+    Some(schema)
 }
 
-/// The text of the schema's file.
-pub fn text(kind: MessageKind) -> Option<String> {
-    generate(kind).map(|schema| format!("{schema:#}\n"))
+/// [`generate`], made once: receivers check every payload against it.
+pub(crate) fn of(kind: MessageKind) -> Option<&'static Value> {
+    static ALL: LazyLock<Vec<(MessageKind, Value)>> = LazyLock::new(|| {
+        MessageKind::ALL
+            .into_iter()
+            .filter_map(|kind| Some((kind, generate(kind)?)))
+            .collect()
+    });
+    ALL.iter()
+        .find(|(known, _)| *known == kind)
+        .map(|(_, schema)| schema)
+}
+
+/// Every committed schema file with its content: the messages, and the requests of each command.
+pub fn files() -> Vec<(String, Value)> {
+    let messages = MessageKind::ALL
+        .into_iter()
+        .filter_map(|kind| Some((file_name(kind)?, generate(kind)?)));
+    let requests = CommandName::ALL
+        .iter()
+        .map(|name| (format!("cmd-{name}.json"), name.schema()));
+    messages.chain(requests).collect()
 }

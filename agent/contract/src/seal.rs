@@ -31,6 +31,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
+use crate::sequence::Sequence;
 use crate::values::{Sha256Hex, parse_hex};
 
 /// Names of the CloudEvents extension attributes, which are MQTT user properties.
@@ -248,7 +249,8 @@ impl Seal {
         let (hash, signature) = (only(properties, HASH)?, only(properties, SIGNATURE)?);
         Ok(Self {
             sequence: number(sequence)
-                .ok_or_else(|| form(SEQUENCE, sequence, "a whole number from 1"))?,
+                .filter(|number| Sequence::new(*number).is_ok())
+                .ok_or_else(|| form(SEQUENCE, sequence, "a whole number, 1 to 9007199254740992"))?,
             previous: hex(PREVIOUS_HASH, previous)?,
             hash: hex(HASH, hash)?,
             signature: STANDARD

@@ -12,6 +12,7 @@ use ed25519_dalek::VerifyingKey;
 use crate::codes::CameraState;
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{ClockStatus, ModelUsed};
+use crate::sequence::Sequence;
 use crate::values::PerSecond;
 use crate::{Id, Topic};
 
@@ -91,7 +92,7 @@ pub struct StatusMessage {
     /// Continuous per agent over all its messages: a gap is a lost message. Missing in a replay
     /// and in the last will, which the broker sends. The last field, as in the passage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
+    pub sequence: Option<Sequence>,
 }
 
 /// The program that speaks.
@@ -110,7 +111,12 @@ pub struct CameraStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CameraState>,
     /// For people: what is wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
     pub detail: Option<String>,
     /// Since when `state` is what it is; without one, `health`.
     #[serde(

@@ -20,7 +20,20 @@ pub(crate) fn serialize<S: Serializer>(
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     d: D,
 ) -> Result<DateTime<FixedOffset>, D::Error> {
-    DateTime::deserialize(d)
+    Rfc3339::deserialize(d).map(|Rfc3339(time)| time)
+}
+
+/// Stricter than chrono's own reading, which takes several forms, and years of six digits.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Rfc3339(pub DateTime<FixedOffset>);
+
+impl TryFrom<String> for Rfc3339 {
+    type Error = chrono::ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        DateTime::parse_from_rfc3339(&text).map(Self)
+    }
 }
 
 /// The same for a time that may be missing.
@@ -40,7 +53,7 @@ pub(crate) mod option {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         d: D,
     ) -> Result<Option<DateTime<FixedOffset>>, D::Error> {
-        Option::deserialize(d)
+        Ok(Option::<Rfc3339>::deserialize(d)?.map(|Rfc3339(time)| time))
     }
 }
 

@@ -76,9 +76,12 @@ impl JsonSchema for Confidence {
 pub struct Px(i32);
 
 impl Px {
+    /// The farthest from the edge, either way: beyond all pictures.
+    const MAX: f64 = 1_000_000.0;
+
     /// NaN counts as 0; what is beyond all pictures is brought to the nearest value there is.
     pub fn new(value: f32) -> Self {
-        Self((f64::from(value) * 10.0).round() as i32)
+        Self((f64::from(value).clamp(-Self::MAX, Self::MAX) * 10.0).round() as i32)
     }
 
     pub fn get(self) -> f32 {
@@ -100,7 +103,14 @@ impl Serialize for Px {
 
 impl<'de> Deserialize<'de> for Px {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self((f64::deserialize(d)? * 10.0).round() as i32))
+        let value = f64::deserialize(d)?;
+        if value.abs() > Self::MAX {
+            let max = Self::MAX;
+            return Err(de::Error::custom(format_args!(
+                "{value} px is not within -{max} to {max}"
+            )));
+        }
+        Ok(Self((value * 10.0).round() as i32))
     }
 }
 
@@ -112,7 +122,7 @@ impl JsonSchema for Px {
         "Px".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number" })
+        json_schema!({ "type": "number", "minimum": -Self::MAX, "maximum": Self::MAX })
     }
 }
 
@@ -121,9 +131,11 @@ impl JsonSchema for Px {
 pub struct PerSecond(u32);
 
 impl PerSecond {
-    /// NaN and what is below 0 count as 0.
+    const MAX: f64 = 1_000_000.0;
+
+    /// NaN and what is below 0 count as 0; what is too much, as the most there is.
     pub fn new(value: f32) -> Self {
-        Self((f64::from(value) * 10.0).round() as u32)
+        Self((f64::from(value).clamp(0.0, Self::MAX) * 10.0).round() as u32)
     }
 
     pub fn get(self) -> f32 {
@@ -146,9 +158,10 @@ impl Serialize for PerSecond {
 impl<'de> Deserialize<'de> for PerSecond {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let value = f64::deserialize(d)?;
-        if value < 0.0 {
+        if !(0.0..=Self::MAX).contains(&value) {
+            let max = Self::MAX;
             return Err(de::Error::custom(format_args!(
-                "a rate of {value} a second is below 0"
+                "{value} a second is not within 0 to {max}"
             )));
         }
         Ok(Self((value * 10.0).round() as u32))
@@ -163,7 +176,7 @@ impl JsonSchema for PerSecond {
         "PerSecond".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": 0 })
+        json_schema!({ "type": "number", "minimum": 0, "maximum": Self::MAX })
     }
 }
 

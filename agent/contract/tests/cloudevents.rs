@@ -43,7 +43,7 @@ fn a_picture_is_told_from_its_passage_and_from_its_siblings() {
         table(&a),
         format!(
             "specversion=1.0\nid={id}/plate\nsource=/kakou/g15-k42/box-1\ntype=kakou.evidence.v1\n\
-             subject={id}\ntime=2031-05-04T08:15:30.250+08:00"
+             subject={id}\ntime=2031-05-04T08:15:29.930+08:00"
         )
     );
     assert_eq!(a.datacontenttype, "image/jpeg");

@@ -6,8 +6,11 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{crate_folder, golden_files, read};
+use kakou_contract::command::{BY_MAX, HOURS_MAX};
 use kakou_contract::{
-    CameraState, Message, MessageKind, PassageMessage, PlateColour, PlateKind, schema,
+    CameraState, CommandName, EVIDENCE_MAX, ID_MAX, LIST_MAX, Message, MessageKind,
+    PICTURE_BYTES_MAX, PICTURE_SIDE_MAX, PLATE_MAX, PassageMessage, PlateColour, PlateKind,
+    ResultCode, TEXT_MAX, WHOLE_MAX, schema,
 };
 use serde_json::Value;
 
@@ -103,10 +106,10 @@ fn words(schema: &Value, out: &mut BTreeSet<String>) {
 
 #[test]
 fn every_field_and_value_is_explained_on_both_pages() {
-    for schema in MessageKind::ALL.into_iter().filter_map(schema::generate) {
+    for (name, schema) in schema::files() {
         let mut all = BTreeSet::new();
         words(&schema, &mut all);
-        assert!(all.len() > 10);
+        assert!(all.len() > 3, "{name}");
         for (page, text) in pages() {
             for word in &all {
                 // `name`, or the last part of `plate.name` and `cameras[].name`.
@@ -137,6 +140,69 @@ fn code_tables_are_those_of_the_code() {
                 colour.gat1400().unwrap_or("")
             );
             assert!(text.contains(&row), "{page} has no row {row}");
+        }
+    }
+}
+
+#[test]
+fn the_topic_table_has_every_topic_and_every_command_its_row() {
+    let places = ["", "/{camera}", "/{level}/{camera}", "/{passage id}/{role}"];
+    for (page, text) in pages() {
+        for kind in MessageKind::ALL {
+            let found = places.iter().any(|rest| {
+                let topic = format!("kakou/v1/{{site}}/{{agent}}/{}{rest}", kind.as_str());
+                text.contains(&format!("\n| `{topic}` |"))
+            });
+            assert!(found, "{page} has no topic of {kind:?}");
+        }
+        for command in CommandName::ALL {
+            assert!(
+                text.contains(&format!("\n| `{command}` |")),
+                "{page}: {command}"
+            );
+        }
+        for code in ResultCode::ALL {
+            assert!(text.contains(&format!("\n| `{code}` |")), "{page}: {code}");
+        }
+    }
+}
+
+#[test]
+fn bounds_on_the_page_are_those_of_the_code() {
+    for (page, text) in pages() {
+        for bound in [
+            WHOLE_MAX,
+            TEXT_MAX as u64,
+            LIST_MAX as u64,
+            PLATE_MAX as u64,
+            EVIDENCE_MAX as u64,
+            u64::from(PICTURE_SIDE_MAX),
+            PICTURE_BYTES_MAX,
+            ID_MAX as u64,
+            BY_MAX as u64,
+            u64::from(HOURS_MAX),
+        ] {
+            let digits = bound.to_string();
+            let stands_alone = text.match_indices(&digits).any(|(at, _)| {
+                let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+                let (before, after) = (&text[..at], &text[at + digits.len()..]);
+                !digit(before.chars().next_back()) && !digit(after.chars().next())
+            });
+            assert!(stands_alone, "{page} does not say {bound}");
+        }
+    }
+}
+
+/// So that a change shows as the lines that changed; tables and examples cannot be wrapped.
+#[test]
+fn prose_wraps_at_100() {
+    for (page, text) in pages() {
+        let mut in_example = false;
+        for line in text.lines() {
+            in_example ^= line.starts_with("```");
+            let width: usize = line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+            let is_prose = !in_example && !line.starts_with('|');
+            assert!(!is_prose || width <= 100, "{page}: {width} columns: {line}");
         }
     }
 }

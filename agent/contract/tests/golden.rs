@@ -148,6 +148,11 @@ fn a_message_that_contradicts_itself_is_refused_with_the_field() {
             json!("2031-05-04T08:15:31.131+08:00"),
             "first_seen",
         ),
+        (
+            "/evidence/0/captured_at",
+            json!("2031-05-04T08:15:28.809+08:00"),
+            "evidence.captured_at",
+        ),
     ] {
         let mut message = good.clone();
         *message.pointer_mut(pointer).unwrap() = bad;
@@ -156,6 +161,19 @@ fn a_message_that_contradicts_itself_is_refused_with_the_field() {
             .to_string();
         assert!(e.starts_with(&format!("{field}: ")), "{pointer}: {e}");
     }
+}
+
+/// Agents in service that do not say when a picture was captured go on being read.
+#[test]
+fn a_passage_without_capture_times_is_read() {
+    let text = read(crate_folder().join("golden/passage.json"));
+    let mut message: Value = serde_json::from_str(&text).unwrap();
+    for picture in message["evidence"].as_array_mut().unwrap() {
+        let removed = picture.as_object_mut().unwrap().remove("captured_at");
+        assert!(removed.is_some());
+    }
+    let message = PassageMessage::from_json(message.to_string().as_bytes()).unwrap();
+    assert!(message.evidence.iter().all(|e| e.captured_at.is_none()));
 }
 
 /// Agents in service that know nothing of a camera's state go on being read.

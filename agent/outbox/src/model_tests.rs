@@ -267,7 +267,9 @@ impl Rig {
                 (kind, ranges.as_slice())
             );
             if let AuditEvent::Eviction {
-                lane: told, reason, ..
+                priority: told,
+                reason,
+                ..
             } = audit.event
             {
                 assert_eq!(Some(told), lane);

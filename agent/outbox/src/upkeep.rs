@@ -70,14 +70,14 @@ pub(super) fn evict(db: &mut Db, site: &Id, agent: &Id, e: Evict) -> Result<Dele
                 } else {
                     Keep::Passage
                 },
-                reason: DeletionReason::Retention,
+                reason: DeletionReason::Room,
                 older_than: time(e.now),
                 messages: deleted.messages,
                 ranges: deleted.ranges.clone(),
             }
         } else {
             AuditEvent::Eviction {
-                lane: e.lane,
+                priority: e.lane,
                 reason: e.reason,
                 messages: deleted.messages,
                 bytes: deleted.bytes,

@@ -12,7 +12,7 @@ use kakou_contract::{
 };
 
 use super::Direct;
-use super::drafts::drafts;
+use super::drafts::{Footage, drafts};
 use super::watchfile::Current;
 use crate::config::{CameraConfig, CameraSource, Config};
 use crate::pipeline::{Pipeline, Record};
@@ -262,7 +262,7 @@ impl CameraWorker {
         record.message.clock = Some(kakou_time::SystemClock::new().status());
         let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
         let hit = list.hit(&record.message, live_id(record.message.time));
-        let drafts = match drafts(&record, hit.as_ref()) {
+        let drafts = match drafts(&record, hit.as_ref(), Footage::Live) {
             Ok(drafts) => drafts,
             Err(e) => {
                 // One passage that cannot be written must not end the others.

@@ -40,6 +40,8 @@ struct Answer {
     code: ResultCode,
     detail: Option<String>,
     data: Option<Value>,
+    /// What is to be recorded beside the command itself.
+    event: Option<AuditEvent>,
 }
 
 impl Answer {
@@ -48,6 +50,7 @@ impl Answer {
             code: ResultCode::Done,
             detail: None,
             data,
+            event: None,
         }
     }
 
@@ -56,6 +59,7 @@ impl Answer {
             code,
             detail: Some(detail.into()),
             data: None,
+            event: None,
         }
     }
 }
@@ -104,6 +108,7 @@ impl Commander {
                         code: ResultCode::Repeated,
                         detail,
                         data: first,
+                        event: None,
                     }
                 }
                 Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
@@ -170,10 +175,10 @@ impl Commander {
             correlation,
             ..Envelope::of(&result, Priority::Control, Keep::Control).map_err(fault)?
         };
-        let drafts = vec![
-            first,
-            Envelope::audit(&self.site, &self.agent, now, audit).map_err(fault)?,
-        ];
+        let mut drafts = vec![first];
+        for event in [Some(audit), answer.event].into_iter().flatten() {
+            drafts.push(Envelope::audit(&self.site, &self.agent, now, event).map_err(fault)?);
+        }
         match request_id {
             Some(id) if result.code != ResultCode::Repeated => {
                 self.outbox.answer(id.to_string(), drafts).await?
@@ -192,12 +197,14 @@ impl Commander {
             },
             Command::Reload => self.reload().await,
             Command::Snapshot { camera } => self.snapshot(&camera).await,
-            Command::Resend { first, last } => match self.outbox.resend(first, last).await {
-                Ok(r) => Answer::done(Some(
-                    json!({ "messages": r.messages, "missing": r.missing }),
-                )),
-                Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
-            },
+            Command::Resend { first, last } => {
+                match self.outbox.resend(first.get(), last.get()).await {
+                    Ok(r) => Answer::done(Some(
+                        json!({ "messages": r.messages, "missing": r.missing }),
+                    )),
+                    Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
+                }
+            }
             Command::Retention {
                 passage_hours,
                 hit_hours,
@@ -209,9 +216,15 @@ impl Commander {
                     ..self.outbox.retention()
                 };
                 match self.outbox.set_retention(wanted).await {
-                    Ok(()) => Answer::done(Some(
-                        json!({ "passage_hours": passage_hours, "hit_hours": hit_hours }),
-                    )),
+                    Ok(()) => Answer {
+                        event: Some(AuditEvent::Retention {
+                            passage_hours,
+                            hit_hours,
+                        }),
+                        ..Answer::done(Some(
+                            json!({ "passage_hours": passage_hours, "hit_hours": hit_hours }),
+                        ))
+                    },
                     Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
                 }
             }

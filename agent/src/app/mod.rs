@@ -15,7 +15,7 @@ mod reload;
 mod status;
 mod watchfile;
 
-pub use drafts::drafts;
+pub use drafts::{Footage, drafts};
 
 use crate::store::OutboxStore;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use super::send::Sender;
 use super::table::{Table, print};
 use crate::config::Config;
 use crate::demo::Broker;
-use crate::measure::replay::{Event, replay};
+use crate::measure::replay::{ReplayEvent, replay};
 use crate::measure::truth::{Comparison, compare, read};
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::Assumed;
@@ -150,12 +150,12 @@ fn sequence(
         &mut pipeline,
         |event| -> anyhow::Result<()> {
             match event {
-                Event::Progress(done, total) => {
+                ReplayEvent::Progress(done, total) => {
                     bar.set_length(length + total.unwrap_or(done));
                     advance(bar, before + done, None);
                 }
-                Event::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
-                Event::Record(record) => {
+                ReplayEvent::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
+                ReplayEvent::Record(record) => {
                     sender.send(&record)?;
                     write_pictures(out, &record)?;
                     messages.push(record.message);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::common::{ConfigArgs, print_line};
-use crate::measure::eval::{Outcome, Picture, Report, Score, read_truth};
+use crate::measure::eval::{PlateOutcome, Report, Score, TruthPicture, read_truth};
 use kakou_sight::camera::decode;
 use kakou_sight::vision::{Opener, PlateFinder};
 use kakou_traffic::detections::PlateFind;
@@ -69,7 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn look(
     plates: &mut PlateFinder,
-    picture: &Picture,
+    picture: &TruthPicture,
     image: &image::RgbImage,
 ) -> anyhow::Result<Vec<PlateFind>> {
     Ok(if picture.is_crop {
@@ -79,13 +79,13 @@ fn look(
     })
 }
 
-fn name_errors(picture: &Picture, outcomes: &[Outcome], false_reads: &[String]) {
+fn name_errors(picture: &TruthPicture, outcomes: &[PlateOutcome], false_reads: &[String]) {
     let image = picture.image.display();
     for (plate, outcome) in picture.plates.iter().zip(outcomes) {
         match outcome {
-            Outcome::Right => {}
-            Outcome::Wrong { read } => eprintln!("{image}: {} was read {read}", plate.text),
-            Outcome::Missed => eprintln!("{image}: {} was missed", plate.text),
+            PlateOutcome::Right => {}
+            PlateOutcome::Wrong { read } => eprintln!("{image}: {} was read {read}", plate.text),
+            PlateOutcome::Missed => eprintln!("{image}: {} was missed", plate.text),
         }
     }
     for text in false_reads {

@@ -14,7 +14,7 @@ use super::common::{ConfigArgs, print_line};
 use super::send::Sender;
 use super::table::{Table, print};
 use crate::config::Config;
-use crate::measure::replay::{Event, replay};
+use crate::measure::replay::{ReplayEvent, replay};
 use crate::measure::truth::{Comparison, compare, read};
 use crate::pipeline::{Pipeline, Record};
 use kakou_sight::camera::Assumed;
@@ -110,9 +110,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         &mut pipeline,
         |event| -> anyhow::Result<()> {
             match event {
-                Event::Progress(done, total) => advance(&bar, done, total),
-                Event::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
-                Event::Record(record) => {
+                ReplayEvent::Progress(done, total) => advance(&bar, done, total),
+                ReplayEvent::Broken(what) => bar.suspend(|| eprintln!("kakou: skipped {what}")),
+                ReplayEvent::Record(record) => {
                     if let Some(dir) = &args.evidence {
                         write_pictures(dir, &record)?;
                     }

@@ -1,6 +1,5 @@
 //! Sending records of a recording: through the same outbox and uplink as a box in service.
 
-use crate::store::OutboxStore;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,9 +7,10 @@ use anyhow::Context;
 use kakou_contract::Id;
 use tokio::runtime::Runtime;
 
-use crate::app::drafts;
+use crate::app::{Footage, drafts};
 use crate::config::Config;
 use crate::pipeline::Record;
+use crate::store::OutboxStore;
 use kakou_outbox::{Outbox, OutboxOptions};
 use kakou_uplink::{Drain, Uplink, UplinkConfig};
 
@@ -74,7 +74,8 @@ impl Sender {
 
     /// Commits the passage with its pictures; sending goes on beside it.
     pub fn send(&mut self, record: &Record) -> anyhow::Result<()> {
-        self.outbox.append(drafts(record, None)?)?;
+        let drafts = drafts(record, None, Footage::Recorded)?;
+        self.outbox.append(drafts)?;
         Ok(())
     }
 

@@ -33,7 +33,7 @@ pub struct Summary {
 const AHEAD: usize = 4;
 
 /// What happens while a recording runs.
-pub enum Event<'a> {
+pub enum ReplayEvent<'a> {
     /// Frames done, of how many if that is known.
     Progress(u64, Option<u64>),
     Broken(&'a str),
@@ -45,7 +45,7 @@ pub fn replay<E: From<ReplayError>>(
     path: &Path,
     assumed: Assumed,
     pipeline: &mut Pipeline,
-    mut on: impl FnMut(Event<'_>) -> Result<(), E>,
+    mut on: impl FnMut(ReplayEvent<'_>) -> Result<(), E>,
 ) -> Result<Summary, E> {
     let source = open(path, assumed).map_err(ReplayError::from)?;
     let total = source.total();
@@ -63,7 +63,7 @@ pub fn replay<E: From<ReplayError>>(
                 Next::Broken { name, reason } => {
                     let broken = format!("{name}: {reason}");
                     tracing::debug!("skipped {broken}");
-                    on(Event::Broken(&broken))?;
+                    on(ReplayEvent::Broken(&broken))?;
                     summary.broken.push(broken);
                 }
                 Next::Frame(frame) => {
@@ -71,15 +71,15 @@ pub fn replay<E: From<ReplayError>>(
                     summary.frames += 1;
                     for record in pipeline.frame(&frame).map_err(ReplayError::from)? {
                         summary.passages += 1;
-                        on(Event::Record(Box::new(record)))?;
+                        on(ReplayEvent::Record(Box::new(record)))?;
                     }
-                    on(Event::Progress(summary.frames, total))?;
+                    on(ReplayEvent::Progress(summary.frames, total))?;
                 }
             }
         }
         for record in pipeline.finish().map_err(ReplayError::from)? {
             summary.passages += 1;
-            on(Event::Record(Box::new(record)))?;
+            on(ReplayEvent::Record(Box::new(record)))?;
         }
         Ok(summary)
     })

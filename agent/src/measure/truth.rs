@@ -11,7 +11,7 @@ use kakou_contract::{PassageMessage, VehicleClass};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, thiserror::Error)]
-pub enum TruthError {
+pub enum PassageTruthError {
     #[error("{path}: {reason}")]
     Read { path: PathBuf, reason: String },
     #[error("{path}: line {line}: {reason}")]
@@ -34,12 +34,12 @@ pub enum TruthError {
 struct RawFootage {
     footage: String,
     #[serde(default)]
-    passages: Option<Vec<Known>>,
+    passages: Option<Vec<KnownPassage>>,
 }
 
 /// A passage that really happened.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Known {
+pub struct KnownPassage {
     pub text: Option<String>,
     #[serde(default)]
     pub class: Option<VehicleClass>,
@@ -50,8 +50,8 @@ pub struct Known {
 }
 
 /// Reads the truth for a recording: the line whose `footage` is its file or folder name, or the only line.
-pub fn read(path: &Path, recording: &Path) -> Result<Vec<Known>, TruthError> {
-    let text = std::fs::read_to_string(path).map_err(|e| TruthError::Read {
+pub fn read(path: &Path, recording: &Path) -> Result<Vec<KnownPassage>, PassageTruthError> {
+    let text = std::fs::read_to_string(path).map_err(|e| PassageTruthError::Read {
         path: path.into(),
         reason: e.to_string(),
     })?;
@@ -61,7 +61,7 @@ pub fn read(path: &Path, recording: &Path) -> Result<Vec<Known>, TruthError> {
         .enumerate()
         .filter(|(_, l)| !l.trim().is_empty())
     {
-        let raw = serde_json::from_str(line).map_err(|e| TruthError::Line {
+        let raw = serde_json::from_str(line).map_err(|e| PassageTruthError::Line {
             path: path.into(),
             line: i + 1,
             reason: e.to_string(),
@@ -85,13 +85,13 @@ pub fn read(path: &Path, recording: &Path) -> Result<Vec<Known>, TruthError> {
         .position(|f| f.footage == name)
         .or((all.len() == 1).then_some(0));
     let Some(found) = index.map(|i| all.swap_remove(i)) else {
-        return Err(TruthError::NotThere {
+        return Err(PassageTruthError::NotThere {
             path: path.into(),
             footage: name,
             known,
         });
     };
-    found.passages.ok_or(TruthError::NotCounted {
+    found.passages.ok_or(PassageTruthError::NotCounted {
         path: path.into(),
         footage: name,
     })
@@ -105,7 +105,7 @@ pub struct Comparison {
     /// Matched ones whose lane (where the truth has one) or class group differs.
     pub wrong_lane: Vec<String>,
     pub wrong_class: Vec<String>,
-    /// Known passages without a record of the right text.
+    /// KnownPassage passages without a record of the right text.
     pub missed: Vec<String>,
     /// Records of no known passage.
     pub extra: Vec<String>,
@@ -125,13 +125,13 @@ const SLACK_S: f64 = 1.0;
 /// Compares records with the truth. `tolerance`: how many characters a text may be off (for plates outside the
 /// reader's training).
 pub fn compare(
-    known: &[Known],
+    known: &[KnownPassage],
     records: &[PassageMessage],
     start: DateTime<FixedOffset>,
     tolerance: usize,
 ) -> Comparison {
     let seconds = |t: DateTime<FixedOffset>| (t - start).as_seconds_f64();
-    let fits = |k: &Known, r: &PassageMessage| -> Option<usize> {
+    let fits = |k: &KnownPassage, r: &PassageMessage| -> Option<usize> {
         let (from, to) = (seconds(r.first_seen), seconds(r.last_seen));
         if to < k.from_s - SLACK_S || from > k.to_s + SLACK_S {
             return None;
@@ -200,7 +200,7 @@ pub fn compare(
     c
 }
 
-fn describe(k: &Known) -> String {
+fn describe(k: &KnownPassage) -> String {
     format!(
         "{} at {:.1} s",
         k.text.as_deref().unwrap_or("no plate"),
@@ -255,8 +255,8 @@ mod tests {
         r
     }
 
-    fn known(text: Option<&str>, from_s: f64, to_s: f64) -> Known {
-        Known {
+    fn known(text: Option<&str>, from_s: f64, to_s: f64) -> KnownPassage {
+        KnownPassage {
             text: text.map(Into::into),
             class: None,
             lane: None,
@@ -302,7 +302,7 @@ mod tests {
         assert!(read(&truth, Path::new("x/a.mp4")).unwrap().is_empty());
         assert!(matches!(
             read(&truth, Path::new("b.mp4")),
-            Err(TruthError::NotCounted { .. })
+            Err(PassageTruthError::NotCounted { .. })
         ));
         assert!(
             read(&truth, Path::new("c.mp4"))

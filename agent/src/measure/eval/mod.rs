@@ -2,5 +2,5 @@
 
 mod score;
 mod truth;
-pub use score::{ColourScore, Outcome, Report, Score};
-pub use truth::{Picture, TruthError, TruthPlate, read as read_truth};
+pub use score::{ColourScore, PlateOutcome, Report, Score};
+pub use truth::{PlateTruthError, TruthPicture, TruthPlate, read as read_truth};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::truth::{Picture, TruthPlate};
+use super::truth::{TruthPicture, TruthPlate};
 use kakou_traffic::detections::PlateFind;
 
 /// Plates of one colour, or of one length.
@@ -16,7 +16,7 @@ pub struct ColourScore {
 
 /// What became of one plate of the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PlateOutcome {
     Right,
     Wrong { read: String },
     Missed,
@@ -63,7 +63,11 @@ type Pair = (Option<char>, Option<char>);
 impl Score {
     /// Compares the reads of one picture with its truth. Reads go to the plate they lie on; a plate without a quad
     /// takes the read that is most like it. Returns the outcome for each plate of the truth and the false reads.
-    pub fn add(&mut self, picture: &Picture, finds: &[PlateFind]) -> (Vec<Outcome>, Vec<String>) {
+    pub fn add(
+        &mut self,
+        picture: &TruthPicture,
+        finds: &[PlateFind],
+    ) -> (Vec<PlateOutcome>, Vec<String>) {
         self.report.pictures += 1;
         let mut left: Vec<(&PlateFind, String)> = finds
             .iter()
@@ -96,7 +100,7 @@ impl Score {
     }
 
     /// A picture that could not be read.
-    pub fn broken(&mut self, picture: &Picture, reason: String) {
+    pub fn broken(&mut self, picture: &TruthPicture, reason: String) {
         self.report.pictures += 1;
         self.report.broken.push(reason);
         for plate in &picture.plates {
@@ -104,7 +108,7 @@ impl Score {
         }
     }
 
-    fn count(&mut self, plate: &TruthPlate, read: Option<(&PlateFind, &str)>) -> Outcome {
+    fn count(&mut self, plate: &TruthPlate, read: Option<(&PlateFind, &str)>) -> PlateOutcome {
         let r = &mut self.report;
         let text = plate.text.as_str();
         let right = read.is_some_and(|(_, t)| t == text);
@@ -120,7 +124,7 @@ impl Score {
         r.characters += text.chars().count();
         let Some((find, got)) = read else {
             r.missed += 1;
-            return Outcome::Missed;
+            return PlateOutcome::Missed;
         };
         if let (Some(want), Some((colour, _))) = (&plate.colour, find.colour) {
             let got = serde_json::to_value(colour).ok();
@@ -138,10 +142,10 @@ impl Score {
         }
         if right {
             r.right += 1;
-            Outcome::Right
+            PlateOutcome::Right
         } else {
             r.wrong += 1;
-            Outcome::Wrong {
+            PlateOutcome::Wrong {
                 read: got.to_owned(),
             }
         }
@@ -253,7 +257,7 @@ mod tests {
 
     #[test]
     fn each_plate_is_right_wrong_or_missed_and_the_rest_is_false() {
-        let picture = Picture {
+        let picture = TruthPicture {
             image: "a".into(),
             plates: vec![
                 plate("鲁E6K829", 0.0),
@@ -273,11 +277,11 @@ mod tests {
         assert_eq!(
             outcomes,
             [
-                Outcome::Right,
-                Outcome::Wrong {
+                PlateOutcome::Right,
+                PlateOutcome::Wrong {
                     read: "鲁B3E571".into()
                 },
-                Outcome::Missed
+                PlateOutcome::Missed
             ]
         );
         assert_eq!(false_reads, ["SALE"]);

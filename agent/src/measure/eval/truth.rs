@@ -11,7 +11,7 @@ use serde::Deserialize;
 use kakou_traffic::geometry::{Point, Quad};
 
 #[derive(Debug, thiserror::Error)]
-pub enum TruthError {
+pub enum PlateTruthError {
     #[error("{path}: {reason}")]
     Read { path: PathBuf, reason: String },
     #[error("{path}: line {line}: {reason}")]
@@ -32,7 +32,7 @@ pub struct TruthPlate {
 
 /// A picture with its plates.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
+pub struct TruthPicture {
     pub image: PathBuf,
     pub plates: Vec<TruthPlate>,
     /// The picture is a plate and nothing else: read as it is, nothing is looked for.
@@ -75,7 +75,7 @@ impl From<RawPlate> for TruthPlate {
 }
 
 /// Reads `truth.jsonl` (or `plates.jsonl`) of a folder, or the file itself.
-pub fn read(set: &Path) -> Result<Vec<Picture>, TruthError> {
+pub fn read(set: &Path) -> Result<Vec<TruthPicture>, PlateTruthError> {
     let path = if set.is_dir() {
         let own = set.join("plates.jsonl");
         if own.is_file() {
@@ -86,7 +86,7 @@ pub fn read(set: &Path) -> Result<Vec<Picture>, TruthError> {
     } else {
         set.to_path_buf()
     };
-    let text = std::fs::read_to_string(&path).map_err(|e| TruthError::Read {
+    let text = std::fs::read_to_string(&path).map_err(|e| PlateTruthError::Read {
         path: path.clone(),
         reason: format!(
             "{e}; SET is a folder of pictures with a truth.jsonl (one JSON object a picture)"
@@ -99,7 +99,7 @@ pub fn read(set: &Path) -> Result<Vec<Picture>, TruthError> {
         .enumerate()
         .filter(|(_, l)| !l.trim().is_empty())
     {
-        let fault = |reason: String| TruthError::Line {
+        let fault = |reason: String| PlateTruthError::Line {
             path: path.clone(),
             line: i + 1,
             reason,
@@ -124,14 +124,14 @@ pub fn read(set: &Path) -> Result<Vec<Picture>, TruthError> {
             }
             _ => return Err(fault("a picture has either `text` or `plates`".into())),
         };
-        pictures.push(Picture {
+        pictures.push(TruthPicture {
             image,
             plates,
             is_crop,
         });
     }
     if pictures.is_empty() {
-        return Err(TruthError::Read {
+        return Err(PlateTruthError::Read {
             path,
             reason: "it names no picture".into(),
         });
