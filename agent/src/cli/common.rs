@@ -24,13 +24,7 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     pub fn load(&self) -> anyhow::Result<Config> {
         let mut config = match &self.config {
-            Some(path) => {
-                let config = Config::read(path)?;
-                for warning in &config.warnings {
-                    tracing::warn!(file = %path.display(), "{warning}");
-                }
-                config
-            }
+            Some(path) => Config::read(path)?,
             None => Config::without_file()?,
         };
         if let Some(m) = &self.models {
