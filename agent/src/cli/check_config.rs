@@ -16,6 +16,9 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let c = Config::read(&args.file)?;
     print_line(&format!("{}: right", args.file.display()))?;
+    for warning in &c.warnings {
+        print_line(&format!("  warning: {warning}"))?;
+    }
     print_line(&format!("  site {}, agent {}", c.site, c.agent))?;
     // Shown without its password.
     let broker = c.broker.as_ref().map_or_else(

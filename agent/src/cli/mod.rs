@@ -5,6 +5,7 @@ mod broker;
 mod camera;
 mod check_config;
 mod common;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod eval;
@@ -48,6 +49,8 @@ enum Command {
     Bench(bench::Args),
     CheckConfig(check_config::Args),
     #[command(subcommand)]
+    Config(config::Command),
+    #[command(subcommand)]
     Models(models::Command),
     Watch(watch::Args),
     #[command(subcommand)]
@@ -68,6 +71,7 @@ impl Cli {
             Command::Eval(a) => eval::run(a),
             Command::Bench(a) => bench::run(a),
             Command::CheckConfig(a) => check_config::run(a),
+            Command::Config(c) => config::run(&c),
             Command::Models(c) => models::run(c),
             Command::Watch(a) => watch::run(a),
             Command::Outbox(c) => outbox::run(c),

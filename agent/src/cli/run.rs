@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::common::ConfigArgs;
 use crate::app::{Load, RunOptions, run as run_agent};
+use crate::config::Config;
 
 /// Run the agent: cameras in, passages and hits out, until SIGTERM or SIGINT.
 ///
@@ -23,9 +24,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = args.config.load()?;
+    let config = loaded(&args.config)?;
     let again = args.config.config.clone().map(|path| {
-        let load: Load = std::sync::Arc::new(move || args.config.load());
+        let load: Load = std::sync::Arc::new(move || loaded(&args.config));
         (path, load)
     });
     run_agent(
@@ -37,4 +38,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         },
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The config, with what is doubtful about it in the log.
+fn loaded(args: &ConfigArgs) -> anyhow::Result<Config> {
+    let config = args.load()?;
+    for warning in &config.warnings {
+        tracing::warn!(file = ?args.config, "{warning}");
+    }
+    Ok(config)
 }

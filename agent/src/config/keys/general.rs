@@ -1,0 +1,130 @@
+//! The keys before the first header, and the small sections: `[watchlist]`, `[metrics]`,
+//! `[timing]`.
+
+use super::super::define::{Absent, Header, Is, Required, Section, Setting, TakenUp, Words};
+use super::super::kinds::{FilePath, Id, Integer};
+
+pub static SITE: Setting<Id, Is<String>> = Setting {
+    name: "site",
+    kind: Id,
+    fallback: Is(|| "site".to_owned()),
+    example: None,
+    taken_up: TakenUp::Restart,
+    doc: Words {
+        en: "The checkpoint. It stands in every MQTT topic.",
+        zh: "卡口编号，出现在每个 MQTT 主题中。",
+    },
+};
+
+pub static AGENT: Setting<Id, Is<String>> = Setting {
+    name: "agent",
+    kind: Id,
+    fallback: Is(|| "kakou".to_owned()),
+    example: None,
+    taken_up: TakenUp::Restart,
+    doc: Words {
+        en: "This box. Choose a name that is unique in the city, and keep it: the state folder \
+             belongs to one site and agent.",
+        zh: "本机编号，须在全市唯一。确定后不要更改：状态目录只属于一个 site 和 agent。",
+    },
+};
+
+pub static WATCHLIST: Section = Section {
+    path: "watchlist",
+    header: Header::Once,
+    doc: Words {
+        en: "The plates to watch for. Without this section there are no hits.",
+        zh: "布控名单。不写本节则不产生命中。",
+    },
+    settings: &[&WATCHLIST_FILE],
+    sections: &[],
+    mistaken: &[],
+};
+
+pub static WATCHLIST_FILE: Setting<FilePath, Required> = Setting {
+    name: "file",
+    kind: FilePath,
+    fallback: Required,
+    example: Some("\"watchlist.csv\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "A CSV file in UTF-8 with the columns plate, level, category, reason and valid_until. \
+             The agent reads it again when it changes.",
+        zh: "UTF-8 编码的 CSV 文件，列为 plate、level、category、reason、valid_until。文件变化后自动重新读取。",
+    },
+};
+
+pub static METRICS: Section = Section {
+    path: "metrics",
+    header: Header::Once,
+    doc: Words {
+        en: "Figures for Prometheus. Without this section none are written.",
+        zh: "供 Prometheus 采集的指标。不写本节则不输出。",
+    },
+    settings: &[&METRICS_FILE],
+    sections: &[],
+    mistaken: &[],
+};
+
+pub static METRICS_FILE: Setting<FilePath, Required> = Setting {
+    name: "file",
+    kind: FilePath,
+    fallback: Required,
+    example: Some("\"/var/lib/kakou/kakou.prom\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "Written every 5 s in the Prometheus text format, for the textfile collector of \
+             node_exporter.",
+        zh: "每 5 秒以 Prometheus 文本格式写一次，供 node_exporter 的 textfile collector 读取。",
+    },
+};
+
+pub static TIMING: Section = Section {
+    path: "timing",
+    header: Header::Once,
+    doc: Words {
+        en: "How often the agent reports, and how long it may take to stop.",
+        zh: "状态上报周期与停机时限。",
+    },
+    settings: &[&STATUS_S, &SHUTDOWN_S],
+    sections: &[],
+    mistaken: &[],
+};
+
+pub static STATUS_S: Setting<Integer<u32>, Is<u32>> = Setting {
+    name: "status_s",
+    kind: Integer {
+        least: 5,
+        most: 86_400,
+        unit: "s",
+    },
+    fallback: Is(|| 60),
+    example: None,
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "Time between two status messages while nothing changes. A change is reported at once.",
+        zh: "状态不变时两条状态消息的间隔。状态变化立即上报。",
+    },
+};
+
+pub static SHUTDOWN_S: Setting<Integer<u32>, Is<u32>> = Setting {
+    name: "shutdown_s",
+    kind: Integer {
+        least: 1,
+        most: 600,
+        unit: "s",
+    },
+    fallback: Is(|| 15),
+    example: None,
+    taken_up: TakenUp::Restart,
+    doc: Words {
+        en: "Time for an orderly stop. Keep it below TimeoutStopSec= of the systemd unit.",
+        zh: "正常停机的时限。应小于 systemd 单元的 TimeoutStopSec=。",
+    },
+};
+
+/// Where a key has no default because leaving it out means nothing more than that.
+pub(super) const NONE: Absent = Absent(Words {
+    en: "none",
+    zh: "无",
+});

@@ -1,0 +1,129 @@
+//! From the config as written to the settings as used, and the checks that need more than one key.
+//!
+//! A value that cannot be used has been told by the time it is missing here. The settings are then
+//! filled with something else and thrown away, so that the rest of the file is checked too.
+
+mod broker;
+mod camera;
+mod lane;
+mod outbox;
+mod source;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kakou_sight::evidence::EvidenceConfig;
+use kakou_sight::models::locate;
+use kakou_sight::vision::{LookConfig, ModelChoice};
+
+use super::keys::{
+    broker as broker_keys, camera as camera_keys, general, outbox as outbox_keys,
+    passage as passage_keys, vision,
+};
+use super::part::Part;
+use super::settings::{AgentConfig, Config, PassageTimes};
+
+pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
+    for setting in [&general::SITE, &general::AGENT] {
+        if top.place(setting).is_none() {
+            let reason = format!(
+                "is not given, so it is \"{}\"; the platform cannot tell boxes with the same site \
+                 and agent apart",
+                (setting.fallback.0)()
+            );
+            top.doubtful(setting, reason);
+        }
+    }
+    let looks = top.part(&vision::VISION);
+    let broker = top.part(&broker_keys::BROKER);
+    let watchlist = top.part(&general::WATCHLIST);
+    let metrics = top.part(&general::METRICS);
+    let file = |given: Option<PathBuf>| given.map(|path| base.join(path));
+    Config {
+        site: top.get(&general::SITE),
+        agent: top.get(&general::AGENT),
+        broker: broker.is_given().then(|| broker::broker(&broker, base)),
+        outbox: outbox::outbox(&top.part(&outbox_keys::OUTBOX), base),
+        agent_times: agent(&top.part(&general::TIMING)),
+        watchlist: watchlist
+            .is_given()
+            .then(|| file(watchlist.get(&general::WATCHLIST_FILE)))
+            .flatten(),
+        metrics: metrics
+            .is_given()
+            .then(|| file(metrics.get(&general::METRICS_FILE)))
+            .flatten(),
+        workers: looks.get(&vision::WORKERS).into(),
+        models: models(&looks, base),
+        passage: passage(&top.part(&passage_keys::PASSAGE), &looks),
+        look: look(&looks),
+        evidence: evidence(&top.part(&passage_keys::EVIDENCE)),
+        cameras: camera::cameras(&top.parts(&camera_keys::CAMERA), base),
+        warnings: Vec::new(),
+    }
+}
+
+fn agent(timing: &Part<'_>) -> AgentConfig {
+    let seconds = |value: u32| Duration::from_secs(value.into());
+    AgentConfig {
+        status_every: seconds(timing.get(&general::STATUS_S)),
+        shutdown: seconds(timing.get(&general::SHUTDOWN_S)),
+    }
+}
+
+fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {
+    let manifest = looks.get(&vision::MANIFEST).map(|path| base.join(path));
+    ModelChoice {
+        location: locate(manifest.as_deref()),
+        runtime: looks.get(&vision::RUNTIME).map(|path| base.join(path)),
+        vehicles: looks.get(&vision::VEHICLES),
+        plates: looks.get(&vision::PLATES),
+        reader: looks.get(&vision::READER),
+        provider: looks.get(&vision::PROVIDER),
+        threads: looks.get(&vision::THREADS).into(),
+    }
+}
+
+fn look(looks: &Part<'_>) -> LookConfig {
+    LookConfig {
+        vehicle_score: looks.get(&vision::VEHICLE_SCORE),
+        plate_side: looks.get(&vision::PLATE_SIDE),
+        vehicle_every_ms: looks.get(&vision::VEHICLE_EVERY_MS),
+        plate_every_ms: looks.get(&vision::PLATE_EVERY_MS),
+        enough_reads: looks.get(&vision::ENOUGH_READS),
+    }
+}
+
+fn passage(times: &Part<'_>, looks: &Part<'_>) -> PassageTimes {
+    let passage = PassageTimes {
+        lost_after_s: times.get(&passage_keys::LOST_AFTER_S),
+        standing_lost_after_s: times.get(&passage_keys::STANDING_LOST_AFTER_S),
+        rejoin_s: times.get(&passage_keys::REJOIN_S),
+    };
+    let moving = times.named(&passage_keys::LOST_AFTER_S, passage.lost_after_s);
+    if passage.standing_lost_after_s < passage.lost_after_s {
+        let reason = format!(
+            "{} is less than {moving}; a standing vehicle must be kept at least as long as a \
+             moving one",
+            passage.standing_lost_after_s
+        );
+        times.wrong(&passage_keys::STANDING_LOST_AFTER_S, reason);
+    }
+    for setting in [&vision::VEHICLE_EVERY_MS, &vision::PLATE_EVERY_MS] {
+        let every = looks.get(setting);
+        if every as f32 >= passage.lost_after_s * 1000.0 {
+            let reason = format!(
+                "{every} ms is no less than {moving}, so vehicles would be lost between two looks"
+            );
+            looks.wrong(setting, reason);
+        }
+    }
+    passage
+}
+
+fn evidence(pictures: &Part<'_>) -> EvidenceConfig {
+    EvidenceConfig {
+        quality: pictures.get(&passage_keys::QUALITY),
+        thumbnail_width: pictures.get(&passage_keys::THUMBNAIL_WIDTH),
+    }
+}

@@ -1,0 +1,75 @@
+//! `[outbox]`: where messages are kept, how many, and for how long.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kakou_contract::Priority;
+use kakou_outbox::{LaneLimit, Limits, Retention};
+
+use super::super::define::{Is, Section, Setting};
+use super::super::keys::outbox as keys;
+use super::super::kinds::Integer;
+use super::super::part::Part;
+use super::super::settings::OutboxConfig;
+
+type Mib = Setting<Integer<u64>, Is<u64>>;
+type Hours = Setting<Integer<u32>, Is<u32>>;
+
+/// What each priority may take, and where that is written.
+const BY_PRIORITY: [(Priority, &Section, &Mib, &Hours); 4] = [
+    (Priority::Hit, &keys::HITS, &keys::HITS_MIB, &keys::HITS_AGE),
+    (
+        Priority::Control,
+        &keys::CONTROL,
+        &keys::CONTROL_MIB,
+        &keys::CONTROL_AGE,
+    ),
+    (
+        Priority::Passage,
+        &keys::PASSAGES,
+        &keys::PASSAGES_MIB,
+        &keys::PASSAGES_AGE,
+    ),
+    (
+        Priority::Picture,
+        &keys::PICTURES,
+        &keys::PICTURES_MIB,
+        &keys::PICTURES_AGE,
+    ),
+];
+
+pub(super) fn outbox(part: &Part<'_>, base: &Path) -> OutboxConfig {
+    let bytes = |mib: u64| mib << 20;
+    let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
+    let all = part.get(&keys::MAX_MIB);
+    let mut limits = Limits {
+        bytes: bytes(all),
+        free_disk: bytes(part.get(&keys::MIN_FREE_MIB)),
+        ..Limits::default()
+    };
+    for (priority, section, mib, age) in BY_PRIORITY {
+        let own = part.part(section);
+        let most = own.get(mib);
+        if most > all && own.place(mib).is_some() && part.place(&keys::MAX_MIB).is_some() {
+            let reason = format!(
+                "{most} MiB is more than the whole database may take ({})",
+                part.named(&keys::MAX_MIB, all)
+            );
+            own.wrong(mib, reason);
+        }
+        limits.lanes[priority.index()] = LaneLimit {
+            bytes: bytes(most),
+            age: hours(own.get(age)),
+        };
+    }
+    let retention = Retention {
+        passage: hours(part.get(&keys::KEEP_PASSAGES_H)),
+        hit: hours(part.get(&keys::KEEP_HITS_H)),
+        control: hours(part.get(&keys::KEEP_CONTROL_H)),
+    };
+    OutboxConfig {
+        state: base.join(part.get(&keys::STATE)),
+        limits,
+        retention,
+    }
+}
