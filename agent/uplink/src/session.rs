@@ -8,7 +8,7 @@
 //!            +--------------------------------------------+   "try again"
 //! ```
 //!
-//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is ordered by lane, then
+//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is ordered by rank, then
 //! by sequence number, so a hit that comes later goes before every passage not yet handed over. When the connection is
 //! lost everything is forgotten: the outbox still has it and is read anew.
 //!
@@ -86,8 +86,18 @@ pub enum Verdict<M> {
     Unknown,
 }
 
-/// A message's place in the line: its lane by priority, and its sequence number.
+/// A message's place in the line: its rank by priority, and its sequence number.
 pub type Place = (usize, u64);
+
+/// Which of the open messages broke the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    None,
+    /// They are sent one at a time from now on, until the one is found.
+    OneOfThem,
+    /// Only one was open, and it must not be sent again.
+    TheOnlyOne,
+}
 
 #[derive(Debug)]
 struct Item<M> {
@@ -271,9 +281,39 @@ impl<M> Session<M> {
         }
     }
 
-    /// The connection is gone and with it all that is known here. With `blames_message` the broker said that a packet
-    /// of ours was at fault: where only one was open, it is returned.
-    pub fn lost(&mut self, blames_message: bool) -> Option<(Place, M)> {
+    /// Messages given to the connection and not acknowledged, in no order.
+    pub fn open(&self) -> impl Iterator<Item = (Place, &M)> {
+        self.in_flight
+            .values()
+            .chain(&self.handed)
+            .map(|item| (item.place, &item.message))
+    }
+
+    /// Bytes of all of them.
+    pub fn open_bytes(&self) -> usize {
+        self.open_bytes
+    }
+
+    /// Whether one of this rank waits to be handed over.
+    pub fn is_waiting(&self, rank: usize) -> bool {
+        self.waiting
+            .first_key_value()
+            .is_some_and(|((first, _), _)| *first <= rank)
+    }
+
+    /// Whether messages go one at a time.
+    pub fn is_searching(&self) -> bool {
+        self.suspects > 0
+    }
+
+    /// Messages need not go one at a time any more.
+    pub fn end_search(&mut self) {
+        self.suspects = 0;
+    }
+
+    /// The connection is gone and with it all that is known here. Returns the message that was open
+    /// alone and is given up as the one that broke it.
+    pub fn lost(&mut self, culprit: Culprit) -> Option<(Place, M)> {
         self.ids = 0;
         self.waiting.clear();
         self.known.clear();
@@ -281,15 +321,18 @@ impl<M> Session<M> {
         self.open_sizes.clear();
         let mut open: Vec<Item<M>> = std::mem::take(&mut self.in_flight).into_values().collect();
         open.extend(self.handed.drain(..));
-        if !blames_message {
-            return None;
+        match culprit {
+            Culprit::None => None,
+            Culprit::OneOfThem => {
+                self.suspects = self.suspects.max(open.len());
+                None
+            }
+            Culprit::TheOnlyOne => {
+                self.resolved();
+                let only = open.pop().filter(|_| open.is_empty());
+                only.map(|item| (item.place, item.message))
+            }
         }
-        if open.len() == 1 {
-            self.resolved();
-            return open.pop().map(|item| (item.place, item.message));
-        }
-        self.suspects = self.suspects.max(open.len());
-        None
     }
 
     /// One message found its end: one suspect less.

@@ -49,7 +49,7 @@ impl SubscriberConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum SubscriberEvent {
     /// The broker confirmed the subscriptions: from now on nothing is missed.
     Subscribed,
     /// The broker does not allow this filter.
@@ -68,7 +68,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Subscriber {
     broker: String,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<SubscriberEvent>,
     task: JoinHandle<()>,
 }
 
@@ -93,6 +93,8 @@ impl Subscriber {
             keep_session: config.keep_session,
             tls: None,
             will: None,
+            // The next poll comes when the reader has taken this one, and rumqttc acknowledges there.
+            unacknowledged: None,
         };
         let backoff = Backoff::new(config.backoff_first, config.backoff_most);
         let task = tokio::spawn(run(options, config.filters, backoff, tell));
@@ -104,7 +106,7 @@ impl Subscriber {
     }
 
     /// The next event; None only when the connection task has ended. May be cancelled.
-    pub async fn recv(&mut self) -> Option<Event> {
+    pub async fn recv(&mut self) -> Option<SubscriberEvent> {
         self.events.recv().await
     }
 
@@ -115,13 +117,13 @@ impl Subscriber {
         let mut why = "still connecting".to_owned();
         loop {
             match timeout_at(deadline, self.recv()).await {
-                Ok(Some(Event::Subscribed)) => return Ok(()),
-                Ok(Some(Event::Lost { why: lost })) => why = lost,
-                Ok(Some(Event::Refused {
+                Ok(Some(SubscriberEvent::Subscribed)) => return Ok(()),
+                Ok(Some(SubscriberEvent::Lost { why: lost })) => why = lost,
+                Ok(Some(SubscriberEvent::Refused {
                     filter,
                     why: refused,
                 })) => why = format!("{filter}: {refused}"),
-                Ok(Some(Event::Message(_))) => {}
+                Ok(Some(SubscriberEvent::Message(_))) => {}
                 Ok(None) => {
                     return Err(Error::Stopped {
                         broker: self.broker.clone(),
@@ -143,7 +145,7 @@ async fn run(
     options: LinkOptions,
     filters: Vec<String>,
     mut backoff: Backoff,
-    tell: mpsc::Sender<Event>,
+    tell: mpsc::Sender<SubscriberEvent>,
 ) {
     loop {
         let mut link = Link::open(&options);
@@ -152,7 +154,11 @@ async fn run(
             Err(loss) => loss,
         };
         drop(link);
-        if tell.send(Event::Lost { why: loss.why }).await.is_err() {
+        if tell
+            .send(SubscriberEvent::Lost { why: loss.why })
+            .await
+            .is_err()
+        {
             return;
         }
         tokio::time::sleep(backoff.wait()).await;
@@ -164,7 +170,7 @@ async fn connection(
     link: &mut Link,
     filters: &[String],
     backoff: &mut Backoff,
-    tell: &mpsc::Sender<Event>,
+    tell: &mpsc::Sender<SubscriberEvent>,
 ) -> Result<(), Loss> {
     loop {
         let event = match link.event().await? {
@@ -180,7 +186,11 @@ async fn connection(
                     let Err(why) = answer else { continue };
                     refused += 1;
                     let filter = filter.clone();
-                    if tell.send(Event::Refused { filter, why }).await.is_err() {
+                    if tell
+                        .send(SubscriberEvent::Refused { filter, why })
+                        .await
+                        .is_err()
+                    {
                         return Ok(());
                     }
                 }
@@ -188,9 +198,9 @@ async fn connection(
                     return Err(Loss::new("the broker refused every subscription"));
                 }
                 backoff.reset();
-                Event::Subscribed
+                SubscriberEvent::Subscribed
             }
-            LinkEvent::Message(message) => Event::Message(message),
+            LinkEvent::Message(message, _) => SubscriberEvent::Message(message),
             _ => continue,
         };
         if tell.send(event).await.is_err() {
