@@ -217,9 +217,12 @@ impl Suspicion {
         self.subscription = 0;
     }
 
-    /// What was convicted may be tried once more.
-    pub(crate) fn let_go(&mut self) {
+    /// What was convicted may be tried once more. A trial that led to nothing ends: there may be no other
+    /// topic to compare with. True if there was one.
+    pub(crate) fn let_go(&mut self) -> bool {
         self.on_probation.append(&mut self.convicted);
+        self.alone = None;
+        self.on_trial.take().is_some()
     }
 
     fn forget_closes(&mut self) {

@@ -111,6 +111,18 @@ fn a_subscription_is_found_before_any_message_is_blamed() {
 }
 
 #[test]
+fn a_trial_without_another_topic_to_compare_with_ends() {
+    let mut suspicion = Suspicion::default();
+    for _ in 0..ALONE_WITH_REASON {
+        suspicion.lost(QUOTA, false, &open(&[(1, "one")]));
+    }
+    assert!(suspicion.is_on_trial("one") && suspicion.is_undecided());
+    assert!(suspicion.let_go());
+    assert!(!suspicion.is_on_trial("one") && !suspicion.is_convicted("one"));
+    assert!(!suspicion.let_go());
+}
+
+#[test]
 fn a_topic_let_go_is_convicted_again_at_once_and_acquitted_by_delivery() {
     let mut suspicion = Suspicion::default();
     suspicion.lost(Blame::NotAuthorised, false, &open(&[(1, "bad")]));

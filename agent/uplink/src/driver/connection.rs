@@ -23,8 +23,8 @@ pub(super) struct Connection {
     pub(super) index: usize,
     /// None until the broker accepted us.
     pub(super) limits: Option<PacketLimits>,
-    /// The subscription to commands was sent and not answered.
-    pub(super) subscribing: bool,
+    /// The subscription to commands was sent and not answered; until when an answer is waited for.
+    pub(super) subscribing: Option<Instant>,
     /// Commands that wait for room in the agent's queue. The broker keeps what is not acknowledged.
     pub(super) commands: VecDeque<(Received, Option<Receipt>)>,
     /// Nothing but hits is handed over until then: the cap, or the broker's wish.
@@ -55,7 +55,7 @@ impl<S: Store> Driver<S> {
             broker: self.broker_name(index),
             index,
             limits: None,
-            subscribing: false,
+            subscribing: None,
             commands: VecDeque::new(),
             rest_until: None,
             hits_rest_until: None,
@@ -65,7 +65,7 @@ impl<S: Store> Driver<S> {
         let end = self.attend(&mut c).await;
         *up = Up {
             up: c.limits.is_some(),
-            subscribing: c.subscribing,
+            subscribing: c.subscribing.is_some(),
         };
         end
     }
@@ -108,7 +108,7 @@ impl<S: Store> Driver<S> {
             let overdue = self.answers.overdue(self.session.largest_unanswered());
             let (rest_until, hits_rest_until) = (c.rest_until, c.hits_rest_until);
             let wake_at = self.wake_at(c);
-            let read_again_at = self.read_again_at;
+            let (read_again_at, subscribing) = (self.read_again_at, c.subscribing);
             let has_commands = !c.commands.is_empty();
             tokio::select! {
                 event = c.link.event() => {
@@ -145,6 +145,10 @@ impl<S: Store> Driver<S> {
                 () = sleep_until(hits_rest_until), if hits_rest_until.is_some() => c.hits_rest_until = None,
                 () = sleep_until(read_again_at), if read_again_at.is_some() => self.read_again_at = None,
                 () = sleep_until(wake_at), if wake_at.is_some() => {}
+                () = sleep_until(subscribing), if subscribing.is_some() => {
+                    tracing::warn!(broker = c.broker, "the subscription to commands is not answered");
+                    c.subscribing = None;
+                }
                 () = poll_look(&mut c.looking), if c.looking.is_some() && c.limits.is_some() => c.looking = None,
                 () = tokio::time::sleep_until(self.next_probe), if c.limits.is_some() => {
                     self.next_probe = Instant::now() + PROBE_EVERY;
@@ -183,7 +187,7 @@ impl<S: Store> Driver<S> {
                 }
             }
             LinkEvent::Subscribed(answers) => {
-                c.subscribing = false;
+                c.subscribing = None;
                 if let Some(suspicion) = self.suspicions.get_mut(c.index) {
                     suspicion.subscribed();
                 }
@@ -243,8 +247,10 @@ impl<S: Store> Driver<S> {
         if self.subscribe_after.is_some_and(|at| at > Instant::now()) {
             return;
         }
-        c.subscribing = c.link.subscribe(std::slice::from_ref(filter));
-        if !c.subscribing {
+        let answer_by = Instant::now() + self.config.answer_timeout;
+        let sent = c.link.subscribe(std::slice::from_ref(filter));
+        c.subscribing = sent.then_some(answer_by);
+        if !sent {
             tracing::warn!(
                 broker = c.broker,
                 "the subscription to commands was not sent"

@@ -12,6 +12,7 @@ use super::recorder::{Record, Told};
 use crate::in_flight::{InFlight, family};
 use crate::order::Drain;
 use crate::store::{Store, StoreError};
+use crate::suspicion::Suspicion;
 
 /// Read ahead of the window.
 const AHEAD_BYTES: usize = 4 << 20;
@@ -118,8 +119,10 @@ impl<S: Store> Driver<S> {
 
     /// Lets some of what was not permitted be tried again.
     pub(super) fn probe(&mut self, c: &Connection) {
-        if let Some(suspicion) = self.suspicions.get_mut(c.index) {
-            suspicion.let_go();
+        let suspicion = self.suspicions.get_mut(c.index);
+        if suspicion.is_some_and(Suspicion::let_go) {
+            // What rested is sent again.
+            self.read_anew();
         }
         self.release(PROBE_MESSAGES);
     }

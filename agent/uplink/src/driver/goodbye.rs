@@ -132,7 +132,8 @@ impl<S: Store> Driver<S> {
     }
 
     fn begin_to_finish(&mut self, c: &mut Connection, reading: bool, now: Instant) {
-        if c.limits.is_none() || c.goodbye.is_some() {
+        let ending = c.goodbye.as_ref().map(|goodbye| goodbye.then);
+        if c.limits.is_none() || matches!(ending, Some(Then::End(_))) {
             return;
         }
         let undecided = self
@@ -197,9 +198,13 @@ impl<S: Store> Driver<S> {
             Some(_) => f.goodbye_at,
             None => f.deadline,
         });
-        let goodbye = c.goodbye.as_ref().map(|g| g.until);
-        // A goodbye has the later word.
-        goodbye.or(finishing)
+        match &c.goodbye {
+            None => finishing,
+            Some(goodbye) => match goodbye.then {
+                Then::End(_) => Some(goodbye.until),
+                Then::Return => Some(finishing.map_or(goodbye.until, |at| at.min(goodbye.until))),
+            },
+        }
     }
 
     /// Waits until a broker before this one takes a TCP connection; `None` where there is none before it. Asked more

@@ -7,6 +7,7 @@
 //! | `window` | out of the session into the link, and what each acknowledgement means |
 //! | `feed` | from the outbox into the session |
 //! | `recorder` | what the outbox is told: acknowledged, set aside, released |
+//! | `losses` | what the end of a connection says about messages |
 //! | `goodbye` | the ordered end: of the uplink, and of the time with a fallback broker |
 //! | `caught` | a panic becomes an error |
 
@@ -14,15 +15,15 @@ mod caught;
 mod connection;
 mod feed;
 mod goodbye;
+mod losses;
 mod recorder;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kakou_contract::Cursor;
-use kakou_contract::Held;
 use kakou_time::SharedClock;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -30,15 +31,15 @@ use tokio::time::Instant;
 use super::answer_clock::AnswerClock;
 use super::backoff::Backoff;
 use super::config::UplinkConfig;
-use super::in_flight::{InFlight, family};
-use super::link::{Loss, LossKind};
+use super::in_flight::InFlight;
+use super::link::Loss;
 use super::message::Received;
 use super::order::{Drain, Order};
 use super::pace::{Cap, Pace};
-use super::session::{Culprit, Session};
+use super::session::Session;
 use super::status::{LinkState, Status};
 use super::store::Store;
-use super::suspicion::{Finding, Suspicion};
+use super::suspicion::Suspicion;
 use goodbye::Finishing;
 use recorder::Recorder;
 
@@ -277,102 +278,12 @@ impl<S: Store> Driver<S> {
         self.finishing.as_ref().is_some_and(|f| f.drain == drain)
     }
 
-    async fn down(&mut self, index: usize, loss: &Loss, up: Up) {
-        self.judge(index, loss, up);
-        // What was said has to be in the database before it is read again. Where the store is away, reading
-        // waits for it anyway, and whoever reads too early sends a message twice, which is allowed.
-        let settled = async {
-            self.recorder.flush(SETTLED_WITHIN).await;
-            tokio::time::timeout(SETTLED_WITHIN, self.store.settle()).await
-        };
-        match settled.await {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => tracing::warn!("{e}"),
-            Err(_) => tracing::warn!("the outbox did not settle within {SETTLED_WITHIN:?}"),
-        }
-        self.read_anew();
-        self.status.send_modify(|s| {
-            s.connected = false;
-            s.listening = false;
-            s.connected_since = None;
-            s.last_loss = Some(loss.why.clone());
-        });
-    }
-
-    /// Whether a message, a topic or the subscription is to blame for the loss. Forgets the window: what
-    /// is not acknowledged is read again.
-    fn judge(&mut self, index: usize, loss: &Loss, up: Up) {
-        let finding = match self.suspicions.get_mut(index) {
-            Some(suspicion) if up.up => {
-                let open: BTreeMap<_, _> = self
-                    .session
-                    .open()
-                    .map(|(place, message)| (place, family(&message.envelope.topic)))
-                    .collect();
-                suspicion.lost(loss.blame, up.subscribing, &open)
-            }
-            _ => Finding::Nothing,
-        };
-        let broker = self.broker_name(index);
-        let culprit = match &finding {
-            Finding::OneAtATime => Culprit::OneOfThem,
-            Finding::Message => Culprit::TheOnlyOne,
-            _ => Culprit::None,
-        };
-        let given_up = self.session.lost(culprit);
-        self.answers.start();
-        match finding {
-            Finding::Nothing | Finding::OneAtATime => {}
-            Finding::Message => {
-                if let Some((_, message)) = given_up {
-                    let why = format!("the broker closed the connection over it: {}", loss.why);
-                    self.hold(message, Held::Refused, why);
-                }
-            }
-            Finding::Convicted(topic) => {
-                self.session.end_search();
-                self.forbidden(&broker, topic);
-            }
-            Finding::Broker => {
-                tracing::warn!(broker, "the broker closes the connection over any message");
-                self.session.end_search();
-            }
-            Finding::Subscription => {
-                tracing::error!(
-                    broker,
-                    "the broker closes the connection over the subscription to commands; \
-                     going on without commands for {PROBE_EVERY:?}"
-                );
-                self.subscribe_after = Some(Instant::now() + PROBE_EVERY);
-            }
-        }
-    }
-
     fn broker_name(&self, index: usize) -> String {
         self.config
             .brokers
             .get(index)
             .map(ToString::to_string)
             .unwrap_or_default()
-    }
-
-    /// ERROR once per change where an operator is needed, WARN where it will heal by itself.
-    fn show_state(&self, loss: &Loss, broker: &str) {
-        let why = loss.why.clone();
-        let state = match loss.kind {
-            LossKind::Network => LinkState::Unreachable(why),
-            LossKind::Refused => LinkState::Refused(why),
-            LossKind::Tls => LinkState::Tls(why),
-        };
-        if self.status.borrow().state == state {
-            return;
-        }
-        match &state {
-            LinkState::Refused(why) | LinkState::Tls(why) => tracing::error!(broker, "{why}"),
-            LinkState::Unreachable(why) => tracing::warn!(broker, "no connection: {why}"),
-            _ => {}
-        }
-        self.status.send_modify(|s| s.state = state);
     }
 }
 

@@ -13,6 +13,9 @@ use crate::store::Store;
 
 /// Topics that are reported as refused by name; a broker that refuses more refuses all.
 const REFUSED_TOPICS: usize = 64;
+/// Acknowledged messages that the outbox has not been told of. While it is away, no more than these
+/// are sent.
+const UNTOLD_MOST: usize = 8192;
 /// As many messages as the outbox has; it takes some of them at a time.
 const ALL: usize = usize::MAX >> 1;
 
@@ -26,18 +29,15 @@ impl<S: Store> Driver<S> {
             self.answers.idle();
         }
         // During a search the end of a connection is to speak about one thing alone.
-        if c.subscribing && self.session.is_searching() {
+        if c.subscribing.is_some() && self.session.is_searching() {
             return None;
         }
-        // The outbox cannot be told what was acknowledged: no more than a window of that.
-        if self.recorder.len() >= usize::from(self.config.window) {
-            return None;
-        }
+        let untold = self.recorder.len() >= UNTOLD_MOST;
         let (resting, hits_rest) = (later(c.rest_until, now), later(c.hits_rest_until, now));
         let now_ms = self.clock.wall_ms();
         loop {
             let ((rank, _), message) = self.session.next()?;
-            if c.goodbye.is_some() && rank != FROM_MEMORY {
+            if (c.goodbye.is_some() || untold) && rank != FROM_MEMORY {
                 return None;
             }
             // Hits wait for nothing but an answer that was about a hit.

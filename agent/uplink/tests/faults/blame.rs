@@ -127,6 +127,34 @@ async fn a_forbidden_subscription_is_given_up_and_messages_flow() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_is_never_answered_does_not_stop_the_search() {
+    let broker = Scripted::run(Script {
+        subscribe: Box::new(|_| Answer::Ignore),
+        publish: Box::new(|seen| {
+            if seen.topic == FORBIDDEN {
+                Answer::Disconnect(0x87)
+            } else {
+                Answer::Ack(0)
+            }
+        }),
+        ..Script::default()
+    })
+    .await;
+    let config = UplinkConfig {
+        commands: Some("cmd/+".into()),
+        answer_timeout: Duration::from_millis(300),
+        ..quick()
+    };
+    let rig = Rig::start(vec![broker.address()], config);
+    rig.store.append(on(FORBIDDEN, "forbidden"));
+    for n in 0..20 {
+        rig.store.append(on("allowed", n.to_string()));
+    }
+    until("all others", || rig.store.acked() == 20).await;
+    until("the forbidden one", || rig.store.held() == 1).await;
+}
+
+#[tokio::test]
 async fn a_broker_without_retained_messages_gets_all_others() {
     let broker = Scripted::run(Script {
         retain: false,
