@@ -1,5 +1,5 @@
-//! The outbox as the uplink reads it: each fault of the outbox in the uplink's words, which say how far
-//! it reaches. None of them ends the uplink.
+//! The outbox as the uplink reads it: each fault of the outbox in the uplink's words, which say how
+//! far it reaches. None of them ends the uplink.
 
 use kakou_contract::{Committed, Cursor, Held, Priority};
 use kakou_outbox::{Outbox, OutboxError};

@@ -1,13 +1,13 @@
 //! How long the broker has owed acknowledgements. Pure: times are handed in.
 //!
-//! Only an acknowledgement counts as an answer. A broker that answers pings and acknowledges nothing
-//! is as useless as one that is silent, and a ping must not hide it. Two clocks run:
+//! Only an acknowledgement counts as an answer. A broker that answers pings and acknowledges
+//! nothing is as useless as one that is silent, and a ping must not hide it. Two clocks run:
 //!
 //! - since the last acknowledgement, or since the first message went out after all were answered;
 //! - for each message since it went out, so that one that is passed over shows as well.
 //!
-//! A slow link is given time: a message may take as long as the slowest link that is waited for needs
-//! for what was open when it went out.
+//! A slow link is given time: a message may take as long as the slowest link that is waited for
+//! needs for what was open when it went out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

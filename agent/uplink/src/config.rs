@@ -15,7 +15,8 @@ pub struct UplinkConfig {
     pub brokers: Vec<BrokerAddress>,
     pub tls: TlsFiles,
     pub login: Option<Login>,
-    /// Must differ from every other client's: a broker throws out the older of two with the same id.
+    /// Must differ from every other client's: a broker throws out the older of two with the same
+    /// id.
     pub client_id: String,
     /// Messages sent and not yet acknowledged. The broker's receive maximum lowers it.
     pub window: u16,
@@ -27,13 +28,14 @@ pub struct UplinkConfig {
     pub bandwidth: Option<u64>,
     pub keep_alive: Duration,
     pub connect_timeout: Duration,
-    /// With messages in flight and no sign of the broker for this long, and what the largest of them takes on a slow link,
-    /// the connection counts as lost. A half-open connection would else hold them until TCP gives up, a quarter of an hour.
+    /// With messages in flight and no sign of the broker for this long, and what the largest of
+    /// them takes on a slow link, the connection counts as lost. A half-open connection would else
+    /// hold them until TCP gives up, a quarter of an hour.
     pub answer_timeout: Duration,
     pub backoff_first: Duration,
     pub backoff_most: Duration,
-    /// How long after taking to another broker it is looked whether one before it in the list is back; twelve times that
-    /// at most, where it did not let us stay.
+    /// How long after taking to another broker it is looked whether one before it in the list is
+    /// back; twelve times that at most, where it did not let us stay.
     pub return_after: Duration,
     /// What was captured longer ago than this is marked as late.
     pub late_after: Duration,
@@ -58,7 +60,8 @@ impl UplinkConfig {
             max_packet: 8 << 20,
             bandwidth: None,
             keep_alive: Duration::from_secs(30),
-            // TCP, TLS and CONNACK are five round trips, and a mobile link may take a second for each.
+            // TCP, TLS and CONNACK are five round trips, and a mobile link may take a second for
+            // each.
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(20),
             backoff_first: Duration::from_millis(200),
@@ -76,8 +79,8 @@ impl UplinkConfig {
 pub(crate) const COMMANDS_OPEN: u16 = 32;
 
 impl UplinkConfig {
-    /// What a link to this broker needs. Secrets are read anew each time, so that a renewed one is used;
-    /// it reads files, so it is called where that may take its time.
+    /// What a link to this broker needs. Secrets are read anew each time, so that a renewed one is
+    /// used; it reads files, so it is called where that may take its time.
     pub(crate) fn link(&self, address: BrokerAddress) -> Result<LinkOptions, String> {
         let tls = match (&address.tls, &self.tls) {
             (false, _) => None,

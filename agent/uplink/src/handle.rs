@@ -22,8 +22,8 @@ const DIRECT: usize = 64;
 /// Beyond the time that the task was given to end.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Sends what the outbox holds until told to stop. Dropping it ends the connection; the outbox keeps
-/// what was not acknowledged.
+/// Sends what the outbox holds until told to stop. Dropping it ends the connection; the outbox
+/// keeps what was not acknowledged.
 #[derive(Debug)]
 pub struct Uplink {
     brokers: String,
@@ -68,8 +68,8 @@ impl Uplink {
         self.direct.status.clone()
     }
 
-    /// What the platform sends; can be taken once. A command is acknowledged to the broker when it is
-    /// put into this queue. While the queue is full the broker keeps the others.
+    /// What the platform sends; can be taken once. A command is acknowledged to the broker when it
+    /// is put into this queue. While the queue is full the broker keeps the others.
     pub fn commands(&mut self) -> Option<mpsc::Receiver<Received>> {
         self.commands.take()
     }
@@ -106,8 +106,8 @@ impl Uplink {
     }
 
     /// Waits until what `drain` names is acknowledged, publishes `last` (the offline status) and
-    /// disconnects. When `within` runs short, `last` and DISCONNECT go out all the same; what is not
-    /// acknowledged stays in the outbox, and the result is an error.
+    /// disconnects. When `within` runs short, `last` and DISCONNECT go out all the same; what is
+    /// not acknowledged stays in the outbox, and the result is an error.
     pub async fn finish(
         mut self,
         drain: Drain,

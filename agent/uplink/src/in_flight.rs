@@ -53,7 +53,8 @@ impl InFlight {
         self.sequence.is_none() || self.envelope.priority == Priority::Hit
     }
 
-    /// The payload as it is sent at this time: marked, if it was captured longer ago than `late_after`.
+    /// The payload as it is sent at this time: marked, if it was captured longer ago than
+    /// `late_after`.
     pub(crate) fn payload(&self, now_ms: i64, late_after: Duration) -> Bytes {
         let payload = self.envelope.payload.clone();
         let limit = i64::try_from(late_after.as_millis()).unwrap_or(i64::MAX);

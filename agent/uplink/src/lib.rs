@@ -5,11 +5,13 @@
 //! - A message leaves the outbox only when the broker has acknowledged that very message. Whatever
 //!   ends a connection, what was not acknowledged is read again and sent again.
 //! - A hit leaves before everything that waits.
-//! - One message that a broker does not take holds up no other: it is set aside in the outbox with the
-//!   reason, whether the broker refuses it, disconnects over it, or closes the connection.
-//! - The uplink ends only when told to. No error of the network, the broker or the outbox ends it, and
-//!   a panic in it is logged and the connection begun again. [`Status`] says what is wrong meanwhile.
-//! - A command is acknowledged to the broker when it is handed over, so that none is lost in between.
+//! - One message that a broker does not take holds up no other: it is set aside in the outbox with
+//!   the reason, whether the broker refuses it, disconnects over it, or closes the connection.
+//! - The uplink ends only when told to. No error of the network, the broker or the outbox ends it,
+//!   and a panic in it is logged and the connection begun again. [`Status`] says what is wrong
+//!   meanwhile.
+//! - A command is acknowledged to the broker when it is handed over, so that none is lost in
+//!   between.
 //! - Payloads are shared from the outbox to the socket, never copied.
 //!
 //! # Map
@@ -31,9 +33,9 @@
 //! | `message` | what a subscriber received |
 //! | `subscriber` | the central side: subscribes again on every connection |
 //!
-//! A connection is never taken up again inside `rumqttc`: each try is a fresh event loop, so that what
-//! is unacknowledged is known in one place only, the outbox. `rumqttc` itself forgets what was in
-//! flight when the broker forgot the session, and says nothing.
+//! A connection is never taken up again inside `rumqttc`: each try is a fresh event loop, so that
+//! what is unacknowledged is known in one place only, the outbox. `rumqttc` itself forgets what was
+//! in flight when the broker forgot the session, and says nothing.
 
 mod address;
 mod answer_clock;

@@ -1,6 +1,7 @@
 //! Which message is in flight under which packet id. Pure: no I/O, no clock.
 //!
-//! A message that was read from the outbox is in exactly one of three places until its fate is known:
+//! A message that was read from the outbox is in exactly one of three places until its fate is
+//! known:
 //!
 //! ```text
 //! push -> waiting -> handed (given to rumqttc) -> in flight under a packet id -> acknowledged
@@ -8,16 +9,18 @@
 //!            +--------------------------------------------+   "try again"
 //! ```
 //!
-//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is ordered by rank, then
-//! by sequence number, so a hit that comes later goes before every passage not yet handed over. When the connection is
-//! lost everything is forgotten: the outbox still has it and is read anew.
+//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is
+//! ordered by rank, then by sequence number, so a hit that comes later goes before every passage
+//! not yet handed over. When the connection is lost everything is forgotten: the outbox still has
+//! it and is read anew.
 //!
-//! The window has a size in messages and one in bytes. rumqttc counts packet ids upwards from 1 to its window and does
-//! not look whether one is still in use: a broker that acknowledges out of order makes it stall. So no message is handed
-//! over whose id, counted along here, is not free.
+//! The window has a size in messages and one in bytes. rumqttc counts packet ids upwards from 1 to
+//! its window and does not look whether one is still in use: a broker that acknowledges out of
+//! order makes it stall. So no message is handed over whose id, counted along here, is not free.
 //!
-//! A message the broker chokes on (it closes the connection and blames the packet) would be sent again for ever. After
-//! such a loss as many messages as were open are sent one at a time, until the one is found.
+//! A message the broker chokes on (it closes the connection and blames the packet) would be sent
+//! again for ever. After such a loss as many messages as were open are sent one at a time, until
+//! the one is found.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -121,8 +124,8 @@ pub struct Session<M> {
     /// The most that this side wants open at a time.
     window: u16,
     byte_window: usize,
-    /// Packet ids of this connection: 1 to `ids`, the smaller of the window and the broker's receive
-    /// maximum; 0 while there is no connection.
+    /// Packet ids of this connection: 1 to `ids`, the smaller of the window and the broker's
+    /// receive maximum; 0 while there is no connection.
     ids: u16,
     /// The id given last on this connection.
     last_id: u16,
@@ -235,8 +238,8 @@ impl<M> Session<M> {
         Some((place, item.message))
     }
 
-    /// The oldest handed message went out under this id. False when that cannot be: the connection is
-    /// then not to be trusted any more.
+    /// The oldest handed message went out under this id. False when that cannot be: the connection
+    /// is then not to be trusted any more.
     #[must_use]
     pub fn sent(&mut self, id: u16) -> bool {
         if self.in_flight.contains_key(&id) {

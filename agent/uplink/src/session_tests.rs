@@ -101,8 +101,9 @@ fn a_loss_forgets_everything_and_what_is_read_again_is_taken() {
     assert_eq!(s.next().unwrap().1, &1);
 }
 
-/// A broker that takes at most `receive_max` messages, acknowledges in any order, loses connections, and closes the
-/// connection over one of them. Nothing else may be given up, nothing delivered twice on one connection.
+/// A broker that takes at most `receive_max` messages, acknowledges in any order, loses
+/// connections, and closes the connection over one of them. Nothing else may be given up, nothing
+/// delivered twice on one connection.
 fn run(messages: u64, window: u16, receive_max: u16, poison: Option<u64>, chances: &[u8]) {
     let mut s: Session<u64> = Session::new(window, 64);
     let mut outbox: BTreeSet<u64> = (0..messages).collect();

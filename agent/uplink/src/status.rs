@@ -66,8 +66,8 @@ pub struct Status {
     pub refused_topics: Vec<String>,
     /// Why the last try or connection ended.
     pub last_loss: Option<String>,
-    /// Why the outbox cannot be used at the moment. The uplink tries again by itself; meanwhile only
-    /// messages from memory go out.
+    /// Why the outbox cannot be used at the moment. The uplink tries again by itself; meanwhile
+    /// only messages from memory go out.
     pub store_fault: Option<String>,
 }
 

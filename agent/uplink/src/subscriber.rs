@@ -1,7 +1,8 @@
 //! The central side: subscribes, and subscribes again on every connection, for ever.
 //!
-//! Policy of the queue towards the reader: it blocks. A reader that is slow slows the broker down, and
-//! nothing is dropped here; what the broker does with what it cannot pass on is the broker's setting.
+//! Policy of the queue towards the reader: it blocks. A reader that is slow slows the broker down,
+//! and nothing is dropped here; what the broker does with what it cannot pass on is the broker's
+//! setting.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ pub struct SubscriberConfig {
     pub client_id: String,
     /// Topic filters; best without overlap, or a broker may send a message once for each.
     pub filters: Vec<String>,
-    /// Some: the broker keeps what arrives while this subscriber is away, for that long. The client id
-    /// must then stay the same.
+    /// Some: the broker keeps what arrives while this subscriber is away, for that long. The client
+    /// id must then stay the same.
     pub keep_session: Option<Duration>,
     pub max_packet: u32,
     pub keep_alive: Duration,
@@ -93,7 +94,8 @@ impl Subscriber {
             keep_session: config.keep_session,
             tls: None,
             will: None,
-            // The next poll comes when the reader has taken this one, and rumqttc acknowledges there.
+            // The next poll comes when the reader has taken this one, and rumqttc acknowledges
+            // there.
             unacknowledged: None,
         };
         let backoff = Backoff::new(config.backoff_first, config.backoff_most);
@@ -110,8 +112,8 @@ impl Subscriber {
         self.events.recv().await
     }
 
-    /// Waits until the broker confirmed the subscriptions, so that what is published afterwards is seen.
-    /// Messages that come before, retained ones for example, are passed over.
+    /// Waits until the broker confirmed the subscriptions, so that what is published afterwards is
+    /// seen. Messages that come before, retained ones for example, are passed over.
     pub async fn subscribed(&mut self, within: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + within;
         let mut why = "still connecting".to_owned();

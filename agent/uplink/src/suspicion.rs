@@ -1,21 +1,21 @@
 //! Which messages a broker closes the connection over. Pure: no I/O, no clock.
 //!
-//! A broker may answer a forbidden publish with a PUBACK that says so, with a DISCONNECT, or by closing
-//! the connection without a word. Sent again on each connection, such a message would hold up all the
-//! others for ever. So it is found, and the topic it belongs to is set aside:
+//! A broker may answer a forbidden publish with a PUBACK that says so, with a DISCONNECT, or by
+//! closing the connection without a word. Sent again on each connection, such a message would hold
+//! up all the others for ever. So it is found, and the topic it belongs to is set aside:
 //!
-//! 1. A DISCONNECT that blames a message starts the search at once; closes without a word do when the
-//!    same message was open at three of them in a row.
+//! 1. A DISCONNECT that blames a message starts the search at once; closes without a word do when
+//!    the same message was open at three of them in a row.
 //! 2. Search: messages go one at a time, so that the connection's end speaks about one alone.
-//! 3. "Not authorised" then convicts the topic at once. Where the broker gave another reason or none,
-//!    the message must have ended several connections in a row; and its topic only goes on trial: it
-//!    rests until a message of another topic is delivered, which shows that the broker is well. When
-//!    another topic fares the same, it is the broker and not a message, and nothing is held against
-//!    either.
+//! 3. "Not authorised" then convicts the topic at once. Where the broker gave another reason or
+//!    none, the message must have ended several connections in a row; and its topic only goes on
+//!    trial: it rests until a message of another topic is delivered, which shows that the broker is
+//!    well. When another topic fares the same, it is the broker and not a message, and nothing is
+//!    held against either.
 //!
-//! What is convicted is not sent; the driver holds it in the outbox as not authorised and lets it be
-//! tried again every few minutes. The subscription to commands can be the culprit as well: during a
-//! search nothing is sent before it is answered.
+//! What is convicted is not sent; the driver holds it in the outbox as not authorised and lets it
+//! be tried again every few minutes. The subscription to commands can be the culprit as well:
+//! during a search nothing is sent before it is answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -217,8 +217,8 @@ impl Suspicion {
         self.subscription = 0;
     }
 
-    /// What was convicted may be tried once more. A trial that led to nothing ends: there may be no other
-    /// topic to compare with. True if there was one.
+    /// What was convicted may be tried once more. A trial that led to nothing ends: there may be no
+    /// other topic to compare with. True if there was one.
     pub(crate) fn let_go(&mut self) -> bool {
         self.on_probation.append(&mut self.convicted);
         self.alone = None;

@@ -22,7 +22,8 @@ pub enum TlsError {
 /// Files only: they are read for each connection, so that renewed ones are used without a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of the authorities that may vouch for the broker; without it, those of the machine.
+    /// Certificates of the authorities that may vouch for the broker; without it, those of the
+    /// machine.
     pub ca: Option<PathBuf>,
     /// Our certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
@@ -95,8 +96,8 @@ impl TlsFiles {
     }
 }
 
-/// The authorities that this machine trusts. They are some hundred files: read once, and again only as
-/// long as there are none. A renewed package of them is used from the next start on.
+/// The authorities that this machine trusts. They are some hundred files: read once, and again only
+/// as long as there are none. A renewed package of them is used from the next start on.
 fn machine_roots() -> Result<RootCertStore, TlsError> {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
     if let Some(roots) = ROOTS.get() {

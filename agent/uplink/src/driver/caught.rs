@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs `work`; `Err` has the text of its panic. The caller must set right what `work` was changing.
+/// Runs `work`; `Err` has the text of its panic. The caller must set right what `work` was
+/// changing.
 pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
     let mut work = pin!(work);
     poll_fn(

@@ -70,8 +70,8 @@ impl<S: Store> Driver<S> {
         end
     }
 
-    /// Certificates, passwords and the authorities of the machine are files: they are read on a thread
-    /// that may wait for the disk.
+    /// Certificates, passwords and the authorities of the machine are files: they are read on a
+    /// thread that may wait for the disk.
     async fn link_options(&mut self, index: usize) -> Result<LinkOptions, Loss> {
         let Some(address) = self.config.brokers.get(index).cloned() else {
             return Err(Loss::new("no broker is configured"));

@@ -1,9 +1,9 @@
 //! The ordered end of a connection: because the owner wants the uplink to end, or because a broker
 //! before this one in the list is back.
 //!
-//! What was handed to the link is given time to be acknowledged, and nothing follows it but messages
-//! from memory and one last message, which stands at once behind what is on the wire. At the deadline
-//! DISCONNECT is sent whatever is still open: the outbox has it.
+//! What was handed to the link is given time to be acknowledged, and nothing follows it but
+//! messages from memory and one last message, which stands at once behind what is on the wire. At
+//! the deadline DISCONNECT is sent whatever is still open: the outbox has it.
 
 use std::time::Duration;
 
@@ -99,7 +99,8 @@ impl<S: Store> Driver<S> {
         self.session.push(place, message.bytes(), message);
     }
 
-    /// Begins and ends the goodbye when it is time. `reading`: it is not known whether the outbox has more.
+    /// Begins and ends the goodbye when it is time. `reading`: it is not known whether the outbox
+    /// has more.
     pub(super) async fn part(&mut self, c: &mut Connection, reading: bool) -> Option<End> {
         let now = Instant::now();
         if self.finishing.is_some() {
@@ -175,8 +176,8 @@ impl<S: Store> Driver<S> {
         });
     }
 
-    /// Not when nothing happens to be in flight, which under a constant backlog is never: nothing more is
-    /// sent here, so that the window empties.
+    /// Not when nothing happens to be in flight, which under a constant backlog is never: nothing
+    /// more is sent here, so that the window empties.
     fn begin_to_return(&mut self, c: &mut Connection, now: Instant) {
         if c.goodbye.is_some() {
             return;
@@ -207,8 +208,9 @@ impl<S: Store> Driver<S> {
         }
     }
 
-    /// Waits until a broker before this one takes a TCP connection; `None` where there is none before it. Asked more
-    /// rarely each time: one that takes TCP and then refuses us must not draw us away again and again.
+    /// Waits until a broker before this one takes a TCP connection; `None` where there is none
+    /// before it. Asked more rarely each time: one that takes TCP and then refuses us must not draw
+    /// us away again and again.
     pub(super) fn look_back(&mut self, index: usize) -> Option<Look> {
         let before: Vec<_> = self
             .config

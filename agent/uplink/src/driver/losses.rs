@@ -16,8 +16,9 @@ use crate::suspicion::Finding;
 impl<S: Store> Driver<S> {
     pub(super) async fn down(&mut self, index: usize, loss: &Loss, up: Up) {
         self.judge(index, loss, up);
-        // What was said has to be in the database before it is read again. Where the store is away, reading
-        // waits for it anyway, and whoever reads too early sends a message twice, which is allowed.
+        // What was said has to be in the database before it is read again. Where the store is away,
+        // reading waits for it anyway, and whoever reads too early sends a message twice, which is
+        // allowed.
         let settled = async {
             self.recorder.flush(SETTLED_WITHIN).await;
             tokio::time::timeout(SETTLED_WITHIN, self.store.settle()).await
@@ -36,8 +37,8 @@ impl<S: Store> Driver<S> {
         });
     }
 
-    /// Whether a message, a topic or the subscription is to blame for the loss. Forgets the window: what
-    /// is not acknowledged is read again.
+    /// Whether a message, a topic or the subscription is to blame for the loss. Forgets the window:
+    /// what is not acknowledged is read again.
     fn judge(&mut self, index: usize, loss: &Loss, up: Up) {
         let finding = match self.suspicions.get_mut(index) {
             Some(suspicion) if up.up => {

@@ -49,8 +49,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(300);
 const LASTED: Duration = Duration::from_secs(60);
 /// A hit that the broker did not take now is tried again after no more than this.
 const HITS_AGAIN: Duration = Duration::from_secs(2);
-/// What was said to the outbox has to be in the database before it is read anew, or messages are sent
-/// twice. An outbox that takes longer than this is read all the same, later.
+/// What was said to the outbox has to be in the database before it is read anew, or messages are
+/// sent twice. An outbox that takes longer than this is read all the same, later.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the task ended after it was told to.
@@ -100,7 +100,8 @@ pub(super) struct Driver<S> {
     suspicions: Vec<Suspicion>,
     /// A broker closed the connection over the subscription; not again before this.
     subscribe_after: Option<Instant>,
-    /// When what was not permitted is tried again. Not on every connection: a broker may close it over each refusal.
+    /// When what was not permitted is tried again. Not on every connection: a broker may close it
+    /// over each refusal.
     next_probe: Instant,
 }
 
@@ -202,12 +203,14 @@ impl<S: Store> Driver<S> {
         };
         let was_up = self.status.borrow().connected;
         self.down(index, &loss, up).await;
-        // One that is let in and loses the connection again, or never acknowledges, is as good as one that is away.
+        // One that is let in and loses the connection again, or never acknowledges, is as good as
+        // one that is away.
         let was_good = was_up && (self.status.borrow().acked > acked || began.elapsed() >= LASTED);
         if was_good && index == 0 {
             self.look_back.reset();
         }
-        // After the loss of a good one the first broker is tried first; after a failed try the next one.
+        // After the loss of a good one the first broker is tried first; after a failed try the next
+        // one.
         self.next_broker = if was_good {
             0
         } else {
@@ -223,15 +226,16 @@ impl<S: Store> Driver<S> {
                 Ended::Complete
             });
         }
-        // A round through all of them, then a pause; a connection that was lost at once is such a round too.
+        // A round through all of them, then a pause; a connection that was lost at once is such a
+        // round too.
         if self.next_broker == 0 {
             return self.pause(&broker).await;
         }
         None
     }
 
-    /// After a panic: a bug, which must not take the uplink with it. The books may be wrong, so they are
-    /// begun anew; the outbox has all that matters.
+    /// After a panic: a bug, which must not take the uplink with it. The books may be wrong, so
+    /// they are begun anew; the outbox has all that matters.
     async fn begin_again(&mut self, panic: &str) -> Option<Ended> {
         let broker = self.broker_name(self.next_broker);
         tracing::error!(

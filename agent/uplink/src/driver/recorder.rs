@@ -1,8 +1,9 @@
 //! What the outbox is told, in its order: acknowledged, set aside, released. It runs beside the
 //! connection, so that an outbox that is slow or away holds up nothing but itself.
 //!
-//! What cannot be told now is told again with growing pauses, for as long as it takes. Until then it is
-//! known here, so that a message that was acknowledged is not sent again when it is read anew.
+//! What cannot be told now is told again with growing pauses, for as long as it takes. Until then
+//! it is known here, so that a message that was acknowledged is not sent again when it is read
+//! anew.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;

@@ -20,7 +20,8 @@ const UNTOLD_MOST: usize = 8192;
 const ALL: usize = usize::MAX >> 1;
 
 impl<S: Store> Driver<S> {
-    /// Gives the link what the window allows. Returns until when to wait, if the bandwidth cap says so.
+    /// Gives the link what the window allows. Returns until when to wait, if the bandwidth cap says
+    /// so.
     pub(super) fn hand_over(&mut self, c: &mut Connection) -> Option<Instant> {
         let now = Instant::now();
         let limits = c.limits?;

@@ -156,8 +156,8 @@ fn io_text(error: &std::io::Error) -> String {
     }
 }
 
-/// Whom an end speaks against. A code that has nothing to do with what was sent, such as a server that
-/// shuts down or a session taken over, blames nobody.
+/// Whom an end speaks against. A code that has nothing to do with what was sent, such as a server
+/// that shuts down or a session taken over, blames nobody.
 fn blame(error: &ConnectionError) -> Blame {
     use DisconnectReasonCode as Code;
     const SILENT: Blame = Blame::Perhaps { with_reason: false };
@@ -179,9 +179,9 @@ fn blame(error: &ConnectionError) -> Blame {
                 _ => Blame::Nobody,
             }
         }
-        // A PUBACK with a reason that rumqttc does not know (Mosquitto says 0x95, packet too large, with
-        // a PUBACK): the connection breaks without telling which packet id it was. The error's name is
-        // rumqttc's slip, it comes from PUBACK and DISCONNECT too.
+        // A PUBACK with a reason that rumqttc does not know (Mosquitto says 0x95, packet too large,
+        // with a PUBACK): the connection breaks without telling which packet id it was. The error's
+        // name is rumqttc's slip, it comes from PUBACK and DISCONNECT too.
         ConnectionError::MqttState(StateError::Deserialization(
             mqttbytes::Error::InvalidConnectReturnCode(_),
         )) => Blame::Packet,

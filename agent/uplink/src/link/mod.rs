@@ -1,7 +1,9 @@
-//! One connection to a broker, from CONNECT to its end. This folder is the only one that names `rumqttc`.
+//! One connection to a broker, from CONNECT to its end. This folder is the only one that names
+//! `rumqttc`.
 //!
-//! The event loop is polled by one future that is kept until it is ready: dropping it half-way would
-//! lose the packet that it is writing. So `Link::event` may be cancelled at any time, `poll` never is.
+//! The event loop is polled by one future that is kept until it is ready: dropping it half-way
+//! would lose the packet that it is writing. So `Link::event` may be cancelled at any time, `poll`
+//! never is.
 
 mod loss;
 mod options;
@@ -136,7 +138,8 @@ impl Link {
         self.client.try_ack(&received).is_ok()
     }
 
-    /// Says goodbye, so that the broker does not take the end for a failure; for no longer than `within`.
+    /// Says goodbye, so that the broker does not take the end for a failure; for no longer than
+    /// `within`.
     pub(crate) async fn close(&mut self, within: Duration) {
         if self.client.try_disconnect().is_err() {
             return;

@@ -18,7 +18,8 @@ fn offline() -> Envelope {
 
 #[tokio::test]
 async fn the_end_waits_for_what_is_on_its_way_and_sends_nothing_that_was_read_ahead() {
-    // Four are on their way; the broker acknowledges them when it sees the fifth message, the last one.
+    // Four are on their way; the broker acknowledges them when it sees the fifth message, the last
+    // one.
     let broker = Scripted::start(10, |seen: &Seen| {
         if seen.topic == "status" {
             Answer::Ack(0)

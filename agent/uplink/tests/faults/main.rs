@@ -1,5 +1,5 @@
-//! The uplink against a broker that misbehaves by its script and an outbox in memory that fails as its
-//! test says. The real outbox, a real Mosquitto and a faulty network are in the agent's tests.
+//! The uplink against a broker that misbehaves by its script and an outbox in memory that fails as
+//! its test says. The real outbox, a real Mosquitto and a faulty network are in the agent's tests.
 //!
 //! | file | what it proves |
 //! | --- | --- |
