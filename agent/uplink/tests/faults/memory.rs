@@ -30,7 +30,7 @@ struct State {
     tell_fault: Option<Fault>,
     /// How often each was asked while it failed.
     failures: usize,
-    /// Fetches while a message of that number was already acknowledged are counted by the broker.
+    /// Commits so far, by priority.
     counts: [u64; 4],
 }
 
