@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use kakou_contract::Id;
 use kakou_contract::{Envelope, Keep, Priority};
 use kakou_outbox::{Outbox, OutboxOptions};
-use kakou_uplink::{Drain, Event, Subscriber, SubscriberConfig, Uplink, UplinkConfig};
+use kakou_uplink::{Drain, Subscriber, SubscriberConfig, SubscriberEvent, Uplink, UplinkConfig};
 use mosquitto::Mosquitto;
 use rusqlite::{Connection, params};
 
@@ -299,7 +299,11 @@ fn drain() {
                 let proxy = proxy::Proxy::start(broker.address().port, link).await;
                 let config = UplinkConfig::new(vec![proxy.address()], "bench");
                 let began = Instant::now();
-                let uplink = Uplink::start(config, kakou::store::OutboxStore(outbox.clone()));
+                let uplink = Uplink::start(
+                    config,
+                    kakou::store::OutboxStore(outbox.clone()),
+                    std::sync::Arc::new(kakou_time::SystemClock::new()),
+                );
                 let status = uplink
                     .finish(Drain::Everything, None, Duration::from_secs(600))
                     .await
@@ -337,6 +341,7 @@ fn hit() {
         let uplink = Uplink::start(
             UplinkConfig::new(vec![broker.address()], "bench"),
             kakou::store::OutboxStore(outbox.clone()),
+            std::sync::Arc::new(kakou_time::SystemClock::new()),
         );
         uplink.connected(Duration::from_secs(10)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -349,7 +354,7 @@ fn hit() {
                 .await
                 .unwrap();
             loop {
-                if let Some(Event::Message(_)) = subscriber.recv().await {
+                if let Some(SubscriberEvent::Message(_)) = subscriber.recv().await {
                     break;
                 }
             }

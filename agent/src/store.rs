@@ -1,4 +1,5 @@
-//! The outbox as the uplink reads it.
+//! The outbox as the uplink reads it: each fault of the outbox in the uplink's words, which say how
+//! far it reaches. None of them ends the uplink.
 
 use kakou_contract::{Committed, Cursor, Held, Priority};
 use kakou_outbox::{Outbox, OutboxError};
@@ -9,7 +10,12 @@ use tokio::sync::watch;
 pub struct OutboxStore(pub Outbox);
 
 fn fault(e: OutboxError) -> StoreError {
-    StoreError(e.to_string())
+    let why = e.to_string();
+    match e {
+        OutboxError::TooLarge { .. } | OutboxError::Envelope { .. } => StoreError::Message(why),
+        _ if e.is_fatal() => StoreError::Gone(why),
+        _ => StoreError::Unavailable(why),
+    }
 }
 
 impl Store for OutboxStore {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kakou_contract::{AuditEvent, AuditMessage, CameraState, Message, PassageMessage};
-use kakou_uplink::{Event, Subscriber, SubscriberConfig};
+use kakou_uplink::{Subscriber, SubscriberConfig, SubscriberEvent};
 use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(90);
@@ -75,7 +75,7 @@ async fn a_clock_that_jumps_costs_no_passage() {
     let mut got: Vec<PassageMessage> = Vec::new();
     loop {
         let event = tokio::time::timeout_at(limit, subscriber.recv()).await;
-        let Ok(Some(Event::Message(m))) = event else {
+        let Ok(Some(SubscriberEvent::Message(m))) = event else {
             assert!(
                 event.is_ok(),
                 "the recording does not end; passages: {}",

@@ -14,7 +14,7 @@ use kakou_contract::{
     AgentState, AuditEvent, AuditMessage, HitMessage, Level, Message, OfflineReason,
     PassageMessage, Request, ResultCode, ResultMessage, StatusMessage,
 };
-use kakou_uplink::{Event, Received, Subscriber, SubscriberConfig};
+use kakou_uplink::{Received, Subscriber, SubscriberConfig, SubscriberEvent};
 use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ impl Checkpoint {
         let limit = tokio::time::Instant::now() + LONG;
         loop {
             match tokio::time::timeout_at(limit, self.subscriber.recv()).await {
-                Ok(Some(Event::Message(m))) => {
+                Ok(Some(SubscriberEvent::Message(m))) => {
                     if let Some(found) = wanted(&m) {
                         return found;
                     }

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
-use kakou_uplink::{BrokerAddress, Event, Subscriber, SubscriberConfig};
+use kakou_uplink::{BrokerAddress, Subscriber, SubscriberConfig, SubscriberEvent};
 use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -118,7 +118,7 @@ async fn a_password_from_a_file_is_told_to_nobody_but_the_broker() {
     std::fs::write(dir.path().join("secret"), format!("{PASSWORD}\n")).unwrap();
     let birth = tokio::time::timeout(LONG, async {
         loop {
-            if let Some(Event::Message(m)) = subscriber.recv().await {
+            if let Some(SubscriberEvent::Message(m)) = subscriber.recv().await {
                 return m;
             }
         }

@@ -16,12 +16,11 @@ use super::drafts::{Footage, drafts};
 use super::watchfile::Current;
 use crate::config::{CameraConfig, CameraSource, Config};
 use crate::pipeline::{Pipeline, Record};
-use kakou_contract::Envelope;
+use kakou_contract::{Envelope, Keep, Priority};
 use kakou_outbox::Outbox;
 use kakou_sight::camera::{Change, Condition, Event, Frame, Planes};
 use kakou_sight::share::Share;
 use kakou_sight::vision::ModelPool;
-use kakou_uplink::Outgoing;
 
 /// The newest picture, for a snapshot.
 #[derive(Default)]
@@ -285,7 +284,8 @@ impl CameraWorker {
                 tracing::error!(camera, passage = %id, "not recorded: {e}");
                 if let Some(hit) = &hit {
                     let direct = self.direct.read().unwrap_or_else(PoisonError::into_inner);
-                    let sent = Outgoing::of(hit).is_ok_and(|o| direct.send(o));
+                    let again = Envelope::of_event(hit, Priority::Hit, Keep::Hit);
+                    let sent = again.is_ok_and(|hit| direct.send(hit));
                     tracing::error!(camera, hit = %hit.id(), sent, "a hit went past the outbox");
                 }
                 Ok(())

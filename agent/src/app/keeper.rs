@@ -17,7 +17,7 @@ use super::{Direct, RunOptions};
 use crate::config::Config;
 use kakou_contract::{Envelope, Priority};
 use kakou_outbox::{Outbox, OutboxState};
-use kakou_uplink::{Outgoing, Uplink};
+use kakou_uplink::Uplink;
 
 /// A camera's thread that says nothing for so long hangs: models and disks do not take that.
 const HANGS: Duration = Duration::from_secs(30);
@@ -179,7 +179,8 @@ impl Keeper {
             Err(e) => Err(e.to_string()),
         };
         if let Err(e) = recorded {
-            let sent = Outgoing::of(status).is_ok_and(|o| self.uplink.direct(o));
+            let again = Envelope::of(status, Priority::Control, Keep::Control);
+            let sent = again.is_ok_and(|status| self.uplink.direct(status));
             tracing::error!(sent, "a status went past the outbox: {e}");
         }
     }

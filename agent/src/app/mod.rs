@@ -23,14 +23,14 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kakou_contract::{Filter, Id, OfflineReason, PublicKey};
+use kakou_contract::{Envelope, Filter, Id, Keep, OfflineReason, Priority, PublicKey};
 use sd_notify::NotifyState;
 
 use crate::config::{BrokerConfig, Config};
 use cameras::{Cameras, Surroundings};
 use kakou_outbox::{Outbox, OutboxOptions};
 use kakou_sight::vision::ModelPool;
-use kakou_uplink::{DirectSender, Drain, Outgoing, Uplink, UplinkConfig};
+use kakou_uplink::{DirectSender, Drain, Uplink, UplinkConfig};
 use keeper::{Keeper, Signals};
 use status::Identity;
 use watchfile::WatchFile;
@@ -92,6 +92,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     let uplink = Uplink::start(
         uplink_config(broker, &identity),
         OutboxStore(outbox.clone()),
+        std::sync::Arc::new(kakou_time::SystemClock::new()),
     );
     let list = Arc::new(RwLock::new(Arc::default()));
     let direct: Direct = Arc::new(RwLock::new(uplink.direct_sender()));
@@ -130,7 +131,8 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     } else {
         OfflineReason::Failure
     };
-    let last = Outgoing::of(&identity.offline(reason)).ok();
+    let offline = identity.offline(reason);
+    let last = Envelope::of(&offline, Priority::Control, Keep::Control).ok();
     let left = deadline
         .saturating_duration_since(Instant::now())
         .max(Duration::from_secs(1));
@@ -159,7 +161,8 @@ fn uplink_config(broker: &BrokerConfig, identity: &Identity) -> UplinkConfig {
     UplinkConfig {
         will: Some(Arc::new(move || {
             // A message that cannot be written would have failed the golden tests.
-            Outgoing::of(&will.offline(OfflineReason::ConnectionLost)).unwrap_or_default()
+            let offline = will.offline(OfflineReason::ConnectionLost);
+            Envelope::of(&offline, Priority::Control, Keep::Control).ok()
         })),
         commands: Some(Filter::commands(site.clone(), agent.clone()).to_string()),
         ..broker.uplink(format!("kakou-{site}-{agent}"))

@@ -82,7 +82,11 @@ impl Keeper {
             if let Err(e) = self.uplink.end(Drain::InFlight, None, UPLINK_END).await {
                 tracing::warn!("{e}; what was not acknowledged goes to the new broker");
             }
-            self.uplink = Uplink::start(new, OutboxStore(self.outbox.clone()));
+            self.uplink = Uplink::start(
+                new,
+                OutboxStore(self.outbox.clone()),
+                std::sync::Arc::new(kakou_time::SystemClock::new()),
+            );
             *self.direct.write().unwrap_or_else(PoisonError::into_inner) =
                 self.uplink.direct_sender();
             self.listen(asking);

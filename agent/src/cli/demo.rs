@@ -19,7 +19,9 @@ use crate::measure::truth::{Comparison, compare, read};
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::Assumed;
 use kakou_sight::models::locate;
-use kakou_uplink::{BrokerAddress, Event as Heard, Subscriber, SubscriberConfig, UplinkConfig};
+use kakou_uplink::{
+    BrokerAddress, Subscriber, SubscriberConfig, SubscriberEvent as Heard, UplinkConfig,
+};
 
 /// Show what Kakou does: recorded frames in, passages out over MQTT, pictures on disk.
 ///

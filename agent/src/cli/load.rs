@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = u64::MAX)]
     count: u64,
     /// Passages a second; 0: as fast as it goes.
-    #[arg(long, value_name = "N", default_value_t = 0.0)]
+    #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = rate)]
     rate: f64,
     /// Bytes of a passage.
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
@@ -72,6 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Uplink::start(
             UplinkConfig::new(vec![a], client_id),
             OutboxStore(outbox.clone()),
+            std::sync::Arc::new(kakou_time::SystemClock::new()),
         )
     });
     let stop = AtomicBool::new(false);
@@ -111,12 +112,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         count as f64 / seconds
     );
     if let Some(uplink) = uplink {
-        let drain = if stopped {
-            Drain::InFlight
+        // Who ends it early does not wait for a broker that is away.
+        let (drain, within) = if stopped {
+            (Drain::InFlight, Duration::from_secs(10))
         } else {
-            Drain::Everything
+            (Drain::Everything, Duration::from_secs(3600))
         };
-        let status = runtime.block_on(uplink.finish(drain, None, Duration::from_secs(3600)))?;
+        let status = runtime.block_on(uplink.finish(drain, None, within))?;
         eprintln!(
             "kakou: {} messages acknowledged in {:.2} s",
             status.acked,
@@ -125,6 +127,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     outbox.close()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A rate so low that the next passage is due after the end of time is no rate.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    if rate == 0.0 || (1e-6..=1e9).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("a rate is 0 or from 0.000001 to 1000000000 passages a second".to_owned())
+    }
 }
 
 fn produce(
@@ -141,7 +153,9 @@ fn produce(
         }
         if args.rate > 0.0 {
             let due = Duration::from_secs_f64(n as f64 / args.rate);
-            std::thread::sleep(due.saturating_sub(began.elapsed()));
+            if !wait_until(due, began, stop) {
+                break;
+            }
         }
         let drafts = made_up(args, n);
         let named: Vec<_> = drafts.iter().map(|d| (d.priority, d.id.clone())).collect();
@@ -153,6 +167,21 @@ fn produce(
         }
     }
     Ok(())
+}
+
+/// Sleeps in short pieces, so that an end is heard at a low rate too. False: it is time to end.
+fn wait_until(due: Duration, began: Instant, stop: &AtomicBool) -> bool {
+    const PIECE: Duration = Duration::from_millis(50);
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let left = due.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(PIECE));
+    }
 }
 
 fn made_up(args: &Args, n: u64) -> Vec<Envelope> {

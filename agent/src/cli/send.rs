@@ -50,7 +50,11 @@ impl Sender {
             .build()?;
         let store = outbox.clone();
         let started = runtime.block_on(async {
-            let uplink = Uplink::start(uplink, OutboxStore(store));
+            let uplink = Uplink::start(
+                uplink,
+                OutboxStore(store),
+                std::sync::Arc::new(kakou_time::SystemClock::new()),
+            );
             uplink.connected(FIRST_ANSWER).await.map(|()| uplink)
         });
         match started {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::broker::BrokerUrl;
 use super::table::{Table, clean};
-use kakou_uplink::{Event, Known, Received, Subscriber, SubscriberConfig};
+use kakou_uplink::{Known, Received, Subscriber, SubscriberConfig, SubscriberEvent};
 
 /// How many message ids are remembered to recognise repeats: at ten passages a second the last hours.
 const REMEMBERED: usize = 100_000;
@@ -183,17 +183,17 @@ impl<O: Write, E: Write> View<O, E> {
     }
 
     /// Break: all that was asked for is shown.
-    fn show(&mut self, event: Event) -> io::Result<ControlFlow<()>> {
+    fn show(&mut self, event: SubscriberEvent) -> io::Result<ControlFlow<()>> {
         match event {
-            Event::Subscribed => self.say("connected".to_owned()),
-            Event::Lost { why } => self.say(format!(
+            SubscriberEvent::Subscribed => self.say("connected".to_owned()),
+            SubscriberEvent::Lost { why } => self.say(format!(
                 "no connection: {}; trying again until it works",
                 clean(&why)
             )),
-            Event::Refused { filter, why } => {
+            SubscriberEvent::Refused { filter, why } => {
                 self.note(&format!("subscription to {filter} refused: {why}"))
             }
-            Event::Message(received) => self.message(&received)?,
+            SubscriberEvent::Message(received) => self.message(&received)?,
         }
         let done = self.count.is_some_and(|count| self.shown >= count);
         Ok(if done {
@@ -336,9 +336,9 @@ mod tests {
     const HIT: &[u8] = include_bytes!("../../contract/golden/hit.json");
     const STATUS: &[u8] = include_bytes!("../../contract/golden/status-offline.json");
 
-    fn event<M: Message>(payload: &[u8]) -> Event {
+    fn event<M: Message>(payload: &[u8]) -> SubscriberEvent {
         let topic = M::from_json(payload).unwrap().topic().to_string();
-        Event::Message(Received {
+        SubscriberEvent::Message(Received {
             topic,
             payload: payload.to_vec(),
             ..Received::default()
@@ -374,7 +374,7 @@ mod tests {
         for event in [
             event::<PassageMessage>(PASSAGE),
             event::<PassageMessage>(PASSAGE),
-            Event::Message(rubbish),
+            SubscriberEvent::Message(rubbish),
         ] {
             assert!(view.show(event).unwrap().is_continue());
         }
@@ -394,7 +394,11 @@ mod tests {
     #[test]
     fn json_is_one_line_a_message_and_reads_back() {
         let mut view = view(false, Some(1));
-        assert!(view.show(Event::Subscribed).unwrap().is_continue());
+        assert!(
+            view.show(SubscriberEvent::Subscribed)
+                .unwrap()
+                .is_continue()
+        );
         assert!(
             view.show(event::<PassageMessage>(PASSAGE))
                 .unwrap()
@@ -409,16 +413,16 @@ mod tests {
     #[test]
     fn an_outage_is_told_once() {
         let mut view = view(false, None);
-        let lost = || Event::Lost {
+        let lost = || SubscriberEvent::Lost {
             why: "connection refused".to_owned(),
         };
         for event in [
             lost(),
             lost(),
-            Event::Subscribed,
+            SubscriberEvent::Subscribed,
             lost(),
             lost(),
-            Event::Subscribed,
+            SubscriberEvent::Subscribed,
         ] {
             assert!(view.show(event).unwrap().is_continue());
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use kakou_contract::{Message, PassageMessage};
-use kakou_uplink::{Event, Subscriber, SubscriberConfig};
+use kakou_uplink::{Subscriber, SubscriberConfig, SubscriberEvent};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ impl Checkpoint {
                 .expect("the broker answers");
             tokio::spawn(async move {
                 while let Some(event) = subscriber.recv().await {
-                    if let Event::Message(m) = event {
+                    if let SubscriberEvent::Message(m) = event {
                         let payload = if m.topic.contains("/evidence/") {
                             Vec::new()
                         } else {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use kakou_contract::Envelope;
 use kakou_uplink::{
-    BrokerAddress, Drain, Event, LinkState, Outgoing, Subscriber, SubscriberConfig, TlsFiles,
+    BrokerAddress, Drain, LinkState, Subscriber, SubscriberConfig, SubscriberEvent, TlsFiles,
     Uplink, UplinkConfig,
 };
 
@@ -20,8 +21,8 @@ async fn a_topic_that_is_not_allowed_is_held_and_goes_when_it_is_allowed() {
     });
     let rig = Rig::start(broker.address(), quick());
     for n in 1..=4 {
-        rig.publish(Outgoing {
-            payload: vec![b' '; 10],
+        rig.publish(Envelope {
+            payload: vec![b' '; 10].into(),
             ..message(n)
         })
         .await;
@@ -49,6 +50,7 @@ async fn a_topic_that_is_not_allowed_is_held_and_goes_when_it_is_allowed() {
             ..quick()
         },
         kakou::store::OutboxStore(outbox.clone()),
+        std::sync::Arc::new(kakou_time::SystemClock::new()),
     );
     let rig = Rig {
         outbox,
@@ -70,9 +72,10 @@ async fn a_wrong_password_is_told_without_the_password() {
         .parse()
         .unwrap();
     let rig = Rig::start(address, quick());
+    wait(|| matches!(rig.uplink.status().borrow().state, LinkState::Refused(_))).await;
     let error = rig
         .uplink
-        .connected(Duration::from_secs(2))
+        .connected(Duration::from_millis(1))
         .await
         .unwrap_err();
     let told = format!("{error} {error:?} {:?}", rig.uplink);
@@ -94,7 +97,10 @@ async fn a_subscription_that_is_not_allowed_is_told() {
     let mut subscriber = Subscriber::connect(broker.address(), config);
     let event = tokio::time::timeout(LONG, subscriber.recv()).await.unwrap();
     assert!(
-        matches!(event, Some(Event::Lost { .. } | Event::Refused { .. })),
+        matches!(
+            event,
+            Some(SubscriberEvent::Lost { .. } | SubscriberEvent::Refused { .. })
+        ),
         "{event:?}"
     );
 }

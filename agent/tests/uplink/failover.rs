@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_uplink::{BrokerAddress, Drain, Outgoing, Subscriber, SubscriberConfig, UplinkConfig};
+use kakou_contract::Envelope;
+use kakou_uplink::{BrokerAddress, Drain, Subscriber, SubscriberConfig, UplinkConfig};
 
 use super::mosquitto::{Mosquitto, free_port};
 use super::proxy::{Link, Mode, Proxy};
-use super::rig::{LONG, Rig, heard, passages, quick, small, wait};
+use super::rig::{LONG, Rig, blank, heard, passages, quick, small, wait};
 use super::scripted::{Answer, Scripted};
 
 #[tokio::test]
@@ -16,10 +17,12 @@ async fn commands_come_with_where_to_answer_and_the_will_speaks_for_the_dead() {
     let mut subscriber =
         Subscriber::connect(broker.address(), SubscriberConfig::new(["will", "offline"]));
     subscriber.subscribed(LONG).await.unwrap();
-    let will = || Outgoing {
-        topic: "will".into(),
-        payload: b"gone".to_vec(),
-        ..Outgoing::default()
+    let will = || {
+        Some(Envelope {
+            topic: "will".into(),
+            payload: b"gone".to_vec().into(),
+            ..blank()
+        })
     };
     let config = || UplinkConfig {
         commands: Some("cmd/+".into()),
@@ -53,10 +56,10 @@ async fn commands_come_with_where_to_answer_and_the_will_speaks_for_the_dead() {
     );
     assert_eq!(command.correlation.as_deref(), Some(b"c1".as_slice()));
     // A goodbye: the last message, and no will.
-    let last = Outgoing {
+    let last = Envelope {
         topic: "offline".into(),
-        payload: b"shutdown".to_vec(),
-        ..Outgoing::default()
+        payload: b"shutdown".to_vec().into(),
+        ..blank()
     };
     rig.uplink
         .finish(Drain::InFlight, Some(last), LONG)
@@ -156,10 +159,12 @@ async fn the_will_speaks_for_an_agent_that_the_network_swallowed() {
     let mut subscriber = Subscriber::connect(broker.address(), SubscriberConfig::new(["will"]));
     subscriber.subscribed(LONG).await.unwrap();
     let proxy = Proxy::start(broker.address().port, Link::default()).await;
-    let will = || Outgoing {
-        topic: "will".into(),
-        payload: b"gone".to_vec(),
-        ..Outgoing::default()
+    let will = || {
+        Some(Envelope {
+            topic: "will".into(),
+            payload: b"gone".to_vec().into(),
+            ..blank()
+        })
     };
     let config = UplinkConfig {
         keep_alive: Duration::from_secs(5),

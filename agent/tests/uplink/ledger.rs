@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kakou_contract::seal::Seal;
 use kakou_contract::{Continuity, Finding, VerifyingKey};
-use kakou_uplink::{BrokerAddress, Event, Received, Subscriber, SubscriberConfig};
+use kakou_uplink::{BrokerAddress, Received, Subscriber, SubscriberConfig, SubscriberEvent};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -131,10 +131,10 @@ impl Ledger {
             while let Some(event) = subscriber.recv().await {
                 let mut heard = shared.lock().expect("no panic while counting");
                 match event {
-                    Event::Message(m) => heard.take(m),
-                    Event::Subscribed => heard.subscribed += 1,
-                    Event::Lost { .. } => {}
-                    Event::Refused { filter, why } => panic!("{filter}: {why}"),
+                    SubscriberEvent::Message(m) => heard.take(m),
+                    SubscriberEvent::Subscribed => heard.subscribed += 1,
+                    SubscriberEvent::Lost { .. } => {}
+                    SubscriberEvent::Refused { filter, why } => panic!("{filter}: {why}"),
                 }
             }
         });

@@ -7,6 +7,7 @@
 //! | `access` | certificates, passwords, topics |
 //! | `failover` | the list of brokers, the last will, commands |
 //! | `network` | black holes, half-open connections, cuts in the middle of a packet, a broker that forgets |
+//! | `load` | `kakou load` ends when told to |
 //! | `pace` | slow links, the bandwidth cap, late messages |
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -17,6 +18,7 @@ mod chance;
 mod delivery;
 mod failover;
 mod ledger;
+mod load;
 mod mosquitto;
 mod network;
 mod pace;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use kakou_contract::Envelope;
 use kakou_contract::Priority;
-use kakou_uplink::{Outgoing, UplinkConfig};
+use kakou_uplink::UplinkConfig;
 
 use super::chance::Chance;
 use super::ledger::Ledger;
 use super::mosquitto::Mosquitto;
 use super::proxy::{Link, Mode, Proxy, Way};
-use super::rig::{LONG, Rig, draft, passages, quick, wait};
+use super::rig::{LONG, Rig, blank, draft, passages, quick, wait};
 
 /// Agent, faulty path, broker, subscriber. The subscriber has a path of its own.
 struct Path {
@@ -135,15 +136,15 @@ impl Path {
     }
 }
 
-fn text(topic: &str, number: u64, bytes: usize) -> Outgoing {
+fn text(topic: &str, number: u64, bytes: usize) -> Envelope {
     let mut payload = format!("{topic} {number}").into_bytes();
     payload.resize(bytes, b' ');
     let topic = format!("kakou/v1/site-1/agent-1/{topic}");
-    Outgoing {
+    Envelope {
         topic,
-        payload,
+        payload: payload.into(),
         content_type: Some("text/plain".to_owned()),
-        ..Outgoing::default()
+        ..blank()
     }
 }
 

@@ -1,13 +1,16 @@
 //! An outbox in a folder of its own with its uplink, and what the tests send.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use kakou_contract::Id;
 use kakou_contract::{Envelope, Keep, Priority};
 use kakou_outbox::{Outbox, OutboxOptions, Stats};
+use kakou_time::{SharedClock, SystemClock};
 use kakou_uplink::{
-    BrokerAddress, Drain, Error, Event, Outgoing, Received, Status, Subscriber, SubscriberConfig,
+    BrokerAddress, Drain, Error, Received, Status, Subscriber, SubscriberConfig, SubscriberEvent,
     Uplink, UplinkConfig,
 };
 
@@ -44,11 +47,20 @@ impl Rig {
     }
 
     pub(crate) fn with_brokers(brokers: Vec<BrokerAddress>, config: UplinkConfig) -> Self {
+        Self::with_clock(brokers, config, Arc::new(SystemClock::new()))
+    }
+
+    pub(crate) fn with_clock(
+        brokers: Vec<BrokerAddress>,
+        config: UplinkConfig,
+        clock: SharedClock,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(options(dir.path())).unwrap();
         let uplink = Uplink::start(
             UplinkConfig { brokers, ..config },
             kakou::store::OutboxStore(outbox.clone()),
+            clock,
         );
         Self {
             outbox,
@@ -57,9 +69,9 @@ impl Rig {
         }
     }
 
-    pub(crate) async fn publish(&self, o: Outgoing) {
+    pub(crate) async fn publish(&self, envelope: Envelope) {
         self.outbox
-            .append_async(vec![draft(o, Priority::Passage)])
+            .append_async(vec![draft(envelope, Priority::Passage)])
             .await
             .unwrap();
     }
@@ -89,28 +101,35 @@ impl Rig {
 }
 
 /// With the id that its properties name, or a new one.
-pub(crate) fn draft(mut o: Outgoing, lane: Priority) -> Envelope {
-    let named = o
+pub(crate) fn draft(mut envelope: Envelope, priority: Priority) -> Envelope {
+    let named = envelope
         .user_properties
         .iter()
         .find(|(name, _)| name == "id")
         .map(|(_, id)| id.clone());
-    let id = named.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    if !o.user_properties.iter().any(|(name, _)| name == "id") {
-        o.user_properties.push(("id".to_owned(), id.clone()));
-    }
+    envelope.id = named.unwrap_or_else(|| {
+        let id = uuid::Uuid::now_v7().to_string();
+        envelope.user_properties.push(("id".to_owned(), id.clone()));
+        id
+    });
+    envelope.priority = priority;
+    envelope
+}
+
+/// An envelope with nothing in it.
+pub(crate) fn blank() -> Envelope {
     Envelope {
-        priority: lane,
+        priority: Priority::Passage,
         keep: Keep::Passage,
-        id,
-        topic: o.topic,
-        content_type: o.content_type,
-        user_properties: o.user_properties,
+        id: String::new(),
+        topic: String::new(),
+        content_type: None,
+        user_properties: Vec::new(),
         correlation: None,
         retain: false,
         captured_ms: None,
         numbered: false,
-        payload: o.payload.into(),
+        payload: Bytes::new(),
     }
 }
 
@@ -129,28 +148,28 @@ pub(crate) fn quick_subscriber() -> SubscriberConfig {
 }
 
 /// Message `n`; every tenth is as large as a passage with its pictures.
-pub(crate) fn message(n: usize) -> Outgoing {
+pub(crate) fn message(n: usize) -> Envelope {
     let mut payload = format!("{n}").into_bytes();
     if n.is_multiple_of(10) {
         payload.resize(300 << 10, b' ');
     }
-    Outgoing {
+    Envelope {
         topic: format!("kakou/v1/site-1/agent-1/passage/cam-{}", n % 4),
-        payload,
+        payload: payload.into(),
         content_type: Some("application/json".to_owned()),
         user_properties: vec![
             ("id".to_owned(), format!("id-{n}")),
             ("type".to_owned(), "passage; 鲁E·6K829".to_owned()),
         ],
-        ..Outgoing::default()
+        ..blank()
     }
 }
 
-pub(crate) fn small(n: usize) -> Outgoing {
-    Outgoing {
-        payload: n.to_string().into_bytes(),
+pub(crate) fn small(n: usize) -> Envelope {
+    Envelope {
+        payload: n.to_string().into_bytes().into(),
         topic: "t".to_owned(),
-        ..Outgoing::default()
+        ..blank()
     }
 }
 
@@ -168,7 +187,7 @@ pub(crate) async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeM
     let all = async {
         while times.len() < count {
             match subscriber.recv().await.expect("the subscriber goes on") {
-                Event::Message(received) => {
+                SubscriberEvent::Message(received) => {
                     let n = number(&received);
                     let sent = message(n);
                     assert_eq!(received.topic, sent.topic);
@@ -184,8 +203,8 @@ pub(crate) async fn collect(subscriber: &mut Subscriber, count: usize) -> BTreeM
                     assert!(received.is_text, "payload format indicator");
                     *times.entry(n).or_insert(0) += 1;
                 }
-                Event::Subscribed | Event::Lost { .. } => {}
-                Event::Refused { filter, why } => panic!("{filter}: {why}"),
+                SubscriberEvent::Subscribed | SubscriberEvent::Lost { .. } => {}
+                SubscriberEvent::Refused { filter, why } => panic!("{filter}: {why}"),
             }
         }
     };
@@ -208,7 +227,7 @@ pub(crate) async fn wait(mut done: impl FnMut() -> bool) {
 
 pub(crate) async fn heard(subscriber: &mut Subscriber) -> Received {
     loop {
-        if let Some(Event::Message(m)) =
+        if let Some(SubscriberEvent::Message(m)) =
             tokio::time::timeout(LONG, subscriber.recv()).await.unwrap()
         {
             return m;

@@ -1,7 +1,8 @@
 //! How much to have on its way, and how fast to send. Pure: times are handed in.
 //!
-//! What is in the socket cannot be overtaken. On a link of 1 Mbit/s a window of 2 MiB would hold up a hit for
-//! a quarter of a minute; so the window in bytes follows what the link delivers within a few of its round trips.
+//! What is in the socket cannot be overtaken. On a link of 1 Mbit/s a window of 2 MiB would hold up
+//! a hit for a quarter of a minute; so the window in bytes follows what the link delivers within a
+//! few of its round trips.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ const STEP_FIRST: Duration = Duration::from_millis(100);
 const STEPS_FIRST: usize = 2;
 /// How many steps make up "lately".
 const STEPS: usize = 8;
-/// The window is what is delivered in so many of the shortest round trips, for a round trip is rarely the shortest ...
+/// The window is what is delivered in so many of the shortest round trips, for a round trip is
+/// rarely the shortest ...
 const ROUND_TRIPS: u32 = 4;
 /// ... and in this time, for the broker's own work ...
 const ALLOWANCE: Duration = Duration::from_millis(60);
@@ -76,7 +78,8 @@ impl Pace {
         if passed < step {
             return;
         }
-        // A pause without acknowledgements may be one without messages: it is spread over its time only up to a step.
+        // A pause without acknowledgements may be one without messages: it is spread over its time
+        // only up to a step.
         self.steps
             .push(self.in_step as f64 / passed.min(step * 2).as_secs_f64());
         if self.steps.len() > STEPS {

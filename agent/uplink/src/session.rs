@@ -1,6 +1,7 @@
 //! Which message is in flight under which packet id. Pure: no I/O, no clock.
 //!
-//! A message that was read from the outbox is in exactly one of three places until its fate is known:
+//! A message that was read from the outbox is in exactly one of three places until its fate is
+//! known:
 //!
 //! ```text
 //! push -> waiting -> handed (given to rumqttc) -> in flight under a packet id -> acknowledged
@@ -8,16 +9,18 @@
 //!            +--------------------------------------------+   "try again"
 //! ```
 //!
-//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is ordered by lane, then
-//! by sequence number, so a hit that comes later goes before every passage not yet handed over. When the connection is
-//! lost everything is forgotten: the outbox still has it and is read anew.
+//! It leaves only by its own PUBACK, or because it can never be delivered as it is. What waits is
+//! ordered by rank, then by sequence number, so a hit that comes later goes before every passage
+//! not yet handed over. When the connection is lost everything is forgotten: the outbox still has
+//! it and is read anew.
 //!
-//! The window has a size in messages and one in bytes. rumqttc counts packet ids upwards from 1 to its window and does
-//! not look whether one is still in use: a broker that acknowledges out of order makes it stall. So no message is handed
-//! over whose id, counted along here, is not free.
+//! The window has a size in messages and one in bytes. rumqttc counts packet ids upwards from 1 to
+//! its window and does not look whether one is still in use: a broker that acknowledges out of
+//! order makes it stall. So no message is handed over whose id, counted along here, is not free.
 //!
-//! A message the broker chokes on (it closes the connection and blames the packet) would be sent again for ever. After
-//! such a loss as many messages as were open are sent one at a time, until the one is found.
+//! A message the broker chokes on (it closes the connection and blames the packet) would be sent
+//! again for ever. After such a loss as many messages as were open are sent one at a time, until
+//! the one is found.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -86,8 +89,18 @@ pub enum Verdict<M> {
     Unknown,
 }
 
-/// A message's place in the line: its lane by priority, and its sequence number.
+/// A message's place in the line: its rank by priority, and its sequence number.
 pub type Place = (usize, u64);
+
+/// Which of the open messages broke the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    None,
+    /// They are sent one at a time from now on, until the one is found.
+    OneOfThem,
+    /// Only one was open, and it must not be sent again.
+    TheOnlyOne,
+}
 
 #[derive(Debug)]
 struct Item<M> {
@@ -111,8 +124,8 @@ pub struct Session<M> {
     /// The most that this side wants open at a time.
     window: u16,
     byte_window: usize,
-    /// Packet ids of this connection: 1 to `ids`, the smaller of the window and the broker's receive
-    /// maximum; 0 while there is no connection.
+    /// Packet ids of this connection: 1 to `ids`, the smaller of the window and the broker's
+    /// receive maximum; 0 while there is no connection.
     ids: u16,
     /// The id given last on this connection.
     last_id: u16,
@@ -225,8 +238,8 @@ impl<M> Session<M> {
         Some((place, item.message))
     }
 
-    /// The oldest handed message went out under this id. False when that cannot be: the connection is
-    /// then not to be trusted any more.
+    /// The oldest handed message went out under this id. False when that cannot be: the connection
+    /// is then not to be trusted any more.
     #[must_use]
     pub fn sent(&mut self, id: u16) -> bool {
         if self.in_flight.contains_key(&id) {
@@ -271,9 +284,39 @@ impl<M> Session<M> {
         }
     }
 
-    /// The connection is gone and with it all that is known here. With `blames_message` the broker said that a packet
-    /// of ours was at fault: where only one was open, it is returned.
-    pub fn lost(&mut self, blames_message: bool) -> Option<(Place, M)> {
+    /// Messages given to the connection and not acknowledged, in no order.
+    pub fn open(&self) -> impl Iterator<Item = (Place, &M)> {
+        self.in_flight
+            .values()
+            .chain(&self.handed)
+            .map(|item| (item.place, &item.message))
+    }
+
+    /// Bytes of all of them.
+    pub fn open_bytes(&self) -> usize {
+        self.open_bytes
+    }
+
+    /// Whether one of this rank waits to be handed over.
+    pub fn is_waiting(&self, rank: usize) -> bool {
+        self.waiting
+            .first_key_value()
+            .is_some_and(|((first, _), _)| *first <= rank)
+    }
+
+    /// Whether messages go one at a time.
+    pub fn is_searching(&self) -> bool {
+        self.suspects > 0
+    }
+
+    /// Messages need not go one at a time any more.
+    pub fn end_search(&mut self) {
+        self.suspects = 0;
+    }
+
+    /// The connection is gone and with it all that is known here. Returns the message that was open
+    /// alone and is given up as the one that broke it.
+    pub fn lost(&mut self, culprit: Culprit) -> Option<(Place, M)> {
         self.ids = 0;
         self.waiting.clear();
         self.known.clear();
@@ -281,15 +324,18 @@ impl<M> Session<M> {
         self.open_sizes.clear();
         let mut open: Vec<Item<M>> = std::mem::take(&mut self.in_flight).into_values().collect();
         open.extend(self.handed.drain(..));
-        if !blames_message {
-            return None;
+        match culprit {
+            Culprit::None => None,
+            Culprit::OneOfThem => {
+                self.suspects = self.suspects.max(open.len());
+                None
+            }
+            Culprit::TheOnlyOne => {
+                self.resolved();
+                let only = open.pop().filter(|_| open.is_empty());
+                only.map(|item| (item.place, item.message))
+            }
         }
-        if open.len() == 1 {
-            self.resolved();
-            return open.pop().map(|item| (item.place, item.message));
-        }
-        self.suspects = self.suspects.max(open.len());
-        None
     }
 
     /// One message found its end: one suspect less.

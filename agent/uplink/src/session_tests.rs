@@ -93,7 +93,7 @@ fn a_loss_forgets_everything_and_what_is_read_again_is_taken() {
     s.push((PASSAGE, 1), 1, 1);
     assert!(!s.push((PASSAGE, 1), 1, 1), "once");
     send(&mut s, &mut id, 2);
-    assert_eq!(s.lost(false), None);
+    assert_eq!(s.lost(Culprit::None), None);
     assert!(s.is_empty() && s.next().is_none());
     assert!(s.push((PASSAGE, 1), 1, 1));
     assert!(s.next().is_none(), "no connection");
@@ -101,8 +101,9 @@ fn a_loss_forgets_everything_and_what_is_read_again_is_taken() {
     assert_eq!(s.next().unwrap().1, &1);
 }
 
-/// A broker that takes at most `receive_max` messages, acknowledges in any order, loses connections, and closes the
-/// connection over one of them. Nothing else may be given up, nothing delivered twice on one connection.
+/// A broker that takes at most `receive_max` messages, acknowledges in any order, loses
+/// connections, and closes the connection over one of them. Nothing else may be given up, nothing
+/// delivered twice on one connection.
 fn run(messages: u64, window: u16, receive_max: u16, poison: Option<u64>, chances: &[u8]) {
     let mut s: Session<u64> = Session::new(window, 64);
     let mut outbox: BTreeSet<u64> = (0..messages).collect();
@@ -132,7 +133,11 @@ fn run(messages: u64, window: u16, receive_max: u16, poison: Option<u64>, chance
                 break;
             }
             if flight.values().any(|m| Some(*m) == poison) {
-                if let Some((_, m)) = s.lost(true) {
+                let culprit = match flight.len() {
+                    1 => Culprit::TheOnlyOne,
+                    _ => Culprit::OneOfThem,
+                };
+                if let Some((_, m)) = s.lost(culprit) {
                     given_up.push(m);
                     outbox.remove(&m);
                 }
@@ -140,7 +145,7 @@ fn run(messages: u64, window: u16, receive_max: u16, poison: Option<u64>, chance
             }
             let chance = chances.next().unwrap();
             if chance < 20 {
-                assert_eq!(s.lost(false), None);
+                assert_eq!(s.lost(Culprit::None), None);
                 break;
             }
             let key = *flight
@@ -160,7 +165,7 @@ fn run(messages: u64, window: u16, receive_max: u16, poison: Option<u64>, chance
                 assert!(outbox.remove(&m), "{m} twice");
             }
         }
-        s.lost(false);
+        s.lost(Culprit::None);
     }
     assert_eq!(
         given_up,

@@ -1,7 +1,8 @@
 //! The central side: subscribes, and subscribes again on every connection, for ever.
 //!
-//! Policy of the queue towards the reader: it blocks. A reader that is slow slows the broker down, and
-//! nothing is dropped here; what the broker does with what it cannot pass on is the broker's setting.
+//! Policy of the queue towards the reader: it blocks. A reader that is slow slows the broker down,
+//! and nothing is dropped here; what the broker does with what it cannot pass on is the broker's
+//! setting.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ pub struct SubscriberConfig {
     pub client_id: String,
     /// Topic filters; best without overlap, or a broker may send a message once for each.
     pub filters: Vec<String>,
-    /// Some: the broker keeps what arrives while this subscriber is away, for that long. The client id
-    /// must then stay the same.
+    /// Some: the broker keeps what arrives while this subscriber is away, for that long. The client
+    /// id must then stay the same.
     pub keep_session: Option<Duration>,
     pub max_packet: u32,
     pub keep_alive: Duration,
@@ -49,7 +50,7 @@ impl SubscriberConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum SubscriberEvent {
     /// The broker confirmed the subscriptions: from now on nothing is missed.
     Subscribed,
     /// The broker does not allow this filter.
@@ -68,7 +69,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Subscriber {
     broker: String,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<SubscriberEvent>,
     task: JoinHandle<()>,
 }
 
@@ -93,6 +94,9 @@ impl Subscriber {
             keep_session: config.keep_session,
             tls: None,
             will: None,
+            // The next poll comes when the reader has taken this one, and rumqttc acknowledges
+            // there.
+            unacknowledged: None,
         };
         let backoff = Backoff::new(config.backoff_first, config.backoff_most);
         let task = tokio::spawn(run(options, config.filters, backoff, tell));
@@ -104,24 +108,24 @@ impl Subscriber {
     }
 
     /// The next event; None only when the connection task has ended. May be cancelled.
-    pub async fn recv(&mut self) -> Option<Event> {
+    pub async fn recv(&mut self) -> Option<SubscriberEvent> {
         self.events.recv().await
     }
 
-    /// Waits until the broker confirmed the subscriptions, so that what is published afterwards is seen.
-    /// Messages that come before, retained ones for example, are passed over.
+    /// Waits until the broker confirmed the subscriptions, so that what is published afterwards is
+    /// seen. Messages that come before, retained ones for example, are passed over.
     pub async fn subscribed(&mut self, within: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + within;
         let mut why = "still connecting".to_owned();
         loop {
             match timeout_at(deadline, self.recv()).await {
-                Ok(Some(Event::Subscribed)) => return Ok(()),
-                Ok(Some(Event::Lost { why: lost })) => why = lost,
-                Ok(Some(Event::Refused {
+                Ok(Some(SubscriberEvent::Subscribed)) => return Ok(()),
+                Ok(Some(SubscriberEvent::Lost { why: lost })) => why = lost,
+                Ok(Some(SubscriberEvent::Refused {
                     filter,
                     why: refused,
                 })) => why = format!("{filter}: {refused}"),
-                Ok(Some(Event::Message(_))) => {}
+                Ok(Some(SubscriberEvent::Message(_))) => {}
                 Ok(None) => {
                     return Err(Error::Stopped {
                         broker: self.broker.clone(),
@@ -143,7 +147,7 @@ async fn run(
     options: LinkOptions,
     filters: Vec<String>,
     mut backoff: Backoff,
-    tell: mpsc::Sender<Event>,
+    tell: mpsc::Sender<SubscriberEvent>,
 ) {
     loop {
         let mut link = Link::open(&options);
@@ -152,7 +156,11 @@ async fn run(
             Err(loss) => loss,
         };
         drop(link);
-        if tell.send(Event::Lost { why: loss.why }).await.is_err() {
+        if tell
+            .send(SubscriberEvent::Lost { why: loss.why })
+            .await
+            .is_err()
+        {
             return;
         }
         tokio::time::sleep(backoff.wait()).await;
@@ -164,7 +172,7 @@ async fn connection(
     link: &mut Link,
     filters: &[String],
     backoff: &mut Backoff,
-    tell: &mpsc::Sender<Event>,
+    tell: &mpsc::Sender<SubscriberEvent>,
 ) -> Result<(), Loss> {
     loop {
         let event = match link.event().await? {
@@ -180,7 +188,11 @@ async fn connection(
                     let Err(why) = answer else { continue };
                     refused += 1;
                     let filter = filter.clone();
-                    if tell.send(Event::Refused { filter, why }).await.is_err() {
+                    if tell
+                        .send(SubscriberEvent::Refused { filter, why })
+                        .await
+                        .is_err()
+                    {
                         return Ok(());
                     }
                 }
@@ -188,9 +200,9 @@ async fn connection(
                     return Err(Loss::new("the broker refused every subscription"));
                 }
                 backoff.reset();
-                Event::Subscribed
+                SubscriberEvent::Subscribed
             }
-            LinkEvent::Message(message) => Event::Message(message),
+            LinkEvent::Message(message, _) => SubscriberEvent::Message(message),
             _ => continue,
         };
         if tell.send(event).await.is_err() {

@@ -1,7 +1,7 @@
 //! Who the broker must be, and who we are: certificates, user and password.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,7 +22,8 @@ pub enum TlsError {
 /// Files only: they are read for each connection, so that renewed ones are used without a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of the authorities that may vouch for the broker; without it, those of the machine.
+    /// Certificates of the authorities that may vouch for the broker; without it, those of the
+    /// machine.
     pub ca: Option<PathBuf>,
     /// Our certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
@@ -67,15 +68,7 @@ impl TlsFiles {
                 }
             }
             None => {
-                let found = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(found.certs);
-                if roots.is_empty() {
-                    let why = found
-                        .errors
-                        .first()
-                        .map_or("none found".to_owned(), ToString::to_string);
-                    return Err(TlsError::NoRoots { why });
-                }
+                roots = machine_roots()?;
             }
         }
         let provider = Arc::new(crypto::ring::default_provider());
@@ -101,6 +94,26 @@ impl TlsFiles {
         };
         Ok(Arc::new(config))
     }
+}
+
+/// The authorities that this machine trusts. They are some hundred files: read once, and again only
+/// as long as there are none. A renewed package of them is used from the next start on.
+fn machine_roots() -> Result<RootCertStore, TlsError> {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(roots.clone());
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found
+            .errors
+            .first()
+            .map_or("none found".to_owned(), ToString::to_string);
+        return Err(TlsError::NoRoots { why });
+    }
+    Ok(ROOTS.get_or_init(|| roots).clone())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

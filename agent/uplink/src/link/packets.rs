@@ -1,0 +1,106 @@
+//! What comes from the broker, in the words of this crate.
+
+use rumqttc::Outgoing as Sent;
+use rumqttc::v5::Event;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAckReason, Publish, SubscribeReasonCode};
+
+use crate::message::Received;
+use crate::session::AckReason;
+
+/// Acknowledges one received message: its packet id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receipt(pub(super) u16);
+
+/// What the broker allows on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PacketLimits {
+    pub(crate) receive_max: u16,
+    pub(crate) max_packet: usize,
+    pub(crate) retain: bool,
+    pub(crate) at_least_once: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    Up(PacketLimits),
+    /// The oldest message given to `publish` went out under this id.
+    Sent(u16),
+    Acked(u16, AckReason),
+    /// The broker's answer for each filter, in the order of `subscribe`.
+    Subscribed(Vec<Result<(), String>>),
+    /// With what acknowledges it, if it asks for that.
+    Message(Received, Option<Receipt>),
+    /// Our DISCONNECT is on its way.
+    Disconnecting,
+    /// Something else of ours went out, a ping for example.
+    SentOther,
+    /// The answer to a ping and the like: the broker is there.
+    Other,
+}
+
+pub(super) fn link_event(event: Event) -> LinkEvent {
+    match event {
+        Event::Outgoing(Sent::Publish(id)) => LinkEvent::Sent(id),
+        Event::Outgoing(Sent::Disconnect) => LinkEvent::Disconnecting,
+        Event::Outgoing(_) => LinkEvent::SentOther,
+        Event::Incoming(Packet::ConnAck(answer)) => LinkEvent::Up(limits(&answer)),
+        Event::Incoming(Packet::PubAck(ack)) => LinkEvent::Acked(ack.pkid, ack_reason(ack.reason)),
+        Event::Incoming(Packet::SubAck(ack)) => {
+            LinkEvent::Subscribed(ack.return_codes.iter().map(subscribed).collect())
+        }
+        Event::Incoming(Packet::Publish(publish)) => {
+            let receipt = (publish.qos != QoS::AtMostOnce).then_some(Receipt(publish.pkid));
+            LinkEvent::Message(received(publish), receipt)
+        }
+        _ => LinkEvent::Other,
+    }
+}
+
+fn limits(answer: &ConnAck) -> PacketLimits {
+    let told = answer.properties.as_ref();
+    PacketLimits {
+        receive_max: told.and_then(|told| told.receive_max).unwrap_or(u16::MAX),
+        max_packet: told
+            .and_then(|told| told.max_packet_size)
+            .map_or(usize::MAX, |max| max as usize),
+        retain: told.and_then(|told| told.retain_available) != Some(0),
+        at_least_once: told.and_then(|told| told.max_qos) != Some(0),
+    }
+}
+
+fn ack_reason(reason: PubAckReason) -> AckReason {
+    match reason {
+        PubAckReason::Success => AckReason::Success,
+        PubAckReason::NoMatchingSubscribers => AckReason::NoSubscribers,
+        PubAckReason::UnspecifiedError => AckReason::Unspecified,
+        PubAckReason::ImplementationSpecificError => AckReason::Implementation,
+        PubAckReason::NotAuthorized => AckReason::NotAuthorised,
+        PubAckReason::TopicNameInvalid => AckReason::TopicInvalid,
+        PubAckReason::PacketIdentifierInUse => AckReason::IdInUse,
+        PubAckReason::QuotaExceeded => AckReason::QuotaExceeded,
+        PubAckReason::PayloadFormatInvalid => AckReason::PayloadInvalid,
+    }
+}
+
+fn subscribed(code: &SubscribeReasonCode) -> Result<(), String> {
+    match code {
+        SubscribeReasonCode::Success(_) => Ok(()),
+        SubscribeReasonCode::NotAuthorized => Err("not authorised".to_owned()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+fn received(publish: Publish) -> Received {
+    let properties = publish.properties.unwrap_or_default();
+    Received {
+        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+        payload: publish.payload.to_vec(),
+        content_type: properties.content_type,
+        user_properties: properties.user_properties,
+        retained: publish.retain,
+        is_text: properties.payload_format_indicator == Some(1),
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data.map(|data| data.to_vec()),
+    }
+}
