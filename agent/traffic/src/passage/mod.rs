@@ -13,9 +13,15 @@ mod same;
 mod travel;
 
 #[cfg(test)]
+mod convoy_tests;
+#[cfg(test)]
+mod rate_tests;
+#[cfg(test)]
 mod scene_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod uptime_tests;
 
 use kakou_contract::{Direction, VehicleClass};
 

@@ -53,7 +53,7 @@ pub(super) fn run_cut(
     let mut out = Vec::new();
     let mut cut = cut;
     for (now, det) in world.frames() {
-        if cut.is_some_and(|c| now.as_secs_f32() >= c) {
+        if cut.is_some_and(|c| world.seconds_at(now) >= c) {
             tracker.cut();
             cut = None;
         }
@@ -248,7 +248,7 @@ fn an_hour_of_traffic_keeps_little() {
 
 prop_compose! {
     /// Up to five vehicles, each with its own time and side; some without a plate, some that stop on the way.
-    fn any_scene()(
+    pub(super) fn any_scene()(
         n in 1usize..=5,
         fps in 5.0f32..25.0,
         seed in 0u64..1_000_000,

@@ -128,7 +128,8 @@ fn lane_trigger_and_direction() {
         "皖B77777",
         &[(0.5, 1180.0, 100.0, 150.0), (4.0, 1240.0, 300.0, 200.0)],
     );
-    let p = run(&World::new(vec![down, up, aside], 8.0), &config);
+    let world = World::new(vec![down, up, aside], 8.0);
+    let p = run(&world, &config);
     assert_eq!(p.len(), 2);
     for p in &p {
         let left = p.plate.as_ref().unwrap().text == "皖A12345";
@@ -143,7 +144,7 @@ fn lane_trigger_and_direction() {
         );
         // Lane 2 expects what lane 1 expects.
         assert_eq!(p.wrong_way, !left);
-        let crossed = p.passed_at.mono.as_secs_f32();
+        let crossed = world.seconds_at(p.passed_at.mono);
         assert!((2.0..4.0).contains(&crossed), "{crossed}");
         assert!(p.first_seen.mono < p.passed_at.mono && p.passed_at.mono < p.last_seen.mono);
     }

@@ -26,8 +26,8 @@ struct Totals {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Path {
-    begun: f32,
-    at: f32,
+    begun: Duration,
+    at: Duration,
     start: Point,
     start_width: f32,
     seen: u32,
@@ -41,11 +41,11 @@ struct Path {
 impl Travel {
     /// `cut_off`: the border of the picture cuts the box, so its size says nothing.
     pub(crate) fn see(&mut self, now: Duration, r: &Rect, cut_off: bool) {
-        let (t, c, w) = (now.as_secs_f32(), r.center(), r.width().max(1.0));
+        let (c, w) = (r.center(), r.width().max(1.0));
         let Some(p) = &mut self.path else {
             self.path = Some(Path {
-                begun: t,
-                at: t,
+                begun: now,
+                at: now,
                 start: c,
                 start_width: w,
                 seen: 1,
@@ -56,13 +56,14 @@ impl Travel {
             });
             return;
         };
-        let k = 1.0 - (-(t - p.at).max(0.0) / SMOOTH).exp();
-        p.at = t;
+        let step = now.saturating_sub(p.at).as_secs_f32();
+        let k = 1.0 - (-step / SMOOTH).exp();
+        p.at = now;
         p.now = Point::new(p.now.x + k * (c.x - p.now.x), p.now.y + k * (c.y - p.now.y));
         if !cut_off {
             p.width += k * (w - p.width);
         }
-        if t - p.begun <= SETTLE {
+        if now.saturating_sub(p.begun).as_secs_f32() <= SETTLE {
             p.seen += 1;
             let n = p.seen as f32;
             p.start = Point::new(

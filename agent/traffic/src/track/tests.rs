@@ -30,7 +30,7 @@ fn run(world: &World) -> (Bore, Ends) {
         }
         let ids: Vec<TrackId> = upd.tracks.iter().map(|t| t.id).collect();
         assert!(ids.is_sorted() && upd.ended.iter().all(|e| !ids.contains(&e.0)));
-        ends.extend(upd.ended.iter().map(|e| (now.as_secs_f32(), e.0, e.1)));
+        ends.extend(upd.ended.iter().map(|e| (world.seconds_at(now), e.0, e.1)));
     }
     (bore, ends)
 }
@@ -107,7 +107,7 @@ fn a_detector_that_did_not_look_says_nothing() {
     );
     let mut seen = BTreeSet::new();
     for (now, mut det) in world.frames() {
-        if (3.0..29.0).contains(&now.as_secs_f32()) {
+        if (3.0..29.0).contains(&world.seconds_at(now)) {
             det = Detections::default();
         }
         let upd = tracker.update(now, SIZE, &det);
