@@ -36,9 +36,16 @@ use crate::plate::{PlateRead, VotedPlate};
 /// Why a passage has no plate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPlate {
+    /// Plates were looked for, and none was found on this vehicle.
     NoneFound,
+    /// Found, but always smaller than can be read.
     TooSmall,
+    /// Found, but no read gave a text of a plate's length.
     NotReadable,
+    /// Read, but the reads contradict each other or are too unsure.
+    TooUncertain,
+    /// Plates were not looked for as long as the vehicle was in sight.
+    NotLookedFor,
 }
 
 /// The frame to show for a passage, with what was found in that very frame.
