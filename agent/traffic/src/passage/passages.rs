@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::detections::Detections;
 use crate::geometry::{Point, Rect};
-use crate::track::{EndReason, TrackId, TrackView, Updates};
+use crate::track::{EndReason, TrackId, TrackView, Updates, are_in_line};
 
 use super::evidence::{Evidence, Scene};
 use super::rules::{Reject, judge, passage};
@@ -156,7 +156,10 @@ impl<F: Clone> Passages<F> {
         let on = others.find(|o| match (plain, o.vehicle) {
             (true, Some(r)) => {
                 let first = bears(o.id) || o.id < view.id;
-                let covers = |v: &Rect| v.iou(&r) > 0.4 || v.covered_by(&r) > 0.75;
+                let covers = |v: &Rect| {
+                    (bears(o.id) || !are_in_line(v, &r))
+                        && (v.iou(&r) > 0.4 || v.covered_by(&r) > 0.75)
+                };
                 first && view.vehicle.as_ref().is_some_and(covers)
             }
             (false, Some(r)) => {

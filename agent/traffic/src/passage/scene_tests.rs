@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
+use crate::detections::Detections;
 use crate::geometry::{Line, Point, Polygon};
 use crate::track::sim::{SIZE, Vehicle, World};
 use crate::track::{TrackConfig, Tracker};
@@ -70,6 +71,24 @@ pub(super) fn run_cut(
     out
 }
 
+/// The world as detectors see it that err in a way of their own; `change` is told the seconds since it began.
+pub(super) fn run_changed(
+    world: &World,
+    config: &PassageConfig,
+    change: impl Fn(f32, &mut Detections),
+) -> Vec<Passage<u64>> {
+    let mut tracker = Tracker::new(TrackConfig::default());
+    let mut passages = Passages::new(config.clone());
+    let mut out = Vec::new();
+    for (now, mut det) in world.frames() {
+        change(world.seconds_at(now), &mut det);
+        let upd = tracker.update(now, SIZE, &det);
+        out.extend(passages.update(&(now.as_micros() as u64), time(now), &det, &upd));
+    }
+    out.extend(passages.finish());
+    out
+}
+
 pub(super) fn run(world: &World, config: &PassageConfig) -> Vec<Passage<u64>> {
     run_cut(world, config, None)
 }
@@ -81,7 +100,7 @@ pub(super) fn texts(passages: &[Passage<u64>]) -> Vec<String> {
     t
 }
 
-fn expect(world: &World) -> Vec<String> {
+pub(super) fn expect(world: &World) -> Vec<String> {
     let text = |v: &Vehicle| {
         if v.text.is_empty() {
             "-".to_owned()

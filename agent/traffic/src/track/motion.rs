@@ -26,8 +26,8 @@ pub(crate) const VEHICLE: Pace = Pace {
 };
 /// A standing thing is predicted to move for this many seconds only.
 const STANDING_HORIZON: f32 = 0.3;
-/// Nothing is known to stand before it was measured this often.
-const STANDING_HITS: u32 = 5;
+/// Nothing is known to stand before it was measured this often within [`CALM`]: two places may agree by chance.
+const STANDING_HITS: u32 = 3;
 
 /// Over how long the calm place that tells standing from moving is averaged.
 const CALM: f32 = 1.0;
@@ -84,14 +84,14 @@ impl Motion {
         now.saturating_sub(self.at).as_secs_f32()
     }
 
-    /// Seconds between the first and the last measurement.
-    fn life(&self) -> f32 {
-        self.at.saturating_sub(self.born).as_secs_f32()
-    }
-
     /// Whether the velocity rests on more than one place.
     pub(crate) fn moving_known(&self) -> bool {
         self.hits > 1
+    }
+
+    /// Seconds between the first and the last measurement.
+    pub(crate) fn life(&self) -> f32 {
+        self.at.saturating_sub(self.born).as_secs_f32()
     }
 
     pub(crate) fn width(&self) -> f32 {

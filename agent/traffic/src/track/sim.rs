@@ -41,7 +41,7 @@ impl Rng {
         (self.unit() + self.unit() + self.unit() - 1.5) * 2.0 * spread
     }
 
-    fn pick(&mut self, n: usize) -> usize {
+    pub(crate) fn pick(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 }
