@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use kakou_contract::VehicleClass;
+use kakou_time::Moment;
 
 use crate::detections::{Detections, PlateFind};
 use crate::geometry::{Point, Rect};
@@ -13,7 +14,7 @@ use crate::track::{TrackId, TrackView, Updates};
 use super::best::Candidates;
 use super::lane::{Anchor, LaneVote};
 use super::travel::Travel;
-use super::{Best, Moment, PassageConfig};
+use super::{Best, PassageConfig};
 
 /// Track ids remembered per vehicle; it takes very broken tracking to need more.
 const KEEP_IDS: usize = 16;

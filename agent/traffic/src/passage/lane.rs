@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use kakou_time::Moment;
+
 use crate::geometry::{Line, Point};
 
-use super::{Lane, Moment};
+use super::Lane;
 
 /// How near the trigger line a place counts more, as a share of the picture's height.
 const NEAR: f32 = 0.08;

@@ -24,9 +24,9 @@ mod tests;
 mod uptime_tests;
 
 use kakou_contract::{Direction, VehicleClass};
+use kakou_time::Moment;
 
 pub use config::{Lane, PassageConfig};
-pub(crate) use kakou_time::Moment;
 pub use passages::Passages;
 pub use rules::Reject;
 
@@ -52,6 +52,7 @@ pub enum NoPlate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Best<F> {
     pub frame: F,
+    /// When this frame was captured.
     pub time: Moment,
     pub quad: Option<Quad>,
     pub vehicle: Option<Rect>,
@@ -75,7 +76,8 @@ pub struct Passage<F> {
     pub no_plate: Option<NoPlate>,
     pub first_seen: Moment,
     pub last_seen: Moment,
-    /// Crossing of the trigger line, else the best read, else last seen.
+    /// When it crossed the trigger line, else the time of the best read, else last seen. Not the time of the picture:
+    /// that is `Best::time`.
     pub passed_at: Moment,
     /// Frames in which the vehicle or its plate was found.
     pub frames: u32,

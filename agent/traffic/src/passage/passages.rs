@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use kakou_time::Moment;
+
 use crate::detections::Detections;
 use crate::geometry::{Point, Rect};
 use crate::track::{EndReason, TrackId, TrackView, Updates, are_in_line};
@@ -10,7 +12,7 @@ use crate::track::{EndReason, TrackId, TrackView, Updates, are_in_line};
 use super::evidence::{Evidence, Scene};
 use super::rules::{Reject, judge, passage};
 use super::same::{Trace, same_vehicle};
-use super::{Moment, Passage, PassageConfig};
+use super::{Passage, PassageConfig};
 
 /// An ended track that waits for its vehicle to show up again.
 #[derive(Debug, Clone)]

@@ -1,11 +1,12 @@
 //! Whether what was gathered is a passage, and what it says.
 
 use kakou_contract::Direction;
+use kakou_time::Moment;
 
 use crate::plate::{NotReadable, VotedPlate};
 
 use super::evidence::Evidence;
-use super::{Moment, NoPlate, Passage, PassageConfig};
+use super::{NoPlate, Passage, PassageConfig};
 
 /// Why something that was followed is no passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +14,7 @@ pub enum Reject {
     OutsideLanes,
     /// A readable text too weak, or too still, to be a plate, and no vehicle.
     NoRealPlate,
-    /// A vehicle box too rare, too short, too faint or too small.
+    /// Too little evidence of a vehicle: found too rarely, too briefly, with too low scores, or too small.
     Faint,
     /// Never moved.
     Static,

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use kakou_time::Moment;
+
 use crate::geometry::Rect;
 use crate::plate::{CharRead, VotedPlate, confusable, distance};
 use crate::track::TrackId;
 
+use super::PassageConfig;
 use super::evidence::Evidence;
-use super::{Moment, PassageConfig};
 
 /// Seen at once for longer than this, two tracks are two vehicles unless their plates are equal.
 const OVERLAP: Duration = Duration::from_millis(300);

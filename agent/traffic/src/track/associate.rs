@@ -41,7 +41,7 @@ pub(crate) fn is_scrap(find: &PlateFind, c: &TrackConfig) -> bool {
         .is_some_and(|r| r.chars.len() < c.min_plate_chars)
 }
 
-/// The vehicle finds worth looking at, best first: neither faint nor the whole picture, nor the same box
+/// The vehicle finds worth looking at, best first: neither below the least score nor the whole picture, nor the same box
 /// once more as another class.
 pub(crate) fn usable(det: &Detections, size: (u32, u32), c: &TrackConfig) -> Vec<usize> {
     let picture = size.0 as f32 * size.1 as f32;

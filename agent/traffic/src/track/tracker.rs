@@ -30,7 +30,6 @@ pub struct Tracker {
     last_plates: Option<Duration>,
     /// The usual time between two looks: a track that was missed once may not be given up for that.
     pace: Duration,
-    cut: bool,
     /// For how long two tracks have lain on each other.
     together: BTreeMap<(TrackId, TrackId), Duration>,
 }
@@ -40,6 +39,9 @@ struct Frame<'a> {
     now: Duration,
     size: (u32, u32),
     det: &'a Detections,
+    /// All vehicle finds that are worth looking at.
+    usable: Vec<usize>,
+    /// Those that no track has taken yet.
     vehicles: Vec<usize>,
     plates: Vec<usize>,
 }
@@ -54,14 +56,8 @@ impl Tracker {
             last_vehicles: None,
             last_plates: None,
             pace: Duration::ZERO,
-            cut: false,
             together: BTreeMap::new(),
         }
-    }
-
-    /// The scene jumped: no track goes on over this.
-    pub fn cut(&mut self) {
-        self.cut = true;
     }
 
     /// Takes one frame's finds. `now` is monotonic, since the start of the stream.
@@ -73,7 +69,7 @@ impl Tracker {
         let broken = self
             .last
             .is_some_and(|l| now < l || now - l > self.config.gap_is_cut);
-        if std::mem::take(&mut self.cut) || broken {
+        if broken {
             self.end_all(&mut out);
         }
         let step = now.saturating_sub(self.last.unwrap_or(now)).min(MAX_STEP);
@@ -85,6 +81,7 @@ impl Tracker {
             now,
             size,
             det,
+            usable: vehicles.clone(),
             vehicles,
             plates: (0..det.plates.len()).collect(),
         };
@@ -101,7 +98,7 @@ impl Tracker {
         });
         if self.scene_jumped(&f) {
             self.end_all(&mut out);
-            f.vehicles = usable(det, size, &self.config);
+            f.vehicles.clone_from(&f.usable);
             f.plates = (0..det.plates.len()).collect();
         }
         self.join_plates(&mut f);
@@ -448,7 +445,7 @@ impl Tracker {
     fn view(&self, t: &Track, f: &Frame<'_>) -> TrackView {
         let plate = t.plate_find.map(|i| f.det.plates[i].quad);
         let holder = |q: &Rect| {
-            usable(f.det, f.size, &self.config)
+            f.usable
                 .iter()
                 .any(|&i| holds(&f.det.vehicles[i].rect, q, &self.config).is_some())
         };
