@@ -3,7 +3,7 @@
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
     Character, Confidence, Correction, Evidence, Id, IdError, Lane, ModelUsed, NoPlateReason,
-    PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, PlateKind, RunnerUp,
+    PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp,
     SchemaVersion, Sha256Hex, Vehicle, replay_id,
 };
 use sha2::{Digest, Sha256};
@@ -179,6 +179,8 @@ fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
     match no_plate {
         Some(NoPlate::TooSmall) => NoPlateReason::TooSmall,
         Some(NoPlate::NotReadable) => NoPlateReason::NotReadable,
+        Some(NoPlate::TooUncertain) => NoPlateReason::TooUncertain,
+        Some(NoPlate::NotLookedFor) => NoPlateReason::NotLookedFor,
         Some(NoPlate::NoneFound) | None => NoPlateReason::NoneFound,
     }
 }
@@ -214,7 +216,7 @@ fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
             value,
             confidence: Confidence::new(conf),
         }),
-        kind: PlateKind::from_code(&v.kind.to_string()),
+        kind: v.kind,
         quad,
         reads: v.reads,
         frames_agreeing: v.frames_agreeing,

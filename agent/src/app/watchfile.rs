@@ -37,7 +37,7 @@ impl WatchFile {
     }
 
     pub fn look(&mut self) -> Look {
-        let stamp = match std::fs::metadata(&self.path).and_then(|m| Ok((m.modified()?, m.len()))) {
+        let stamp = match stamp_of(&self.path) {
             Ok(stamp) => stamp,
             Err(e) => {
                 return self.fault(format!(
@@ -58,27 +58,41 @@ impl WatchFile {
                 ));
             }
         };
+        // What changed while it was read is left alone until it rests.
+        if stamp_of(&self.path).ok() != Some(stamp) {
+            return Look::Same;
+        }
         self.seen = Some(stamp);
         let name = self
             .path
             .file_stem()
             .map(|n| n.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let (list, bad) = List::parse(&name, &bytes);
-        for line in bad.iter().take(20) {
+        let parsed = match List::parse(&name, &bytes) {
+            Ok(parsed) => parsed,
+            Err(e) => {
+                return self.fault(format!(
+                    "{}: {e}; the last list stays in use",
+                    self.path.display()
+                ));
+            }
+        };
+        for line in parsed.refused.iter().chain(&parsed.notes).take(20) {
             tracing::warn!(file = %self.path.display(), "{line}");
         }
-        if let (true, Some(first)) = (list.is_empty(), bad.first()) {
+        let list = parsed.list;
+        if let (true, Some(first)) = (list.is_empty(), parsed.refused.first()) {
             return self.fault(format!(
                 "{}: {first}; no line can be used, the last list stays",
                 self.path.display()
             ));
         }
         self.told = None;
-        tracing::info!(file = %self.path.display(), plates = list.len(), refused = bad.len(), version = list.version, "watchlist");
+        tracing::info!(file = %self.path.display(), plates = list.len(), refused = list.refused, version = list.version, "watchlist");
+        let refused = list.refused;
         Look::New {
             list: Arc::new(list),
-            refused: bad.len() as u64,
+            refused,
         }
     }
 
@@ -90,4 +104,9 @@ impl WatchFile {
         self.told = Some(why);
         Look::Same
     }
+}
+
+fn stamp_of(path: &Path) -> std::io::Result<(SystemTime, u64)> {
+    let meta = std::fs::metadata(path)?;
+    Ok((meta.modified()?, meta.len()))
 }

@@ -36,14 +36,13 @@ pub struct PassageConfig {
     /// Passages remembered for `rejoin`.
     pub keep_recent: usize,
 
-    /// Frames, and time, that a vehicle must have been within its lane.
-    pub min_lane_frames: u32,
+    /// For how long a vehicle must have been within its lane. A sure read within a lane needs no time.
     pub min_lane_time: Duration,
 
-    /// Without a readable plate a vehicle must have been found this often, for this long, in this share
-    /// of the frames it was looked for in, with this mean score (large boxes count more), and be this high
-    /// (share of the picture's height).
-    pub vehicle_hits: u32,
+    /// Without a readable plate a vehicle must have been found with this sum of scores (looks in quick succession
+    /// count for less: they err alike), for this long, in this share of the looks that were for it, with this mean
+    /// score (large boxes count more), and be this high (share of the picture's height).
+    pub vehicle_evidence: f32,
     pub vehicle_time: Duration,
     pub vehicle_found_share: f32,
     pub vehicle_score: f32,
@@ -89,9 +88,8 @@ impl Default for PassageConfig {
             hold_lost: Duration::from_millis(1500),
             hold_cut: Duration::from_secs(3),
             keep_recent: 64,
-            min_lane_frames: 2,
             min_lane_time: Duration::from_millis(150),
-            vehicle_hits: 5,
+            vehicle_evidence: 1.25,
             vehicle_time: Duration::from_millis(600),
             vehicle_found_share: 0.35,
             vehicle_score: 0.5,
@@ -103,8 +101,8 @@ impl Default for PassageConfig {
             parked_score: 0.65,
             shadow_share: 0.5,
             plate_reads: 2,
-            sure_read_mean: 0.95,
-            sure_read_min: 0.8,
+            sure_read_mean: 0.9,
+            sure_read_min: 0.7,
             text_travel: 0.6,
             text_around_share: 0.2,
             second_plate_confidence: 0.8,

@@ -1,8 +1,10 @@
 //! All that is known about one vehicle that may become a passage.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use kakou_contract::VehicleClass;
+use kakou_time::Moment;
 
 use crate::detections::{Detections, PlateFind};
 use crate::geometry::{Point, Rect};
@@ -12,12 +14,14 @@ use crate::track::{TrackId, TrackView, Updates};
 use super::best::Candidates;
 use super::lane::{Anchor, LaneVote};
 use super::travel::Travel;
-use super::{Best, Moment, PassageConfig};
+use super::{Best, PassageConfig};
 
 /// Track ids remembered per vehicle; it takes very broken tracking to need more.
 const KEEP_IDS: usize = 16;
 /// Share of its frames that a plate must have lain on a vehicle to be that vehicle's.
 const HOSTED: f32 = 0.6;
+/// Looks this far apart err independently of each other.
+const INDEPENDENT: Duration = Duration::from_millis(100);
 
 pub(crate) const CLASSES: [VehicleClass; 5] = [
     VehicleClass::Car,
@@ -46,6 +50,8 @@ pub(crate) struct Evidence<F> {
     pub(crate) best: Candidates<F>,
     pub(crate) height: f32,
 
+    /// Looks for plates in which it was in sight.
+    pub(crate) plate_looks: u32,
     pub(crate) plate_hits: u32,
     pub(crate) plate_width: f32,
     /// Frames in which a vehicle's box held the plate.
@@ -61,6 +67,9 @@ pub(crate) struct Evidence<F> {
     pub(crate) last_plate: Option<Rect>,
 
     pub(crate) vehicle_hits: u32,
+    /// Sum of detector scores, in which looks in quick succession count for less.
+    pub(crate) evidence: f32,
+    vehicle_span: Option<(Duration, Duration)>,
     /// Frames between its first and last sight in which vehicles were looked for, and those since.
     pub(crate) vehicle_looked: u32,
     looked_since: u32,
@@ -85,6 +94,7 @@ impl<F: Clone> Evidence<F> {
             lanes: LaneVote::new(s.config.lanes.len()),
             best: Candidates::new(s.config.candidates),
             height: s.upd.size.1 as f32,
+            plate_looks: 0,
             plate_hits: 0,
             plate_width: 0.0,
             around: 0,
@@ -96,6 +106,8 @@ impl<F: Clone> Evidence<F> {
             first_plate: None,
             last_plate: None,
             vehicle_hits: 0,
+            evidence: 0.0,
+            vehicle_span: None,
             vehicle_looked: 0,
             looked_since: 0,
             shadowed: 0,
@@ -120,6 +132,9 @@ impl<F: Clone> Evidence<F> {
         }
         self.last = s.time;
         self.frames = self.frames.saturating_add(1);
+        if s.det.plates_looked_for {
+            self.plate_looks = self.plate_looks.saturating_add(1);
+        }
         self.see_vehicle(s, view);
         self.see_plate(s, view, plate);
         let relevant = self.see_place(s, view);
@@ -141,6 +156,13 @@ impl<F: Clone> Evidence<F> {
                 *sum += f64::from(find.score);
             }
         }
+        let now = s.time.mono;
+        let since = self
+            .vehicle_span
+            .map_or(INDEPENDENT, |(_, last)| now.saturating_sub(last));
+        let own = (since.as_secs_f32() / INDEPENDENT.as_secs_f32()).min(1.0);
+        self.evidence += own * find.score;
+        self.vehicle_span = Some((self.vehicle_span.map_or(now, |span| span.0), now));
         let area = f64::from(find.rect.area());
         self.score_area += area * f64::from(find.score);
         self.area += area;
@@ -271,6 +293,27 @@ impl<F: Clone> Evidence<F> {
         }
     }
 
+    /// For how long the vehicle was seen. Each look stands for the time around it, so that three looks 0.2 s apart
+    /// stand for 0.6 s.
+    pub(crate) fn vehicle_time(&self) -> Duration {
+        let span = self
+            .vehicle_span
+            .map_or(Duration::ZERO, |(first, last)| last.saturating_sub(first));
+        span + span / self.vehicle_looked.saturating_sub(1).max(1)
+    }
+
+    /// The lane it used, if it used one. A sure read within a lane says so at once.
+    pub(crate) fn lane(&self, c: &PassageConfig) -> Option<usize> {
+        let time = if self.sure_read {
+            Duration::ZERO
+        } else {
+            c.min_lane_time
+        };
+        self.lanes
+            .winner(c.min_lane_time)
+            .or_else(|| self.lanes.winner(time))
+    }
+
     pub(crate) fn voted(&self) -> Option<VotedPlate> {
         self.ballot.result(self.class().map(|c| c.0)).ok()
     }
@@ -323,6 +366,7 @@ impl<F: Clone> Evidence<F> {
         self.ballot.merge(other.ballot);
         self.lanes.absorb(&other.lanes);
         self.best.absorb(other.best, &self.ballot);
+        self.plate_looks = self.plate_looks.saturating_add(other.plate_looks);
         self.plate_hits += other.plate_hits;
         self.plate_width = self.plate_width.max(other.plate_width);
         self.around += other.around;
@@ -335,6 +379,11 @@ impl<F: Clone> Evidence<F> {
         self.sure_read |= other.sure_read;
         self.plate_travel.absorb(&other.plate_travel);
         self.vehicle_hits += other.vehicle_hits;
+        self.evidence += other.evidence;
+        self.vehicle_span = match (self.vehicle_span, other.vehicle_span) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
         self.vehicle_looked += other.vehicle_looked;
         self.shadowed += other.shadowed;
         for (a, b) in self.scores.iter_mut().zip(other.scores) {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use kakou_time::Moment;
+
 use crate::geometry::{Line, Point};
 
-use super::{Lane, Moment};
+use super::Lane;
 
 /// How near the trigger line a place counts more, as a share of the picture's height.
 const NEAR: f32 = 0.08;
@@ -12,7 +14,8 @@ const NEAR: f32 = 0.08;
 const NEAR_GAIN: f32 = 3.0;
 /// One place speaks for at most this long.
 const MAX_STEP: f32 = 0.5;
-const FIRST_STEP: f32 = 0.05;
+/// What is not known to have been there before speaks for this long.
+const FIRST_STEP: f32 = 0.025;
 
 /// What a place was taken from: a plate's place is surer than a box's lower edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +44,8 @@ struct Tally {
 pub(crate) struct LaneVote {
     tallies: Vec<Tally>,
     last_time: Option<Duration>,
+    /// The lane of the last look, and how much a place there counts.
+    last_place: Option<(usize, f32)>,
     last: [Option<(Moment, Point)>; 2],
 }
 
@@ -49,6 +54,7 @@ impl LaneVote {
         Self {
             tallies: vec![Tally::default(); lanes],
             last_time: None,
+            last_place: None,
             last: [None, None],
         }
     }
@@ -61,10 +67,16 @@ impl LaneVote {
         height: f32,
         places: &[(Anchor, Point)],
     ) -> bool {
-        let step = self.last_time.map_or(FIRST_STEP, |l| {
-            time.mono.saturating_sub(l).as_secs_f32().min(MAX_STEP)
+        // Each place stands for half of the time to the look before and half of the time to the look after.
+        let half = self.last_time.map_or(FIRST_STEP, |l| {
+            0.5 * time.mono.saturating_sub(l).as_secs_f32().min(MAX_STEP)
         });
         self.last_time = Some(time.mono);
+        if let Some((i, weight)) = self.last_place.take() {
+            let tally = &mut self.tallies[i];
+            tally.weight += f64::from(half * weight);
+            tally.time += half;
+        }
         for &(anchor, p) in places {
             let slot = &mut self.last[anchor as usize];
             if let Some(from) = slot.replace((time, p)) {
@@ -84,9 +96,11 @@ impl LaneVote {
             .trigger
             .map_or(0.0, |t| (-t.side(p).abs() / (NEAR * height.max(1.0))).exp());
         let tally = &mut self.tallies[i];
-        tally.weight += f64::from(step * (1.0 + NEAR_GAIN * near));
-        tally.time += step;
+        let weight = 1.0 + NEAR_GAIN * near;
+        tally.weight += f64::from(half * weight);
+        tally.time += half;
         tally.frames = tally.frames.saturating_add(1);
+        self.last_place = Some((i, weight));
         true
     }
 
@@ -114,9 +128,9 @@ impl LaneVote {
         }
     }
 
-    /// The lane with most votes, if it was used at all.
-    pub(crate) fn winner(&self, min_frames: u32, min_time: Duration) -> Option<usize> {
-        let used = |t: &Tally| t.frames >= min_frames && t.time >= min_time.as_secs_f32();
+    /// The lane with most votes, if it was used for this long.
+    pub(crate) fn winner(&self, min_time: Duration) -> Option<usize> {
+        let used = |t: &Tally| t.frames > 0 && t.time >= min_time.as_secs_f32();
         self.tallies
             .iter()
             .enumerate()

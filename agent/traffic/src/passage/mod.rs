@@ -13,14 +13,20 @@ mod same;
 mod travel;
 
 #[cfg(test)]
+mod convoy_tests;
+#[cfg(test)]
+mod rate_tests;
+#[cfg(test)]
 mod scene_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod uptime_tests;
 
 use kakou_contract::{Direction, VehicleClass};
+use kakou_time::Moment;
 
 pub use config::{Lane, PassageConfig};
-pub(crate) use kakou_time::Moment;
 pub use passages::Passages;
 pub use rules::Reject;
 
@@ -30,15 +36,23 @@ use crate::plate::{PlateRead, VotedPlate};
 /// Why a passage has no plate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPlate {
+    /// Plates were looked for, and none was found on this vehicle.
     NoneFound,
+    /// Found, but always smaller than can be read.
     TooSmall,
+    /// Found, but no read gave a text of a plate's length.
     NotReadable,
+    /// Read, but the reads contradict each other or are too unsure.
+    TooUncertain,
+    /// Plates were not looked for as long as the vehicle was in sight.
+    NotLookedFor,
 }
 
 /// The frame to show for a passage, with what was found in that very frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Best<F> {
     pub frame: F,
+    /// When this frame was captured.
     pub time: Moment,
     pub quad: Option<Quad>,
     pub vehicle: Option<Rect>,
@@ -62,7 +76,8 @@ pub struct Passage<F> {
     pub no_plate: Option<NoPlate>,
     pub first_seen: Moment,
     pub last_seen: Moment,
-    /// Crossing of the trigger line, else the best read, else last seen.
+    /// When it crossed the trigger line, else the time of the best read, else last seen. Not the time of the picture:
+    /// that is `Best::time`.
     pub passed_at: Moment,
     /// Frames in which the vehicle or its plate was found.
     pub frames: u32,

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use kakou_time::Moment;
+
 use crate::detections::Detections;
 use crate::geometry::{Point, Rect};
-use crate::track::{EndReason, TrackId, TrackView, Updates};
+use crate::track::{EndReason, TrackId, TrackView, Updates, are_in_line};
 
 use super::evidence::{Evidence, Scene};
 use super::rules::{Reject, judge, passage};
 use super::same::{Trace, same_vehicle};
-use super::{Moment, Passage, PassageConfig};
+use super::{Passage, PassageConfig};
 
 /// An ended track that waits for its vehicle to show up again.
 #[derive(Debug, Clone)]
@@ -156,7 +158,10 @@ impl<F: Clone> Passages<F> {
         let on = others.find(|o| match (plain, o.vehicle) {
             (true, Some(r)) => {
                 let first = bears(o.id) || o.id < view.id;
-                let covers = |v: &Rect| v.iou(&r) > 0.4 || v.covered_by(&r) > 0.75;
+                let covers = |v: &Rect| {
+                    (bears(o.id) || !are_in_line(v, &r))
+                        && (v.iou(&r) > 0.4 || v.covered_by(&r) > 0.75)
+                };
                 first && view.vehicle.as_ref().is_some_and(covers)
             }
             (false, Some(r)) => {

@@ -1,11 +1,12 @@
 //! Whether what was gathered is a passage, and what it says.
 
 use kakou_contract::Direction;
+use kakou_time::Moment;
 
 use crate::plate::{NotReadable, VotedPlate};
 
 use super::evidence::Evidence;
-use super::{Moment, NoPlate, Passage, PassageConfig};
+use super::{NoPlate, Passage, PassageConfig};
 
 /// Why something that was followed is no passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +14,7 @@ pub enum Reject {
     OutsideLanes,
     /// A readable text too weak, or too still, to be a plate, and no vehicle.
     NoRealPlate,
-    /// A vehicle box too rare, too short, too faint or too small.
+    /// Too little evidence of a vehicle: found too rarely, too briefly, with too low scores, or too small.
     Faint,
     /// Never moved.
     Static,
@@ -31,7 +32,7 @@ pub(crate) fn judge<F: Clone>(
     c: &PassageConfig,
     finishing: bool,
 ) -> Result<PlateWord, Reject> {
-    if !c.lanes.is_empty() && e.lanes.winner(c.min_lane_frames, c.min_lane_time).is_none() {
+    if !c.lanes.is_empty() && e.lane(c).is_none() {
         return Err(Reject::OutsideLanes);
     }
     match e.ballot.result(e.class().map(|c| c.0)) {
@@ -50,11 +51,17 @@ pub(crate) fn judge<F: Clone>(
 
 fn no_plate<F>(e: &Evidence<F>, c: &PassageConfig, why: NotReadable) -> NoPlate {
     if e.plate_hits == 0 {
-        NoPlate::NoneFound
-    } else if why == NotReadable::NoRead && e.plate_width < c.min_read_width {
-        NoPlate::TooSmall
+        if e.plate_looks == 0 {
+            NoPlate::NotLookedFor
+        } else {
+            NoPlate::NoneFound
+        }
     } else {
-        NoPlate::NotReadable
+        match why {
+            NotReadable::NoRead if e.plate_width < c.min_read_width => NoPlate::TooSmall,
+            NotReadable::NoRead | NotReadable::TooShort { .. } => NoPlate::NotReadable,
+            NotReadable::TooUncertain { .. } => NoPlate::TooUncertain,
+        }
     }
 }
 
@@ -70,7 +77,7 @@ fn real_plate<F>(e: &Evidence<F>, plate: &VotedPlate, c: &PassageConfig) -> bool
     let width = e.plate_width.max(1.0);
     let still =
         e.plate_travel.far() < c.text_travel * width && e.plate_travel.grown() < c.vehicle_growth;
-    if still && (e.around as f32) < (c.text_around_share * hits).max(2.0) {
+    if still && (e.around as f32) < (c.text_around_share * hits).max(1.0) {
         return false;
     }
     // A badge or a telephone number on a vehicle that shows its plate.
@@ -84,22 +91,25 @@ fn vehicle<F: Clone>(e: &Evidence<F>, c: &PassageConfig, finishing: bool) -> Res
     }
     let seen = e.last.mono.saturating_sub(e.first.mono);
     let share = e.vehicle_hits as f32 / e.vehicle_looked.max(1) as f32;
-    let strong = e.vehicle_hits >= c.vehicle_hits
-        && seen >= c.vehicle_time
+    // One box alone may be anything.
+    let strong = e.vehicle_hits > 1
+        && e.evidence >= c.vehicle_evidence
+        && e.vehicle_time() >= c.vehicle_time
         && share >= c.vehicle_found_share
         && e.score() >= c.vehicle_score
         && e.vehicle_height >= c.vehicle_height * e.height;
     if !strong {
         return Err(Reject::Faint);
     }
-    let far = e.vehicle_travel.far();
-    let moved =
-        far >= c.vehicle_travel * e.vehicle_height && far >= c.vehicle_travel_picture * e.height;
-    let grown = e.vehicle_travel.grown() >= c.vehicle_growth;
-    let plate_moved =
-        e.plate_hits >= c.vehicle_hits && e.plate_travel.far() >= e.plate_width.max(1.0);
+    // Both as parts of what is needed of each alone.
+    let moved = (e.vehicle_travel.far() / (c.vehicle_travel * e.vehicle_height).max(1.0))
+        .min(e.vehicle_travel.far() / (c.vehicle_travel_picture * e.height).max(1.0));
+    let grown = e.vehicle_travel.grown() / c.vehicle_growth;
+    // What comes nearer does both; boxes that jump seldom do.
+    let moves = moved >= 1.0 || grown >= 1.0 || (moved.min(grown) >= 0.4 && moved + grown >= 1.1);
+    let plate_moved = e.plate_hits > 1 && e.plate_travel.far() >= e.plate_width.max(1.0);
     let parked = finishing && seen >= c.parked_time && e.score() >= c.parked_score;
-    if moved || grown || plate_moved || parked {
+    if moves || plate_moved || parked {
         Ok(())
     } else {
         Err(Reject::Static)
@@ -114,8 +124,8 @@ fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Dire
         e.plate_travel.toward(e.height),
         e.vehicle_travel.toward(e.height),
     );
-    let plate_tells = e.plate_hits >= 3 && plate.abs() >= c.direction_move;
-    let toward = if plate_tells || e.vehicle_hits < c.vehicle_hits {
+    let plate_tells = e.plate_hits > 1 && plate.abs() >= c.direction_move;
+    let toward = if plate_tells || e.vehicle_hits < 2 {
         plate
     } else {
         vehicle
@@ -140,7 +150,7 @@ fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Dire
 
 /// Writes the passage; the number is given when it goes out.
 pub(crate) fn passage<F: Clone>(e: Evidence<F>, word: PlateWord, c: &PassageConfig) -> Passage<F> {
-    let lane = e.lanes.winner(c.min_lane_frames, c.min_lane_time);
+    let lane = e.lane(c);
     let direction = direction(&e, lane, c);
     let class = e.class();
     let (plate, no_plate) = match word {

@@ -2,19 +2,27 @@
 
 use std::time::Duration;
 
+use kakou_time::Moment;
+
 use crate::geometry::Rect;
-use crate::plate::{VotedPlate, confusable, distance};
+use crate::plate::{CharRead, VotedPlate, confusable, distance};
 use crate::track::TrackId;
 
+use super::PassageConfig;
 use super::evidence::Evidence;
-use super::{Moment, PassageConfig};
 
 /// Seen at once for longer than this, two tracks are two vehicles unless their plates are equal.
 const OVERLAP: Duration = Duration::from_millis(300);
 /// A read of a plate that is cut off by the border has at least this many characters in common with the whole.
 const PART: usize = 4;
-/// From this confidence on a character read second speaks for what it would make equal.
+/// From this share of the votes on a character read second is a real doubt.
 const RUNNER_UP: f32 = 0.1;
+/// A text that fewer reads gave as a whole rests on few reads.
+const ENOUGH_READS: u32 = 2;
+/// From this share of the votes on a character is sure even if it was read once only.
+const SURE_CHARACTER: f32 = 0.9;
+/// What begins at less than this part of another one's way comes behind it.
+const FELL_BACK: f32 = 0.6;
 
 /// What remains of a vehicle for comparing it with others.
 #[derive(Debug, Clone)]
@@ -33,7 +41,7 @@ impl Trace {
     pub(crate) fn of<F: Clone>(e: &Evidence<F>, c: &PassageConfig) -> Self {
         Self {
             plate: e.voted(),
-            lane: e.lanes.winner(c.min_lane_frames, c.min_lane_time),
+            lane: e.lane(c),
             first: e.first,
             last: e.last,
             ids: e.ids.clone(),
@@ -58,11 +66,13 @@ impl Trace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Likeness {
     Equal,
-    /// One confusable character, one dropped or doubled one, or a part of the other.
+    /// They may be one plate: one of the votes is in doubt about the very thing in which they differ.
     Near,
     Different,
 }
 
+/// Two sure votes that differ are two plates, whatever they differ in: vehicles of a fleet have numbers in a row and
+/// drive behind one another.
 fn likeness(a: &VotedPlate, b: &VotedPlate) -> Likeness {
     if a.text == b.text {
         return Likeness::Equal;
@@ -70,11 +80,7 @@ fn likeness(a: &VotedPlate, b: &VotedPlate) -> Likeness {
     let near = if a.chars.len() == b.chars.len() {
         let mut apart = a.chars.iter().zip(&b.chars).filter(|(x, y)| x.ch != y.ch);
         match (apart.next(), apart.next()) {
-            (Some((x, y)), None) => {
-                let second =
-                    |r: Option<(char, f32)>, ch| r.is_some_and(|(c, w)| c == ch && w >= RUNNER_UP);
-                confusable(x.ch, y.ch) || second(x.runner_up, y.ch) || second(y.runner_up, x.ch)
-            }
+            (Some((x, y)), None) => may_be(a, x, y.ch) || may_be(b, y, x.ch),
             _ => false,
         }
     } else {
@@ -85,14 +91,29 @@ fn likeness(a: &VotedPlate, b: &VotedPlate) -> Likeness {
         };
         let part = short.chars.len() >= PART
             && (long.text.ends_with(&short.text) || long.text.starts_with(&short.text));
-        part || (long.chars.len() - short.chars.len() == 1
-            && distance(&short.text, &long.text) <= 1.0)
+        let one_apart =
+            long.chars.len() - short.chars.len() == 1 && distance(&short.text, &long.text) <= 1.0;
+        (part || one_apart) && (length_in_doubt(short) || length_in_doubt(long))
     };
     if near {
         Likeness::Near
     } else {
         Likeness::Different
     }
+}
+
+/// Whether a vote leaves open that this character of it is `other`.
+fn may_be(plate: &VotedPlate, own: &CharRead, other: char) -> bool {
+    let voted_second = own
+        .runner_up
+        .is_some_and(|(ch, share)| ch == other && share >= RUNNER_UP);
+    let unsure = plate.frames_agreeing < ENOUGH_READS && own.conf < SURE_CHARACTER;
+    voted_second || (unsure && confusable(own.ch, other))
+}
+
+/// A text that no layout has, or that hardly any read gave as a whole, may have lost or doubled a character.
+fn length_in_doubt(plate: &VotedPlate) -> bool {
+    !plate.grammar_valid || plate.frames_agreeing < ENOUGH_READS
 }
 
 /// Whether `b` is the vehicle of `a` again.
@@ -112,11 +133,30 @@ pub(crate) fn same_vehicle(a: &Trace, b: &Trace, c: &PassageConfig) -> bool {
     match (&early.plate, &late.plate) {
         (Some(x), Some(y)) => match likeness(x, y) {
             Likeness::Equal => gap <= c.rejoin,
-            Likeness::Near => !at_once && lanes_agree && gap <= c.rejoin,
+            Likeness::Near => {
+                !at_once && lanes_agree && gap <= c.rejoin && !comes_behind(early, late)
+            }
             Likeness::Different => false,
         },
         _ => !at_once && gap <= c.rejoin_place && continues(early.last_box, late.first_box),
     }
+}
+
+/// Whether the later one began far behind the place that the earlier one had reached: one vehicle does not drive the
+/// same way twice.
+fn comes_behind(early: &Trace, late: &Trace) -> bool {
+    let behind = |from: Option<Rect>, to: Option<Rect>, next: Option<Rect>| {
+        let (Some(from), Some(to), Some(next)) = (from, to, next) else {
+            return false;
+        };
+        let (from, reached, next) = (from.center(), to.center(), next.center());
+        let way = from.distance(reached);
+        let along =
+            (next.x - from.x) * (reached.x - from.x) + (next.y - from.y) * (reached.y - from.y);
+        way >= to.width() && along < FELL_BACK * way * way
+    };
+    behind(early.first_box.1, early.last_box.1, late.first_box.1)
+        || behind(early.first_box.0, early.last_box.0, late.first_box.0)
 }
 
 /// Whether something begins where the other ended.

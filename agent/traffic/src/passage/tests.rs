@@ -5,7 +5,7 @@ use kakou_contract::{Direction, VehicleClass};
 
 use std::time::Duration;
 
-use super::scene_tests::{lanes, run, texts};
+use super::scene_tests::{lanes, run, run_changed, texts};
 use super::*;
 use crate::geometry::Point;
 use crate::track::sim::{Vehicle, World};
@@ -40,26 +40,30 @@ fn a_vehicle_without_a_plate_says_why() {
 
     let mut blurred = World::new(vec![Vehicle::approaching("皖A12345", 600.0, 0.5, 4.0)], 8.0);
     blurred.errors.misread = 0.0;
-    let mut tracker = crate::track::Tracker::new(crate::track::TrackConfig::default());
-    let mut passages = Passages::new(PassageConfig::default());
-    let mut out = Vec::new();
-    for (now, mut det) in blurred.frames() {
-        for c in det
-            .plates
-            .iter_mut()
-            .filter_map(|p| p.read.as_mut())
-            .flat_map(|r| &mut r.chars)
-        {
+    let out = run_changed(&blurred, &PassageConfig::default(), |_, det| {
+        let reads = det.plates.iter_mut().filter_map(|p| p.read.as_mut());
+        for c in reads.flat_map(|r| &mut r.chars) {
             c.conf = 0.25;
         }
-        let upd = tracker.update(now, crate::track::sim::SIZE, &det);
-        out.extend(passages.update(&0, super::scene_tests::time(now), &det, &upd));
-    }
-    out.extend(passages.finish());
-    assert_eq!(
-        out.iter().map(|p| p.no_plate).collect::<Vec<_>>(),
-        [Some(NoPlate::NotReadable)]
-    );
+    });
+    assert_eq!(reasons(&out), [Some(NoPlate::TooUncertain)]);
+
+    let out = run_changed(&blurred, &PassageConfig::default(), |_, det| {
+        for plate in &mut det.plates {
+            plate.read = None;
+        }
+    });
+    assert_eq!(reasons(&out), [Some(NoPlate::NotReadable)]);
+
+    let out = run_changed(&blurred, &PassageConfig::default(), |_, det| {
+        det.plates.clear();
+        det.plates_looked_for = false;
+    });
+    assert_eq!(reasons(&out), [Some(NoPlate::NotLookedFor)]);
+}
+
+fn reasons(passages: &[Passage<u64>]) -> Vec<Option<NoPlate>> {
+    passages.iter().map(|p| p.no_plate).collect()
 }
 
 #[test]
@@ -84,6 +88,44 @@ fn burnt_in_text_and_static_ghosts_are_none() {
     world.seconds = 20.0;
     world.vehicles = vec![Vehicle::approaching("鲁E6K829", 500.0, 2.0, 5.0)];
     assert_eq!(texts(&run(&world, &PassageConfig::default())), ["鲁E6K829"]);
+}
+
+#[test]
+fn ghosts_are_none_at_few_looks_a_second() {
+    for fps in [2.0, 3.0, 5.0, 12.0] {
+        for seed in 0..10 {
+            let mut world = World {
+                fps,
+                seed,
+                ..World::new(Vec::new(), 60.0)
+            };
+            // Near each other, so that one flickers where the other has just been.
+            world.ghosts = vec![
+                (Rect::new(700.0, 200.0, 900.0, 340.0), 0.55),
+                (Rect::new(720.0, 330.0, 930.0, 480.0), 0.55),
+                (Rect::new(100.0, 400.0, 300.0, 600.0), 0.5),
+            ];
+            world.overlay = Some(("皖A12345".into(), Point::new(1000.0, 30.0)));
+            let p = run(&world, &PassageConfig::default());
+            assert_eq!(texts(&p), [""; 0], "ghosts, fps {fps} seed {seed}");
+
+            // A shadow and a sign in a few looks.
+            let spot = |x: f32, t: f32| [(t, x, 500.0, 300.0), (t + 1.5, x, 500.0, 300.0)];
+            let mut shadow = Vehicle::new("", &spot(300.0, 1.0));
+            shadow.score = 0.55;
+            let mut sign = Vehicle::new("皖A1234", &spot(900.0, 2.0));
+            sign.plate_only = true;
+            let world = World {
+                vehicles: vec![shadow, sign],
+                ghosts: Vec::new(),
+                overlay: None,
+                seconds: 30.0,
+                ..world
+            };
+            let p = run(&world, &PassageConfig::default());
+            assert_eq!(texts(&p), [""; 0], "a few looks, fps {fps} seed {seed}");
+        }
+    }
 }
 
 #[test]
@@ -128,7 +170,8 @@ fn lane_trigger_and_direction() {
         "皖B77777",
         &[(0.5, 1180.0, 100.0, 150.0), (4.0, 1240.0, 300.0, 200.0)],
     );
-    let p = run(&World::new(vec![down, up, aside], 8.0), &config);
+    let world = World::new(vec![down, up, aside], 8.0);
+    let p = run(&world, &config);
     assert_eq!(p.len(), 2);
     for p in &p {
         let left = p.plate.as_ref().unwrap().text == "皖A12345";
@@ -143,7 +186,7 @@ fn lane_trigger_and_direction() {
         );
         // Lane 2 expects what lane 1 expects.
         assert_eq!(p.wrong_way, !left);
-        let crossed = p.passed_at.mono.as_secs_f32();
+        let crossed = world.seconds_at(p.passed_at.mono);
         assert!((2.0..4.0).contains(&crossed), "{crossed}");
         assert!(p.first_seen.mono < p.passed_at.mono && p.passed_at.mono < p.last_seen.mono);
     }

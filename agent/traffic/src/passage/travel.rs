@@ -6,8 +6,15 @@ use crate::geometry::{Point, Rect};
 
 /// Time constant of the smoothing, in seconds.
 const SMOOTH: f32 = 0.25;
+/// From this many seconds between two looks on each counts in full.
+const SPARSE: f32 = 0.35;
 /// The start is averaged over this long: first boxes are often off.
 const SETTLE: f32 = 0.3;
+/// A first box is off by no more than this share of its width; what is farther away has moved.
+const SLIP: f32 = 0.3;
+
+/// A box that is narrower than this share of the ones before, and as high, is a part.
+const NARROW: f32 = 0.72;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Travel {
@@ -26,43 +33,64 @@ struct Totals {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Path {
-    begun: f32,
-    at: f32,
+    begun: Duration,
+    at: Duration,
     start: Point,
     start_width: f32,
     seen: u32,
     now: Point,
     width: f32,
+    start_height: f32,
+    height: f32,
     /// Largest distance from the start, and largest change of size.
     far: f32,
     grown: f32,
+    /// The last box was left out.
+    odd: bool,
 }
 
 impl Travel {
     /// `cut_off`: the border of the picture cuts the box, so its size says nothing.
     pub(crate) fn see(&mut self, now: Duration, r: &Rect, cut_off: bool) {
-        let (t, c, w) = (now.as_secs_f32(), r.center(), r.width().max(1.0));
+        let (c, w, h) = (r.center(), r.width().max(1.0), r.height().max(1.0));
         let Some(p) = &mut self.path else {
             self.path = Some(Path {
-                begun: t,
-                at: t,
+                begun: now,
+                at: now,
                 start: c,
                 start_width: w,
                 seen: 1,
                 now: c,
                 width: w,
+                start_height: h,
+                height: h,
                 far: 0.0,
                 grown: 0.0,
+                odd: false,
             });
             return;
         };
-        let k = 1.0 - (-(t - p.at).max(0.0) / SMOOTH).exp();
-        p.at = t;
+        // A box over half of a vehicle says nothing of where it went. A second one in a row is no slip.
+        let narrow = !cut_off && w < NARROW * p.width && h > 0.8 * p.height;
+        p.odd = narrow && !p.odd;
+        if p.odd {
+            return;
+        }
+        let step = now.saturating_sub(p.at).as_secs_f32();
+        // Looks far apart need no smoothing, and would only lag behind.
+        let k = if step >= SPARSE {
+            1.0
+        } else {
+            1.0 - (-step / SMOOTH).exp()
+        };
+        p.at = now;
         p.now = Point::new(p.now.x + k * (c.x - p.now.x), p.now.y + k * (c.y - p.now.y));
         if !cut_off {
             p.width += k * (w - p.width);
+            p.height += k * (h - p.height);
         }
-        if t - p.begun <= SETTLE {
+        let settling = now.saturating_sub(p.begun).as_secs_f32() <= SETTLE;
+        if settling && c.distance(p.start) <= SLIP * w.max(p.start_width) {
             p.seen += 1;
             let n = p.seen as f32;
             p.start = Point::new(
@@ -70,9 +98,17 @@ impl Travel {
                 p.start.y + (c.y - p.start.y) / n,
             );
             p.start_width += (w - p.start_width) / n;
+            p.start_height += (h - p.start_height) / n;
         } else {
             p.far = p.far.max(p.now.distance(p.start));
-            p.grown = p.grown.max((p.width / p.start_width).ln().abs());
+            // A box over half of a vehicle is narrower, but no smaller; one that goes away is both.
+            let (wider, higher) = (
+                (p.width / p.start_width).ln(),
+                (p.height / p.start_height).ln(),
+            );
+            if wider * higher > 0.0 {
+                p.grown = p.grown.max(wider.abs().min(higher.abs()));
+            }
         }
     }
 

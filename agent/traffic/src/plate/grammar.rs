@@ -60,6 +60,15 @@ pub enum Form {
     Consulate,
     HongKong,
     Macao,
+    /// 试: vehicles under test.
+    Test,
+    /// 临, and 超 for special transports.
+    Temporary,
+    /// 应急: fire engines and other rescue vehicles.
+    Emergency,
+    /// 民航: vehicles of airports.
+    CivilAviation,
+    Tractor,
 }
 
 /// A layout with the ground colours it is made in.
@@ -82,6 +91,9 @@ const fn pattern(form: Form, slots: &'static [Slot], colours: &'static [PlateCol
     }
 }
 
+/// Temporary plates are paper in several colours.
+const PAPER: &[PlateColour] = &[Blue, Yellow, White];
+
 /// Narrower layouts first: the first one that fits names the form.
 pub(crate) const PATTERNS: &[Pattern] = &[
     pattern(
@@ -99,6 +111,21 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     pattern(Form::Trailer, &[P, O, S, S, S, S, F('挂')], &[Yellow]),
     pattern(Form::Consulate, &[P, O, S, S, S, S, F('领')], &[Black]),
     pattern(Form::Consulate, &[P, S, S, S, S, F('领')], &[Black]),
+    pattern(Form::Test, &[P, O, S, S, S, S, F('试')], PAPER),
+    pattern(Form::Temporary, &[P, O, S, S, S, S, F('临')], PAPER),
+    pattern(Form::Temporary, &[P, O, S, S, S, S, S, F('临')], PAPER),
+    pattern(Form::Temporary, &[P, O, S, S, S, S, S, S, F('临')], PAPER),
+    pattern(Form::Temporary, &[P, O, S, S, S, S, F('超')], PAPER),
+    pattern(
+        Form::Emergency,
+        &[P, L, D, D, D, D, F('应'), F('急')],
+        &[White],
+    ),
+    pattern(
+        Form::CivilAviation,
+        &[F('民'), F('航'), L, D, D, D, D],
+        &[Green],
+    ),
     pattern(Form::Embassy, &[F('使'), D, D, D, D, D, D], &[Black]),
     pattern(Form::Embassy, &[D, D, D, D, D, D, F('使')], &[Black]),
     // Civil plates are black for foreign owners (older issue), white for older police plates.
@@ -113,6 +140,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         &[P, O, D, D, D, D, D, E],
         &[YellowGreen, Green, Yellow],
     ),
+    pattern(Form::Tractor, &[P, D, D, D, D, D, D, D], &[Green]),
     pattern(
         Form::ArmedPolice,
         &[F('W'), F('J'), P, S, S, S, S, S],
@@ -212,6 +240,12 @@ mod tests {
             ("沪A0023领", Some(Black), Form::Consulate),
             ("粤Z1234港", Some(Black), Form::HongKong),
             ("粤Z12A4澳", None, Form::Macao),
+            ("皖A1234试", Some(Yellow), Form::Test),
+            ("沪AA12345临", Some(Blue), Form::Temporary),
+            ("京A1234超", None, Form::Temporary),
+            ("云S0000应急", Some(White), Form::Emergency),
+            ("民航B0150", Some(Green), Form::CivilAviation),
+            ("川0112345", Some(Green), Form::Tractor),
         ] {
             assert_eq!(check(text, colour), Grammar::Valid(form), "{text}");
         }

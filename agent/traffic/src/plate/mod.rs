@@ -15,7 +15,7 @@ mod vote_tests;
 pub use colour::{ColourVote, fits};
 pub use confusable::{confusable, distance, similarity};
 pub use grammar::{Form, Grammar, Invalid, PROVINCES, check, is_province};
-pub use kind::{KindCode, kind};
+pub use kind::{kind, possible_kinds};
 pub use read::{CharRead, PlateRead};
 pub use tally::Correction;
 pub(crate) use vote::quality;

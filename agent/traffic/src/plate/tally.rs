@@ -3,7 +3,7 @@
 use kakou_contract::PlateColour;
 
 use super::confusable::only_reading;
-use super::grammar::{PATTERNS, Slot, check_chars};
+use super::grammar::{Form, PATTERNS, Pattern, Slot, check_chars};
 
 /// A place where the grammar changed what was read most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,9 @@ pub(crate) fn apply_grammar(
         return (plain, Vec::new());
     }
     let mut best: Option<(f64, Vec<Correction>)> = None;
-    for p in PATTERNS.iter().filter(|p| p.slots.len() == cells.len()) {
+    // Digits behind a province would turn any torn plate into a tractor's.
+    let bendable = |p: &&Pattern| p.slots.len() == cells.len() && p.form != Form::Tractor;
+    for p in PATTERNS.iter().filter(bendable) {
         let Some((mut cost, changes)) = bend(cells, &plain, p.slots, bounds) else {
             continue;
         };

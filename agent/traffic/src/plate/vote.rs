@@ -7,12 +7,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use kakou_contract::{PlateColour, VehicleClass};
+use kakou_contract::{PlateColour, PlateKind, VehicleClass};
 
 use super::colour::{ColourVote, fits_length};
 use super::confusable::{align, distance_chars};
 use super::grammar::{Grammar, Invalid, check_chars};
-use super::kind::{KindCode, kind};
+use super::kind::kind;
 use super::read::{CharRead, PlateRead};
 use super::tally::{Bounds, Cell, Correction, apply_grammar};
 
@@ -73,7 +73,8 @@ pub struct VotedPlate {
     pub corrected: Vec<Correction>,
     pub rows: u8,
     pub colour: Option<(PlateColour, f32)>,
-    pub kind: KindCode,
+    /// `None`: text and colour do not tell.
+    pub kind: Option<PlateKind>,
     /// All reads taken in.
     pub reads: u32,
     /// Reads that said exactly this text.

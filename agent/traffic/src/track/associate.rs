@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::detections::{Detections, PlateFind, VehicleFind};
-use crate::geometry::Rect;
+use crate::geometry::{Point, Rect};
 
 use super::TrackConfig;
 use super::state::Track;
@@ -41,7 +41,7 @@ pub(crate) fn is_scrap(find: &PlateFind, c: &TrackConfig) -> bool {
         .is_some_and(|r| r.chars.len() < c.min_plate_chars)
 }
 
-/// The vehicle finds worth looking at, best first: neither faint nor the whole picture, nor the same box
+/// The vehicle finds worth looking at, best first: neither below the least score nor the whole picture, nor the same box
 /// once more as another class.
 pub(crate) fn usable(det: &Detections, size: (u32, u32), c: &TrackConfig) -> Vec<usize> {
     let picture = size.0 as f32 * size.1 as f32;
@@ -113,7 +113,7 @@ pub(crate) fn plate_cost(
     };
     let mut reach = (c.plate_reach_base + rate * age).min(c.plate_reach);
     let mut stretch = (0.35 + age).min(0.9);
-    if verdict == Verdict::Same {
+    if matches!(verdict, Verdict::Same | Verdict::Alike) {
         reach *= c.same_text_reach;
         stretch *= 2.0;
     }
@@ -132,7 +132,9 @@ pub(crate) fn plate_cost(
         return None;
     }
     let text = match verdict {
-        Verdict::Same => -1.0,
+        Verdict::Same => -1.5,
+        Verdict::Alike => -1.0,
+        Verdict::Neighbour => 0.3,
         Verdict::Unknown => 0.0,
         Verdict::Other => 2.0,
     };
@@ -192,6 +194,42 @@ pub(crate) fn vehicle_cost(
     }
 }
 
+/// The cost of a box that no track claimed for a vehicle that went on its way between two looks: at few looks a second
+/// it moves by more than its own size from one to the next, and a velocity from two boxes is a guess.
+pub(crate) fn leap_cost(
+    t: &Track,
+    now: Duration,
+    find: &VehicleFind,
+    c: &TrackConfig,
+) -> Option<f32> {
+    let m = t.vehicle.as_ref().filter(|m| !m.stands())?;
+    let age = m.age(now);
+    // What shows its plate is followed by that.
+    let followed = t.plate.as_ref().is_some_and(|p| p.age(now) <= age);
+    if find.score < c.leap_score || t.best_score < c.leap_score || followed {
+        return None;
+    }
+    let (from, to, expected) = (m.here(), find.rect, m.predict(now));
+    let size = 0.25 * (from.width() + from.height() + to.width() + to.height()).max(1.0);
+    let reach = c.leap_base + c.leap_rate * age;
+    let off = expected
+        .center()
+        .distance(to.center())
+        .min(from.center().distance(to.center()))
+        / size;
+    // What comes down the picture comes nearer and grows.
+    let growth = (to.width().max(1.0) / from.width().max(1.0)).ln();
+    let step = Point::new(
+        (to.center().x - from.center().x) / size,
+        (to.center().y - from.center().y) / size,
+    );
+    let shrinks = (step.y > 0.3 && growth < -0.2) || (step.y < -0.3 && growth > 0.2);
+    let jumps = growth.abs() > 0.3 + 0.9 * age;
+    let v = m.velocity();
+    let turns = m.moving_known() && (v.x * step.x + v.y * step.y) < -0.2 * v.x.hypot(v.y);
+    (off <= reach && !shrinks && !jumps && !turns).then_some(off / reach)
+}
+
 /// The cost of a box that no track claimed for a standing vehicle lately out of sight: it may have driven off
 /// in the frames in which it was missed.
 pub(crate) fn departure_cost(
@@ -210,6 +248,17 @@ pub(crate) fn departure_cost(
         find.rect.area() / m.here().area().max(1.0),
     );
     (iou >= c.min_iou_departing && (0.5..2.0).contains(&ratio)).then_some(1.0 - iou)
+}
+
+/// Whether two boxes of one frame are vehicles one behind the other rather than one vehicle found twice: as wide as
+/// each other, and both edges of the one above those of the other by a good part of their height.
+pub(crate) fn are_in_line(a: &Rect, b: &Rect) -> bool {
+    let (front, behind) = if a.y1 >= b.y1 { (a, b) } else { (b, a) };
+    let width = behind.width() / front.width().max(1.0);
+    let height = front.height().min(behind.height()).max(1.0);
+    // The picture's upper border cuts off the one behind.
+    let above = front.y0 - behind.y0 >= 0.15 * height || behind.y0 <= 1.0;
+    (0.75..1.15).contains(&width) && front.y1 - behind.y1 >= 0.3 * height && above
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub struct TrackConfig {
     pub other_text: f32,
     /// Mean confidence a read needs to speak against a track.
     pub sure_read: f32,
+    /// And the least confidence of a character, where one character is what tells two plates apart.
+    pub sure_character: f32,
     /// This many sure reads in a row that differ from the track, but agree, are another vehicle.
     pub contrary_reads: u32,
     /// Least overlap of a vehicle box with the predicted one.
@@ -55,6 +57,12 @@ pub struct TrackConfig {
     pub min_iou_covered: f32,
     /// The same for a vehicle that stood, was missed for a moment and may have driven off.
     pub min_iou_departing: f32,
+    /// How far from where it was, or should be, a vehicle may turn up that was found with this score: in its own sizes,
+    /// at rest and more per second; after at most so many of the usual times between two looks.
+    pub leap_base: f32,
+    pub leap_rate: f32,
+    pub leap_score: f32,
+    pub leap_looks: f32,
     /// Where in a vehicle's box its plate may be, from the top; buses carry it low, cars lower still.
     pub plate_zone_top: f32,
     /// Plate width over vehicle width, at most.
@@ -92,11 +100,16 @@ impl Default for TrackConfig {
             same_text: 0.7,
             other_text: 0.55,
             sure_read: 0.85,
+            sure_character: 0.75,
             contrary_reads: 3,
             min_iou: 0.25,
             min_iou_standing: 0.5,
             min_iou_covered: 0.65,
             min_iou_departing: 0.2,
+            leap_base: 0.25,
+            leap_rate: 2.0,
+            leap_score: 0.55,
+            leap_looks: 5.5,
             plate_zone_top: 0.3,
             plate_max_width: 0.65,
             same_box: 0.7,

@@ -14,6 +14,7 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use associate::are_in_line;
 pub use config::TrackConfig;
 pub use tracker::Tracker;
 

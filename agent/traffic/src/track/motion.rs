@@ -26,8 +26,8 @@ pub(crate) const VEHICLE: Pace = Pace {
 };
 /// A standing thing is predicted to move for this many seconds only.
 const STANDING_HORIZON: f32 = 0.3;
-/// Nothing is known to stand before it was measured this often.
-const STANDING_HITS: u32 = 5;
+/// Nothing is known to stand before it was measured this often within [`CALM`]: two places may agree by chance.
+const STANDING_HITS: u32 = 3;
 
 /// Over how long the calm place that tells standing from moving is averaged.
 const CALM: f32 = 1.0;
@@ -42,9 +42,11 @@ const REST: f32 = 0.15;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Motion {
-    /// Time of the last measurement, seconds since the start of the stream.
-    at: f32,
-    born: f32,
+    /// When it was measured last and first, on the agent's monotonic clock. Only differences of the two become
+    /// floating-point seconds: an `f32` that counts from the start of the agent cannot tell two frames apart after
+    /// some weeks.
+    at: Duration,
+    born: Duration,
     pub(crate) hits: u32,
     pace: Pace,
     center: Point,
@@ -63,10 +65,9 @@ fn blend(dt: f32, tau: f32) -> f32 {
 
 impl Motion {
     pub(crate) fn new(now: Duration, r: &Rect, pace: Pace) -> Self {
-        let at = now.as_secs_f32();
         Self {
-            at,
-            born: at,
+            at: now,
+            born: now,
             hits: 1,
             pace,
             center: r.center(),
@@ -80,12 +81,17 @@ impl Motion {
     }
 
     pub(crate) fn age(&self, now: Duration) -> f32 {
-        (now.as_secs_f32() - self.at).max(0.0)
+        now.saturating_sub(self.at).as_secs_f32()
     }
 
     /// Whether the velocity rests on more than one place.
     pub(crate) fn moving_known(&self) -> bool {
         self.hits > 1
+    }
+
+    /// Seconds between the first and the last measurement.
+    pub(crate) fn life(&self) -> f32 {
+        self.at.saturating_sub(self.born).as_secs_f32()
     }
 
     pub(crate) fn width(&self) -> f32 {
@@ -100,7 +106,7 @@ impl Motion {
     pub(crate) fn stands(&self) -> bool {
         let moved = self.center.distance(self.calm) / self.width;
         let grown = (self.width / self.calm_width).ln().abs();
-        self.at - self.born >= CALM
+        self.life() >= CALM
             && self.hits >= STANDING_HITS
             && moved < self.pace.still
             && grown < self.pace.still
@@ -141,7 +147,7 @@ impl Motion {
         let (p, pace) = (self.after(dt), self.pace);
         let (pc, c) = (p.center(), r.center());
         let (w, h) = (r.width().max(1.0), r.height().max(1.0));
-        let age = (self.at - self.born + dt).max(dt);
+        let age = self.life() + dt;
         // The first velocities are plain averages: one step of one frame is mostly noise.
         let kv = blend(dt, pace.speed).max(dt / (age + REST)) * trust;
         let kx = blend(dt, pace.place) * trust;
@@ -160,7 +166,7 @@ impl Motion {
         self.calm.x += kc * (self.center.x - self.calm.x);
         self.calm.y += kc * (self.center.y - self.calm.y);
         self.calm_width += kc * (self.width - self.calm_width);
-        self.at = now.as_secs_f32();
+        self.at = now;
         self.hits = self.hits.saturating_add(1);
     }
 }

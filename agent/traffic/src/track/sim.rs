@@ -41,7 +41,7 @@ impl Rng {
         (self.unit() + self.unit() + self.unit() - 1.5) * 2.0 * spread
     }
 
-    fn pick(&mut self, n: usize) -> usize {
+    pub(crate) fn pick(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 }
@@ -151,7 +151,12 @@ pub(crate) struct World {
     /// Boxes that are always there: rectangle and score.
     pub(crate) ghosts: Vec<(Rect, f32)>,
     pub(crate) seed: u64,
+    /// How long the agent had been running when the scene began. `None`: up to ten years, by the seed, so that no
+    /// test depends on a fresh agent.
+    pub(crate) epoch: Option<Duration>,
 }
+
+const TEN_YEARS_S: u64 = 10 * 365 * 86_400;
 
 impl World {
     pub(crate) fn new(vehicles: Vec<Vehicle>, seconds: f32) -> Self {
@@ -164,16 +169,31 @@ impl World {
             overlay: None,
             ghosts: Vec::new(),
             seed: 1,
+            epoch: None,
         }
+    }
+
+    /// The agent's monotonic time at which the scene begins.
+    pub(crate) fn start(&self) -> Duration {
+        self.epoch.unwrap_or_else(|| {
+            let micros = Rng::new(self.seed ^ 0x7e9e).next() % (TEN_YEARS_S * 1_000_000);
+            Duration::from_micros(micros)
+        })
+    }
+
+    /// Seconds since the scene began.
+    pub(crate) fn seconds_at(&self, now: Duration) -> f32 {
+        now.saturating_sub(self.start()).as_secs_f32()
     }
 
     /// All frames: time and finds.
     pub(crate) fn frames(&self) -> Vec<(Duration, Detections)> {
         let mut rng = Rng::new(self.seed);
+        let start = self.start();
         let mut frames = Vec::new();
         let mut t = 0.0;
         while t < self.seconds {
-            frames.push((Duration::from_secs_f32(t), self.look(t, &mut rng)));
+            frames.push((start + Duration::from_secs_f32(t), self.look(t, &mut rng)));
             t += (1.0 + self.irregular * (2.0 * rng.unit() - 1.0)) / self.fps;
         }
         frames

@@ -30,6 +30,8 @@ pub(crate) struct Track {
     /// The vehicle box of the last frame it was found in.
     pub(crate) last_box: Option<Rect>,
     pub(crate) last_plate_box: Option<Rect>,
+    /// The best detector score of its vehicle boxes.
+    pub(crate) best_score: f32,
 }
 
 impl Track {
@@ -49,6 +51,7 @@ impl Track {
             odd_box: false,
             last_box: None,
             last_plate_box: None,
+            best_score: 0.0,
         }
     }
 
@@ -93,9 +96,8 @@ impl Track {
         match &mut self.vehicle {
             Some(m) => {
                 // A box over two vehicles, or over half of one: seen, but it should not drag the estimate.
-                let ratio = find.rect.area() / m.predict(now).area().max(1.0);
-                // A second one in a row is no slip, and boxes cut off by the border change quickly.
-                let odd = !(0.62..1.7).contains(&ratio) && !at_border(&find.rect, size);
+                // A second one in a row is no slip.
+                let odd = is_odd(m, now, &find.rect, self.last_box.as_ref(), size);
                 // Nor does a standing vehicle go off without its plate: that box may be a passer-by's.
                 let passer = m.stands() && self.plate.is_some() && self.plate_find.is_none();
                 let trust = if (odd && !self.odd_box) || passer {
@@ -108,6 +110,7 @@ impl Track {
             }
             None => self.vehicle = Some(Motion::new(now, &find.rect, VEHICLE)),
         }
+        self.best_score = self.best_score.max(find.score);
         self.vehicle_find = Some(index);
         self.last_box = Some(find.rect);
         self.vehicle_missing = Duration::ZERO;
@@ -137,15 +140,15 @@ impl Track {
         self.plate_missing
     }
 
-    pub(crate) fn hits(&self) -> u32 {
-        self.vehicle
-            .as_ref()
-            .map_or(0, |m| m.hits)
-            .max(self.plate.as_ref().map_or(0, |m| m.hits))
+    /// Seen long enough, and more than twice, to vouch for what happens around it.
+    pub(crate) fn established(&self) -> bool {
+        let known = |m: &Motion| m.hits > 2 && m.life() >= ESTABLISHED;
+        self.vehicle.as_ref().is_some_and(known) || self.plate.as_ref().is_some_and(known)
     }
 
+    /// Seen too briefly to wait for it: a slip of a detector more likely than a vehicle.
     pub(crate) fn tentative(&self, c: &TrackConfig) -> bool {
-        self.hits() < 3 || self.last_seen.saturating_sub(self.born) < c.tentative_for
+        self.last_seen.saturating_sub(self.born) < c.tentative_for
     }
 
     pub(crate) fn stands(&self) -> bool {
@@ -236,12 +239,36 @@ impl Track {
             self.plate_missing = other.plate_missing;
         }
         self.last_seen = self.last_seen.max(other.last_seen);
+        self.best_score = self.best_score.max(other.best_score);
         self.texts.merge(other.texts);
     }
 }
 
+/// Seconds over which a track must have been seen before its disappearance can tell a cut.
+const ESTABLISHED: f32 = 0.3;
+
+/// By how much a vehicle may grow or shrink in a second (natural logarithm of its width).
+const GROWTH: f32 = 0.6;
+
 /// How near the border of the picture a box counts as cut off by it, as a share of the shorter side.
 const BORDER: f32 = 0.015;
+
+/// Whether a box is too large, too small or too narrow to be the vehicle that was expected there.
+fn is_odd(m: &Motion, now: Duration, found: &Rect, last: Option<&Rect>, size: (u32, u32)) -> bool {
+    let expected = m.predict(now);
+    // Boxes that the border cuts off change quickly.
+    if !at_border(found, size) {
+        let ratio = found.area() / expected.area().max(1.0);
+        let growth = (2.0 * GROWTH * m.age(now)).exp();
+        if !(0.62 / growth..1.7 * growth).contains(&ratio) {
+            return true;
+        }
+    }
+    let cut_off = |r: &Rect| r.x0 <= 1.0 || r.x1 >= size.0 as f32 - 1.0;
+    let narrow =
+        found.width() < 0.72 * expected.width() && found.height() > 0.9 * expected.height();
+    narrow && !cut_off(found) && !last.is_some_and(cut_off)
+}
 
 fn at_border(r: &Rect, size: (u32, u32)) -> bool {
     let (w, h) = (size.0 as f32, size.1 as f32);

@@ -7,7 +7,8 @@ use crate::detections::{Detections, VehicleFind};
 use crate::geometry::Rect;
 
 use super::associate::{
-    Pair, departure_cost, greedy, holds, is_scrap, plate_cost, usable, vehicle_cost,
+    Pair, are_in_line, departure_cost, greedy, holds, is_scrap, leap_cost, plate_cost, usable,
+    vehicle_cost,
 };
 use super::state::Track;
 use super::texts::Verdict;
@@ -17,8 +18,6 @@ use super::{EndReason, Merge, TrackConfig, TrackId, TrackView, Updates};
 const MAX_STEP: Duration = Duration::from_secs(1);
 /// Unseen for this long by steady detectors, a vehicle is hidden rather than overlooked.
 const HIDDEN: Duration = Duration::from_millis(400);
-/// A track that could vouch for a cut was found at least this often.
-const ESTABLISHED: u32 = 5;
 
 #[derive(Debug, Clone)]
 pub struct Tracker {
@@ -29,18 +28,20 @@ pub struct Tracker {
     last: Option<Duration>,
     last_vehicles: Option<Duration>,
     last_plates: Option<Duration>,
-    cut: bool,
+    /// The usual time between two looks: a track that was missed once may not be given up for that.
+    pace: Duration,
     /// For how long two tracks have lain on each other.
     together: BTreeMap<(TrackId, TrackId), Duration>,
 }
-
-type VehicleCost = fn(&Track, Duration, &VehicleFind, &TrackConfig) -> Option<f32>;
 
 /// What is left of one frame's finds while tracks take theirs.
 struct Frame<'a> {
     now: Duration,
     size: (u32, u32),
     det: &'a Detections,
+    /// All vehicle finds that are worth looking at.
+    usable: Vec<usize>,
+    /// Those that no track has taken yet.
     vehicles: Vec<usize>,
     plates: Vec<usize>,
 }
@@ -54,14 +55,9 @@ impl Tracker {
             last: None,
             last_vehicles: None,
             last_plates: None,
-            cut: false,
+            pace: Duration::ZERO,
             together: BTreeMap::new(),
         }
-    }
-
-    /// The scene jumped: no track goes on over this.
-    pub fn cut(&mut self) {
-        self.cut = true;
     }
 
     /// Takes one frame's finds. `now` is monotonic, since the start of the stream.
@@ -73,7 +69,7 @@ impl Tracker {
         let broken = self
             .last
             .is_some_and(|l| now < l || now - l > self.config.gap_is_cut);
-        if std::mem::take(&mut self.cut) || broken {
+        if broken {
             self.end_all(&mut out);
         }
         let step = now.saturating_sub(self.last.unwrap_or(now)).min(MAX_STEP);
@@ -85,15 +81,24 @@ impl Tracker {
             now,
             size,
             det,
+            usable: vehicles.clone(),
             vehicles,
             plates: (0..det.plates.len()).collect(),
         };
         self.match_plates(&mut f, &mut out);
         self.match_vehicles(&mut f, vehicle_cost);
         self.match_vehicles(&mut f, departure_cost);
+        let soon = self.pace.mul_f32(self.config.leap_looks);
+        self.match_vehicles(&mut f, |t, now, find, c| {
+            let lately = t
+                .vehicle
+                .as_ref()
+                .is_some_and(|m| m.age(now) <= soon.as_secs_f32());
+            leap_cost(t, now, find, c).filter(|_| lately)
+        });
         if self.scene_jumped(&f) {
             self.end_all(&mut out);
-            f.vehicles = usable(det, size, &self.config);
+            f.vehicles.clone_from(&f.usable);
             f.plates = (0..det.plates.len()).collect();
         }
         self.join_plates(&mut f);
@@ -152,7 +157,11 @@ impl Tracker {
             .extend(replaced.into_iter().map(|id| (id, EndReason::Replaced)));
     }
 
-    fn match_vehicles(&mut self, f: &mut Frame<'_>, cost: VehicleCost) {
+    fn match_vehicles(
+        &mut self,
+        f: &mut Frame<'_>,
+        cost: impl Fn(&Track, Duration, &VehicleFind, &TrackConfig) -> Option<f32>,
+    ) {
         let mut pairs = Vec::new();
         for (track, t) in self
             .tracks
@@ -178,7 +187,7 @@ impl Tracker {
         let steady = self
             .tracks
             .iter()
-            .filter(|t| t.hits() >= ESTABLISHED && t.missing() == Duration::ZERO);
+            .filter(|t| t.established() && t.missing() == Duration::ZERO);
         let plates = steady
             .clone()
             .filter(|t| t.plate.is_some() && t.plate_missing() == Duration::ZERO)
@@ -204,7 +213,8 @@ impl Tracker {
                 .map_or_else(|| v.predict(f.now), |i| f.det.vehicles[i].rect);
             for &find in f.plates.iter().filter(|&&i| !is_scrap(&f.det.plates[i], c)) {
                 let p = &f.det.plates[find];
-                if t.texts.judge(p.read.as_ref(), c) == Verdict::Other {
+                let verdict = t.texts.judge(p.read.as_ref(), c);
+                if matches!(verdict, Verdict::Other | Verdict::Neighbour) {
                     continue;
                 }
                 if let Some(cost) = holds(&rect, &p.quad.bounds(), c) {
@@ -298,6 +308,10 @@ impl Tracker {
         if t.vehicle_find.is_none() && t.last_seen + c.lost_after < f.now {
             return false;
         }
+        let found_now = t.vehicle_find.is_some();
+        if found_now && t.plate.is_none() && are_in_line(&own, rect) {
+            return false;
+        }
         let overlap = own.iou(rect) > 0.4 || rect.covered_by(&own) > c.duplicate_cover;
         // A larger box around a plate-bearing vehicle; around a plain one it may be the better box.
         // and around one out of sight it is what hides it.
@@ -385,6 +399,10 @@ impl Tracker {
     fn count_misses(&mut self, now: Duration, det: &Detections) {
         let since = |last: Option<Duration>| now.saturating_sub(last.unwrap_or(now)).min(MAX_STEP);
         let vehicles = det.vehicles_looked_for.then(|| since(self.last_vehicles));
+        // A pause is no pace.
+        if let Some(step) = vehicles.filter(|s| *s < MAX_STEP) {
+            self.pace = (3 * self.pace + step) / 4;
+        }
         let plates = det.plates_looked_for.then(|| since(self.last_plates));
         self.tracks
             .iter_mut()
@@ -401,11 +419,13 @@ impl Tracker {
         let c = &self.config;
         let ended = |t: &Track| {
             let missing = t.missing();
-            if missing > c.left_after && t.leaving(f.size, f.now) {
+            // Missed once is not gone, however far apart the looks are.
+            let at_least = 3 * self.pace / 2;
+            if missing > c.left_after.max(at_least) && t.leaving(f.size, f.now) {
                 return Some(EndReason::LeftPicture);
             }
             let patience = if t.tentative(c) {
-                c.tentative_lost_after
+                c.tentative_lost_after.max(2 * at_least)
             } else if t.stands() {
                 c.standing_lost_after
             } else {
@@ -425,7 +445,7 @@ impl Tracker {
     fn view(&self, t: &Track, f: &Frame<'_>) -> TrackView {
         let plate = t.plate_find.map(|i| f.det.plates[i].quad);
         let holder = |q: &Rect| {
-            usable(f.det, f.size, &self.config)
+            f.usable
                 .iter()
                 .any(|&i| holds(&f.det.vehicles[i].rect, q, &self.config).is_some())
         };
