@@ -44,8 +44,8 @@ crate::codes::word_list! {
     pub enum DeletionReason {
         /// The time that the config or the platform set has passed.
         Retention = "retention", "保存期满";
-        /// The platform shortened that time.
-        Command = "command", "平台命令";
+        /// The outbox needed the room: it reached its quota, or the disk was too full.
+        Room = "room", "空间不足";
     }
 }
 
