@@ -182,21 +182,103 @@ mod tests {
         let why = String::new;
         let topic = String::new;
         let all = [
-            (Concern::Message, OutboxError::TooLarge { topic: topic(), size: 2, limit: 1 }),
-            (Concern::Message, OutboxError::Envelope { topic: topic(), why: why() }),
-            (Concern::Message, OutboxError::Sequence { what: "first", value: 0, largest: 1 }),
-            (Concern::Message, OutboxError::Form { path: path.clone(), why: why() }),
-            (Concern::Now, OutboxError::Full { path: path.clone(), why: why() }),
-            (Concern::Now, OutboxError::Busy { path: path.clone(), why: why() }),
-            (Concern::Now, OutboxError::Io { path: path.clone(), why: why() }),
+            (
+                Concern::Message,
+                OutboxError::TooLarge {
+                    topic: topic(),
+                    size: 2,
+                    limit: 1,
+                },
+            ),
+            (
+                Concern::Message,
+                OutboxError::Envelope {
+                    topic: topic(),
+                    why: why(),
+                },
+            ),
+            (
+                Concern::Message,
+                OutboxError::Sequence {
+                    what: "first",
+                    value: 0,
+                    largest: 1,
+                },
+            ),
+            (
+                Concern::Message,
+                OutboxError::Form {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
+            (
+                Concern::Now,
+                OutboxError::Full {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
+            (
+                Concern::Now,
+                OutboxError::Busy {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
+            (
+                Concern::Now,
+                OutboxError::Io {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
             (Concern::Now, OutboxError::InUse { path: path.clone() }),
-            (Concern::Database, OutboxError::Open { path: path.clone(), why: why() }),
-            (Concern::Database, OutboxError::ReadOnly { path: path.clone(), why: why() }),
-            (Concern::Database, OutboxError::Damaged { path: path.clone(), why: why() }),
+            (
+                Concern::Database,
+                OutboxError::Open {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
+            (
+                Concern::Database,
+                OutboxError::ReadOnly {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
+            (
+                Concern::Database,
+                OutboxError::Damaged {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
             (Concern::Database, OutboxError::Gone { path: path.clone() }),
-            (Concern::Database, OutboxError::Newer { path: path.clone(), found: 9, known: 1 }),
-            (Concern::Database, OutboxError::Foreign { path: path.clone(), found: why(), wanted: why() }),
-            (Concern::Database, OutboxError::Key { path: path.clone(), why: why() }),
+            (
+                Concern::Database,
+                OutboxError::Newer {
+                    path: path.clone(),
+                    found: 9,
+                    known: 1,
+                },
+            ),
+            (
+                Concern::Database,
+                OutboxError::Foreign {
+                    path: path.clone(),
+                    found: why(),
+                    wanted: why(),
+                },
+            ),
+            (
+                Concern::Database,
+                OutboxError::Key {
+                    path: path.clone(),
+                    why: why(),
+                },
+            ),
             (Concern::Database, OutboxError::Closed { path }),
         ];
         for (concern, error) in all {
@@ -211,13 +293,21 @@ mod tests {
             let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             OutboxError::sqlite(Path::new("/state/outbox.db"), &failure)
         };
-        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED] {
+        for code in [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_BUSY_SNAPSHOT,
+            ffi::SQLITE_LOCKED,
+        ] {
             assert!(of(code).is_busy(), "{code}");
         }
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE] {
             assert!(of(code).is_full(), "{code}");
         }
-        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_CONSTRAINT] {
+        for code in [
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_CONSTRAINT,
+        ] {
             assert!(of(code).is_damage(), "{code}");
         }
         assert_eq!(of(ffi::SQLITE_IOERR_READ).concern(), Concern::Now);

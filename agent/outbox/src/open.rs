@@ -128,9 +128,7 @@ impl Outbox {
     /// As `open`; a database that is so damaged that it cannot be opened is repaired first (`repair`), so that a box
     /// records again without a person. Nothing is lost by that: the damaged files stay under a name with the date, and
     /// numbers go on above all that may have been given. What was repaired, if anything was.
-    pub fn open_or_repair(
-        options: OutboxOptions,
-    ) -> Result<(Self, Option<Repaired>), OutboxError> {
+    pub fn open_or_repair(options: OutboxOptions) -> Result<(Self, Option<Repaired>), OutboxError> {
         let repair_options = RepairOptions {
             agent: Some(format!("{}/{}", options.site, options.agent)),
             above: 0,

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::resolve::At;
-use kakou_outbox::{LaneLimit, Limits, Retention};
+use kakou_outbox::{OutboxLimits, PriorityLimit, Retention};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,7 +35,7 @@ pub struct RawLane {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxConfig {
     pub state: PathBuf,
-    pub limits: Limits,
+    pub limits: OutboxLimits,
     pub retention: Retention,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn outbox(
     base: &Path,
 ) -> Result<OutboxConfig, ConfigError> {
     const MOST_MIB: u64 = 1 << 34;
-    let default = Limits::default();
+    let default = OutboxLimits::default();
     let mib = |key: &str, value: Option<&Spanned<u64>>, least: u64, default: u64| {
         at.within(key, value, least..=MOST_MIB, default >> 20)
             .map(|v| v << 20)
@@ -82,26 +82,26 @@ pub(super) fn outbox(
         at.within(key, value, 1..=most, (default.as_secs() / 3600) as u32)
             .map(|h| Duration::from_secs(u64::from(h) * 3600))
     };
-    let mut lanes = default.lanes;
+    let mut by_priority = default.by_priority;
     let names = [
         ("hits", &raw.hits),
         ("control", &raw.control),
         ("passages", &raw.passages),
         ("pictures", &raw.pictures),
     ];
-    for (lane, (name, given)) in lanes.iter_mut().zip(names) {
-        *lane = LaneLimit {
+    for (limit, (name, given)) in by_priority.iter_mut().zip(names) {
+        *limit = PriorityLimit {
             bytes: mib(
                 &format!("outbox.{name}.max_mib"),
                 given.max_mib.as_ref(),
                 1,
-                lane.bytes,
+                limit.bytes,
             )?,
             age: hours(
                 &format!("outbox.{name}.max_age_h"),
                 given.max_age_h.as_ref(),
                 87_600,
-                lane.age,
+                limit.age,
             )?,
         };
     }
@@ -111,7 +111,7 @@ pub(super) fn outbox(
             .state
             .as_ref()
             .map_or_else(|| PathBuf::from("/var/lib/kakou"), |s| base.join(s)),
-        limits: Limits {
+        limits: OutboxLimits {
             bytes: mib("outbox.max_mib", raw.max_mib.as_ref(), 16, default.bytes)?,
             free_disk: mib(
                 "outbox.min_free_mib",
@@ -119,7 +119,7 @@ pub(super) fn outbox(
                 0,
                 default.free_disk,
             )?,
-            lanes,
+            by_priority,
         },
         retention: Retention {
             passage: hours(

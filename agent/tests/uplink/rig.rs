@@ -116,7 +116,7 @@ pub(crate) fn draft(mut o: Outgoing, lane: Priority) -> Envelope {
 
 /// (waiting, held, acknowledged) passages.
 pub(crate) fn passages(stats: &Stats) -> (u64, u64, u64) {
-    let lane = &stats.lanes[Priority::Passage.index()];
+    let lane = &stats.counts[Priority::Passage.index()];
     (lane.waiting, lane.held, lane.kept)
 }
 

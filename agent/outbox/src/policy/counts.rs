@@ -11,10 +11,6 @@ pub(crate) enum Stage {
     Kept,
 }
 
-impl Stage {
-    pub(crate) const ALL: [Self; 3] = [Self::Waiting, Self::Held, Self::Kept];
-}
-
 /// How many messages of one priority stand where, and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {

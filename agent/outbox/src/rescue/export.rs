@@ -131,7 +131,9 @@ fn json_payload(message: &Message) -> Option<Value> {
 }
 
 fn base64(bytes: &[u8]) -> Value {
-    base64::engine::general_purpose::STANDARD.encode(bytes).into()
+    base64::engine::general_purpose::STANDARD
+        .encode(bytes)
+        .into()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -126,8 +126,8 @@ impl Inspection {
     pub fn overview(&self) -> Result<Overview, OutboxError> {
         let read = |conn: &Connection| -> rusqlite::Result<Overview> {
             let (size, pages, free) = pages(conn)?;
-            let mut held = conn
-                .prepare("SELECT reason, count(*), min(seq), why FROM held GROUP BY reason")?;
+            let mut held =
+                conn.prepare("SELECT reason, count(*), min(seq), why FROM held GROUP BY reason")?;
             let held = held
                 .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(3)?)))?
                 .collect::<rusqlite::Result<Vec<(String, u64, String)>>>()?;

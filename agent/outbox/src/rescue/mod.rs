@@ -10,7 +10,7 @@ mod salvage;
 mod verify;
 
 pub use inspect::{Inspection, Overview};
-pub(crate) use repair::{finish, repair_by};
 pub use repair::{Repair, RepairOptions, Repaired, repair};
+pub(crate) use repair::{finish, repair_by};
 pub use requeue::{Requeue, requeue};
 pub use verify::Verdict;

@@ -131,13 +131,13 @@ pub(super) fn rebuild(
         let Author { site, agent } = &author;
         settings::write(tx, settings::AGENT, &format!("{site}/{agent}"))?;
         settings::write(tx, settings::PUBLIC_KEY, &public)?;
-        for (proven, sequence) in ages {
+        for (proven, sequence) in &ages {
             tx.run(
                 "INSERT OR IGNORE INTO age (proven, seq) VALUES (?, ?)",
                 params![proven, sequence],
             )?;
         }
-        for (request, at, answer) in commands {
+        for (request, at, answer) in &commands {
             tx.run(
                 "INSERT OR IGNORE INTO command (request, at, answer) VALUES (?, ?, ?)",
                 params![request, at, answer],

@@ -107,7 +107,9 @@ pub(crate) fn repair_by(
 
 /// How many messages there are, if nothing is damaged.
 fn whole(folder: &Path) -> Option<u64> {
-    let verdict = Inspection::open(folder).and_then(|i| i.verify(|_| ())).ok()?;
+    let verdict = Inspection::open(folder)
+        .and_then(|i| i.verify(|_| ()))
+        .ok()?;
     (verdict.is_whole() && verdict.messages + verdict.head > 0).then_some(verdict.messages)
 }
 

@@ -72,11 +72,7 @@ impl Inspection {
         }
     }
 
-    fn walk(
-        &self,
-        verdict: &mut Verdict,
-        progress: &mut impl FnMut(u64),
-    ) -> rusqlite::Result<()> {
+    fn walk(&self, verdict: &mut Verdict, progress: &mut impl FnMut(u64)) -> rusqlite::Result<()> {
         let mut walk = Walk {
             last: (0, [0; 32]),
             counted: [Counts::default(); 4],
@@ -97,8 +93,7 @@ impl Inspection {
     }
 
     fn version(&self) -> rusqlite::Result<i64> {
-        self.conn
-            .query_row("PRAGMA data_version", [], |r| r.get(0))
+        self.conn.query_row("PRAGMA data_version", [], |r| r.get(0))
     }
 }
 

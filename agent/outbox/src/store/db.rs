@@ -11,6 +11,8 @@
 //! - The counters change in the same transaction as what they count. When another process has written, they are read
 //!   again inside the next transaction.
 //! - A checkpoint never waits for a reader.
+//! - What lies on a page that cannot be read costs itself. SQLite writes nothing more in a transaction that met such a
+//!   page; so the transaction is begun anew, and what is known to be unreadable is not looked at again.
 //!
 //! What this does not do: it does not notice by itself that a whole older copy of the folder, key and all, was put back.
 //! The platform does, by sequence numbers that come twice.
@@ -19,10 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+use kakou_contract::Ranges;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::moves::Spare;
-use super::transaction::Tx;
+use super::transaction::{Knows, Met, Tx};
 use super::{schema, tally};
 use crate::error::OutboxError;
 use crate::policy::{Counts, Space};
@@ -32,6 +35,9 @@ pub(crate) const FILE: &str = "outbox.db";
 
 /// How long a transaction waits for one of another process, if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a transaction is begun anew because it met a page that cannot be read: each time one page less is left.
+const RETRIES: usize = 100;
 
 /// The write-ahead log grows to this in normal service: `journal_size_limit`.
 const USUAL_LOG: u64 = 16 << 20;
@@ -63,6 +69,10 @@ pub(crate) struct Db {
     data_version: i64,
     others_wrote: bool,
     spare: Spare,
+    /// Messages on pages that cannot be read.
+    unreadable: Ranges,
+    /// Something could not be read: no search over many rows any more.
+    careful: bool,
 }
 
 impl Db {
@@ -96,6 +106,8 @@ impl Db {
             data_version: 0,
             others_wrote: true,
             spare: Spare::default(),
+            unreadable: Ranges::new(),
+            careful: false,
         };
         db.load_head()?;
         db.counts = tally::read(&db.conn).map_err(fault)?;
@@ -153,9 +165,7 @@ impl Db {
     /// How long a transaction waits from now on for one of another process.
     pub(crate) fn set_patience(&mut self, patience: Duration) -> Result<(), OutboxError> {
         self.patience = patience;
-        self.conn
-            .busy_timeout(patience)
-            .map_err(|e| self.fault(&e))
+        self.conn.busy_timeout(patience).map_err(|e| self.fault(&e))
     }
 
     pub(crate) fn fault(&self, error: &rusqlite::Error) -> OutboxError {
@@ -179,9 +189,55 @@ impl Db {
     }
 
     /// Runs `work` in one transaction. Nothing of it remains, in the file or here, unless all of it is on disk.
+    /// `work` may run more than once.
     pub(crate) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, OutboxError>,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, OutboxError>,
+    ) -> Result<T, OutboxError> {
+        for _ in 0..RETRIES {
+            let met = Met::default();
+            let result = self.try_to_transact(&mut work, &met);
+            let learned = match met.message() {
+                Some(sequence) => self.mark_unreadable(sequence),
+                None => met.damage() && !std::mem::replace(&mut self.careful, true),
+            };
+            if !learned {
+                return result;
+            }
+        }
+        Err(OutboxError::Damaged {
+            path: self.path.clone(),
+            why: "too many of its pages cannot be read".to_owned(),
+        })
+    }
+
+    /// The messages around this one that cannot be read either. False if that was known.
+    fn mark_unreadable(&mut self, sequence: u64) -> bool {
+        if self.unreadable.contains(sequence) {
+            return false;
+        }
+        let readable = |n: u64| {
+            self.conn
+                .prepare_cached("SELECT size FROM message WHERE seq = ?")
+                .and_then(|mut s| s.query_row([n], |r| r.get::<_, i64>(0)).optional())
+                .is_ok()
+        };
+        let first = (1..=sequence)
+            .rev()
+            .take_while(|n| *n == sequence || !readable(*n))
+            .last();
+        let last = (sequence..=self.head.sequence)
+            .take_while(|n| *n == sequence || !readable(*n))
+            .last();
+        self.unreadable
+            .insert(first.unwrap_or(sequence), last.unwrap_or(sequence));
+        true
+    }
+
+    fn try_to_transact<T>(
+        &mut self,
+        work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, OutboxError>,
+        met: &Met,
     ) -> Result<T, OutboxError> {
         let (path, key) = (&self.path, &self.key);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
@@ -196,8 +252,21 @@ impl Db {
             self.others_wrote = true;
             self.spare = Spare::default();
         }
-        let mut tx = Tx::begin(tx, path, self.head, self.counts, self.spare);
+        let knows = Knows {
+            path,
+            unreadable: &self.unreadable,
+            careful: self.careful,
+            met,
+        };
+        let mut tx = Tx::begin(tx, knows, self.head, self.counts, self.spare);
         let result = work(&mut tx)?;
+        if met.damage() {
+            // Passed over, but nothing can be written in this transaction any more.
+            return Err(OutboxError::Damaged {
+                path: path.clone(),
+                why: "a page of it cannot be read".to_owned(),
+            });
+        }
         let (tx, head, counts, spare) = tx.into_parts();
         if head != self.head {
             let signature = key.sign(&head.signed_bytes());

@@ -11,6 +11,9 @@ use super::transaction::{RowInfo, Tx, keep_index};
 use crate::error::OutboxError;
 use crate::policy::Stage;
 
+/// Rows that are looked at one by one in a search of a damaged database.
+const CAREFUL: usize = 5000;
+
 /// What was deleted at a time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Deleted {
@@ -213,13 +216,13 @@ impl Tx<'_> {
         if first > last {
             return Ok(Slice::default());
         }
-        let found = match self.list(
-            "SELECT seq FROM message WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
-            params![first, last, most],
-        ) {
-            // A page between them cannot be read: number by number.
-            Err(e) if e.is_damage() => (first..=last).take(most).collect(),
-            found => found?,
+        let found = if self.is_careful() {
+            (first..=last).take(most).collect()
+        } else {
+            self.list(
+                "SELECT seq FROM message WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
+                params![first, last, most],
+            )?
         };
         let next = found
             .last()
@@ -330,10 +333,10 @@ impl Tx<'_> {
         let of_hits = of.keep == Keep::Hit;
         let hint = self.spare.of(of.priority, of.stage).map_or(0, |from| *from);
         let from = if of_hits { 0 } else { hint };
-        let found = match self.list(sql, params![index, from, up_to, of_hits, of.most]) {
-            Err(e) if e.is_damage() => return self.find_oldest_one_by_one(of, from, up_to),
-            found => found?,
-        };
+        if self.is_careful() {
+            return self.find_oldest_one_by_one(of, up_to);
+        }
+        let found = self.list(sql, params![index, from, up_to, of_hits, of.most])?;
         let none_below = match found.first() {
             Some(first) => *first,
             None => up_to.min(self.head().sequence) + 1,
@@ -344,23 +347,27 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// A page between them cannot be read: each is looked at for itself.
-    fn find_oldest_one_by_one(
-        &self,
-        of: Oldest,
-        from: u64,
-        up_to: u64,
-    ) -> Result<Vec<u64>, OutboxError> {
+    /// Some of the oldest, each looked at for itself.
+    fn find_oldest_one_by_one(&self, of: Oldest, up_to: u64) -> Result<Vec<u64>, OutboxError> {
         let sql = match of.stage {
-            Stage::Held => "SELECT seq FROM held WHERE lane = ? AND seq BETWEEN ? AND ?",
-            _ => "SELECT seq FROM waiting WHERE lane = ? AND seq BETWEEN ? AND ?",
+            Stage::Held => "SELECT seq FROM held WHERE lane = ? AND seq <= ? ORDER BY seq LIMIT ?",
+            _ => "SELECT seq FROM waiting WHERE lane = ? AND seq <= ? ORDER BY seq LIMIT ?",
         };
-        let all = self.list(sql, params![of.priority.index(), from, up_to])?;
+        let some = self.list(sql, params![of.priority.index(), up_to, CAREFUL])?;
         let of_hits = of.keep == Keep::Hit;
-        let is_wanted = |sequence: &u64| {
-            matches!(self.info(*sequence), Ok(Some(info)) if (info.keep == Keep::Hit) == of_hits)
-        };
-        Ok(all.into_iter().filter(is_wanted).take(of.most).collect())
+        let mut found = Vec::new();
+        for sequence in some {
+            match self.info(sequence) {
+                Ok(Some(info)) if (info.keep == Keep::Hit) == of_hits => found.push(sequence),
+                Ok(_) => {}
+                Err(e) if e.is_damage() => {}
+                Err(e) => return Err(e),
+            }
+            if found.len() == of.most {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     fn delete(&mut self, info: &RowInfo, stage: Stage) -> Result<(), OutboxError> {

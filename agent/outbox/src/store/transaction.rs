@@ -1,9 +1,10 @@
 //! One open transaction: numbering and sealing what is appended, and looking up what is there.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use kakou_contract::seal::{Sealed, digest, digest_numbered, numbered, without_number};
-use kakou_contract::{Envelope, Keep, Priority};
+use kakou_contract::{Envelope, Keep, Priority, Ranges};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::db::Head;
@@ -58,10 +59,36 @@ impl Ready {
     }
 }
 
+/// What a transaction met that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    message: Cell<Option<u64>>,
+    damage: Cell<bool>,
+}
+
+impl Met {
+    /// A message whose row cannot be read.
+    pub(super) fn message(&self) -> Option<u64> {
+        self.message.get()
+    }
+
+    pub(super) fn damage(&self) -> bool {
+        self.damage.get()
+    }
+}
+
+/// What a transaction knows from outside.
+pub(super) struct Knows<'a> {
+    pub(super) path: &'a Path,
+    pub(super) unreadable: &'a Ranges,
+    pub(super) careful: bool,
+    pub(super) met: &'a Met,
+}
+
 /// One open transaction.
 pub(crate) struct Tx<'a> {
     pub(super) tx: Transaction<'a>,
-    path: &'a Path,
+    knows: Knows<'a>,
     head: Head,
     pub(crate) counts: [Counts; 4],
     pub(super) spare: Spare,
@@ -80,14 +107,14 @@ pub(crate) struct RowInfo {
 impl<'a> Tx<'a> {
     pub(super) fn begin(
         tx: Transaction<'a>,
-        path: &'a Path,
+        knows: Knows<'a>,
         head: Head,
         counts: [Counts; 4],
         spare: Spare,
     ) -> Self {
         Self {
             tx,
-            path,
+            knows,
             head,
             counts,
             spare,
@@ -100,8 +127,17 @@ impl<'a> Tx<'a> {
 }
 
 impl Tx<'_> {
-    pub(crate) fn fault(&self, e: rusqlite::Error) -> OutboxError {
-        OutboxError::sqlite(self.path, &e)
+    fn fault(&self, e: rusqlite::Error) -> OutboxError {
+        let e = OutboxError::sqlite(self.knows.path, &e);
+        if matches!(e, OutboxError::Damaged { .. }) {
+            self.knows.met.damage.set(true);
+        }
+        e
+    }
+
+    /// Something in this database could not be read: rows are looked at one by one.
+    pub(super) fn is_careful(&self) -> bool {
+        self.knows.careful
     }
 
     pub(crate) fn head(&self) -> Head {
@@ -130,7 +166,7 @@ impl Tx<'_> {
         groups: &[&[Ready]],
         now_ms: i64,
     ) -> Result<Vec<Vec<u64>>, OutboxError> {
-        let (path, tx, before) = (self.path, &self.tx, self.head.sequence);
+        let (path, tx, before) = (self.knows.path, &self.tx, self.head.sequence);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(path, &e);
         let mut into_message = tx
             .prepare_cached(
@@ -203,6 +239,12 @@ impl Tx<'_> {
 
     /// What the row of a message says; `None` where there is none, an error where it cannot be read.
     pub(crate) fn info(&self, sequence: u64) -> Result<Option<RowInfo>, OutboxError> {
+        if self.knows.unreadable.contains(sequence) {
+            return Err(OutboxError::Damaged {
+                path: self.knows.path.to_path_buf(),
+                why: format!("message {sequence} cannot be read"),
+            });
+        }
         let read = || {
             self.tx
                 .prepare_cached("SELECT lane, keep, committed, size FROM message WHERE seq = ?")?
@@ -216,11 +258,16 @@ impl Tx<'_> {
                 })
                 .optional()
         };
-        let Some((index, keep, committed, size)) = read().map_err(|e| self.fault(e))? else {
+        let read = read().map_err(|e| self.fault(e)).inspect_err(|e| {
+            if matches!(e, OutboxError::Damaged { .. }) {
+                self.knows.met.message.set(Some(sequence));
+            }
+        });
+        let Some((index, keep, committed, size)) = read? else {
             return Ok(None);
         };
         let priority = Priority::at(index).ok_or_else(|| OutboxError::Form {
-            path: self.path.to_path_buf(),
+            path: self.knows.path.to_path_buf(),
             why: format!("message {sequence} has the priority {index}, which there is not"),
         })?;
         Ok(Some(RowInfo {

@@ -86,8 +86,8 @@ fn once_the_queue_is_full_an_append_is_refused_with_an_error_that_says_for_now()
                     std::task::Poll::Ready(told) => Some(told),
                     std::task::Poll::Pending => None,
                 })
-            })
-            .await;
+            });
+            let once = tokio::task::unconstrained(once).await;
             match once {
                 None => queued.push(append),
                 Some(told) => break (told.unwrap_err(), queued),
@@ -110,7 +110,10 @@ fn once_the_queue_is_full_an_append_is_refused_with_an_error_that_says_for_now()
     });
     assert_eq!(outbox.stats().unrecorded, 0);
     outbox.close().unwrap();
-    let verdict = Inspection::open(dir.path()).unwrap().verify(|_| ()).unwrap();
+    let verdict = Inspection::open(dir.path())
+        .unwrap()
+        .verify(|_| ())
+        .unwrap();
     assert_eq!(verdict.messages, expected);
 }
 

@@ -113,7 +113,10 @@ fn what_is_acknowledged_is_kept_and_can_be_sent_again_and_the_rest_survives() {
     );
     assert_eq!(texts(&fetch(&outbox, past)), ["2"]);
     assert!(fetch(&outbox, past).is_empty(), "once");
-    assert_eq!(outbox.append(vec![envelope(Priority::Hit, "5")]).unwrap(), [5]);
+    assert_eq!(
+        outbox.append(vec![envelope(Priority::Hit, "5")]).unwrap(),
+        [5]
+    );
 }
 
 #[test]
@@ -238,7 +241,8 @@ fn a_database_of_an_old_version_is_brought_up_to_date_with_all_that_is_in_it() {
         "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;",
     )
     .unwrap();
-    conn.execute_batch(include_str!("../store/schema_v1.sql")).unwrap();
+    conn.execute_batch(include_str!("../store/schema_v1.sql"))
+        .unwrap();
     conn.execute(
         "ATTACH ? AS new",
         [new.path().join("outbox.db").to_str().unwrap()],
@@ -261,7 +265,9 @@ fn a_database_of_an_old_version_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!(fetch(&outbox, Cursor::default()), waiting);
     assert_eq!(block(outbox.release(Held::Refused, 10)).unwrap(), 1);
     assert_eq!(
-        outbox.append(vec![envelope(Priority::Hit, "next")]).unwrap(),
+        outbox
+            .append(vec![envelope(Priority::Hit, "next")])
+            .unwrap(),
         [21]
     );
     outbox.close().unwrap();
@@ -319,4 +325,3 @@ fn many_producers_share_a_transaction_and_lose_nothing() {
     outbox.close().unwrap();
     assert_eq!(fetch(&open(dir.path()), Cursor::default()).len(), 400);
 }
-

@@ -156,7 +156,8 @@ impl Model {
         }
         if record {
             self.append(Priority::Control.index(), Keep::Control, 0);
-            self.records.push((self.head, kind, priority, ranges.pairs()));
+            self.records
+                .push((self.head, kind, priority, ranges.pairs()));
         }
     }
 
@@ -255,7 +256,13 @@ impl Rig {
     }
 
     /// Has the outbox look after its limits, and compares the records it wrote with those of the model.
-    fn upkeep(&self, outbox: &Outbox, model: &mut Model, limits: OutboxLimits, retention: Retention) {
+    fn upkeep(
+        &self,
+        outbox: &Outbox,
+        model: &mut Model,
+        limits: OutboxLimits,
+        retention: Retention,
+    ) {
         self.runtime
             .block_on(outbox.upkeep_now(limits, retention))
             .unwrap();

@@ -37,7 +37,10 @@ fn a_checkpoint_does_not_wait_for_a_reader() {
         .close_in_one_file()
         .unwrap();
     assert!(!log.exists());
-    let verdict = Inspection::open(dir.path()).unwrap().verify(|_| ()).unwrap();
+    let verdict = Inspection::open(dir.path())
+        .unwrap()
+        .verify(|_| ())
+        .unwrap();
     assert!(verdict.is_whole() && verdict.messages == 1, "{verdict:?}");
 }
 
@@ -64,7 +67,9 @@ fn neither_verify_nor_export_keeps_one_state_of_the_database_for_the_whole_run()
         .verify(|_| {
             // An agent writes on: the chain is followed all the same.
             next += 1;
-            outbox.append(vec![envelope(Priority::Hit, "live")]).unwrap();
+            outbox
+                .append(vec![envelope(Priority::Hit, "live")])
+                .unwrap();
             acknowledge(&outbox, [next, next - 4000]);
             checkpoint();
         })
@@ -73,12 +78,18 @@ fn neither_verify_nor_export_keeps_one_state_of_the_database_for_the_whole_run()
     assert_eq!(verdict.messages, 5000);
     assert!(emptied.swap(0, Ordering::Relaxed) > 3);
     let count = inspection
-        .export(1, u64::MAX, None, |_, _, _| Ok(None), |line| {
-            if line["sequence"].as_u64().unwrap().is_multiple_of(1000) {
-                checkpoint();
-            }
-            Ok(())
-        })
+        .export(
+            1,
+            u64::MAX,
+            None,
+            |_, _, _| Ok(None),
+            |line| {
+                if line["sequence"].as_u64().unwrap().is_multiple_of(1000) {
+                    checkpoint();
+                }
+                Ok(())
+            },
+        )
         .unwrap();
     assert!(count > 5000);
     assert!(emptied.load(Ordering::Relaxed) > 3);
@@ -93,14 +104,32 @@ fn verify_sees_a_fault_beside_a_live_agent() {
     outbox.append(all.collect()).unwrap();
     let conn = Connection::open(dir.path().join("outbox.db")).unwrap();
     for (fault, told) in [
-        ("UPDATE message SET topic = 'x' WHERE seq = 3", "message 3 is not what was committed"),
-        ("DELETE FROM waiting WHERE seq = 5", "message 5 is in (0, 0, 0)"),
-        ("DELETE FROM message WHERE seq = 7", "messages 7 to 7 are missing"),
-        ("UPDATE lane SET held = held + 1 WHERE lane = 2", "the counters say"),
-        ("UPDATE head SET hash = zeroblob(32)", "not the one that was signed"),
+        (
+            "UPDATE message SET topic = 'x' WHERE seq = 3",
+            "message 3 is not what was committed",
+        ),
+        (
+            "DELETE FROM waiting WHERE seq = 5",
+            "message 5 is in (0, 0, 0)",
+        ),
+        (
+            "DELETE FROM message WHERE seq = 7",
+            "messages 7 to 7 are missing",
+        ),
+        (
+            "UPDATE lane SET held = held + 1 WHERE lane = 2",
+            "the counters say",
+        ),
+        (
+            "UPDATE head SET hash = zeroblob(32)",
+            "not the one that was signed",
+        ),
     ] {
         conn.execute_batch(fault).unwrap();
-        let verdict = Inspection::open(dir.path()).unwrap().verify(|_| ()).unwrap();
+        let verdict = Inspection::open(dir.path())
+            .unwrap()
+            .verify(|_| ())
+            .unwrap();
         assert!(
             verdict.faults.iter().any(|fault| fault.contains(told)),
             "{told}: {verdict:?}"

@@ -318,7 +318,9 @@ fn an_interrupted_repair_leaves_the_old_or_the_new() {
     assert!(told.contains("interrupted"), "{told}");
     let outbox = Outbox::open(options(dir.path())).unwrap();
     assert_eq!(
-        outbox.append(vec![envelope(Priority::Hit, "next")]).unwrap(),
+        outbox
+            .append(vec![envelope(Priority::Hit, "next")])
+            .unwrap(),
         [repaired.next + 1]
     );
     outbox.close().unwrap();

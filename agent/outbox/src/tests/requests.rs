@@ -81,8 +81,11 @@ fn a_request_that_meets_a_broken_row_fails_alone() {
     outbox
         .append(vec![envelope(Priority::Passage, "2")])
         .unwrap();
-    conn.execute("UPDATE message SET committed = ? WHERE seq = 2", [committed])
-        .unwrap();
+    conn.execute(
+        "UPDATE message SET committed = ? WHERE seq = 2",
+        [committed],
+    )
+    .unwrap();
     drop(conn);
     let threads: Vec<_> = (0..4)
         .map(|_| {
@@ -224,7 +227,10 @@ fn a_large_release_lets_appends_have_their_turn() {
         if got.is_empty() {
             break;
         }
-        read += got.iter().filter(|p| p.envelope.priority == Priority::Picture).count();
+        read += got
+            .iter()
+            .filter(|p| p.envelope.priority == Priority::Picture)
+            .count();
     }
     assert_eq!(read, MESSAGES);
     outbox.close().unwrap();
@@ -239,6 +245,7 @@ fn a_resend_in_slices_is_answered_once_with_all_that_is_missing() {
         outbox.append(all.collect()).unwrap();
     }
     acknowledge(&outbox, (1..=3000).filter(|n| n % 2 == 0));
+    wait_until(|| outbox.stats().counts[Priority::Picture.index()].kept == 1500);
     let mut limits = OutboxLimits::default();
     let bytes = outbox.stats().counts[Priority::Picture.index()].bytes();
     limits.by_priority[Priority::Picture.index()].bytes = bytes - 1;

@@ -48,9 +48,8 @@ fn leaves(folder: &Path, table: &str) -> Vec<u64> {
 fn descend(file: &std::fs::File, page: u64, leaves: &mut Vec<u64>) {
     let mut bytes = vec![0; PAGE as usize];
     file.read_exact_at(&mut bytes, (page - 1) * PAGE).unwrap();
-    let at = |offset: usize| {
-        u32::from_be_bytes(bytes[offset..offset + 4].try_into().unwrap()).into()
-    };
+    let at =
+        |offset: usize| u32::from_be_bytes(bytes[offset..offset + 4].try_into().unwrap()).into();
     match bytes[0] {
         // An interior page of a table or of an index.
         0x05 | 0x02 => {
@@ -110,9 +109,9 @@ fn messages_on_an_unreadable_page_are_held_and_all_others_go_out_in_order() {
         .append(vec![envelope(Priority::Hit, "a new one")])
         .unwrap();
     let expected = vec![[missing[0], missing[missing.len() - 1]]];
-    wait_until(|| {
-        matches!(outbox.stats().state, OutboxState::Damaged { ranges, .. } if ranges == expected)
-    });
+    wait_until(
+        || matches!(outbox.stats().state, OutboxState::Damaged { ranges, .. } if ranges == expected),
+    );
     let control = block(outbox.fetch(Cursor::default(), &[Priority::Control], 10, 1 << 20));
     let events: Vec<_> = control
         .unwrap()
@@ -128,9 +127,9 @@ fn messages_on_an_unreadable_page_are_held_and_all_others_go_out_in_order() {
     outbox.close().unwrap();
     let outbox = open(dir.path());
     assert_eq!(deliver(&outbox), Vec::<u64>::new());
-    wait_until(|| {
-        matches!(outbox.stats().state, OutboxState::Damaged { ranges, .. } if ranges == expected)
-    });
+    wait_until(
+        || matches!(outbox.stats().state, OutboxState::Damaged { ranges, .. } if ranges == expected),
+    );
     // Sending again what the platform had meets the page as well, and passes it by.
     let resent = block(outbox.resend(1, MESSAGES)).unwrap();
     assert_eq!(resent.messages, MESSAGES - missing.len() as u64);
@@ -182,7 +181,9 @@ fn where_commits_fail_for_good_the_state_says_so_and_a_repair_at_the_next_start_
     let repaired = repaired.unwrap();
     assert_eq!((repaired.messages, repaired.lost), (MESSAGES, vec![]));
     assert!(repaired.aside.unwrap().exists());
-    let number = outbox.append(vec![envelope(Priority::Hit, "next")]).unwrap()[0];
+    let number = outbox
+        .append(vec![envelope(Priority::Hit, "next")])
+        .unwrap()[0];
     assert!(number > repaired.next, "{number}");
     assert_eq!(deliver(&outbox).len() as u64, MESSAGES);
     // The hit that was refused before the repair is told, as soon as it is clear that nobody tries it again.
@@ -194,11 +195,7 @@ fn where_commits_fail_for_good_the_state_says_so_and_a_repair_at_the_next_start_
             .fetch(Cursor::default(), &[Priority::Control], 10, 1 << 20)
             .await
             .unwrap();
-        outbox
-            .settle()
-            .await
-            .map(|()| control)
-            .unwrap()
+        outbox.settle().await.map(|()| control).unwrap()
     });
     let told = control.iter().any(|p| {
         let audit = AuditMessage::from_json(&p.envelope.payload).unwrap();

@@ -1,11 +1,13 @@
 //! The two threads: one writes, one reads for the uplink.
 
 mod answers;
+mod condition;
 mod group;
 mod ops;
 mod reader;
-mod room;
 mod shared;
+mod tell;
+mod tick;
 mod unreadable;
 mod unrecorded;
 mod upkeep;

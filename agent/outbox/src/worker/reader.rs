@@ -226,11 +226,7 @@ impl Reader {
             .map_err(|e| self.fault(&e))
     }
 
-    fn waiting_row(
-        &self,
-        priority: Priority,
-        sequence: u64,
-    ) -> Result<Option<Found>, OutboxError> {
+    fn waiting_row(&self, priority: Priority, sequence: u64) -> Result<Option<Found>, OutboxError> {
         let waits = self
             .conn
             .prepare_cached("SELECT 1 FROM waiting WHERE lane = ? AND seq = ?")

@@ -141,9 +141,9 @@ impl Reader {
     /// Rows up to the first that cannot be read; an error if that is the first one.
     fn rows_behind(&self, at: u64) -> Result<Vec<(u64, usize)>, OutboxError> {
         let read = || -> rusqlite::Result<Vec<(u64, usize)>> {
-            let mut statement = self
-                .conn
-                .prepare_cached("SELECT seq, lane FROM message WHERE seq > ? ORDER BY seq LIMIT ?")?;
+            let mut statement = self.conn.prepare_cached(
+                "SELECT seq, lane FROM message WHERE seq > ? ORDER BY seq LIMIT ?",
+            )?;
             let mut rows = statement.query(params![at, SOME])?;
             let mut found = Vec::new();
             loop {
@@ -166,7 +166,9 @@ impl Reader {
                 .unwrap_or(false)
         };
         is("SELECT 1 FROM held WHERE seq = ?")
-            || is("SELECT 1 FROM message m JOIN kept k ON k.keep = m.keep AND k.lane = m.lane
-                   AND k.committed = m.committed AND k.seq = m.seq WHERE m.seq = ?")
+            || is(
+                "SELECT 1 FROM message m JOIN kept k ON k.keep = m.keep AND k.lane = m.lane
+                   AND k.committed = m.committed AND k.seq = m.seq WHERE m.seq = ?",
+            )
     }
 }
