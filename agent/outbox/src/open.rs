@@ -108,7 +108,7 @@ impl Outbox {
             .name("outbox-write".into())
             .spawn(move || writer.run(op_queue))
             .map_err(started)?;
-        std::thread::Builder::new()
+        let reader = std::thread::Builder::new()
             .name("outbox-read".into())
             .spawn(move || reader.run(ask_queue))
             .map_err(started)?;
@@ -120,6 +120,7 @@ impl Outbox {
             path,
             threads: Arc::new(Threads {
                 writer: Mutex::new(Some(writer)),
+                reader: Mutex::new(Some(reader)),
                 _lock: lock,
             }),
         })

@@ -31,6 +31,7 @@ pub struct Outbox {
 
 pub(crate) struct Threads {
     pub(crate) writer: Mutex<Option<JoinHandle<Result<(), OutboxError>>>>,
+    pub(crate) reader: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as any hand on the outbox is.
     pub(crate) _lock: File,
 }
@@ -150,13 +151,16 @@ impl Outbox {
     /// Commits what is queued and closes the database. Blocks, but not long for a lock of another process. Other hands
     /// on this outbox get errors from then on.
     pub fn close(self) -> Result<(), OutboxError> {
-        let thread = self
-            .threads
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(thread) = thread else { return Ok(()) };
+        // The reader first: what it has open would keep the write-ahead log.
+        if let Some(reader) = take(&self.threads.reader) {
+            let _ = self.asks.blocking_send(Ask::Close);
+            if reader.join().is_err() {
+                tracing::error!(file = %self.path.display(), "the outbox's reader panicked");
+            }
+        }
+        let Some(thread) = take(&self.threads.writer) else {
+            return Ok(());
+        };
         self.shared.closing.store(true, Ordering::Relaxed);
         // If the writer has ended by itself, its thread says why.
         let _ = self.ops.blocking_send(Op::Close);
@@ -286,6 +290,10 @@ impl Outbox {
     pub fn committed(&self) -> watch::Receiver<[u64; 4]> {
         self.shared.committed.subscribe()
     }
+}
+
+fn take<T>(thread: &Mutex<Option<JoinHandle<T>>>) -> Option<JoinHandle<T>> {
+    thread.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The others first: what there is to free can wait, they cannot.

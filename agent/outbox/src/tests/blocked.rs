@@ -75,23 +75,25 @@ fn once_the_queue_is_full_an_append_is_refused_with_an_error_that_says_for_now()
         move || outbox.append(vec![envelope(Priority::Hit, "waits")])
     });
     wait_until(|| is_blocked(&outbox));
-    let (told, queued) = block(async {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (told, queued) = runtime.block_on(async {
         let mut queued = Vec::new();
         loop {
-            let append = outbox.append_async(vec![envelope(Priority::Passage, "queued")]);
-            let mut append = Box::pin(append);
-            // Once: it is in the queue then, or refused.
-            let once = std::future::poll_fn(|context| {
-                std::task::Poll::Ready(match append.as_mut().poll(context) {
-                    std::task::Poll::Ready(told) => Some(told),
-                    std::task::Poll::Pending => None,
-                })
+            let outbox = outbox.clone();
+            let append = tokio::spawn(async move {
+                outbox
+                    .append_async(vec![envelope(Priority::Passage, "queued")])
+                    .await
             });
-            let once = tokio::task::unconstrained(once).await;
-            match once {
-                None => queued.push(append),
-                Some(told) => break (told.unwrap_err(), queued),
+            // It is in the queue then, or refused.
+            tokio::task::yield_now().await;
+            if append.is_finished() {
+                break (append.await.unwrap().unwrap_err(), queued);
             }
+            queued.push(append);
         }
     });
     assert_eq!(told.concern(), Concern::Now, "{told}");
@@ -102,18 +104,16 @@ fn once_the_queue_is_full_an_append_is_refused_with_an_error_that_says_for_now()
     assert_eq!(told.concern(), Concern::Now, "{told}");
     other.execute_batch("ROLLBACK").unwrap();
     let expected = queued.len() as u64 + 1;
-    waiting.join().unwrap().unwrap();
-    block(async {
+    runtime.block_on(async {
         for append in queued {
-            append.await.unwrap();
+            append.await.unwrap().unwrap();
         }
     });
+    waiting.join().unwrap().unwrap();
     assert_eq!(outbox.stats().unrecorded, 0);
     outbox.close().unwrap();
-    let verdict = Inspection::open(dir.path())
-        .unwrap()
-        .verify(|_| ())
-        .unwrap();
+    let inspection = Inspection::open(dir.path()).unwrap();
+    let verdict = inspection.verify(|_| ()).unwrap();
     assert_eq!(verdict.messages, expected);
 }
 

@@ -31,6 +31,7 @@ pub(crate) enum Ask {
         sequence: u64,
         reply: oneshot::Sender<Result<Option<Vec<u8>>, OutboxError>>,
     },
+    Close,
 }
 
 pub(crate) struct Reader {
@@ -110,6 +111,7 @@ impl Reader {
                 } => {
                     let _ = reply.send(self.fetch(after, &priorities, messages, bytes));
                 }
+                Ask::Close => break,
                 Ask::Payload { sequence, reply } => {
                     let found = self
                         .conn
