@@ -92,6 +92,7 @@ chaos: models tools-test build
 
 # Some minutes, and 4 GiB of disk.
 bench-outbox: tools-test
+	$(CARGO) bench --locked -p kakou-outbox --bench outbox
 	$(CARGO) bench --locked -p kakou --bench outbox
 
 # A quarter of an hour on two cores that do nothing else.

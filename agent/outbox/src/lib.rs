@@ -1,62 +1,37 @@
 //! The outbox: everything that must reach the platform, in SQLite. The only home of `rusqlite`.
 //!
-//! | file | what it holds |
+//! | room | what it holds |
 //! | --- | --- |
-//! | `schema` | tables, versions, upgrades |
-//! | `db` | the open database; a transaction; numbering and sealing |
-//! | `moves` | from one place to another: acknowledged, held, sent again, deleted |
-//! | `limits` | how much may be kept and what is given up first; pure |
-//! | `writer` | the one thread that writes: group commit, a full disk, limits, retention |
-//! | `reader` | the thread that reads for the uplink |
-//! | `ready` | a draft made ready for the writer, and its caller told |
-//! | `upkeep` | limits, ages and retention, each with its record for the platform |
-//! | `steady` | whether the wall clock is fit to delete by; pure |
-//! | `shared` | what the writer tells the others |
-//! | `handle` | what the rest of the agent holds |
-//! | `inspect` | looking at it from outside: status, verify, export, requeue |
-//! | `pages` | messages by the pages they lie on, where the tree that leads there is damaged |
-//! | `salvage` | reading what can still be read of a damaged database |
-//! | `repair` | a new outbox out of a damaged one |
-//! | `key` | the signing key |
-//! | `ballast` | room in reserve for a full disk |
+//! | `outbox` | what the rest of the agent holds: append, acknowledge, resend, state |
+//! | `open` | opening a folder: lock, key, database, threads |
+//! | `folder` | the state folder and who owns it |
+//! | `error` | what can go wrong, and whom it concerns |
+//! | `policy/` | how much is kept, how long, and how old it provably is; pure |
+//! | `store/` | the database, its transactions and moves, the signing key, the reserve for a full disk |
+//! | `rescue/` | looking at an outbox from outside, and repairing a damaged one |
+//! | `worker/` | the thread that writes and the thread that reads |
+//!
+//! They depend on one another in one direction: `policy` <- `store` <- `rescue`, `worker` <- `outbox`, `open`.
 
-mod ballast;
-mod db;
 mod error;
-mod handle;
-mod inspect;
-mod key;
-mod limits;
-mod moves;
-mod pages;
-mod reader;
-mod ready;
-mod repair;
-mod salvage;
-mod schema;
-mod shared;
-mod steady;
-mod upkeep;
-mod writer;
+mod folder;
+mod open;
+mod outbox;
+mod policy;
+mod rescue;
+mod store;
+mod worker;
 
-pub use db::{Counts, Head};
-pub use error::OutboxError;
-pub use handle::{Outbox, OutboxOptions};
-pub use inspect::{Inspection, Overview, Requeue, Verdict, in_use, requeue};
-pub use limits::{LaneLimit, Limits, Retention, Space};
-pub use moves::Claim;
-pub use repair::{Repair, RepairOptions, Repaired, repair};
-pub use shared::{OutboxState, Stats};
-pub use writer::Resent;
+pub use error::{Concern, OutboxError};
+pub use folder::in_use;
+pub use open::OutboxOptions;
+pub use outbox::Outbox;
+pub use policy::{Counts, OutboxLimits, PriorityLimit, Retention, Space};
+pub use rescue::{
+    Inspection, Overview, Repair, RepairOptions, Repaired, Requeue, Verdict, repair, requeue,
+};
+pub use store::{Claim, Head};
+pub use worker::{OutboxState, Resent, Stats};
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod damage_tests;
-
-#[cfg(test)]
-mod repair_tests;
-
-#[cfg(test)]
-mod model_tests;

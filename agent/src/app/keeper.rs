@@ -157,7 +157,7 @@ impl Keeper {
             }
             match self.cameras.hanging(HANGS) {
                 None => {
-                    let waiting: u64 = stats.lanes.iter().map(|l| l.waiting).sum();
+                    let waiting: u64 = stats.counts.iter().map(|l| l.waiting).sum();
                     let line = format!("{}; {waiting} waiting", link.state);
                     let _ = sd_notify::notify(&[NotifyState::Watchdog, NotifyState::Status(&line)]);
                 }

@@ -136,7 +136,7 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
     let lanes = || {
         Priority::ALL
             .iter()
-            .map(|l| (format!("lane=\"{l}\""), &outbox.lanes[l.index()]))
+            .map(|l| (format!("lane=\"{l}\""), &outbox.counts[l.index()]))
     };
     t.add(
         "outbox_waiting",

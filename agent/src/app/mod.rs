@@ -175,7 +175,7 @@ async fn wait_for_empty(outbox: &Outbox, within: Duration) {
     loop {
         if stats
             .borrow_and_update()
-            .lanes
+            .counts
             .iter()
             .all(|l| l.waiting == 0)
         {

@@ -43,8 +43,10 @@ impl Identity {
         let cameras: Vec<_> = cameras.iter().map(|c| c.status()).collect();
         let storing = match &outbox.state {
             OutboxState::Ok => Health::Ok,
-            OutboxState::Tight(_) => Health::Degraded,
-            OutboxState::Full(_) | OutboxState::Broken(_) => Health::Failed,
+            OutboxState::Tight(_) | OutboxState::Damaged { .. } => Health::Degraded,
+            OutboxState::Blocked { .. } | OutboxState::Full(_) | OutboxState::Broken(_) => {
+                Health::Failed
+            }
         };
         let refused = !uplink.refused_topics.is_empty();
         let linked = match &uplink.state {
@@ -77,13 +79,13 @@ impl Identity {
             }),
             outbox: Some(OutboxStatus {
                 health: storing,
-                waiting: outbox.lanes.iter().map(|l| l.waiting).sum(),
-                waiting_hits: outbox.lanes[Priority::Hit.index()].waiting,
+                waiting: outbox.counts.iter().map(|l| l.waiting).sum(),
+                waiting_hits: outbox.counts[Priority::Hit.index()].waiting,
                 oldest: outbox
                     .oldest_ms
                     .and_then(DateTime::from_timestamp_millis)
                     .map(|t| t.with_timezone(&chrono::Local).fixed_offset()),
-                evicted: outbox.lanes.iter().map(|l| l.evicted).sum(),
+                evicted: outbox.counts.iter().map(|l| l.evicted).sum(),
             }),
             uplink: Some(UplinkStatus {
                 health: linked,

@@ -136,7 +136,7 @@ fn status(a: &Status) -> anyhow::Result<ExitCode> {
     if a.json {
         let lanes: serde_json::Map<_, _> = Priority::ORDER
             .iter()
-            .zip(&o.lanes)
+            .zip(&o.counts)
             .map(|(lane, c)| {
                 let places = json!({
                     "waiting": c.waiting, "waiting_bytes": c.waiting_bytes, "held": c.held, "held_bytes": c.held_bytes,
@@ -172,7 +172,7 @@ fn status(a: &Status) -> anyhow::Result<ExitCode> {
         "{:<10}{:>16}{:>16}{:>16}{:>16}",
         "lane", "waiting", "held", "kept", "evicted"
     ))?;
-    for (lane, c) in Priority::ORDER.iter().zip(&o.lanes) {
+    for (lane, c) in Priority::ORDER.iter().zip(&o.counts) {
         let cell = |n: u64, bytes: u64| {
             if n == 0 {
                 "-".to_owned()

@@ -96,7 +96,7 @@ impl Sender {
         let ended = runtime.block_on(uplink.finish(Drain::Everything, None, within));
         let stats = outbox.stats();
         outbox.close()?;
-        let held: u64 = stats.lanes.iter().map(|l| l.held).sum();
+        let held: u64 = stats.counts.iter().map(|l| l.held).sum();
         let keep = || {
             format!(
                 "what was not sent is in {}; `kakou outbox status --state` shows it",

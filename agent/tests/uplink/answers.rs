@@ -237,7 +237,7 @@ async fn a_thousand_forbidden_pictures_are_one_fault() {
     }
     rig.publish(small(1)).await;
     let (ended, stats) = rig.finish(LONG).await;
-    let (ended, held) = (ended.unwrap(), stats.lanes[Priority::Picture.index()].held);
+    let (ended, held) = (ended.unwrap(), stats.counts[Priority::Picture.index()].held);
     assert_eq!((held, passages(&stats)), (1000, (0, 0, 1)));
     assert_eq!(
         ended.refused_topics,

@@ -123,7 +123,7 @@ impl Path {
         let ended = ended.unwrap_or_else(|e| panic!("it drains by itself: {e}; {stats:?}"));
         assert_eq!(
             (
-                stats.lanes.iter().map(|l| l.waiting + l.held).sum::<u64>(),
+                stats.counts.iter().map(|l| l.waiting + l.held).sum::<u64>(),
                 stats.head.sequence
             ),
             (0, head)
@@ -248,7 +248,7 @@ async fn cut_again_and_again(cuts: u64, seed: u64, plan: fn(&mut Chance) -> (Way
             .rig
             .outbox
             .stats()
-            .lanes
+            .counts
             .iter()
             .map(|l| l.waiting)
             .sum::<u64>()

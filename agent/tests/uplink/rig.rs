@@ -135,7 +135,7 @@ pub(crate) fn blank() -> Envelope {
 
 /// (waiting, held, acknowledged) passages.
 pub(crate) fn passages(stats: &Stats) -> (u64, u64, u64) {
-    let lane = &stats.lanes[Priority::Passage.index()];
+    let lane = &stats.counts[Priority::Passage.index()];
     (lane.waiting, lane.held, lane.kept)
 }
 

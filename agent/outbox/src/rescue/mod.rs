@@ -1,0 +1,16 @@
+//! Looking at an outbox from outside, on a live or a dead box, and mending a damaged one.
+
+mod export;
+mod inspect;
+mod pages;
+mod rebuild;
+mod repair;
+mod requeue;
+mod salvage;
+mod verify;
+
+pub use inspect::{Inspection, Overview};
+pub use repair::{Repair, RepairOptions, Repaired, repair};
+pub(crate) use repair::{finish, repair_by};
+pub use requeue::{Requeue, requeue};
+pub use verify::Verdict;
