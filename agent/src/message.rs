@@ -55,7 +55,7 @@ impl Speaker {
         let [first_seen, passed_at, last_seen] = in_order([p.first_seen, p.passed_at, p.last_seen]);
         // The vehicle was in sight from first to last; it passed somewhere in between.
         let time = passed_at.clamp(first_seen, last_seen.max(first_seen));
-        let picture = &best.frame.picture;
+        let (width, height) = best.frame.size();
         Ok(PassageMessage {
             is_late: false,
             schema_version: SchemaVersion::CURRENT,
@@ -71,10 +71,7 @@ impl Speaker {
             first_seen,
             last_seen,
             frames_seen: p.frames,
-            picture: PictureSize {
-                width: picture.width(),
-                height: picture.height(),
-            },
+            picture: PictureSize { width, height },
             vehicle,
             plate,
             no_plate_reason,

@@ -128,8 +128,8 @@ pub(super) fn resolve(raw: RawConfig, text: &str, path: &Path) -> Result<Config,
             0.3,
         )?,
         plate_side: at.within("vision.plate_side", v.plate_side.as_ref(), 160..=4096, 960)?,
-        vehicle_every_ms: v.vehicle_every_ms.unwrap_or(0),
-        plate_every_ms: v.plate_every_ms.unwrap_or(0),
+        vehicle_every_ms: v.vehicle_every_ms.unwrap_or(200),
+        plate_every_ms: v.plate_every_ms.unwrap_or(300),
         enough_reads: v.enough_reads.unwrap_or(8),
     };
     let p = &raw.passage;

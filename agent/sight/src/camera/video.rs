@@ -1,31 +1,26 @@
 //! A video file, decoded by an ffmpeg child process: a decoder that crashes takes nobody with it.
 //!
-//! ffmpeg writes raw RGB to its stdout and, by its `showinfo` filter, each frame's time and size to its stderr.
 //! `-fps_mode passthrough` keeps the true frame times: nothing is doubled or dropped to even them out.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use chrono::{DateTime, FixedOffset, TimeDelta};
-use image::RgbImage;
+use chrono::{DateTime, FixedOffset};
 
-use super::ffmpeg::{self, Info, Line, program};
-use super::{Frame, FrameSource, Monotonic, Next, SourceError};
-
-/// The last complaints of ffmpeg that an error repeats.
-const COMPLAINTS: usize = 3;
+use super::ffmpeg::{
+    self, Announced, Announcements, Complaints, FORMAT, LogLine, ReadError, SHOW_INFO, program,
+};
+use super::{Frame, FrameSource, Monotonic, Next, Pixels, SourceError, moment_of};
 
 pub struct VideoSource {
     path: PathBuf,
     child: Child,
     pixels: BufReader<ChildStdout>,
-    infos: Receiver<Info>,
-    watcher: Option<JoinHandle<VecDeque<String>>>,
+    announced: Receiver<Announced>,
+    watcher: Option<JoinHandle<Complaints>>,
     start: DateTime<FixedOffset>,
     total: Option<u64>,
     number: u64,
@@ -39,10 +34,12 @@ impl VideoSource {
     pub fn open(path: &Path, start: DateTime<FixedOffset>) -> Result<Self, SourceError> {
         let ffmpeg = program("ffmpeg");
         let mut child = Command::new(&ffmpeg)
-            .args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-i"])
+            .args(["-nostdin", "-hide_banner", "-nostats"])
+            .args(["-loglevel", "level+info", "-i"])
             .arg(path)
-            .args(["-map", "0:v:0", "-an", "-sn", "-dn", "-vf", "showinfo=checksum=0", "-fps_mode", "passthrough"])
-            .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"])
+            .args(["-map", "0:v:0", "-an", "-sn", "-dn"])
+            .args(["-vf", &format!("{FORMAT},{SHOW_INFO}")])
+            .args(["-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -61,7 +58,7 @@ impl VideoSource {
         let stdout = child.stdout.take().ok_or_else(|| piped("stdout"))?;
         let stderr = child.stderr.take().ok_or_else(|| piped("stderr"))?;
         // Bounded: ffmpeg waits with its next frame until this one was taken, so the queue stays short anyway.
-        let (send, infos) = sync_channel(64);
+        let (send, announced) = sync_channel(64);
         let watcher = std::thread::Builder::new()
             .name("ffmpeg-log".into())
             .spawn(move || watch(BufReader::new(stderr), &send))
@@ -73,7 +70,7 @@ impl VideoSource {
             path: path.into(),
             child,
             pixels: BufReader::with_capacity(1 << 20, stdout),
-            infos,
+            announced,
             watcher: Some(watcher),
             start,
             total: count(path),
@@ -98,12 +95,8 @@ impl VideoSource {
             .child
             .wait()
             .map_err(|e| self.fault(format!("ffmpeg: {e}")))?;
-        let complaints = self
-            .watcher
-            .take()
-            .and_then(|w| w.join().ok())
-            .unwrap_or_default();
-        let said = complaints.into_iter().collect::<Vec<_>>().join("; ");
+        let complaints = self.watcher.take().and_then(|w| w.join().ok());
+        let said = complaints.unwrap_or_default().text();
         if !status.success() {
             return Err(self.fault(format!("ffmpeg ended with {status}: {said}")));
         }
@@ -124,34 +117,36 @@ impl FrameSource for VideoSource {
         if self.ended {
             return Ok(Next::End);
         }
-        let Ok(info) = self.infos.recv() else {
+        let Ok(mut announced) = self.announced.recv() else {
             return self.end();
         };
-        let (width, height) = *self.size.get_or_insert((info.width, info.height));
-        let mut picture = RgbImage::new(width, height);
-        if let Err(e) = self.pixels.read_exact(&mut picture) {
-            if e.kind() == std::io::ErrorKind::UnexpectedEof {
-                return self.end();
-            }
-            return Err(self.fault(format!("reading from ffmpeg: {e}")));
-        }
+        // ffmpeg scales the frames of a video whose size changes to the size of the first.
+        let size = (announced.info.width, announced.info.height);
+        (announced.info.width, announced.info.height) = *self.size.get_or_insert(size);
+        let planes = match announced.read(&mut self.pixels, Vec::new()) {
+            Ok(planes) => planes,
+            Err(ReadError::Ended) => return self.end(),
+            Err(e) => return Err(self.fault(e.to_string())),
+        };
         let number = self.number;
         self.number += 1;
-        // A frame without a time stamp is as old as its predecessor, as far as anybody knows.
-        let capture = match info.seconds {
-            Some(s) => self.start + TimeDelta::microseconds((s * 1e6).round() as i64),
-            None => self.clock.last.unwrap_or(self.start),
-        };
+        // A frame without a time stamp, or with one that no recording has, is as old as its predecessor, as far as anybody
+        // knows.
+        let capture = announced
+            .info
+            .seconds
+            .and_then(|seconds| moment_of(self.start, seconds))
+            .unwrap_or(self.clock.last.unwrap_or(self.start));
         let name = self
             .path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        Ok(Next::Frame(Frame {
+        Ok(Next::Frame(Frame::new(
             number,
-            name: format!("{name}#{number}").into(),
-            time: self.clock.at(capture),
-            picture: Arc::new(picture),
-        }))
+            format!("{name}#{number}"),
+            self.clock.at(capture),
+            Pixels::from(planes),
+        )))
     }
 
     fn total(&self) -> Option<u64> {
@@ -167,26 +162,21 @@ impl Drop for VideoSource {
     }
 }
 
-/// Reads ffmpeg's log: frame infos are handed on, the last warnings and errors kept.
-fn watch(log: impl BufRead, infos: &std::sync::mpsc::SyncSender<Info>) -> VecDeque<String> {
-    let mut complaints = VecDeque::new();
+/// Reads ffmpeg's log: frames are handed on, the last warnings and errors kept.
+fn watch(log: impl BufRead, frames: &SyncSender<Announced>) -> Complaints {
+    let mut complaints = Complaints::default();
+    let mut announcements = Announcements::default();
     for line in log.split(b'\n') {
         let Ok(line) = line else { break };
-        let line = String::from_utf8_lossy(&line);
-        match ffmpeg::line(&line) {
-            Line::Frame(info) => {
-                if infos.send(info).is_err() {
-                    break;
-                }
-            }
-            Line::Complaint { said, .. } => {
-                if complaints.len() == COMPLAINTS {
-                    complaints.pop_front();
-                }
-                complaints.push_back(said);
-            }
-            Line::Colour(_) | Line::Stream(_) | Line::Other => {}
+        match announcements.take(ffmpeg::line(&String::from_utf8_lossy(&line))) {
+            Ok(Some(frame)) if frames.send(frame.clone()).is_err() => return complaints,
+            Err(LogLine::Complaint { said, .. }) => complaints.add(said),
+            Ok(_) | Err(_) => {}
         }
+    }
+    if let Some(frame) = announcements.end() {
+        // Nobody waits for it any more if that fails.
+        let _ = frames.send(frame);
     }
     complaints
 }

@@ -109,6 +109,19 @@ impl PlateFinder {
         Ok(if done.len() > 1 { suppress(all) } else { all })
     }
 
+    /// First look at the part of the picture in which a vehicle's plate may be.
+    pub fn on_vehicle(
+        &mut self,
+        picture: &RgbImage,
+        zone: Rect,
+    ) -> Result<Vec<Found>, RuntimeError> {
+        let (width, height) = (CLOSE_INPUT.0 as f32, CLOSE_INPUT.1 as f32);
+        let zone = zone.clipped(picture.width() as f32, picture.height() as f32);
+        let scale = (width / zone.width().max(1.0)).min(height / zone.height().max(1.0));
+        self.detector
+            .find_in(picture, zone, CLOSE_INPUT, scale.min(2.0), COARSE_SCORE)
+    }
+
     /// Second look around one find, with the plate scaled to the width the detector likes best.
     pub fn close(
         &mut self,
