@@ -32,8 +32,15 @@ pub struct VideoSource {
 impl VideoSource {
     /// `start` is the capture time of the file's time 0.
     pub fn open(path: &Path, start: DateTime<FixedOffset>) -> Result<Self, SourceError> {
-        let ffmpeg = program("ffmpeg");
-        let mut child = Command::new(&ffmpeg)
+        Self::start(Command::new(program("ffmpeg")), path, start)
+    }
+
+    fn start(
+        mut ffmpeg: Command,
+        path: &Path,
+        start: DateTime<FixedOffset>,
+    ) -> Result<Self, SourceError> {
+        let mut child = ffmpeg
             .args(["-nostdin", "-hide_banner", "-nostats"])
             .args(["-loglevel", "level+info", "-i"])
             .arg(path)
@@ -48,7 +55,7 @@ impl VideoSource {
                 path: path.into(),
                 reason: format!(
                     "{} cannot be started: {e}; install it (Debian: ffmpeg) or name it by KAKOU_FFMPEG",
-                    ffmpeg.display()
+                    ffmpeg.get_program().display()
                 ),
             })?;
         let piped = |what: &str| SourceError::Video {
@@ -203,4 +210,60 @@ fn count(path: &Path) -> Option<u64> {
         .trim_end_matches(',')
         .parse()
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use std::time::Duration;
+
+    const START: &str = "2026-03-14T09:00:00+08:00";
+
+    /// What comes of a video whose decoder announces frames of 4 x 2 pixels with these time stamps and this size.
+    fn frames(stamps: &[&str], size: &str) -> Result<Vec<Frame>, SourceError> {
+        let mut script = String::new();
+        for stamp in stamps {
+            let line = |text: &str| format!("echo '[Parsed_showinfo_0 @ 0x5] [info] {text}' >&2\n");
+            script += &line(&format!(
+                "n: 0 pts: 1 pts_time:{stamp} fmt:yuv420p s:{size} i:P"
+            ));
+            script += &line("color_range:tv color_space:bt709");
+            script += "head -c 12 /dev/zero\n";
+        }
+        let mut fake = Command::new("sh");
+        fake.args(["-c", &script, "ffmpeg"]);
+        let start = DateTime::parse_from_rfc3339(START).unwrap();
+        let mut source = VideoSource::start(fake, Path::new("no-such.mp4"), start)?;
+        let mut frames = Vec::new();
+        loop {
+            match source.next()? {
+                Next::Frame(frame) => frames.push(frame),
+                Next::Broken { name, reason } => panic!("{name}: {reason}"),
+                Next::End => return Ok(frames),
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_stamp_that_no_recording_has_is_none() {
+        let start = DateTime::parse_from_rfc3339(START).unwrap();
+        for absurd in ["1e300", "-1e300", "9.3e12", "inf", "nan", "NOPTS", "1e10"] {
+            let frames = frames(&["0.5", absurd, "0.54"], "4x2").unwrap();
+            let after: Vec<_> = frames
+                .iter()
+                .map(|f| (f.time.wall - start).num_milliseconds())
+                .collect();
+            assert_eq!(after, [500, 500, 540], "{absurd}");
+            assert_eq!(frames[2].time.mono, Duration::from_millis(40), "{absurd}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_no_video_has_is_an_error() {
+        for size in ["4000000000x4000000000", "99999x2", "0x2"] {
+            let e = frames(&["0.0"], size).unwrap_err().to_string();
+            assert!(e.contains("cannot be taken"), "{size}: {e}");
+        }
+    }
 }

@@ -272,9 +272,10 @@ mod tests {
 
     #[test]
     fn the_shipped_manifest_reads() {
-        let m =
-            Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/manifest.toml"))
-                .unwrap();
+        let m = Manifest::read(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/manifest.toml"),
+        )
+        .unwrap();
         assert_eq!(m.model("plate-reader").unwrap().kind, ModelKind::CtcReader);
         assert!(
             m.library().is_some(),
