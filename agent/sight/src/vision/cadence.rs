@@ -1,9 +1,10 @@
 //! What is due in a frame. Pure: it depends on the frames' times and on what was seen in them, so that a recording gives
 //! the same passages every time, and looks cost more only where more is to be learnt.
 //!
-//! - Vehicles are looked for a few times a second; more often while none is followed, while one is new, and while one
-//!   moves without a plate in sight, since then its box is all there is to follow.
-//! - Plates are looked for on vehicles whose plate is not sure: a look at one box costs a fifth of a search.
+//! - Vehicles are looked for a few times a second; more often while none is followed, while one is new or its plate is not
+//!   sure, and while one moves without a plate in sight, since then its box is all there is to follow.
+//! - Plates are looked for on vehicles whose plate is not sure, at least as finely as by a search of everything: one box
+//!   costs a fifth of that. Where a box is too large, or there are many, everything is searched.
 //! - The whole looked-at part is searched now and then, for plates on vehicles that the vehicle detector does not see.
 //! - Followed plates are looked at in every frame.
 
@@ -11,12 +12,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::look::LookConfig;
-use kakou_traffic::detections::{Detections, Expected};
+use kakou_traffic::detections::Detections;
 use kakou_traffic::geometry::Rect;
 use kakou_traffic::track::{TrackId, Updates};
 
-/// Between two looks for vehicles where they matter: a little less than the step of 12.5 frames a second.
-const OFTEN: Duration = Duration::from_millis(75);
+/// Between two looks for vehicles where they matter: every frame of a live camera that shares the processor.
+const OFTEN: Duration = Duration::from_millis(50);
 /// A track is new for this long.
 const YOUNG: Duration = Duration::from_secs(1);
 /// A plate that was not seen for this long is out of sight.
@@ -82,7 +83,12 @@ impl Known {
     /// Whether its box is to be followed closely.
     fn matters(&self, now: Duration) -> bool {
         let young = now.saturating_sub(self.since) < YOUNG;
-        young || !(self.standing || self.shows_plate(now))
+        let unsure = self.shows_plate(now) && !self.is_sure();
+        young || unsure || !(self.standing || self.shows_plate(now))
+    }
+
+    fn is_sure(&self) -> bool {
+        self.agreeing >= SURE_READS
     }
 
     fn wants_look(&self, now: Duration) -> bool {
@@ -90,7 +96,7 @@ impl Known {
         let waits = self
             .tried
             .is_some_and(|at| now.saturating_sub(at) < FRUITLESS_EVERY);
-        self.agreeing < SURE_READS && !(patient && waits)
+        !self.is_sure() && !(patient && waits)
     }
 }
 
@@ -127,20 +133,19 @@ impl Cadence {
     }
 
     /// The parts of the picture to look for plates in, in a frame of `now` in which `seen` was found so far. `None`: all
-    /// of the looked-at `region`.
+    /// of the looked-at `region`. No part is larger than `largest`.
     pub(super) fn boxes(
         &mut self,
         now: Duration,
         due: &Due,
         seen: &Detections,
         region: Rect,
-        expected: &[Expected],
+        largest: (f32, f32),
     ) -> Option<Vec<Rect>> {
         self.tried.clear();
         if due.search {
             return None;
         }
-        let followed = |zone: &Rect| expected.iter().any(|e| zone.contains(e.quad.center()));
         let known = |rect: &Rect| {
             self.tracks
                 .iter()
@@ -157,7 +162,7 @@ impl Cadence {
         for rect in rects {
             let zone = plate_zone(&rect);
             let outside = zone.covered_by(&region) <= 0.0;
-            if rect.width() < NARROWEST || outside || followed(&zone) {
+            if rect.width() < NARROWEST || outside {
                 continue;
             }
             match known(&rect) {
@@ -167,11 +172,12 @@ impl Cadence {
             }
             zones.push(zone);
         }
-        if zones.len() > MOST_BOXES {
+        self.tried = tried;
+        let too_large = |zone: &Rect| zone.width() > largest.0 || zone.height() > largest.1;
+        if zones.len() > MOST_BOXES || zones.iter().any(too_large) {
             self.search_at = Some(now);
             return None;
         }
-        self.tried = tried;
         Some(zones)
     }
 
@@ -247,6 +253,9 @@ mod tests {
         x1: 1280.0,
         y1: 720.0,
     };
+
+    /// Larger than the vehicles here.
+    const LARGE: (f32, f32) = (400.0, 300.0);
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -370,7 +379,7 @@ mod tests {
         let mut cadence = cadence();
         let none = seen(Vec::new());
         assert_eq!(
-            cadence.boxes(ms(0), &due, &none, REGION, &[]).unwrap(),
+            cadence.boxes(ms(0), &due, &none, REGION, LARGE).unwrap(),
             [plate_zone(&none.vehicles[0].rect)],
             "at first sight"
         );
@@ -379,18 +388,14 @@ mod tests {
         for i in 0..3 {
             cadence.update(ms(i), &unsure, &updates(&unsure));
         }
-        let followed = [Expected {
-            quad: unsure.plates[0].quad,
-            read: true,
-        }];
-        let boxes = cadence.boxes(ms(40), &due, &none, REGION, &followed);
-        assert_eq!(boxes.unwrap(), [], "it is followed");
-        let boxes = cadence.boxes(ms(40), &due, &none, REGION, &[]);
-        assert_eq!(boxes.unwrap().len(), 1, "it was lost, and is not sure");
+        let boxes = cadence.boxes(ms(40), &due, &none, REGION, LARGE);
+        assert_eq!(boxes.unwrap().len(), 1, "it is followed, and is not sure");
+        let boxes = cadence.boxes(ms(40), &due, &none, REGION, (200.0, 300.0));
+        assert_eq!(boxes, None, "it is too large to be looked at alone");
         for i in 0..3 {
             cadence.update(ms(80 + i), &sure, &updates(&sure));
         }
-        let boxes = cadence.boxes(ms(120), &due, &none, REGION, &[]);
+        let boxes = cadence.boxes(ms(120), &due, &none, REGION, LARGE);
         assert_eq!(boxes.unwrap(), [], "it is known");
     }
 
@@ -406,7 +411,7 @@ mod tests {
         for i in 0..50 {
             let now = ms(i * 40);
             if !cadence
-                .boxes(now, &due, &none, REGION, &[])
+                .boxes(now, &due, &none, REGION, LARGE)
                 .unwrap()
                 .is_empty()
             {
@@ -426,10 +431,10 @@ mod tests {
         let mut cadence = cadence();
         let mut all = seen(Vec::new());
         all.vehicles = (0..6).map(|i| vehicle(i as f32 * 210.0)).collect();
-        assert_eq!(cadence.boxes(ms(0), &due, &all, REGION, &[]), None);
+        assert_eq!(cadence.boxes(ms(0), &due, &all, REGION, LARGE), None);
         all.vehicles.truncate(1);
         all.vehicles[0].rect = Rect::new(600.0, 10.0, 660.0, 60.0);
-        let boxes = cadence.boxes(ms(40), &due, &all, REGION, &[]);
+        let boxes = cadence.boxes(ms(40), &due, &all, REGION, LARGE);
         assert_eq!(boxes, Some(Vec::new()));
     }
 

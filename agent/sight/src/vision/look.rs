@@ -11,6 +11,7 @@ use std::time::Duration;
 use image::RgbImage;
 
 use super::cadence::{Cadence, Due};
+use super::plates::PlateFinder;
 use super::pool::ModelSet;
 use super::retina::{Found, suppress};
 use super::runtime::RuntimeError;
@@ -131,7 +132,9 @@ impl Vision {
             seen.vehicles = vehicles.find(picture, whole(picture), self.config.vehicle_score)?;
         }
         let now = frame.time.mono;
-        let boxes = self.cadence.boxes(now, &due, &seen, area.region, expected);
+        let side = self.config.plate_side as f32;
+        let largest = PlateFinder::largest_zone(area.region, side);
+        let boxes = self.cadence.boxes(now, &due, &seen, area.region, largest);
         let mut coarse = Vec::new();
         match boxes {
             Some(boxes) => {
@@ -143,7 +146,7 @@ impl Vision {
             None => {
                 // Where only some places are looked at, a new plate that is not seen means nothing.
                 seen.plates_looked_for = true;
-                coarse = plates.coarse(picture, area.region, &[self.config.plate_side as f32])?;
+                coarse = plates.coarse(picture, area.region, &[side])?;
             }
         }
         let mut close = Vec::new();
