@@ -1,8 +1,9 @@
 //! What live cameras cost and how they come back: `kakou run` with a real RTSP server, as in the tests.
 //!
-//! `make bench-cameras`, or `cargo bench --bench cameras -- busy empty back reconnects`. The environment:
+//! `make bench-cameras`, or `cargo bench --bench cameras -- busy empty back reconnects memory`. The environment:
 //! `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched, `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS`
 //! (10), `KAKOU_BENCH_VISION` for further lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
+//! `KAKOU_BENCH_AGENT` names another kakou to measure instead, an older one for comparison.
 //! Cores are those of the agent and its ffmpeg children; the server's and the broker's are not counted.
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use checkpoint::{Checkpoint, Passed, bare_camera, passed};
 use chrono::{DateTime, TimeDelta, Utc};
-use footage::{BUSY_SECONDS, Codec, Scene, busy_road, clip, empty_road};
+use footage::{BUSY_SECONDS, Codec, Scene, busy_road, clip, empty_road, large_road};
 use server::Cameras;
 
 const IDS: [&str; 4] = ["north", "east", "south", "west"];
@@ -55,11 +56,12 @@ fn main() {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let all: [(&str, fn()); 4] = [
+    let all: [(&str, fn()); 5] = [
         ("busy", busy),
         ("empty", empty),
         ("back", back),
         ("reconnects", reconnects),
+        ("memory", memory),
     ];
     for (name, bench) in all {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
@@ -349,4 +351,43 @@ fn reconnects() {
             );
         }
     }
+}
+
+/// Resident memory with 1, 2, 4 and 8 cameras at 1280x720 on a road with traffic, and with one at 3840x2160.
+fn memory() {
+    let road = clip(Scene::Day, Codec::H264);
+    for cameras in [1, 2, 4, 8] {
+        resident(&format!("{cameras} at 1280x720"), cameras, &road);
+    }
+    resident("1 at 3840x2160", 1, &large_road());
+}
+
+fn resident(what: &str, cameras: usize, road: &std::path::Path) {
+    let mut server = Cameras::start();
+    let ids: Vec<String> = (0..cameras).map(|n| format!("cam-{n}")).collect();
+    let configured: Vec<String> = ids
+        .iter()
+        .map(|id| {
+            let path = format!("/{id}");
+            server.mount(&path, &[("road", road)]);
+            bare_camera(id, &server.url(&path), &lines("KAKOU_BENCH_CAMERA"))
+        })
+        .collect();
+    let mut gate = Checkpoint::new(&configured, &lines("KAKOU_BENCH_VISION"));
+    gate.start();
+    for id in &ids {
+        gate.state(id, "ok", 0);
+    }
+    let until = Instant::now() + Duration::from_secs(setting("KAKOU_BENCH_SECONDS", 180));
+    let mut seen = Vec::new();
+    while Instant::now() < until {
+        seen.push(proc::memory(gate.pid()));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let last = seen.last().copied().unwrap_or_default();
+    let most = seen.iter().copied().fold(0.0, f64::max);
+    let passages: usize = ids.iter().map(|id| gate.passages(id).len()).sum();
+    println!(
+        "memory: {what}: {last:.0} MiB in the end, {most:.0} MiB at most, {passages} passages"
+    );
 }

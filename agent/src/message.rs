@@ -56,7 +56,7 @@ impl Speaker {
             captured_at,
             last_seen,
         } = Times::of(p, best);
-        let picture = &best.frame.picture;
+        let (width, height) = best.frame.size();
         Ok(PassageMessage {
             is_late: false,
             schema_version: SchemaVersion::CURRENT,
@@ -72,10 +72,7 @@ impl Speaker {
             first_seen,
             last_seen,
             frames_seen: p.frames,
-            picture: PictureSize {
-                width: picture.width(),
-                height: picture.height(),
-            },
+            picture: PictureSize { width, height },
             vehicle,
             plate,
             no_plate_reason,

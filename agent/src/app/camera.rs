@@ -1,6 +1,5 @@
 //! One camera's thread: its source, the pipeline and the watchlist, into the outbox.
 
-use kakou_time::Clock as _;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,23 +17,16 @@ use crate::config::{CameraConfig, CameraSource, Config};
 use crate::pipeline::{Pipeline, Record};
 use kakou_contract::{Envelope, Keep, Priority};
 use kakou_outbox::Outbox;
-use kakou_sight::camera::{Change, Condition, Event, Frame, Planes};
+use kakou_sight::camera::{CameraChange, CameraEvent, Condition, Pixels};
 use kakou_sight::share::Share;
 use kakou_sight::vision::ModelPool;
-
-/// The newest picture, for a snapshot.
-#[derive(Default)]
-pub enum Newest {
-    #[default]
-    None,
-    Frame(Frame),
-    Planes(Planes),
-}
+use kakou_time::SharedClock;
 
 /// How a camera is, for the status; and its newest picture.
 pub struct CameraState {
     status: Mutex<CameraStatus>,
-    newest: Mutex<Newest>,
+    /// The newest picture, for a snapshot.
+    newest: Mutex<Option<Pixels>>,
     /// When the thread last showed that it lives.
     heartbeat: Mutex<Instant>,
     /// Of the frames looked at last: seconds from capture to the end of the look, in a ring.
@@ -87,11 +79,10 @@ impl CameraState {
 
     /// The newest picture. `Err`: why there is none.
     pub fn picture(&self) -> Result<RgbImage, String> {
-        match &*locked(&self.newest) {
-            Newest::None => Err("no picture has come yet".to_owned()),
-            Newest::Frame(frame) => Ok((*frame.picture).clone()),
-            Newest::Planes(planes) => planes.to_rgb(),
-        }
+        // Made outside of the lock: the camera's thread must not wait for it.
+        let newest = locked(&self.newest).clone();
+        let pixels = newest.ok_or_else(|| "no picture has come yet".to_owned())?;
+        pixels.to_rgb().map_err(|e| e.to_string())
     }
 
     /// From capture to the end of a look, in seconds: the middle one and the 99th of a hundred, of the looks remembered.
@@ -119,8 +110,8 @@ impl CameraState {
     }
 
     /// Puts the newest picture in place; gives back the one before.
-    pub(super) fn show(&self, newest: Newest) -> Newest {
-        std::mem::replace(&mut *locked(&self.newest), newest)
+    pub(super) fn show(&self, newest: Pixels) -> Option<Pixels> {
+        locked(&self.newest).replace(newest)
     }
 }
 
@@ -136,8 +127,8 @@ pub struct CameraWorker {
     pub stop: Arc<AtomicBool>,
     pub models: Arc<ModelPool>,
     pub share: Share,
-    /// Where the monotonic time of all cameras begins.
-    pub epoch: Instant,
+    /// All cameras' time.
+    pub clock: SharedClock,
     /// Print a line for each committed message.
     pub print: bool,
 }
@@ -147,7 +138,7 @@ impl CameraWorker {
     pub fn run(self) -> anyhow::Result<()> {
         let mut pipeline = Pipeline::new(&self.config, &self.camera, Arc::clone(&self.models))?;
         let mut condition =
-            Condition::new(self.camera.watching.condition.clone(), self.epoch.elapsed());
+            Condition::new(self.camera.watching.condition.clone(), self.clock.mono());
         match &self.source {
             CameraSource::Recording { path, again } => {
                 self.recording(path, *again, &mut pipeline, &mut condition)?
@@ -155,7 +146,7 @@ impl CameraWorker {
             CameraSource::Live(live) => self.live(live, &mut pipeline, &mut condition)?,
         }
         // What is still open has passed as far as anyone will know.
-        for record in pipeline.finish()? {
+        for record in pipeline.finish() {
             self.keep(record)?;
         }
         while !self.stopping() {
@@ -169,7 +160,7 @@ impl CameraWorker {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.epoch.elapsed()
+        self.clock.mono()
     }
 
     /// Sleeps in small pieces, so that the end is not waited for; `between` is done all the while.
@@ -191,13 +182,13 @@ impl CameraWorker {
 
     /// The wall clock's time of a moment on the monotonic clock, as the wall clock stands now.
     pub(super) fn wall(&self, mono: Duration) -> chrono::DateTime<chrono::FixedOffset> {
-        let (now, wall) = (self.now(), chrono::Local::now().fixed_offset());
+        let (now, wall) = (self.now(), self.clock.wall());
         let ago = chrono::TimeDelta::from_std(now.saturating_sub(mono)).unwrap_or_default();
         wall.checked_sub_signed(ago).unwrap_or(wall)
     }
 
     /// Tells the condition what happened, and the platform if the camera's state changed by it.
-    pub(super) fn happened(&self, condition: &mut Condition, event: Event) {
+    pub(super) fn happened(&self, condition: &mut Condition, event: CameraEvent) {
         let change = condition.on(self.now(), event);
         let (fps, restless) = (condition.fps(self.now()), change.is_some());
         self.state.update(|s| {
@@ -214,7 +205,7 @@ impl CameraWorker {
         }
     }
 
-    fn report(&self, change: &Change, health: Health) {
+    fn report(&self, change: &CameraChange, health: Health) {
         let (camera, detail) = (
             &self.camera.id,
             change.detail.as_deref().unwrap_or_default(),
@@ -231,7 +222,7 @@ impl CameraWorker {
                 tracing::info!(camera, was = %change.was, state = %change.state, "camera")
             }
         }
-        let now = chrono::Local::now().fixed_offset();
+        let now = self.clock.wall();
         let audit = || -> anyhow::Result<Envelope> {
             let event = AuditEvent::Camera {
                 camera: self.state.id(),
@@ -258,7 +249,7 @@ impl CameraWorker {
 
     /// Commits a passage; a hit that cannot be committed is sent all the same.
     fn keep(&self, mut record: Record) -> anyhow::Result<()> {
-        record.message.clock = Some(kakou_time::SystemClock::new().status());
+        record.message.clock = Some(self.clock.status());
         let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
         let hit = list.hit(&record.message, live_id(record.message.time));
         let drafts = match drafts(&record, hit.as_ref(), Footage::Live) {

@@ -15,6 +15,7 @@ use crate::config::{CameraConfig, Config};
 use kakou_outbox::Outbox;
 use kakou_sight::share::Share;
 use kakou_sight::vision::ModelPool;
+use kakou_time::SharedClock;
 
 /// What every camera's thread shares with the rest of the agent.
 #[derive(Clone)]
@@ -22,8 +23,8 @@ pub struct Surroundings {
     pub outbox: Outbox,
     pub list: Current,
     pub direct: Direct,
-    /// Where the monotonic time of all cameras begins.
-    pub epoch: Instant,
+    /// All cameras' time.
+    pub clock: SharedClock,
     pub print: bool,
 }
 
@@ -115,7 +116,7 @@ impl Cameras {
             stop: Arc::clone(&stop),
             models: Arc::clone(&self.models),
             share: self.share.clone(),
-            epoch: self.around.epoch,
+            clock: Arc::clone(&self.around.clock),
             print: self.around.print,
         };
         let name = format!("camera-{}", camera.id);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use kakou_contract::PerSecond;
 
-use super::camera::{CameraWorker, Newest};
-use crate::pipeline::Pipeline;
+use super::camera::CameraWorker;
+use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
-    Condition, Event, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig, LiveEvent,
-    LiveFrame, Moment, Rate, Sight,
+    CameraEvent, Condition, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig,
+    LiveEvent, LiveFrame, Moment, Pixels, Rate, Sight,
 };
 use kakou_uplink::Backoff;
 
@@ -37,7 +37,7 @@ enum Over {
 }
 
 /// What is kept of a camera from connection to connection.
-struct Scene<'a> {
+struct Watched<'a> {
     pipeline: &'a mut Pipeline,
     condition: &'a mut Condition,
     gate: Gate,
@@ -66,7 +66,7 @@ impl CameraWorker {
             .iter()
             .map(|l| l.polygon.clone())
             .collect();
-        let mut scene = Scene {
+        let mut watched = Watched {
             pipeline,
             condition,
             gate: Gate::new(&lanes, &self.camera.masks, w.gate.clone()),
@@ -82,11 +82,11 @@ impl CameraWorker {
         let mut connections = 0_u64;
         let mut patience = FIRST_FRAME;
         while !self.stopping() {
-            if !w.schedule.is_on(chrono::Local::now().naive_local()) {
-                self.off_duty(&mut scene)?;
+            if !w.schedule.is_on(self.clock.wall().naive_local()) {
+                self.off_duty(&mut watched)?;
                 continue;
             }
-            self.happened(scene.condition, Event::Connecting);
+            self.happened(watched.condition, CameraEvent::Connecting);
             self.state.update(|s| s.restarts = Some(connections));
             connections += 1;
             let rate = w.rate.unwrap_or_else(|| self.share.rate());
@@ -95,19 +95,19 @@ impl CameraWorker {
                     rate: Some(rate),
                     ..config.clone()
                 },
-                self.epoch,
+                Arc::clone(&self.clock),
             )?;
-            let over = self.watch(&live, rate, &mut scene, patience)?;
+            let over = self.watch(&live, rate, &mut watched, patience)?;
             let received = live.received();
-            scene.dropped += live.dropped();
-            scene.broken += live.broken();
+            watched.dropped += live.dropped();
+            watched.broken += live.broken();
             drop(live);
             let Over::Failed(kind, text) = over else {
                 continue;
             };
             self.happened(
-                scene.condition,
-                Event::Failed {
+                watched.condition,
+                CameraEvent::Failed {
                     kind,
                     text: text.clone(),
                 },
@@ -124,15 +124,15 @@ impl CameraWorker {
                 backoff.wait()
             };
             tracing::debug!(camera = self.camera.id, retry_in = ?wait, frames = received, "{text}");
-            self.sleep(wait, &mut |_| self.without_frames(&mut scene))?;
+            self.sleep(wait, &mut |_| self.without_frames(&mut watched))?;
         }
         Ok(())
     }
 
     /// Not looked at: what was open is over.
-    fn off_duty(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
-        self.happened(scene.condition, Event::OffDuty);
-        let records = scene.pipeline.finish()?;
+    fn off_duty(&self, watched: &mut Watched<'_>) -> anyhow::Result<()> {
+        self.happened(watched.condition, CameraEvent::OffDuty);
+        let records = watched.pipeline.finish();
         self.keep_all(records)?;
         self.sleep(Duration::from_secs(1), &mut |_| Ok(()))
     }
@@ -142,7 +142,7 @@ impl CameraWorker {
         &self,
         live: &Live,
         rate: f32,
-        scene: &mut Scene<'_>,
+        watched: &mut Watched<'_>,
         patience: Duration,
     ) -> anyhow::Result<Over> {
         let w = &self.camera.watching;
@@ -153,12 +153,12 @@ impl CameraWorker {
             if self.stopping() {
                 return Ok(Over::Stopped);
             }
-            if !w.schedule.is_on(chrono::Local::now().naive_local()) {
+            if !w.schedule.is_on(self.clock.wall().naive_local()) {
                 return Ok(Over::OffDuty);
             }
             if live.broken() > broken {
                 broken = live.broken();
-                self.happened(scene.condition, Event::Damaged);
+                self.happened(watched.condition, CameraEvent::Damaged);
             }
             match live.next(Duration::from_millis(100)) {
                 LiveEvent::Frame(frame) => {
@@ -169,19 +169,19 @@ impl CameraWorker {
                             .stream()
                             .and_then(|s| s.fps)
                             .map(|fps| rate.min(fps as f32));
-                        self.happened(scene.condition, Event::Connected { rate });
+                        self.happened(watched.condition, CameraEvent::Connected { rate });
                     }
-                    self.take(live, frame, scene)?;
+                    self.take(live, frame, watched)?;
                     // The rate is the camera's, however few of its frames are looked at.
                     taken += 1;
                     let frames = live.received().saturating_sub(received + taken);
                     if frames > 0 {
                         received = live.received() - taken;
-                        self.happened(scene.condition, Event::Displaced { frames });
+                        self.happened(watched.condition, CameraEvent::Displaced { frames });
                     }
                 }
                 LiveEvent::Nothing => {
-                    self.without_frames(scene)?;
+                    self.without_frames(watched)?;
                     let silent = self.now().saturating_sub(last.unwrap_or(began));
                     if silent
                         > if last.is_some() {
@@ -207,98 +207,118 @@ impl CameraWorker {
     }
 
     /// One frame: what it says of the camera, and, where something moves or is followed, what is in it.
-    fn take(&self, live: &Live, frame: LiveFrame, scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    fn take(&self, live: &Live, frame: LiveFrame, watched: &mut Watched<'_>) -> anyhow::Result<()> {
         let grid = Grid::of(&frame.planes.luma());
-        let view = scene.sight.update(&grid, frame.captured);
+        let view = watched.sight.update(&grid, frame.captured);
         let size = (frame.planes.width, frame.planes.height);
-        self.happened(scene.condition, Event::Frame { size, view });
-        scene.last = scene.last.max(frame.captured);
+        self.happened(watched.condition, CameraEvent::Frame { size, view });
         let look = !self.camera.watching.gate_enabled
-            || scene
+            || watched
                 .gate
-                .look(&grid, frame.captured, scene.pipeline.is_busy())
+                .look(&grid, frame.captured, watched.pipeline.is_busy())
                 .is_look();
-        let frame = if look {
-            self.look(live, frame, scene)?
+        let frame = if watched.pipeline.is_past(frame.captured) {
+            // The network held it up while time was told to go on.
+            watched.dropped += 1;
+            frame
+        } else if look {
+            self.look(live, frame, watched)?
         } else {
-            scene.still += 1;
+            watched.still += 1;
             // Passages that wait for their vehicle to come back go out by time.
-            if !scene.pipeline.is_busy() && scene.pipeline.is_pending() {
-                let records = scene.pipeline.idle(self.time(frame.captured), false)?;
+            if !watched.pipeline.is_busy() && watched.pipeline.is_pending() {
+                let records = watched.pipeline.idle(self.time(frame.captured), false);
                 self.keep_all(records)?;
             }
             frame
         };
+        watched.last = watched.last.max(frame.captured);
         let now = self.now();
         let captured = self.wall(frame.captured);
         self.state.update(|s| {
             s.last_frame = Some(captured);
-            s.frames = scene.number;
-            s.frames_still = Some(scene.still);
-            s.frames_dropped = scene.dropped + live.dropped();
-            s.frames_broken = scene.broken + live.broken();
-            s.fps_looked = Some(PerSecond::new(scene.looked.fps(now)));
+            s.frames = watched.number;
+            s.frames_still = Some(watched.still);
+            s.frames_dropped = watched.dropped + live.dropped();
+            s.frames_broken = watched.broken + live.broken();
+            s.fps_looked = Some(PerSecond::new(watched.looked.fps(now)));
         });
-        if let Newest::Planes(old) = self.state.show(Newest::Planes(frame.planes)) {
+        if let Some(Pixels::Planes(old)) = self.state.show(Pixels::Planes(frame.planes)) {
             live.give_back(old);
         }
         Ok(())
     }
 
+    /// Looks at a frame, or at the one that came while others computed. Returns which.
     fn look(
         &self,
         live: &Live,
-        frame: LiveFrame,
-        scene: &mut Scene<'_>,
+        mut arrived: LiveFrame,
+        watched: &mut Watched<'_>,
     ) -> anyhow::Result<LiveFrame> {
+        let mut frame = self.frame_of(&arrived, watched.number);
+        let mut records = watched.pipeline.begin(&frame);
+        let Some(mut task) = watched.pipeline.task(&frame) else {
+            // Something moves, but it was looked for a moment ago.
+            self.keep_all(records)?;
+            return Ok(arrived);
+        };
         let mut models = self.models.take();
-        // While waiting for the turn a newer one may have come.
-        let frame = match live.newer() {
-            Some(newer) => {
-                live.give_back(frame.planes);
-                scene.dropped += 1;
-                newer
+        // While waiting for the models a newer one may have come.
+        if let Some(newer) = live.newer() {
+            let newer_frame = self.frame_of(&newer, watched.number);
+            watched.dropped += 1;
+            if newer_frame.size() == frame.size() {
+                task = watched.pipeline.renew(task, &newer_frame);
+                drop(frame);
+                live.give_back(std::mem::replace(&mut arrived, newer).planes);
+                frame = newer_frame;
             }
-            None => frame,
-        };
-        scene.last = scene.last.max(frame.captured);
-        let picture = match frame.planes.to_rgb() {
-            Ok(picture) => picture,
-            Err(why) => {
-                tracing::warn!(camera = self.camera.id, "skipped a frame: {why}");
-                scene.broken += 1;
-                return Ok(frame);
-            }
-        };
-        let time = self.time(frame.captured);
-        let name = format!("{}#{}", self.camera.id, scene.number).into();
-        let frame_now = Frame {
-            number: scene.number,
-            name,
-            time,
-            picture: Arc::new(picture),
-        };
-        let look = scene.pipeline.look(&mut models, &frame_now)?;
+        }
+        let look = watched.pipeline.look(&mut models, &frame, task);
+        // What follows needs no models; others may compute meanwhile.
         drop(models);
-        let records = scene.pipeline.follow(&frame_now, look)?;
-        self.state
-            .looked_after(self.now().saturating_sub(time.mono));
-        scene.number += 1;
-        scene.looked.frame(self.now());
+        match look {
+            Ok(look) => {
+                records.extend(watched.pipeline.follow(&frame, look));
+                self.state
+                    .looked_after(self.now().saturating_sub(frame.time.mono));
+                watched.number += 1;
+                watched.looked.frame(self.now());
+            }
+            Err(e) if e.concern() == Concern::Frame => {
+                tracing::warn!("skipped a frame: {e}");
+                watched.broken += 1;
+                self.happened(watched.condition, CameraEvent::Damaged);
+            }
+            Err(e) => {
+                self.keep_all(records)?;
+                return Err(e.into());
+            }
+        }
         self.keep_all(records)?;
-        Ok(frame)
+        Ok(arrived)
+    }
+
+    fn frame_of(&self, arrived: &LiveFrame, number: u64) -> Frame {
+        Frame::new(
+            number,
+            format!("{}#{number}", self.camera.id),
+            self.time(arrived.captured),
+            Pixels::Planes(Arc::clone(&arrived.planes)),
+        )
     }
 
     /// Time goes on though no frame comes.
-    fn without_frames(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
-        self.happened(scene.condition, Event::Tick);
+    fn without_frames(&self, watched: &mut Watched<'_>) -> anyhow::Result<()> {
+        self.happened(watched.condition, CameraEvent::Tick);
         let now = self.now();
         self.state
-            .update(|s| s.fps_looked = Some(PerSecond::new(scene.looked.fps(now))));
+            .update(|s| s.fps_looked = Some(PerSecond::new(watched.looked.fps(now))));
         let settled = now.saturating_sub(SETTLED + self.latency());
-        if settled > scene.last + IDLE && scene.pipeline.is_pending() {
-            scene.last = settled;
-            let records = scene.pipeline.idle(self.time(settled), true)?;
+        if settled > watched.last + IDLE && watched.pipeline.is_pending() {
+            watched.last = settled;
+            let records = watched.pipeline.idle(self.time(settled), true);
             self.keep_all(records)?;
         }
         Ok(())

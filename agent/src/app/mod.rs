@@ -100,7 +100,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         outbox: outbox.clone(),
         list: Arc::clone(&list),
         direct: Arc::clone(&direct),
-        epoch: Instant::now(),
+        clock: Arc::new(kakou_time::SystemClock::new()),
         print: options.print,
     };
     let cameras = Cameras::start(&config, around, models)?;

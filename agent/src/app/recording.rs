@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::camera::{CameraWorker, Newest};
-use crate::pipeline::Pipeline;
+use super::camera::CameraWorker;
+use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
-    Assumed, Condition, Event, FailKind, Moment, Next, SourceError, View, open,
+    Assumed, CameraEvent, Condition, FailKind, Moment, Next, SourceError, View, open,
 };
 use kakou_uplink::Backoff;
 
@@ -23,7 +23,7 @@ impl CameraWorker {
         while !self.stopping() {
             match self.once(path, pipeline, condition) {
                 Ok(()) if !again => {
-                    self.happened(condition, Event::Ended);
+                    self.happened(condition, CameraEvent::Ended);
                     break;
                 }
                 Ok(()) => backoff.reset(),
@@ -33,13 +33,13 @@ impl CameraWorker {
                     let text = format!("{e:#}");
                     self.happened(
                         condition,
-                        Event::Failed {
+                        CameraEvent::Failed {
                             kind: FailKind::Unreachable,
                             text,
                         },
                     );
                     self.sleep(wait, &mut |_| {
-                        self.happened(condition, Event::Tick);
+                        self.happened(condition, CameraEvent::Tick);
                         Ok(())
                     })?;
                 }
@@ -56,7 +56,7 @@ impl CameraWorker {
         condition: &mut Condition,
     ) -> anyhow::Result<()> {
         let assumed = Assumed {
-            start: chrono::Local::now().fixed_offset(),
+            start: self.clock.wall(),
             fps: 25.0,
         };
         let mut source = open(path, assumed)?;
@@ -68,7 +68,7 @@ impl CameraWorker {
                 Next::End => break,
                 Next::Broken { name, reason } => {
                     tracing::warn!(camera = self.camera.id, "skipped {name}: {reason}");
-                    self.happened(condition, Event::Damaged);
+                    self.happened(condition, CameraEvent::Damaged);
                     self.state.update(|s| s.frames_broken += 1);
                 }
                 Next::Frame(mut frame) => {
@@ -82,22 +82,29 @@ impl CameraWorker {
                         wall: self.wall(due),
                         mono: due,
                     };
-                    let size = frame.picture.dimensions();
+                    let size = frame.size();
                     // A recording is not judged as a camera: it may well stand still or be dark.
                     self.happened(
                         condition,
-                        Event::Frame {
+                        CameraEvent::Frame {
                             size,
                             view: View::Clear,
                         },
                     );
-                    let records = pipeline.frame(&frame)?;
-                    self.keep_all(records)?;
+                    match pipeline.frame(&frame) {
+                        Ok(records) => self.keep_all(records)?,
+                        Err(e) if e.concern() == Concern::Frame => {
+                            tracing::warn!("skipped a frame: {e}");
+                            self.happened(condition, CameraEvent::Damaged);
+                            self.state.update(|s| s.frames_broken += 1);
+                        }
+                        Err(e) => return Err(e.into()),
+                    }
                     self.state.update(|s| {
                         s.frames += 1;
                         s.last_frame = Some(frame.time.wall);
                     });
-                    self.state.show(Newest::Frame(frame));
+                    self.state.show(frame.pixels);
                 }
             }
         }

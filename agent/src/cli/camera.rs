@@ -1,9 +1,9 @@
 //! `kakou camera`: what an installer asks of a camera before it is in service.
 
-use kakou_time::Clock as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -16,10 +16,11 @@ use crate::config::{CameraConfig, CameraSource, scaled};
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::{
     Assumed, CameraAddress, Fault, FaultKind, FrameSource, Grid, Live, LiveConfig, LiveEvent,
-    LiveFrame, Next, Sight, SightConfig, Transport, View, open,
+    LiveFrame, Next, Pixels, Sight, SightConfig, Transport, View, open,
 };
-use kakou_sight::evidence::draw::{Scene, scene};
+use kakou_sight::evidence::draw::{SceneDrawing, scene};
 use kakou_sight::evidence::jpeg;
+use kakou_time::{SharedClock, SystemClock};
 use kakou_traffic::geometry::Point;
 
 #[derive(Debug, clap::Subcommand)]
@@ -109,10 +110,11 @@ fn next(live: &Live, until: Instant) -> Result<Option<LiveFrame>, Fault> {
 }
 
 fn rgb(frame: &LiveFrame) -> anyhow::Result<RgbImage> {
-    frame
-        .planes
-        .to_rgb()
-        .map_err(|e| anyhow::anyhow!("the picture cannot be used: {e}"))
+    Ok(Pixels::Planes(Arc::clone(&frame.planes)).to_rgb()?)
+}
+
+fn clock() -> SharedClock {
+    Arc::new(SystemClock::new())
 }
 
 /// Saves pictures with their times, as `kakou replay` reads them.
@@ -173,8 +175,8 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         latency: Duration::from_millis(args.latency_ms),
         ..LiveConfig::new(address.clone())
     };
-    let epoch = Instant::now();
-    let live = Live::start(&config, epoch)?;
+    let (epoch, clock) = (Instant::now(), clock());
+    let live = Live::start(&config, Arc::clone(&clock))?;
     let first = next(&live, epoch + wait).map_err(|fault| match fault.kind {
         FaultKind::Unauthorised => {
             anyhow::anyhow!("{address}: {fault}; give the camera's user and password by --user and --password-file")
@@ -203,9 +205,9 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
             .as_mut()
             .filter(|s| s.saved < args.pictures && began.elapsed() >= due)
         {
-            let ago = TimeDelta::from_std(epoch.elapsed().saturating_sub(frame.captured))
+            let ago = TimeDelta::from_std(clock.mono().saturating_sub(frame.captured))
                 .unwrap_or_default();
-            saver.save(&rgb(&frame)?, chrono::Local::now().fixed_offset() - ago)?;
+            saver.save(&rgb(&frame)?, clock.wall() - ago)?;
         }
         live.give_back(frame.planes);
         match next(&live, began + listen) {
@@ -246,7 +248,7 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         "gap_ms": { "median": gap(0.5), "most": gap(1.0) },
         "first_picture_s": (first_after.as_secs_f64() * 100.0).round() / 100.0,
         "picture": format!("{view:?}").to_lowercase(),
-        "clock": kakou_time::SystemClock::new().status(),
+        "clock": clock.status(),
         "pictures": saver.as_ref().map(|s| s.saved),
         "ended": ended.as_ref().map(|f| f.text.clone()),
     });
@@ -332,9 +334,9 @@ fn look(
             }
         }
         CameraSource::Live(config) => {
-            let epoch = Instant::now();
-            let live = Live::start(config, epoch)?;
-            let mut until = epoch + wait;
+            let clock = clock();
+            let live = Live::start(config, Arc::clone(&clock))?;
+            let mut until = Instant::now() + wait;
             for number in 0..=LOOKS {
                 let Some(got) = next(&live, until).with_context(|| config.address.to_string())?
                 else {
@@ -342,15 +344,10 @@ fn look(
                 };
                 until = Instant::now() + Duration::from_secs(2);
                 let time = Moment {
-                    wall: chrono::Local::now().fixed_offset(),
+                    wall: clock.wall(),
                     mono: got.captured,
                 };
-                let frame = Frame {
-                    number,
-                    name: "".into(),
-                    time,
-                    picture: rgb(&got)?.into(),
-                };
+                let frame = Frame::new(number, "", time, Pixels::Planes(got.planes));
                 pipeline.frame(&frame)?;
                 last = Some(frame);
             }
@@ -363,13 +360,14 @@ fn look(
             wait.as_secs_f64()
         )
     })?;
-    Ok((*frame.picture).clone())
+    Ok(frame.to_rgb()?)
 }
 
 fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
     let mut config = args.config.load()?;
     // Every plate is read in every picture: what is shown is what was read in it.
     config.look.enough_reads = 0;
+    (config.look.vehicle_every_ms, config.look.plate_every_ms) = (0, 0);
     let Some(camera) = config.cameras.iter().find(|c| c.id == args.id) else {
         let known: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
         bail!(
@@ -399,7 +397,7 @@ fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
     let masks: Vec<_> = camera.masks.iter().map(|m| scaled(m, w, h)).collect();
     let drawn = scene(
         &picture,
-        &Scene {
+        &SceneDrawing {
             lanes: &lanes,
             masks: &masks,
             seen: &seen,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::common::{manifest, print_line};
-use kakou_sight::models::{Manifest, State, locate, verify};
+use kakou_sight::models::{FileState, Manifest, locate, verify};
 
 /// Look after the models.
 #[derive(Debug, Subcommand)]
@@ -27,8 +27,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let mut faults = 0;
     for f in &files {
         let mark = match f.state {
-            State::Right => "right    ",
-            State::Unchecked => "unchecked",
+            FileState::Right => "right    ",
+            FileState::Unchecked => "unchecked",
             _ => "WRONG    ",
         };
         print_line(&format!("{mark}  {:28} {}", f.name, f.path.display()))?;

@@ -230,7 +230,7 @@ pub fn write_pictures(dir: &std::path::Path, record: &Record) -> anyhow::Result<
         };
         std::fs::write(dir.join(format!("{stem}-{role}.jpg")), &p.bytes).with_context(place)?;
     }
-    let annotated = jpeg(&record.annotated(), 85)?;
+    let annotated = jpeg(&record.annotated()?, 85)?;
     std::fs::write(dir.join(format!("{stem}-annotated.jpg")), annotated).with_context(place)
 }
 

@@ -77,7 +77,7 @@ pub fn replay<E: From<ReplayError>>(
                 }
             }
         }
-        for record in pipeline.finish().map_err(ReplayError::from)? {
+        for record in pipeline.finish() {
             summary.passages += 1;
             on(ReplayEvent::Record(Box::new(record)))?;
         }

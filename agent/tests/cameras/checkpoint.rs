@@ -141,7 +141,9 @@ impl Checkpoint {
             .create(true)
             .append(true)
             .open(self.dir.path().join("agent.log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_kakou"))
+        // A benchmark may compare with another build.
+        let program = std::env::var_os("KAKOU_BENCH_AGENT");
+        let child = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_kakou").into()))
             .args(["run", "--config", &self.config()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -208,3 +208,13 @@ pub(crate) fn empty_road() -> PathBuf {
     arguments.extend(full_size());
     make("empty-road", &[empty(200).collect()], &arguments)
 }
+
+/// `samples/day` at 3840x2160 and 10 frames/s.
+pub(crate) fn large_road() -> PathBuf {
+    let filter = "scale=3840:2160:flags=lanczos,noise=c0s=6:c0f=t";
+    let mut arguments = words(&format!("-vf {filter}"));
+    arguments.extend(words(
+        "-c:v libx264 -preset ultrafast -bf 0 -crf 24 -g 20 -pix_fmt yuv420p",
+    ));
+    make("large-road", &[day_pictures()], &arguments)
+}

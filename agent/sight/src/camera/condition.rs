@@ -71,7 +71,7 @@ pub enum FailKind {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum CameraEvent {
     /// A connection is being made.
     Connecting,
     /// It was made; the frames a second that the stream declares on average, if it does. Less than 1 and more than 120
@@ -87,7 +87,7 @@ pub enum Event {
     Failed { kind: FailKind, text: String },
     /// Time passed. To come a few times a second.
     Tick,
-    /// By its schedule the camera is not looked at from now on. [`Event::Connecting`] ends it.
+    /// By its schedule the camera is not looked at from now on. [`CameraEvent::Connecting`] ends it.
     OffDuty,
     /// The recording is over.
     Ended,
@@ -95,7 +95,7 @@ pub enum Event {
 
 /// A camera's state changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct CameraChange {
     pub state: CameraState,
     pub was: CameraState,
     /// Since when `state` holds, as far as known: before now by the threshold it had to last.
@@ -188,10 +188,10 @@ impl Condition {
     }
 
     /// Takes in what happened; tells if that changed the state.
-    pub fn on(&mut self, now: Duration, event: Event) -> Option<Change> {
+    pub fn on(&mut self, now: Duration, event: CameraEvent) -> Option<CameraChange> {
         match event {
-            Event::Tick => {}
-            Event::Connecting => {
+            CameraEvent::Tick => {}
+            CameraEvent::Connecting => {
                 if self.phase != Phase::Running {
                     // Duty begins: what was before it counts no more.
                     *self = Self {
@@ -202,18 +202,20 @@ impl Condition {
                     return self.enter((CameraState::Starting, now, None));
                 }
             }
-            Event::Connected { rate } => {
+            CameraEvent::Connected { rate } => {
                 self.declared = rate.filter(|r| (1.0..=120.0).contains(r));
                 self.waiting = now;
                 self.rate.restart(now);
                 self.low_rate = None;
             }
-            Event::Frame { size, view } => self.frame(now, size, view),
-            Event::Displaced { frames } => (0..frames.min(1000)).for_each(|_| self.rate.frame(now)),
-            Event::Damaged => self.rate.damaged(now),
-            Event::Failed { kind, text } => self.fail(now, kind, text),
-            Event::OffDuty => self.phase = Phase::Off,
-            Event::Ended => self.phase = Phase::Ended,
+            CameraEvent::Frame { size, view } => self.frame(now, size, view),
+            CameraEvent::Displaced { frames } => {
+                (0..frames.min(1000)).for_each(|_| self.rate.frame(now))
+            }
+            CameraEvent::Damaged => self.rate.damaged(now),
+            CameraEvent::Failed { kind, text } => self.fail(now, kind, text),
+            CameraEvent::OffDuty => self.phase = Phase::Off,
+            CameraEvent::Ended => self.phase = Phase::Ended,
         }
         self.judge_rate(now);
         let cause = self.cause(now);
@@ -360,7 +362,7 @@ impl Condition {
     }
 
     /// Worse is told at once, its threshold has passed; better only after a while.
-    fn settle(&mut self, now: Duration, cause: Cause) -> Option<Change> {
+    fn settle(&mut self, now: Duration, cause: Cause) -> Option<CameraChange> {
         use CameraState::{Ended, OffDuty, Ok, Starting};
         let (state, ..) = cause;
         if state == self.state {
@@ -383,11 +385,11 @@ impl Condition {
         None
     }
 
-    fn enter(&mut self, (state, since, detail): Cause) -> Option<Change> {
+    fn enter(&mut self, (state, since, detail): Cause) -> Option<CameraChange> {
         self.better = None;
         let was = std::mem::replace(&mut self.state, state);
         (self.since, self.detail) = (since, detail.clone());
-        (state != was).then_some(Change {
+        (state != was).then_some(CameraChange {
             state,
             was,
             since,

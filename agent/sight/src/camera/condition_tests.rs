@@ -23,7 +23,7 @@ impl Rig {
         }
     }
 
-    fn on(&mut self, event: Event) {
+    fn on(&mut self, event: CameraEvent) {
         if let Some(change) = self.condition.on(self.now, event) {
             assert_eq!(change.state, self.condition.state());
             assert_ne!(change.state, change.was);
@@ -37,7 +37,7 @@ impl Rig {
     fn frames(&mut self, seconds: f32, fps: f32, size: (u32, u32), view: View) {
         for _ in 0..(seconds * fps).round() as usize {
             self.now += Duration::from_secs_f32(1.0 / fps);
-            self.on(Event::Frame { size, view });
+            self.on(CameraEvent::Frame { size, view });
         }
     }
 
@@ -48,20 +48,20 @@ impl Rig {
     fn ticks(&mut self, seconds: f32) {
         for _ in 0..(seconds * 5.0) as usize {
             self.now += Duration::from_millis(200);
-            self.on(Event::Tick);
+            self.on(CameraEvent::Tick);
         }
     }
 
     fn fail(&mut self, kind: FailKind, text: &str) {
-        self.on(Event::Failed {
+        self.on(CameraEvent::Failed {
             kind,
             text: text.into(),
         });
     }
 
     fn connect(&mut self) {
-        self.on(Event::Connecting);
-        self.on(Event::Connected { rate: None });
+        self.on(CameraEvent::Connecting);
+        self.on(CameraEvent::Connected { rate: None });
     }
 
     fn told(&mut self) -> Vec<S> {
@@ -94,7 +94,7 @@ fn a_failed_start_says_why() {
         (FailKind::Silent, S::NoFrames),
     ] {
         let mut rig = Rig::new(ConditionConfig::default());
-        rig.on(Event::Connecting);
+        rig.on(CameraEvent::Connecting);
         rig.fail(kind, "so it was");
         assert_eq!(
             (rig.condition.state(), rig.condition.detail()),
@@ -104,7 +104,7 @@ fn a_failed_start_says_why() {
         // Tried again and again: told once.
         for _ in 0..20 {
             rig.ticks(2.0);
-            rig.on(Event::Connecting);
+            rig.on(CameraEvent::Connecting);
             rig.fail(kind, "so it was");
         }
         assert_eq!(rig.told(), [state]);
@@ -156,7 +156,7 @@ fn a_server_that_restarts_at_once_is_not_told_and_one_that_stays_away_is() {
     rig.fail(FailKind::BrokenStream, "end of stream");
     for _ in 0..10 {
         rig.ticks(1.0);
-        rig.on(Event::Connecting);
+        rig.on(CameraEvent::Connecting);
         rig.fail(FailKind::Unreachable, "connection refused");
     }
     assert_eq!(since_ok(&mut rig), [S::Unreachable]);
@@ -223,8 +223,8 @@ fn a_size_that_changes_is_told_and_then_believed() {
 fn a_rate_that_falls_is_told_once_and_its_return_too() {
     for declared in [None, Some(25.0)] {
         let mut rig = Rig::new(ConditionConfig::default());
-        rig.on(Event::Connecting);
-        rig.on(Event::Connected { rate: declared });
+        rig.on(CameraEvent::Connecting);
+        rig.on(CameraEvent::Connected { rate: declared });
         rig.well(60.0);
         assert_eq!(rig.told(), [S::Ok]);
         rig.told.push(S::Ok);
@@ -255,7 +255,7 @@ fn a_rate_that_falls_is_told_once_and_its_return_too() {
         (Some(25.0), vec![S::Ok, S::LowRate]),
     ] {
         let mut rig = Rig::new(ConditionConfig::default());
-        rig.on(Event::Connected { rate });
+        rig.on(CameraEvent::Connected { rate });
         rig.frames(60.0, 8.0, SIZE, View::Clear);
         assert_eq!(rig.told(), states, "{rate:?}");
     }
@@ -266,13 +266,13 @@ fn garbage_that_cannot_be_decoded_is_a_broken_stream() {
     let mut rig = running();
     for _ in 0..100 {
         rig.now += Duration::from_millis(40);
-        rig.on(Event::Damaged);
+        rig.on(CameraEvent::Damaged);
         rig.now += Duration::from_millis(400);
-        rig.on(Event::Frame {
+        rig.on(CameraEvent::Frame {
             size: SIZE,
             view: View::Clear,
         });
-        rig.on(Event::Damaged);
+        rig.on(CameraEvent::Damaged);
     }
     assert_eq!(since_ok(&mut rig), [S::BrokenStream]);
     rig.well(30.0);
@@ -282,19 +282,19 @@ fn garbage_that_cannot_be_decoded_is_a_broken_stream() {
 #[test]
 fn off_duty_and_the_end_of_a_recording_are_well() {
     let mut rig = running();
-    rig.on(Event::OffDuty);
+    rig.on(CameraEvent::OffDuty);
     rig.ticks(60.0);
     assert_eq!(since_ok(&mut rig), [S::OffDuty]);
     rig.connect();
     rig.well(5.0);
     assert_eq!(since_ok(&mut rig), [S::Starting, S::Ok]);
-    rig.on(Event::Ended);
+    rig.on(CameraEvent::Ended);
     rig.ticks(60.0);
     assert_eq!(since_ok(&mut rig), [S::Ended]);
     assert_eq!(rig.condition.health(), Health::Ok);
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+fn any_event() -> impl Strategy<Value = CameraEvent> {
     let kind = prop_oneof![
         Just(FailKind::Unauthorised),
         Just(FailKind::Unreachable),
@@ -303,12 +303,12 @@ fn any_event() -> impl Strategy<Value = Event> {
     ];
     let view = prop_oneof![4 => Just(View::Clear), 1 => Just(View::Black), 1 => Just(View::Frozen)];
     prop_oneof![
-        8 => view.prop_map(|view| Event::Frame { size: SIZE, view }),
-        2 => Just(Event::Tick),
-        1 => Just(Event::Damaged),
-        1 => Just(Event::Connecting),
-        1 => Just(Event::Connected { rate: Some(25.0) }),
-        1 => kind.prop_map(|kind| Event::Failed { kind, text: "x".into() }),
+        8 => view.prop_map(|view| CameraEvent::Frame { size: SIZE, view }),
+        2 => Just(CameraEvent::Tick),
+        1 => Just(CameraEvent::Damaged),
+        1 => Just(CameraEvent::Connecting),
+        1 => Just(CameraEvent::Connected { rate: Some(25.0) }),
+        1 => kind.prop_map(|kind| CameraEvent::Failed { kind, text: "x".into() }),
     ]
 }
 
@@ -338,21 +338,21 @@ proptest! {
 fn a_box_that_cannot_keep_up_does_not_make_a_camera_slow() {
     let ms = Duration::from_millis;
     let mut c = Condition::new(ConditionConfig::default(), ms(0));
-    c.on(ms(0), Event::Connecting);
-    c.on(ms(10), Event::Connected { rate: Some(25.0) });
+    c.on(ms(0), CameraEvent::Connecting);
+    c.on(ms(10), CameraEvent::Connected { rate: Some(25.0) });
     // Of 25 frames a second two are looked at.
     for n in 0..120_u64 {
         let now = ms(20 + n * 500);
         c.on(
             now,
-            Event::Frame {
+            CameraEvent::Frame {
                 size: (640, 360),
                 view: View::Clear,
             },
         );
         c.on(
             now,
-            Event::Displaced {
+            CameraEvent::Displaced {
                 frames: if n % 2 == 0 { 11 } else { 12 },
             },
         );

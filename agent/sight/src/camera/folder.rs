@@ -5,19 +5,19 @@
 //! assumed time and the rest follow at an assumed rate.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use chrono::{DateTime, FixedOffset, TimeDelta};
+use chrono::{DateTime, FixedOffset};
+use image::RgbImage;
 use serde::Deserialize;
 
-use super::picture::decode;
-use super::{Assumed, Frame, FrameSource, Monotonic, Next, SourceError};
+use super::picture::decode_bytes;
+use super::{Assumed, Frame, FrameSource, Monotonic, Next, Pixels, SourceError, moment_of};
 
 const TIMES: &str = "frames.jsonl";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct TimedFile {
     file: String,
     time: DateTime<FixedOffset>,
 }
@@ -52,7 +52,12 @@ impl FolderSource {
         let entries = if times.is_file() {
             timed(folder, &times, files)?
         } else {
-            spaced(files, assumed)
+            spaced(files, assumed).ok_or_else(|| {
+                err(format!(
+                    "at {} frames a second its pictures have no times",
+                    assumed.fps
+                ))
+            })?
         };
         if entries.is_empty() {
             return Err(err("there is no JPEG or PNG picture in it".into()));
@@ -75,15 +80,13 @@ fn is_picture(path: &Path) -> bool {
     matches!(ext.as_deref(), Some("jpg" | "jpeg" | "png"))
 }
 
-fn spaced(files: Vec<PathBuf>, assumed: Assumed) -> Vec<Entry> {
-    let at = |i: usize| {
-        let us = (i as f64 / assumed.fps * 1e6).round() as i64;
-        assumed.start + TimeDelta::microseconds(us)
-    };
+/// `None` if the pictures would lie too far apart for a recording.
+fn spaced(files: Vec<PathBuf>, assumed: Assumed) -> Option<Vec<Entry>> {
+    let at = |i: usize| moment_of(assumed.start, i as f64 / assumed.fps);
     files
         .into_iter()
         .enumerate()
-        .map(|(i, p)| Entry::Picture(p, at(i)))
+        .map(|(i, path)| Some(Entry::Picture(path, at(i)?)))
         .collect()
 }
 
@@ -104,7 +107,7 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
             line: i + 1,
             reason,
         };
-        let line: Line = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
+        let line: TimedFile = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
         let path = folder.join(&line.file);
         if !listed.insert(path.clone()) {
             return Err(fault(format!("{} is listed twice", line.file)));
@@ -121,6 +124,17 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
     Ok(entries)
 }
 
+/// A picture file, and what stands in it: whether it can be decoded is known only then.
+fn read(path: &Path) -> Result<(Pixels, RgbImage), String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let picture = decode_bytes(&bytes)?;
+    let pixels = Pixels::File {
+        bytes: bytes.into(),
+        size: picture.dimensions(),
+    };
+    Ok((pixels, picture))
+}
+
 impl FrameSource for FolderSource {
     fn next(&mut self) -> Result<Next, SourceError> {
         let Some(entry) = self.entries.next() else {
@@ -135,13 +149,10 @@ impl FrameSource for FolderSource {
         let name = path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        match decode(&path) {
-            Ok(picture) => Ok(Next::Frame(Frame {
-                number,
-                name: name.into(),
-                time: self.clock.at(capture),
-                picture: Arc::new(picture),
-            })),
+        match read(&path) {
+            Ok((pixels, picture)) => Ok(Next::Frame(
+                Frame::new(number, name, self.clock.at(capture), pixels).decoded(picture),
+            )),
             Err(reason) => Ok(Next::Broken {
                 name: path.display().to_string(),
                 reason,
@@ -233,6 +244,18 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(e.contains("frames.jsonl: line 1"), "{e}");
+    }
+
+    #[test]
+    fn a_rate_that_gives_no_times_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        picture(dir.path(), "a.png");
+        picture(dir.path(), "b.png");
+        for fps in [1e-300, 1e-9, 0.0, -0.0, f64::NAN] {
+            let opened = FolderSource::open(dir.path(), Assumed { fps, ..assumed() });
+            let e = opened.err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(e.contains("frames a second"), "{fps}: {e:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod cells;
 mod condition;
 mod ffmpeg;
 mod folder;
+mod frame;
 mod gate;
 mod grid;
 mod landmarks;
@@ -22,16 +23,15 @@ mod stamp;
 mod video;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset};
-use image::RgbImage;
+use chrono::{DateTime, FixedOffset, TimeDelta};
 
 pub use address::{AddressError, CameraAddress, Protocol};
-pub use condition::{Change, Condition, ConditionConfig, Event, FailKind};
+pub use condition::{CameraChange, CameraEvent, Condition, ConditionConfig, FailKind};
 pub use ffmpeg::StreamInfo;
 pub use folder::FolderSource;
+pub use frame::{Frame, PixelError, Pixels, RgbBuffer};
 pub use gate::{Gate, GateConfig, Reason, Verdict};
 pub use grid::{Grid, Luma};
 pub use kakou_time::Moment;
@@ -43,17 +43,6 @@ pub use schedule::{Schedule, Span, SpanError};
 pub use sight::{Sight, SightConfig, View};
 pub use stamp::Stamper;
 pub use video::VideoSource;
-
-/// One frame of a camera. Cloning shares the pixels.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// Number of the frame in its source, from 0; broken ones count.
-    pub number: u64,
-    /// The file it came from, or the video with the frame's number.
-    pub name: Arc<str>,
-    pub time: Moment,
-    pub picture: Arc<RgbImage>,
-}
 
 /// What a source gives next.
 #[derive(Debug)]
@@ -113,6 +102,16 @@ pub fn open(path: &Path, assumed: Assumed) -> Result<Box<dyn FrameSource>, Sourc
     })
 }
 
+/// Longer than any recording: a time beyond it is a fault of the file. The dates stay such that everybody can read them.
+const LONGEST_RECORDING_S: f64 = 10.0 * 366.0 * 86_400.0;
+
+/// The time `seconds` after `start`; `None` if no recording is that long.
+fn moment_of(start: DateTime<FixedOffset>, seconds: f64) -> Option<DateTime<FixedOffset>> {
+    let fits = seconds.abs() <= LONGEST_RECORDING_S;
+    let after = fits.then(|| TimeDelta::microseconds((seconds * 1e6).round() as i64))?;
+    start.checked_add_signed(after)
+}
+
 /// Makes a monotonic time out of capture times: it goes on by the wall clock's step, or, where that steps back, by
 /// the last step that went forward.
 #[derive(Debug, Default)]
@@ -127,10 +126,10 @@ impl Monotonic {
         if let Some(last) = self.last {
             match (capture - last).to_std() {
                 Ok(step) => {
-                    self.mono += step;
+                    self.mono = self.mono.saturating_add(step);
                     self.step = step;
                 }
-                Err(_) => self.mono += self.step,
+                Err(_) => self.mono = self.mono.saturating_add(self.step),
             }
         }
         self.last = Some(capture);

@@ -10,11 +10,15 @@ const EOI: [u8; 2] = [0xff, 0xd9];
 
 /// A JPEG or PNG file as RGB, or why it is none.
 pub fn decode(path: &Path) -> Result<RgbImage, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    if is_torn_jpeg(&bytes) {
+    decode_bytes(&std::fs::read(path).map_err(|e| e.to_string())?)
+}
+
+/// What stands in such a file.
+pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
+    if is_torn_jpeg(bytes) {
         return Err("the JPEG is cut short: its end is missing".into());
     }
-    image::load_from_memory(&bytes)
+    image::load_from_memory(bytes)
         .map(|i| i.into_rgb8())
         .map_err(|e| e.to_string())
 }

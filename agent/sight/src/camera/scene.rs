@@ -203,18 +203,20 @@ pub(super) fn sample_lanes() -> [Polygon; 2] {
 
 pub(super) fn samples(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("samples")
+        .join("../samples")
         .join(name)
 }
 
 /// The luma of the real footage's pictures, ten a second.
 pub(super) fn footage(name: &str) -> Vec<image::GrayImage> {
     let folder = samples(name);
-    (0..)
+    let pictures: Vec<_> = (0..)
         .map(|i| folder.join(format!("{i:06}.jpg")))
         .take_while(|path| path.is_file())
         .map(|path| image::DynamicImage::ImageRgb8(super::decode(&path).unwrap()).into_luma8())
-        .collect()
+        .collect();
+    assert!(!pictures.is_empty(), "no footage in {}", folder.display());
+    pictures
 }
 
 pub(super) fn grid_of(picture: &image::GrayImage) -> Grid {

@@ -4,13 +4,23 @@
 //! late by what encoder, network and decoder held it up. Both together: the frame that was held up least tells how the
 //! stream's clock lies to ours, and by that every other frame's stamp is read. What even the fastest frame was held up
 //! by stays in (`latency` takes it out where it is known).
+//!
+//! A network that stalls delivers late frames with stamps that go on evenly: their capture times stay right. Only a
+//! stamp that steps back, or that lies far ahead of its frame's arrival, says that the stream counts anew. Frames that
+//! stay late for longer than [`SPAN`] are believed as well: the stream's clock was set, or the way became longer.
+//! A stamp that can be no time is left out, and the arrival counts.
 
 use std::time::Duration;
 
-/// How long the fastest frame counts: long enough to hold one, short enough to follow a camera's clock that drifts.
+/// How long the fastest frame counts, in seconds: long enough to hold one, short enough to follow a camera's clock that
+/// drifts.
 const SPAN: f64 = 5.0;
-/// A stamp that lies so far from where it should be begins a new count: the camera's clock was set, or the stream began anew.
-const JUMP: f64 = 2.0;
+/// A stamp this many seconds ahead of where it should be begins a new count.
+const AHEAD: f64 = 2.0;
+/// So does one that lies this many seconds before the last: frames come in the order of their capture.
+const BACK: f64 = 0.5;
+/// Seconds beyond which a stamp is a fault of the stream: a hundred years. Larger numbers would lose the fractions.
+const LARGEST: f64 = 3.2e9;
 
 #[derive(Debug, Default)]
 pub struct Stamper {
@@ -19,6 +29,7 @@ pub struct Stamper {
     now: Option<f64>,
     before: Option<f64>,
     since: f64,
+    last_stamp: Option<f64>,
     last: Option<f64>,
 }
 
@@ -34,9 +45,9 @@ impl Stamper {
     /// The capture time of a frame: on our monotonic clock, never after its arrival, and always after the frame before.
     pub fn at(&mut self, stamp: Option<f64>, arrival: Duration) -> Duration {
         let arrived = arrival.as_secs_f64();
-        let captured = match stamp.filter(|s| s.is_finite()) {
+        let captured = match stamp.filter(|s| s.abs() <= LARGEST) {
             None => arrived,
-            Some(stamp) => stamp + self.offset(arrived - stamp, arrived),
+            Some(stamp) => stamp + self.offset(stamp, arrived),
         };
         let captured = (captured.min(arrived) - self.latency).max(0.0);
         let captured = self.last.map_or(captured, |last| captured.max(last + 1e-6));
@@ -44,14 +55,16 @@ impl Stamper {
         Duration::from_secs_f64(captured)
     }
 
-    fn offset(&mut self, sample: f64, arrived: f64) -> f64 {
-        let known = [self.now, self.before]
-            .into_iter()
-            .flatten()
-            .fold(f64::INFINITY, f64::min);
-        if known.is_finite() && (sample - known).abs() > JUMP {
+    /// What is added to a stamp to make it a time of ours.
+    fn offset(&mut self, stamp: f64, arrived: f64) -> f64 {
+        let sample = arrived - stamp;
+        let steps_back = self.last_stamp.is_some_and(|last| stamp < last - BACK);
+        let known = [self.now, self.before].into_iter().flatten();
+        let lies_ahead = known.fold(f64::INFINITY, f64::min) - sample > AHEAD;
+        if steps_back || (lies_ahead && self.now.is_some()) {
             (self.now, self.before) = (None, None);
         }
+        self.last_stamp = Some(stamp);
         if self.now.is_none() {
             self.since = arrived;
         } else if arrived - self.since > SPAN {
@@ -109,5 +122,72 @@ mod tests {
             s.at(None, d(5.3)) > d(5.3),
             "no two frames have the same time"
         );
+    }
+
+    /// Even frames that arrive 50 ms late; in between the network holds all of them up for `stall` seconds and then
+    /// delivers them at once. Returns the largest error of a capture time, in seconds.
+    fn error_after_a_stall(stall: f64, frames: u32) -> f64 {
+        let mut stamper = Stamper::default();
+        let mut worst = 0.0_f64;
+        let begins = 4.0;
+        for i in 0..frames {
+            let captured = 100.0 + f64::from(i) * 0.04;
+            let since = captured - 100.0;
+            let mut arrived = captured + 0.05;
+            if (begins..begins + stall).contains(&since) {
+                arrived = 100.0 + begins + stall + 0.05 + (since - begins) * 0.02;
+            }
+            let got = stamper
+                .at(Some(since + 4711.0), Duration::from_secs_f64(arrived))
+                .as_secs_f64();
+            worst = worst.max((got - captured).abs());
+        }
+        worst
+    }
+
+    #[test]
+    fn a_stall_of_the_network_does_not_move_capture_times() {
+        for stall in [0.5, 1.5, 2.5, 3.0, 4.5, 12.0, 60.0] {
+            let error = error_after_a_stall(stall, 2000);
+            assert!(error < 0.2, "{error} s after a stall of {stall} s");
+        }
+    }
+
+    #[test]
+    fn frames_that_stay_late_are_believed_in_the_end() {
+        let mut stamper = Stamper::default();
+        let mut error = 0.0;
+        for i in 0..500 {
+            let stamp = f64::from(i) * 0.04;
+            // From the fourth second on the way takes three seconds more.
+            let late = if i < 100 { 0.05 } else { 3.05 };
+            let arrived = stamp + 10.0 + late;
+            let got = stamper.at(Some(stamp), Duration::from_secs_f64(arrived));
+            error = arrived - got.as_secs_f64();
+        }
+        assert!(error < 0.2, "{error}");
+    }
+
+    #[test]
+    fn one_absurd_stamp_harms_no_other_frame() {
+        for absurd in [
+            1e300,
+            -1e300,
+            f64::NAN,
+            f64::INFINITY,
+            5e9,
+            90_000.0,
+            -90_000.0,
+        ] {
+            let mut stamper = Stamper::default();
+            for i in 0..200 {
+                let stamp = f64::from(i) * 0.04;
+                let arrived = stamp + 10.05;
+                let told = if i == 100 { absurd } else { stamp };
+                let got = stamper.at(Some(told), Duration::from_secs_f64(arrived));
+                let error = (got.as_secs_f64() - arrived).abs();
+                assert!(error < 0.2, "{absurd}, frame {i}: {error}");
+            }
+        }
     }
 }

@@ -126,7 +126,7 @@ pub fn label(image: &mut RgbImage, x: f32, y: f32, text: &str, colour: Rgb<u8>) 
 }
 
 /// What is drawn around one passage.
-pub struct Drawing<'a> {
+pub struct PassageDrawing<'a> {
     pub lanes: &'a [Polygon],
     pub vehicle: Option<&'a Rect>,
     pub plate: Option<&'a Quad>,
@@ -135,7 +135,7 @@ pub struct Drawing<'a> {
 }
 
 /// The frame with boxes, the lane, and the plate enlarged beside its text.
-pub fn annotated(frame: &RgbImage, d: &Drawing<'_>) -> RgbImage {
+pub fn annotated(frame: &RgbImage, d: &PassageDrawing<'_>) -> RgbImage {
     let mut image = frame.clone();
     for lane in d.lanes {
         polygon(&mut image, lane, GREY);
@@ -164,7 +164,7 @@ pub fn annotated(frame: &RgbImage, d: &Drawing<'_>) -> RgbImage {
 }
 
 /// What an installer wants to see: the config and what the agent makes of the picture.
-pub struct Scene<'a> {
+pub struct SceneDrawing<'a> {
     /// Name, polygon, trigger.
     pub lanes: &'a [(String, Polygon, Option<[Point; 2]>)],
     pub masks: &'a [Polygon],
@@ -172,7 +172,7 @@ pub struct Scene<'a> {
 }
 
 /// The frame with lanes and their triggers, masks, and every vehicle and plate that was found.
-pub fn scene(frame: &RgbImage, s: &Scene<'_>) -> RgbImage {
+pub fn scene(frame: &RgbImage, s: &SceneDrawing<'_>) -> RgbImage {
     let mut image = frame.clone();
     for mask in s.masks {
         polygon(&mut image, mask, RED);
@@ -251,7 +251,7 @@ mod tests {
             Point::new(99.0, 50.0),
             Point::new(-9.0, 50.0),
         ]);
-        let d = Drawing {
+        let d = PassageDrawing {
             lanes: &[],
             vehicle: Some(&r),
             plate: Some(&q),

@@ -10,6 +10,7 @@ use kakou_contract::EvidenceRole;
 
 pub use encode::{EncodeError, jpeg};
 
+use crate::camera::{Frame, PixelError, RgbBuffer};
 use crate::vision::pixels::{Scaler, grow, straighten};
 use kakou_traffic::geometry::{Quad, Rect};
 
@@ -38,13 +39,24 @@ pub struct Picture {
     pub sha256: [u8; 32],
 }
 
+/// Why the pictures of a passage could not be made. It concerns this passage alone.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    #[error(transparent)]
+    Pixels(#[from] PixelError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
 /// Encodes the pictures of one passage, all from the one frame that was read.
 pub fn pictures(
-    frame: &RgbImage,
+    frame: &Frame,
     quad: Option<&Quad>,
     vehicle: Option<&Rect>,
     config: &EvidenceConfig,
-) -> Result<Vec<Picture>, EncodeError> {
+) -> Result<Vec<Picture>, EvidenceError> {
+    let mut buffer = RgbBuffer::default();
+    let frame = frame.rgb(&mut buffer)?;
     let mut all = vec![picture(EvidenceRole::Frame, frame, config.quality)?];
     if let Some(plate) = quad.and_then(|q| plate_picture(frame, q)) {
         all.push(picture(EvidenceRole::Plate, &plate, config.quality)?);
@@ -101,11 +113,25 @@ fn picture(role: EvidenceRole, image: &RgbImage, quality: u8) -> Result<Picture,
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::camera::Pixels;
+    use kakou_time::Moment;
     use kakou_traffic::geometry::Point;
 
     #[test]
     fn three_pictures_from_one_frame() {
-        let frame = RgbImage::from_fn(640, 360, |x, y| image::Rgb([x as u8, y as u8, 77]));
+        let picture = RgbImage::from_fn(640, 360, |x, y| image::Rgb([x as u8, y as u8, 77]));
+        let frame = Frame::new(
+            0,
+            "a",
+            Moment {
+                wall: Default::default(),
+                mono: Default::default(),
+            },
+            Pixels::File {
+                bytes: jpeg(&picture, 95).unwrap().into(),
+                size: (640, 360),
+            },
+        );
         let quad = Quad(
             [
                 (300.0, 200.0),

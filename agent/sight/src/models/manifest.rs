@@ -31,7 +31,7 @@ pub enum ManifestError {
 /// What is done to the picture before a model and to its output after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ModelKind {
     SsdCoco,
     Yolox,
     RetinaPlate,
@@ -81,7 +81,7 @@ pub struct Library {
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ModelKind,
     pub file: PathBuf,
     pub sha256: Option<String>,
     pub bytes: Option<u64>,
@@ -153,8 +153,10 @@ impl Manifest {
 
     fn check_input(&self, model: &ModelEntry, input: &Input) -> Result<(), ManifestError> {
         let (layout, colours): (&str, &[&str]) = match model.kind {
-            Kind::SsdCoco => ("nhwc-u8", &["rgb"]),
-            Kind::Yolox | Kind::RetinaPlate | Kind::CtcReader => ("nchw-f32", &["bgr"]),
+            ModelKind::SsdCoco => ("nhwc-u8", &["rgb"]),
+            ModelKind::Yolox | ModelKind::RetinaPlate | ModelKind::CtcReader => {
+                ("nchw-f32", &["bgr"])
+            }
         };
         if input.layout != layout || !colours.contains(&input.colour.as_str()) {
             return Err(self.wrong(
@@ -270,10 +272,11 @@ mod tests {
 
     #[test]
     fn the_shipped_manifest_reads() {
-        let m =
-            Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/manifest.toml"))
-                .unwrap();
-        assert_eq!(m.model("plate-reader").unwrap().kind, Kind::CtcReader);
+        let m = Manifest::read(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/manifest.toml"),
+        )
+        .unwrap();
+        assert_eq!(m.model("plate-reader").unwrap().kind, ModelKind::CtcReader);
         assert!(
             m.library().is_some(),
             "no runtime library for {}",

@@ -4,5 +4,5 @@ mod locate;
 mod manifest;
 mod verify;
 pub use locate::{Location, locate};
-pub use manifest::{Kind, Manifest, ManifestError, ModelEntry};
-pub use verify::{Checked, State, check_file, verify};
+pub use manifest::{Manifest, ManifestError, ModelEntry, ModelKind};
+pub use verify::{Checked, FileState, check_file, verify};

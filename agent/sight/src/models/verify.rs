@@ -9,7 +9,7 @@ use super::manifest::{Manifest, ManifestError};
 
 /// What was found of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum FileState {
     Right,
     /// The manifest gives no checksum for it (one's own model); it is there.
     Unchecked,
@@ -25,13 +25,13 @@ pub enum State {
     Unreadable(String),
 }
 
-impl State {
+impl FileState {
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::Right | Self::Unchecked)
     }
 }
 
-impl std::fmt::Display for State {
+impl std::fmt::Display for FileState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Right => f.write_str("right"),
@@ -53,7 +53,7 @@ impl std::fmt::Display for State {
 pub struct Checked {
     pub name: String,
     pub path: PathBuf,
-    pub state: State,
+    pub state: FileState,
 }
 
 /// Checks every file: runtime library, models, dictionaries.
@@ -96,29 +96,29 @@ pub fn verify(m: &Manifest, cache: &Path) -> Result<Vec<Checked>, ManifestError>
 }
 
 /// One file against its size and checksum.
-pub fn check_file(path: &Path, bytes: Option<u64>, sha256: Option<&str>) -> State {
+pub fn check_file(path: &Path, bytes: Option<u64>, sha256: Option<&str>) -> FileState {
     let found = match std::fs::metadata(path) {
         Ok(m) if m.is_file() => m.len(),
-        Ok(_) => return State::Unreadable("it is no file".into()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return State::Missing,
-        Err(e) => return State::Unreadable(e.to_string()),
+        Ok(_) => return FileState::Unreadable("it is no file".into()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return FileState::Missing,
+        Err(e) => return FileState::Unreadable(e.to_string()),
     };
     if let Some(expected) = bytes.filter(|b| *b != found) {
-        return State::Truncated {
+        return FileState::Truncated {
             bytes: found,
             expected,
         };
     }
     let Some(expected) = sha256 else {
-        return State::Unchecked;
+        return FileState::Unchecked;
     };
     match digest(path) {
-        Ok(sha256) if sha256 == expected => State::Right,
-        Ok(sha256) => State::Altered {
+        Ok(sha256) if sha256 == expected => FileState::Right,
+        Ok(sha256) => FileState::Altered {
             sha256,
             expected: expected.into(),
         },
-        Err(e) => State::Unreadable(e.to_string()),
+        Err(e) => FileState::Unreadable(e.to_string()),
     }
 }
 
@@ -148,14 +148,14 @@ mod tests {
     fn truncated_altered_and_missing_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.onnx");
-        assert_eq!(check_file(&path, Some(3), None), State::Missing);
+        assert_eq!(check_file(&path, Some(3), None), FileState::Missing);
         std::fs::write(&path, b"abc").unwrap();
         let right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(check_file(&path, Some(3), Some(right)), State::Right);
-        assert_eq!(check_file(&path, None, None), State::Unchecked);
+        assert_eq!(check_file(&path, Some(3), Some(right)), FileState::Right);
+        assert_eq!(check_file(&path, None, None), FileState::Unchecked);
         assert_eq!(
             check_file(&path, Some(4), Some(right)),
-            State::Truncated {
+            FileState::Truncated {
                 bytes: 3,
                 expected: 4
             }
@@ -163,7 +163,7 @@ mod tests {
         std::fs::write(&path, b"abd").unwrap();
         assert!(matches!(
             check_file(&path, Some(3), Some(right)),
-            State::Altered { .. }
+            FileState::Altered { .. }
         ));
     }
 }

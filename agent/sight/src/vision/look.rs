@@ -1,35 +1,47 @@
-//! Looking at a stream of frames: what is looked for in which frame, and where.
+//! One look at a frame: what is looked for in it, and where.
+//!
+//! [`Cadence`] says what is due. Vehicles are looked for in the whole frame; plates in the lanes' surroundings, or in the
+//! boxes of vehicles whose plate is not known yet, and where followed plates should be by now. How much one look may cost
+//! has a bound, so that a billboard full of text does not starve the camera.
+//!
+//! A look that fails is a [`LookError`]: it concerns this frame, and the next one can be looked at.
 
 use std::time::Duration;
 
 use image::RgbImage;
 
+use super::cadence::{Cadence, Due};
+use super::plates::PlateFinder;
 use super::pool::ModelSet;
 use super::retina::{Found, suppress};
 use super::runtime::RuntimeError;
-use kakou_traffic::detections::Expected;
-use kakou_traffic::detections::{Detections, PlateFind};
-use kakou_traffic::geometry::{Polygon, Rect};
+use crate::camera::{Frame, PixelError};
 
-/// What vision looks for, where and how often, in a stream of frames.
+use kakou_traffic::detections::{Detections, Expected};
+use kakou_traffic::geometry::{Polygon, Rect};
+use kakou_traffic::track::Updates;
+
+/// What vision looks for, where and how often, in a stream of frames. How often it does is told by the times of the
+/// frames and by what was seen in them, never by the machine's clock: a recording gives the same passages every time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LookConfig {
     /// Vehicles scoring less are not seen.
     pub vehicle_score: f32,
     /// The longer side, in pixels, to which the looked-at part of a frame is scaled for the plate detector.
     pub plate_side: u32,
-    /// Milliseconds of recording between two runs of the vehicle detector; 0: every frame.
+    /// At most this many milliseconds pass between two looks for vehicles while all vehicles in sight are well known;
+    /// while there is none, or one is new or shows no plate, they are looked for more often. 0: in every frame.
     pub vehicle_every_ms: u32,
-    /// Milliseconds between two searches for new plates in the whole looked-at part; 0: every frame. Plates that
-    /// are already followed are looked at where they are expected in every frame.
+    /// At most this many milliseconds pass between two searches for plates in all of the looked-at part. In between they
+    /// are looked for on vehicles whose plate is not known, and where followed plates are expected. 0: in every frame.
     pub plate_every_ms: u32,
-    /// A plate read alike and surely this many times is read only now and then after that.
+    /// A plate read alike and surely this many times is read only now and then after that. 0: it is read in every frame.
     pub enough_reads: u32,
 }
 
 /// Where the camera's owner wants us to look, in pixels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
+pub struct LookArea {
     /// The part of the frame in which plates are looked for: the lanes with their surroundings, or all of it.
     /// Vehicles are looked for in the whole frame, whose border cuts fewer of them into half boxes.
     pub region: Rect,
@@ -37,12 +49,26 @@ pub struct Place {
     pub masks: Vec<Polygon>,
 }
 
+/// Why a frame could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    #[error(transparent)]
+    Pixels(#[from] PixelError),
+    #[error(transparent)]
+    Model(#[from] RuntimeError),
+}
+
 /// What one camera looks for, and when it looked last. The models are lent to it for each look.
 pub struct Vision {
     config: LookConfig,
-    vehicles_at: Option<Duration>,
-    plates_at: Option<Duration>,
+    cadence: Cadence,
 }
+
+/// New plates that are looked at closely in one frame, the likeliest first. Each costs two runs of a model and more. More
+/// than this stand on no road in sight; on a billboard they do.
+const MOST_NEW_PLATES: usize = 8;
+/// A find within this share of a followed plate's width is that plate.
+const SAME_PLATE: f32 = 0.5;
 
 /// Time inside bare model runs and the number of runs, per model.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -70,116 +96,167 @@ impl Spent {
 impl Vision {
     pub fn new(config: LookConfig) -> Self {
         Self {
+            cadence: Cadence::new(&config),
             config,
-            vehicles_at: None,
-            plates_at: None,
         }
     }
 
-    /// Finds what is in one frame. `now` is the frame's monotonic time.
+    /// What there is to do in a frame of this monotonic time; `None`: nothing. What is due counts as done.
+    pub fn due(&mut self, now: Duration, expected: &[Expected]) -> Option<Due> {
+        self.cadence.due(now, !expected.is_empty())
+    }
+
+    /// Takes in what the tracker made of a look.
+    pub fn update(&mut self, now: Duration, seen: &Detections, updates: &Updates) {
+        self.cadence.update(now, seen, updates);
+    }
+
+    /// Finds what is in one frame.
     pub fn look(
         &mut self,
         models: &mut ModelSet,
-        picture: &RgbImage,
-        now: Duration,
-        place: &Place,
+        frame: &Frame,
+        due: Due,
+        area: &LookArea,
         expected: &[Expected],
-    ) -> Result<Detections, RuntimeError> {
+    ) -> Result<Detections, LookError> {
+        let ModelSet {
+            vehicles,
+            plates,
+            rgb,
+        } = models;
+        let picture = frame.rgb(rgb)?;
         let mut seen = Detections::default();
-        if due(&mut self.vehicles_at, now, self.config.vehicle_every_ms) {
+        if due.vehicles {
             seen.vehicles_looked_for = true;
-            seen.vehicles =
-                models
-                    .vehicles
-                    .find(picture, whole(picture), self.config.vehicle_score)?;
+            seen.vehicles = vehicles.find(picture, whole(picture), self.config.vehicle_score)?;
         }
+        let now = frame.time.mono;
+        let side = self.config.plate_side as f32;
+        let largest = PlateFinder::largest_zone(area.region, side);
+        let boxes = self.cadence.boxes(now, &due, &seen, area.region, largest);
         let mut coarse = Vec::new();
-        if due(&mut self.plates_at, now, self.config.plate_every_ms) {
-            // Where only followed plates are looked at, a new one that is not seen means nothing.
-            seen.plates_looked_for = true;
-            coarse =
-                models
-                    .plates
-                    .coarse(picture, place.region, &[self.config.plate_side as f32])?;
-        }
-        seen.plates = Self::close(models, picture, place, coarse, expected)?;
-        Ok(seen)
-    }
-
-    /// The second look: at every coarse find, and where a followed plate is expected that the first look missed.
-    fn close(
-        models: &mut ModelSet,
-        picture: &RgbImage,
-        place: &Place,
-        mut coarse: Vec<Found>,
-        expected: &[Expected],
-    ) -> Result<Vec<PlateFind>, RuntimeError> {
-        for e in expected {
-            let c = e.quad.center();
-            if !coarse
-                .iter()
-                .any(|f| f.quad.center().distance(c) < 0.5 * e.quad.width())
-            {
-                // Its score is nil: it counts only if the second look finds it.
-                coarse.push(Found {
-                    rect: e.quad.bounds(),
-                    quad: e.quad,
-                    score: 0.0,
-                });
+        match boxes {
+            Some(boxes) => {
+                for part in boxes {
+                    coarse.extend(plates.on_vehicle(picture, part)?);
+                }
+                coarse = suppress(coarse);
+            }
+            None => {
+                // Where only some places are looked at, a new plate that is not seen means nothing.
+                seen.plates_looked_for = true;
+                coarse = plates.coarse(picture, area.region, &[side])?;
             }
         }
-        coarse.retain(|f| !place.masks.iter().any(|m| m.contains(f.quad.center())));
         let mut close = Vec::new();
-        for f in &coarse {
-            close.extend(models.plates.close(picture, f)?);
+        for find in candidates(coarse, expected, &area.masks) {
+            close.extend(plates.close(picture, &find)?);
         }
-        let mut finds = Vec::new();
-        for f in suppress(close) {
-            let c = f.quad.center();
-            if place.masks.iter().any(|m| m.contains(c)) {
+        for find in suppress(close) {
+            let centre = find.quad.center();
+            if area.masks.iter().any(|m| m.contains(centre)) {
                 continue;
             }
-            let known = expected
-                .iter()
-                .find(|e| e.quad.center().distance(c) < 0.5 * e.quad.width());
-            finds.push(match known {
-                Some(e) if !e.read => models.plates.unread(&f),
-                _ => models.plates.read_closely(picture, &f)?,
+            let known = expected.iter().find(|e| is_at(e, &find));
+            seen.plates.push(match known {
+                Some(e) if !e.read => plates.unread(&find),
+                _ => plates.read_closely(picture, &find)?,
             });
         }
-        Ok(finds)
+        Ok(seen)
     }
+}
+
+fn is_at(expected: &Expected, find: &Found) -> bool {
+    let apart = expected.quad.center().distance(find.quad.center());
+    apart < SAME_PLATE * expected.quad.width()
+}
+
+/// What gets a second look: the followed plates, where they were found or are expected; then the new finds, best first,
+/// as many as there may be.
+fn candidates(coarse: Vec<Found>, expected: &[Expected], masks: &[Polygon]) -> Vec<Found> {
+    let mut followed = Vec::new();
+    for e in expected {
+        let found = coarse.iter().any(|find| is_at(e, find));
+        if !found {
+            // Its score is nil: it counts only if the second look finds it.
+            followed.push(Found {
+                rect: e.quad.bounds(),
+                quad: e.quad,
+                score: 0.0,
+            });
+        }
+    }
+    let (mut known, mut new): (Vec<Found>, Vec<Found>) = coarse
+        .into_iter()
+        .partition(|find| expected.iter().any(|e| is_at(e, find)));
+    let visible = |find: &Found| !masks.iter().any(|m| m.contains(find.quad.center()));
+    new.retain(visible);
+    new.sort_by(|a, b| b.score.total_cmp(&a.score));
+    new.truncate(MOST_NEW_PLATES);
+    known.extend(followed);
+    known.retain(visible);
+    known.extend(new);
+    known
 }
 
 fn whole(picture: &RgbImage) -> Rect {
     Rect::new(0.0, 0.0, picture.width() as f32, picture.height() as f32)
 }
 
-/// Whether something that is done every `every_ms` is due; if so, it counts as done now.
-fn due(last: &mut Option<Duration>, now: Duration, every_ms: u32) -> bool {
-    let every = Duration::from_millis(u64::from(every_ms));
-    // A time before the last one is that of another recording.
-    let is_due = last.is_none_or(|l| now < l || now - l >= every);
-    if is_due {
-        *last = Some(now);
-    }
-    is_due
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kakou_traffic::geometry::{Point, Quad};
+
+    fn quad(x: f32, y: f32) -> Quad {
+        Quad(
+            [(x, y), (x + 80.0, y), (x + 80.0, y + 25.0), (x, y + 25.0)]
+                .map(|(x, y)| Point::new(x, y)),
+        )
+    }
+
+    fn find(x: f32, y: f32, score: f32) -> Found {
+        Found {
+            rect: quad(x, y).bounds(),
+            quad: quad(x, y),
+            score,
+        }
+    }
+
+    fn followed(x: f32, y: f32) -> Expected {
+        Expected {
+            quad: quad(x, y),
+            read: true,
+        }
+    }
 
     #[test]
-    fn every_frame_or_at_intervals() {
-        let ms = Duration::from_millis;
-        let mut last = None;
-        let seen: Vec<bool> = [0, 40, 80, 120, 160]
-            .iter()
-            .map(|t| due(&mut last, ms(*t), 80))
+    fn a_billboard_costs_no_more_than_its_share_and_hides_no_followed_plate() {
+        let mut coarse: Vec<Found> = (0..200)
+            .map(|i| find((i % 20) as f32 * 90.0, (i / 20) as f32 * 30.0, 0.9))
             .collect();
-        assert_eq!(seen, [true, false, true, false, true]);
-        assert!(due(&mut last, ms(160), 0));
-        assert!(due(&mut last, ms(0), 80), "another recording begins");
+        // Last and least: a followed plate, and one that is new.
+        coarse.push(find(500.0, 700.0, 0.25));
+        coarse.push(find(900.0, 700.0, 0.95));
+        let expected = [followed(505.0, 702.0), followed(100.0, 600.0)];
+        let chosen = candidates(coarse, &expected, &[]);
+        assert_eq!(chosen.len(), expected.len() + MOST_NEW_PLATES);
+        for e in &expected {
+            assert!(chosen.iter().any(|f| is_at(e, f)), "{e:?}");
+        }
+        assert!(
+            chosen.iter().any(|f| f.score > 0.94),
+            "the best comes first"
+        );
+    }
+
+    #[test]
+    fn what_is_masked_is_not_looked_at() {
+        let mask = Polygon(quad(0.0, 0.0).0.to_vec());
+        let expected = [followed(2.0, 2.0)];
+        let chosen = candidates(vec![find(1.0, 0.0, 0.9)], &expected, &[mask]);
+        assert!(chosen.is_empty(), "{chosen:?}");
     }
 }

@@ -1,4 +1,5 @@
 //! Finding vehicles and plates and reading them; the only home of `ort`.
+mod cadence;
 mod colour;
 mod ctc;
 mod fuse;
@@ -11,12 +12,13 @@ mod retina;
 mod runtime;
 mod tworow;
 mod vehicles;
+pub use cadence::Due;
 pub use ctc::Reader;
 pub(crate) use kakou_traffic::detections::Detections;
-pub use look::{LookConfig, Place, Spent, Vision};
+pub use look::{LookArea, LookConfig, LookError, Spent, Vision};
 pub use open::{ModelChoice, OpenError, Opener};
 pub use plates::PlateFinder;
-pub use pool::{ModelLoan, ModelPool, ModelSet};
+pub use pool::{Loan, ModelLoan, ModelPool, ModelSet, Opening, Pool};
 pub use retina::{Found, PlateDetector};
 pub use runtime::{Net, Provider, Runtime, RuntimeError};
-pub use vehicles::{Layout, VehicleDetector};
+pub use vehicles::{VehicleDetector, VehicleLayout};

@@ -6,9 +6,13 @@ use super::ctc::Reader;
 use super::plates::PlateFinder;
 use super::retina::PlateDetector;
 use super::runtime::{Net, Provider, Runtime, RuntimeError};
-use super::vehicles::{Layout, VehicleDetector};
-use crate::models::{Kind, Location, Manifest, ManifestError, ModelEntry, State, check_file};
+use super::vehicles::{VehicleDetector, VehicleLayout};
+use crate::models::{
+    FileState, Location, Manifest, ManifestError, ModelEntry, ModelKind, check_file,
+};
 
+/// Why models cannot be opened; names the model, the file or the library. It concerns whoever needs these models, for as
+/// long as the files are what they are.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -85,7 +89,12 @@ impl<'a> Opener<'a> {
         )?)
     }
 
-    fn expect(&self, name: &str, kinds: &[Kind], what: &str) -> Result<&ModelEntry, OpenError> {
+    fn expect(
+        &self,
+        name: &str,
+        kinds: &[ModelKind],
+        what: &str,
+    ) -> Result<&ModelEntry, OpenError> {
         let model = self.manifest.model(name)?;
         if !kinds.contains(&model.kind) {
             return Err(self
@@ -99,13 +108,13 @@ impl<'a> Opener<'a> {
     pub fn vehicles(&self) -> Result<VehicleDetector, OpenError> {
         let model = self.expect(
             &self.choice.vehicles,
-            &[Kind::SsdCoco, Kind::Yolox],
+            &[ModelKind::SsdCoco, ModelKind::Yolox],
             "vehicle detector",
         )?;
-        let layout = if model.kind == Kind::Yolox {
-            Layout::Yolox
+        let layout = if model.kind == ModelKind::Yolox {
+            VehicleLayout::Yolox
         } else {
-            Layout::SsdCoco
+            VehicleLayout::SsdCoco
         };
         Ok(VehicleDetector::new(
             self.net(model)?,
@@ -114,33 +123,39 @@ impl<'a> Opener<'a> {
         )?)
     }
 
-    pub fn plates(&self) -> Result<PlateFinder, OpenError> {
-        let detector = self.expect(&self.choice.plates, &[Kind::RetinaPlate], "plate detector")?;
-        let reader = self.expect(&self.choice.reader, &[Kind::CtcReader], "plate reader")?;
-        let Some(path) = self
-            .manifest
-            .dictionary(&self.choice.location.cache, reader)
-        else {
+    pub fn plate_detector(&self) -> Result<PlateDetector, OpenError> {
+        let model = self.expect(
+            &self.choice.plates,
+            &[ModelKind::RetinaPlate],
+            "plate detector",
+        )?;
+        Ok(PlateDetector::new(self.net(model)?)?)
+    }
+
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        let model = self.expect(&self.choice.reader, &[ModelKind::CtcReader], "plate reader")?;
+        let Some(path) = self.manifest.dictionary(&self.choice.location.cache, model) else {
             return Err(self
                 .manifest
-                .wrong(reader, "a reader needs a dictionary")
+                .wrong(model, "a reader needs a dictionary")
                 .into());
         };
-        let d = reader.dictionary.as_ref();
+        let vouched = model.dictionary.as_ref();
         refuse_wrong(
             &path,
-            d.and_then(|d| d.bytes),
-            d.and_then(|d| d.sha256.as_deref()),
+            vouched.and_then(|d| d.bytes),
+            vouched.and_then(|d| d.sha256.as_deref()),
         )?;
         let dictionary = std::fs::read_to_string(&path).map_err(|e| ManifestError::File {
             file: path.clone(),
             reason: e.to_string(),
         })?;
-        let detector = PlateDetector::new(self.net(detector)?)?;
-        Ok(PlateFinder::new(
-            detector,
-            Reader::new(self.net(reader)?, &dictionary)?,
-        ))
+        Ok(Reader::new(self.net(model)?, &dictionary)?)
+    }
+
+    /// The two plate models together.
+    pub fn plates(&self) -> Result<PlateFinder, OpenError> {
+        Ok(PlateFinder::new(self.plate_detector()?, self.reader()?))
     }
 }
 
@@ -152,7 +167,7 @@ fn refuse_wrong(
 ) -> Result<(), ManifestError> {
     let state = check_file(path, bytes, sha256);
     match state {
-        State::Right | State::Unchecked => Ok(()),
+        FileState::Right | FileState::Unchecked => Ok(()),
         fault => Err(ManifestError::File {
             file: path.into(),
             reason: fault.to_string(),

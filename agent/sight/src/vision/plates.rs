@@ -94,12 +94,11 @@ impl PlateFinder {
         region: Rect,
         sides: &[f32],
     ) -> Result<Vec<Found>, RuntimeError> {
-        let long = region.width().max(region.height()).max(1.0);
         let mut done: Vec<f32> = Vec::new();
         let mut all = Vec::new();
         for side in sides {
-            // Scaling up more than twice shows the model nothing new; nor does a scale it has just seen.
-            let scale = (side / long).min(2.0);
+            let scale = coarse_scale(region, *side);
+            // A scale that it has just seen shows the model nothing new.
             if done.iter().any(|d| (scale / d).max(d / scale) < 1.15) {
                 continue;
             }
@@ -107,6 +106,26 @@ impl PlateFinder {
             all.extend(self.detector.find(picture, region, scale, COARSE_SCORE)?);
         }
         Ok(if done.len() > 1 { suppress(all) } else { all })
+    }
+
+    /// The largest part of a picture that [`Self::on_vehicle`] shows the model as finely as [`Self::coarse`] does, by a
+    /// search of `region` at this side.
+    pub(super) fn largest_zone(region: Rect, side: f32) -> (f32, f32) {
+        let scale = coarse_scale(region, side);
+        (CLOSE_INPUT.0 as f32 / scale, CLOSE_INPUT.1 as f32 / scale)
+    }
+
+    /// First look at the part of the picture in which a vehicle's plate may be.
+    pub fn on_vehicle(
+        &mut self,
+        picture: &RgbImage,
+        zone: Rect,
+    ) -> Result<Vec<Found>, RuntimeError> {
+        let (width, height) = (CLOSE_INPUT.0 as f32, CLOSE_INPUT.1 as f32);
+        let zone = zone.clipped(picture.width() as f32, picture.height() as f32);
+        let scale = (width / zone.width().max(1.0)).min(height / zone.height().max(1.0));
+        self.detector
+            .find_in(picture, zone, CLOSE_INPUT, scale.min(2.0), COARSE_SCORE)
     }
 
     /// Second look around one find, with the plate scaled to the width the detector likes best.
@@ -278,6 +297,12 @@ impl PlateFinder {
             legibility: 1.0,
         })
     }
+}
+
+/// By how much a region is scaled so that its longer side has so many pixels. Scaling up more than twice shows the model
+/// nothing new.
+fn coarse_scale(region: Rect, side: f32) -> f32 {
+    (side / region.width().max(region.height()).max(1.0)).min(2.0)
 }
 
 /// How far a read of this find deserves trust: small plates and doubtful finds less.

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use kakou_time::Stopwatch;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorRef, ValueType};
 
-/// What can go wrong with the runtime or a model, each with the file or the model it concerns.
+/// What can go wrong with the runtime or a model, each with the file or the model it concerns. `Run` concerns one run:
+/// the next one may go well. All others concern the model or the library itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error(
@@ -40,6 +42,9 @@ pub enum RuntimeError {
         reason: String,
     },
 }
+
+/// Longest side of a model's input that is believed; a damaged file may claim any.
+const LARGEST_SIDE: i64 = 16_384;
 
 /// Where a model is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
@@ -148,6 +153,10 @@ impl Runtime {
             .map(|i| i.name().to_owned())
             .ok_or_else(|| err("it has no input".into()))?;
         let dims = match session.inputs()[0].dtype() {
+            ValueType::Tensor { shape, .. } if shape.iter().any(|n| *n > LARGEST_SIDE) => {
+                let reason = format!("its input {shape:?} is larger than any picture");
+                return Err(err(reason));
+            }
             ValueType::Tensor { shape, .. } => shape.to_vec(),
             other => return Err(err(format!("its input is no tensor but {other:?}"))),
         };
@@ -296,12 +305,12 @@ impl Net {
             model: model.clone(),
             reason: e.to_string(),
         };
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         let outputs = self
             .session
             .run(ort::inputs![self.input.as_str() => tensor])
             .map_err(err)?;
-        self.spent += start.elapsed();
+        self.spent += watch.elapsed();
         self.runs += 1;
         let mut views: Vec<Output<'_>> = Vec::with_capacity(self.outputs.len());
         for name in &self.outputs {

@@ -12,7 +12,7 @@ use kakou_traffic::geometry::Rect;
 
 /// How a detector's input and output are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum VehicleLayout {
     /// NHWC bytes, the picture squashed to the input's size; boxes `y1 x1 y2 x2` (0..1) and class scores, before NMS.
     SsdCoco,
     /// NCHW floats 0..255 in BGR, letterboxed with 114; grid-relative boxes, objectness and class scores.
@@ -22,7 +22,7 @@ pub enum Layout {
 /// A detector of vehicles. `labels` says which output class is which vehicle; others are never looked at.
 pub struct VehicleDetector {
     net: Net,
-    layout: Layout,
+    layout: VehicleLayout,
     width: u32,
     height: u32,
     labels: BTreeMap<usize, VehicleClass>,
@@ -36,15 +36,15 @@ const NMS_IOU: f32 = 0.5;
 impl VehicleDetector {
     pub fn new(
         net: Net,
-        layout: Layout,
+        layout: VehicleLayout,
         labels: BTreeMap<usize, VehicleClass>,
     ) -> Result<Self, RuntimeError> {
         let dims = net.input_dims();
         let (h, w) = match (layout, dims) {
-            (Layout::SsdCoco, [_, h, w, 3]) => (*h, *w),
-            (Layout::Yolox, [_, 3, h, w]) => (*h, *w),
+            (VehicleLayout::SsdCoco, [_, h, w, 3]) => (*h, *w),
+            (VehicleLayout::Yolox, [_, 3, h, w]) => (*h, *w),
             _ => {
-                let want = if layout == Layout::SsdCoco {
+                let want = if layout == VehicleLayout::SsdCoco {
                     "1 x height x width x 3"
                 } else {
                     "1 x 3 x height x width"
@@ -84,8 +84,8 @@ impl VehicleDetector {
     ) -> Result<Vec<VehicleFind>, RuntimeError> {
         let region = region.clipped(picture.width() as f32, picture.height() as f32);
         let found = match self.layout {
-            Layout::SsdCoco => self.ssd(picture, region, min_score)?,
-            Layout::Yolox => self.yolox(picture, region, min_score)?,
+            VehicleLayout::SsdCoco => self.ssd(picture, region, min_score)?,
+            VehicleLayout::Yolox => self.yolox(picture, region, min_score)?,
         };
         Ok(suppress(found))
     }

@@ -197,12 +197,13 @@ pub static VEHICLE_EVERY_MS: Setting<Integer<u32>, Is<u32>> = Setting {
         most: 10_000,
         unit: "ms",
     },
-    fallback: Is(|| 0),
+    fallback: Is(|| 200),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
-        en: "Time between two searches for vehicles. 0 searches every frame.",
-        zh: "两次车辆检测的间隔。0 表示每帧都检测。",
+        en: "Longest time between two searches for vehicles while all vehicles in sight are well known. \
+             A new one, or one without a plate, is looked for more often. 0 searches every frame.",
+        zh: "画面中的车辆都已明确时，两次车辆检测的最长间隔。出现新车或无牌车时检测更频繁。0 表示每帧都检测。",
     },
 };
 
@@ -213,13 +214,14 @@ pub static PLATE_EVERY_MS: Setting<Integer<u32>, Is<u32>> = Setting {
         most: 10_000,
         unit: "ms",
     },
-    fallback: Is(|| 0),
+    fallback: Is(|| 300),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
-        en: "Time between two searches for new plates over all lanes. Plates that are already \
-             followed are looked at in every frame. 0 searches every frame.",
-        zh: "在全部车道中查找新号牌的间隔。已跟踪的号牌每帧都会查看。0 表示每帧都查找。",
+        en: "Longest time between two searches for plates over all lanes. In between, plates are \
+             looked for on vehicles whose plate is not known yet, and where followed plates are \
+             expected. 0 searches every frame.",
+        zh: "在全部车道内两次查找号牌的最长间隔。其间只查找号牌未定的车辆以及已跟踪号牌的预计位置。0 表示每帧都查找。",
     },
 };
 

@@ -1,24 +1,11 @@
-//! The ffmpeg child process: which program, and what its log says.
+//! What ffmpeg's log says at `-loglevel level+info`: a line in, its meaning out. Pure. Every number in it comes from
+//! outside and may be absurd; who uses one checks it.
 
-use std::path::PathBuf;
-
-use super::planes::{Coding, Layout};
-
-/// `KAKOU_FFMPEG` names another ffmpeg; ffprobe is taken from the same folder.
-pub(super) fn program(name: &str) -> PathBuf {
-    match std::env::var_os("KAKOU_FFMPEG")
-        .filter(|v| !v.is_empty())
-        .map(PathBuf::from)
-    {
-        Some(ffmpeg) if name == "ffmpeg" => ffmpeg,
-        Some(ffmpeg) => ffmpeg.with_file_name(name),
-        None => PathBuf::from(name),
-    }
-}
+use super::super::planes::{Coding, Layout};
 
 /// What `showinfo` says of one frame.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Info {
+pub(in crate::camera) struct Info {
     /// The frame's time stamp in the stream.
     pub seconds: Option<f64>,
     pub width: u32,
@@ -41,7 +28,7 @@ pub struct StreamInfo {
 
 /// One line of ffmpeg's log, at `-loglevel level+info`.
 #[derive(Debug, PartialEq)]
-pub(super) enum Line {
+pub(in crate::camera) enum LogLine {
     Frame(Info),
     /// How the frame just told is coded.
     Colour(Coding),
@@ -54,12 +41,12 @@ pub(super) enum Line {
     Other,
 }
 
-pub(super) fn line(line: &str) -> Line {
+pub(in crate::camera) fn line(line: &str) -> LogLine {
     if line.contains("Parsed_showinfo") {
         return frame(line)
-            .map(Line::Frame)
-            .or_else(|| colour(line).map(Line::Colour))
-            .unwrap_or(Line::Other);
+            .map(LogLine::Frame)
+            .or_else(|| colour(line).map(LogLine::Colour))
+            .unwrap_or(LogLine::Other);
     }
     if let Some((_, said)) = line
         .split_once("[error] ")
@@ -69,19 +56,19 @@ pub(super) fn line(line: &str) -> Line {
             "[h264 @", "[hevc @", "[mjpeg @", "[mpeg4 @", "[h264_", "[hevc_",
         ];
         let decoding = decoder.iter().any(|d| line.trim_start().starts_with(d));
-        return Line::Complaint {
+        return LogLine::Complaint {
             said: said.trim().to_owned(),
             decoding,
         };
     }
     // Not ffmpeg's own: what starts it could not.
     if line.contains("failed to execute") {
-        return Line::Complaint {
+        return LogLine::Complaint {
             said: line.trim().to_owned(),
             decoding: false,
         };
     }
-    stream(line).map_or(Line::Other, Line::Stream)
+    stream(line).map_or(LogLine::Other, LogLine::Stream)
 }
 
 /// A line such as `[Parsed_showinfo_0 @ 0x..] [info] n:   3 pts:   1536 pts_time:0.12 ... fmt:yuv420p ... s:1280x720 ...`.
@@ -159,7 +146,7 @@ mod tests {
             layout: Some(Layout::I420),
             full_range: false,
         };
-        assert_eq!(line(FRAME), Line::Frame(info.clone()));
+        assert_eq!(line(FRAME), LogLine::Frame(info.clone()));
         let none = Info {
             seconds: None,
             layout: None,
@@ -167,16 +154,16 @@ mod tests {
         };
         assert_eq!(
             line(&FRAME.replace(":0.12", ":NOPTS").replace("yuv420p", "rgb24")),
-            Line::Frame(none)
+            LogLine::Frame(none)
         );
         assert_eq!(
             line("[Parsed_showinfo_0 @ 0x5] [info] config in time_base: 1/12800"),
-            Line::Other
+            LogLine::Other
         );
         let colour = "[Parsed_showinfo_0 @ 0x5] [info] color_range:pc color_space:bt709 color_primaries:unknown";
         assert_eq!(
             line(colour),
-            Line::Colour(Coding {
+            LogLine::Colour(Coding {
                 full_range: true,
                 bt709: true
             })
@@ -186,7 +173,7 @@ mod tests {
     #[test]
     fn complaints_and_streams_are_told_apart() {
         let said = |l: &str| match line(l) {
-            Line::Complaint { said, decoding } => (said, decoding),
+            LogLine::Complaint { said, decoding } => (said, decoding),
             other => panic!("{other:?}"),
         };
         assert_eq!(
@@ -197,12 +184,12 @@ mod tests {
         assert!(!said("setpriv: failed to execute ffmpeg: No such file or directory").1);
         let l = "[info]   Stream #0:0: Video: hevc (Main), yuv420p(tv), 1920x1080 [SAR 1:1 DAR 16:9], 12.5 fps, 25 tbr";
         match line(l) {
-            Line::Stream(s) => assert_eq!((s.codec.as_str(), s.fps), ("hevc", Some(12.5))),
+            LogLine::Stream(s) => assert_eq!((s.codec.as_str(), s.fps), ("hevc", Some(12.5))),
             other => panic!("{other:?}"),
         }
         assert_eq!(
             line("[info]   Stream #0:0: Video: rawvideo (I420 / 0x30323449), yuv420p, 25 fps"),
-            Line::Other
+            LogLine::Other
         );
     }
 }

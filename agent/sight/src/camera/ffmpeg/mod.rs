@@ -1,0 +1,54 @@
+//! The ffmpeg child process, which decodes videos and streams: a decoder that crashes takes nobody with it.
+//!
+//! It writes bare planes to its stdout, and to its stderr, by the filter `showinfo`, each frame's time, size and coding.
+//! [`log`] reads that log, [`frames`] puts both together.
+
+mod frames;
+mod log;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+pub(super) use frames::{Announced, Announcements, ReadError};
+#[cfg(test)]
+pub(super) use log::Info;
+pub use log::StreamInfo;
+pub(super) use log::{LogLine, line};
+
+/// What `-vf` ends with: planes that [`Announced::read`] knows, taken as they are where the decoder gives such.
+pub(super) const FORMAT: &str = "format=yuv420p|yuvj420p|nv12";
+pub(super) const SHOW_INFO: &str = "showinfo=checksum=0";
+
+/// `KAKOU_FFMPEG` names another ffmpeg; ffprobe is taken from the same folder.
+pub(super) fn program(name: &str) -> PathBuf {
+    match std::env::var_os("KAKOU_FFMPEG")
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from)
+    {
+        Some(ffmpeg) if name == "ffmpeg" => ffmpeg,
+        Some(ffmpeg) => ffmpeg.with_file_name(name),
+        None => PathBuf::from(name),
+    }
+}
+
+/// The last complaints of ffmpeg, which a fault repeats.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(VecDeque<String>);
+
+impl Complaints {
+    const MOST: usize = 3;
+
+    pub(super) fn add(&mut self, said: String) {
+        if self.0.back() == Some(&said) {
+            return;
+        }
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(said);
+    }
+
+    pub(super) fn text(self) -> String {
+        self.0.into_iter().collect::<Vec<_>>().join("; ")
+    }
+}

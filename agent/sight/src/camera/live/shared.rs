@@ -1,0 +1,127 @@
+//! What a connection's threads and its owner share: the slot for the newest frame, the counts, the child process.
+
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::super::ffmpeg::StreamInfo;
+use super::{Fault, LiveFrame};
+
+/// Buffers kept to read into.
+const SPARE: usize = 2;
+
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) newest: Option<LiveFrame>,
+    spare: Vec<Vec<u8>>,
+    pub(super) ended: Option<Fault>,
+}
+
+impl Slot {
+    pub(super) fn spare(&mut self, memory: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(memory);
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Shared {
+    slot: Mutex<Slot>,
+    pub(super) filled: Condvar,
+    received: AtomicU64,
+    dropped: AtomicU64,
+    broken: AtomicU64,
+    stop: AtomicBool,
+    child: Mutex<Option<Child>>,
+    stream: Mutex<Option<StreamInfo>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {
+        locked(&self.slot)
+    }
+
+    /// Memory for the next frame.
+    pub(super) fn memory(&self) -> Vec<u8> {
+        self.slot().spare.pop().unwrap_or_default()
+    }
+
+    /// Puts a frame into the slot; one that nobody took is dropped for it.
+    pub(super) fn put(&self, frame: LiveFrame) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let mut slot = self.slot();
+        if let Some(old) = slot.newest.replace(frame) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            if let Ok(planes) = Arc::try_unwrap(old.planes) {
+                slot.spare(planes.bytes);
+            }
+        }
+        drop(slot);
+        self.filled.notify_all();
+    }
+
+    pub(super) fn end(&self, fault: Fault) {
+        self.slot().ended = Some(fault);
+        self.filled.notify_all();
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn broken(&self) -> u64 {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// The decoder complained of a frame.
+    pub(super) fn complained(&self) {
+        self.broken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stream(&self) -> Option<StreamInfo> {
+        locked(&self.stream).clone()
+    }
+
+    /// What the stream is; the first word counts.
+    pub(super) fn tell(&self, stream: StreamInfo) {
+        locked(&self.stream).get_or_insert(stream);
+    }
+
+    pub(super) fn hold(&self, child: Child) {
+        *locked(&self.child) = Some(child);
+    }
+
+    /// Ends the child now, or as soon as it has been started.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.kill();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(child) = locked(&self.child).as_mut() {
+            // Fails only if it has ended, which is what is wanted.
+            let _ = child.kill();
+        }
+    }
+
+    /// Ends the child and waits for it, so that none is left behind as a zombie.
+    pub(super) fn reap(&self) {
+        self.kill();
+        if let Some(mut child) = locked(&self.child).take() {
+            let _ = child.wait();
+        }
+    }
+}
