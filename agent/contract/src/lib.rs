@@ -52,8 +52,8 @@ pub use ranges::Ranges;
 pub use result::{ResultCode, ResultMessage};
 pub use seal::{Seal, SealError, Sealed};
 pub use status::{
-    AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PublicKey,
-    Software, StatusMessage, UplinkStatus,
+    AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PartState,
+    PartStatus, PublicKey, Software, StatusMessage, UplinkStatus, WatchlistStatus,
 };
 pub use topics::{Filter, QOS, Topic, TopicError};
 pub use values::{Confidence, PerSecond, Px, Sha256Hex};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use kakou_contract::PerSecond;
 
-use super::camera::{CameraWorker, Newest};
+use super::camera::Run;
+use super::camera_view::Newest;
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::{
     Condition, Event, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig, LiveEvent,
@@ -45,14 +46,14 @@ struct Scene<'a> {
     looked: Rate,
     /// When a frame came last, or time was told to go on.
     last: Duration,
-    /// Of earlier connections.
+    /// Of earlier connections and runs.
     dropped: u64,
     broken: u64,
     still: u64,
     number: u64,
 }
 
-impl CameraWorker {
+impl Run<'_> {
     pub(super) fn live(
         &self,
         config: &LiveConfig,
@@ -66,6 +67,8 @@ impl CameraWorker {
             .iter()
             .map(|l| l.polygon.clone())
             .collect();
+        // Counts go on where an earlier run left them.
+        let before = self.view.status();
         let mut scene = Scene {
             pipeline,
             condition,
@@ -73,21 +76,21 @@ impl CameraWorker {
             sight: Sight::new(&self.camera.masks, w.sight.clone()),
             looked: Rate::new(LATELY, self.now()),
             last: self.now(),
-            dropped: 0,
-            broken: 0,
-            still: 0,
-            number: 0,
+            dropped: before.frames_dropped,
+            broken: before.frames_broken,
+            still: before.frames_still.unwrap_or(0),
+            number: before.frames,
         };
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
-        let mut connections = 0_u64;
+        let mut connections = before.restarts.map_or(0, |n| n + 1);
         let mut patience = FIRST_FRAME;
         while !self.stopping() {
-            if !w.schedule.is_on(chrono::Local::now().naive_local()) {
+            if !w.schedule.is_on(self.clock.wall().naive_local()) {
                 self.off_duty(&mut scene)?;
                 continue;
             }
             self.happened(scene.condition, Event::Connecting);
-            self.state.update(|s| s.restarts = Some(connections));
+            self.view.update(|s| s.restarts = Some(connections));
             connections += 1;
             let rate = w.rate.unwrap_or_else(|| self.share.rate());
             let live = Live::start(
@@ -95,7 +98,7 @@ impl CameraWorker {
                     rate: Some(rate),
                     ..config.clone()
                 },
-                self.epoch,
+                std::time::Instant::now() - self.now(),
             )?;
             let over = self.watch(&live, rate, &mut scene, patience)?;
             let received = live.received();
@@ -133,7 +136,7 @@ impl CameraWorker {
     fn off_duty(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
         self.happened(scene.condition, Event::OffDuty);
         let records = scene.pipeline.finish()?;
-        self.keep_all(records)?;
+        self.keep_all(records);
         self.sleep(Duration::from_secs(1), &mut |_| Ok(()))
     }
 
@@ -149,11 +152,11 @@ impl CameraWorker {
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
         let (mut taken, mut received) = (0, 0);
         loop {
-            self.state.beat();
+            self.beat();
             if self.stopping() {
                 return Ok(Over::Stopped);
             }
-            if !w.schedule.is_on(chrono::Local::now().naive_local()) {
+            if !w.schedule.is_on(self.clock.wall().naive_local()) {
                 return Ok(Over::OffDuty);
             }
             if live.broken() > broken {
@@ -225,13 +228,13 @@ impl CameraWorker {
             // Passages that wait for their vehicle to come back go out by time.
             if !scene.pipeline.is_busy() && scene.pipeline.is_pending() {
                 let records = scene.pipeline.idle(self.time(frame.captured), false)?;
-                self.keep_all(records)?;
+                self.keep_all(records);
             }
             frame
         };
         let now = self.now();
         let captured = self.wall(frame.captured);
-        self.state.update(|s| {
+        self.view.update(|s| {
             s.last_frame = Some(captured);
             s.frames = scene.number;
             s.frames_still = Some(scene.still);
@@ -239,7 +242,7 @@ impl CameraWorker {
             s.frames_broken = scene.broken + live.broken();
             s.fps_looked = Some(PerSecond::new(scene.looked.fps(now)));
         });
-        if let Newest::Planes(old) = self.state.show(Newest::Planes(frame.planes)) {
+        if let Newest::Planes(old) = self.view.show(Newest::Planes(frame.planes)) {
             live.give_back(old);
         }
         Ok(())
@@ -281,11 +284,10 @@ impl CameraWorker {
         let look = scene.pipeline.look(&mut models, &frame_now)?;
         drop(models);
         let records = scene.pipeline.follow(&frame_now, look)?;
-        self.state
-            .looked_after(self.now().saturating_sub(time.mono));
+        self.view.looked_after(self.now().saturating_sub(time.mono));
         scene.number += 1;
         scene.looked.frame(self.now());
-        self.keep_all(records)?;
+        self.keep_all(records);
         Ok(frame)
     }
 
@@ -293,13 +295,13 @@ impl CameraWorker {
     fn without_frames(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
         self.happened(scene.condition, Event::Tick);
         let now = self.now();
-        self.state
+        self.view
             .update(|s| s.fps_looked = Some(PerSecond::new(scene.looked.fps(now))));
         let settled = now.saturating_sub(SETTLED + self.latency());
         if settled > scene.last + IDLE && scene.pipeline.is_pending() {
             scene.last = settled;
             let records = scene.pipeline.idle(self.time(settled), true)?;
-            self.keep_all(records)?;
+            self.keep_all(records);
         }
         Ok(())
     }

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::camera::{CameraWorker, Newest};
+use super::camera::Run;
+use super::camera_view::Newest;
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::{
     Assumed, Condition, Event, FailKind, Moment, Next, SourceError, View, open,
 };
 use kakou_uplink::Backoff;
 
-impl CameraWorker {
+impl Run<'_> {
     /// Until told to stop, or the recording's end where it does not begin `again`.
     pub(super) fn recording(
         &self,
@@ -56,20 +57,20 @@ impl CameraWorker {
         condition: &mut Condition,
     ) -> anyhow::Result<()> {
         let assumed = Assumed {
-            start: chrono::Local::now().fixed_offset(),
+            start: self.clock.wall(),
             fps: 25.0,
         };
         let mut source = open(path, assumed)?;
         let offset = self.now();
         let mut first = None;
         while !self.stopping() {
-            self.state.beat();
+            self.beat();
             match source.next()? {
                 Next::End => break,
                 Next::Broken { name, reason } => {
                     tracing::warn!(camera = self.camera.id, "skipped {name}: {reason}");
                     self.happened(condition, Event::Damaged);
-                    self.state.update(|s| s.frames_broken += 1);
+                    self.view.update(|s| s.frames_broken += 1);
                 }
                 Next::Frame(mut frame) => {
                     let due = offset
@@ -92,12 +93,12 @@ impl CameraWorker {
                         },
                     );
                     let records = pipeline.frame(&frame)?;
-                    self.keep_all(records)?;
-                    self.state.update(|s| {
+                    self.keep_all(records);
+                    self.view.update(|s| {
                         s.frames += 1;
                         s.last_frame = Some(frame.time.wall);
                     });
-                    self.state.show(Newest::Frame(frame));
+                    self.view.show(Newest::Frame(frame));
                 }
             }
         }
