@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::path::Path;
 
 use support::*;
 

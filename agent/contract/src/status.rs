@@ -30,7 +30,7 @@ crate::codes::word_list! {
         Shutdown = "shutdown", "正常关闭";
         /// Stops to start again, as for a new version or a new config.
         Restart = "restart", "重新启动";
-        /// Stops because a part of it ended that must not.
+        /// Stops by itself: nothing has worked for minutes.
         Failure = "failure", "故障退出";
         /// The last will: the broker no longer hears from it.
         ConnectionLost = "connection_lost", "连接中断";
@@ -244,7 +244,7 @@ pub struct WatchlistStatus {
 /// How a supervised part of the agent is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartStatus {
-    /// `models`, `uplink`, `watchlist`, `metrics`, `commands`, or `camera-` and the camera's id.
+    /// `models`, `uplink`, `watchlist`, `metrics`, `commands`, `status`, `reload`, or `camera-` and the camera's id.
     pub name: String,
     pub state: PartState,
     /// Since when `state` is what it is.

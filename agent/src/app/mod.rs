@@ -89,7 +89,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let _in_runtime = runtime.enter();
+    let in_runtime = runtime.enter();
     let signals = Signals::listen()?;
     let (site, agent) = (
         Id::new("site", config.site.as_str())?,
@@ -152,7 +152,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     parts.add(&models);
     let stop_models = Stop::default();
     let opener = ModelsPart(sources.models.clone());
-    spawn_thread(opener, models, stop_models.clone(), || true)?;
+    let opener = spawn_thread(opener, models, stop_models.clone(), || true)?;
     let mut cameras = Cameras::new(
         &config,
         Surroundings {
@@ -262,6 +262,10 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .end(within);
+    // A library that is left in the middle of opening a model may take the process down at its end.
+    while !opener.is_finished() && clock.mono() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let reason = match outcome {
         Ok(()) => OfflineReason::Shutdown,
         Err(_) => OfflineReason::Failure,
@@ -279,7 +283,11 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             let _ = tokio::time::timeout(within + Duration::from_secs(1), told).await;
         }
     });
-    outcome.and(outbox.close().context("closing the outbox"))
+    let closed = outbox.close().context("closing the outbox");
+    drop(in_runtime);
+    // What hangs in a file system does not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.and(closed)
 }
 
 async fn wait_for_empty(outbox: &Outbox, within: Duration) {

@@ -211,11 +211,20 @@ impl Work {
                 Err(e) => {
                     self.send_hits_past(&e.to_string());
                     let concern = concern(&e);
-                    let is_new = trouble.as_ref() != Some(&e.to_string());
-                    if is_new && concern == Concern::Now {
-                        tracing::warn!(lane = self.name, "not committed yet, tried again: {e}");
-                    } else if is_new {
-                        tracing::error!(lane = self.name, "not recorded: {e}");
+                    if trouble.as_ref() != Some(&e.to_string()) {
+                        match concern {
+                            // Said of each record, below.
+                            Concern::Message => {}
+                            Concern::Now => {
+                                tracing::warn!(
+                                    lane = self.name,
+                                    "not committed yet, tried again: {e}"
+                                );
+                            }
+                            Concern::Database => {
+                                tracing::error!(lane = self.name, "nothing is recorded: {e}");
+                            }
+                        }
                     }
                     match concern {
                         Concern::Message => self.give_up(&e),
@@ -317,5 +326,118 @@ impl Work {
 
     fn backlog(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use kakou_contract::{HitMessage, Keep, Message, PassageMessage};
+    use kakou_outbox::OutboxOptions;
+    use kakou_time::SystemClock;
+
+    use super::super::link::Link;
+    use super::*;
+
+    const HIT: &[u8] = include_bytes!("../../contract/golden/hit.json");
+    const PASSAGE: &[u8] = include_bytes!("../../contract/golden/passage.json");
+
+    struct Rig {
+        outbox: Outbox,
+        past: HitsPast,
+        recorder: Recorder,
+        told: Arc<Mutex<Vec<(u64, String)>>>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Rig {
+        /// Without a connection: what goes past the outbox waits.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let ids: (Id, Id) = ("north".parse().unwrap(), "box-1".parse().unwrap());
+            let options = OutboxOptions::new(folder.path(), ids.0.clone(), ids.1.clone());
+            let outbox = Outbox::open(options).unwrap();
+            let past = HitsPast::new(Link::default());
+            let told: Arc<Mutex<Vec<(u64, String)>>> = Arc::default();
+            let tell = Arc::clone(&told);
+            let on_committed: OnCommitted = Arc::new(move |number, _, id| {
+                tell.lock().unwrap().push((number, id.to_owned()));
+            });
+            let recorder = Recorder::new(
+                outbox.clone(),
+                past.clone(),
+                Arc::new(SystemClock::new()),
+                ids,
+                Some(on_committed),
+            );
+            Self {
+                outbox,
+                past,
+                recorder,
+                told,
+                _folder: folder,
+            }
+        }
+    }
+
+    fn group(n: u32) -> Group {
+        let (hit, passage) = (
+            HitMessage::from_json(HIT).unwrap(),
+            PassageMessage::from_json(PASSAGE).unwrap(),
+        );
+        let named = |mut envelope: Envelope, what: &str| {
+            envelope.id = format!("{what}-{n}");
+            envelope
+        };
+        let hit_envelope = Envelope::of_event(&hit, Priority::Hit, Keep::Hit).unwrap();
+        let envelope = Envelope::of_event(&passage, Priority::Passage, Keep::Hit).unwrap();
+        let both = vec![named(hit_envelope, "hit"), named(envelope, "passage")];
+        Group::new(both, Some(hit))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn records_are_committed_in_order_and_told() {
+        let rig = Rig::new();
+        let lane = rig.recorder.lane("camera-a");
+        (0..3).for_each(|n| lane.keep(group(n)));
+        rig.recorder
+            .finish(Instant::now() + Duration::from_secs(60))
+            .await;
+        let told: Vec<String> = rig
+            .told
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|t| t.1.clone())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "hit-0",
+                "passage-0",
+                "hit-1",
+                "passage-1",
+                "hit-2",
+                "passage-2"
+            ]
+        );
+        assert_eq!((rig.recorder.committed(), rig.past.try_all()), (3, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_hit_goes_past_an_outbox_that_takes_nothing_and_the_next_record_is_tried() {
+        let rig = Rig::new();
+        let lane = rig.recorder.lane("camera-a");
+        let outbox = rig.outbox.clone();
+        tokio::task::spawn_blocking(move || outbox.close())
+            .await
+            .unwrap()
+            .unwrap();
+        (0..3).for_each(|n| lane.keep(group(n)));
+        while !rig.recorder.lanes().iter().all(|l| l.is_idle()) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rig.past.try_all(), 3, "each hit waits for a connection");
+        assert_eq!(rig.recorder.committed(), 0);
     }
 }

@@ -191,7 +191,8 @@ pub fn headline(status: &StatusMessage, outbox: &OutboxState, link: &Status) -> 
     all.push(link.state.to_string());
     let waiting = status.outbox.as_ref().map_or(0, |o| o.waiting);
     all.push(format!("{waiting} waiting"));
-    all.join("; ")
+    // The service manager takes one line.
+    all.join("; ").replace('\n', " ")
 }
 
 /// Health of the whole, state of each camera and part, of the clock; health of outbox, uplink and watchlist.

@@ -4,9 +4,10 @@ use crate::store::OutboxStore;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kakou_contract::{Id, Priority};
+use kakou_time::{Clock as _, Stopwatch, SystemClock};
 
 use super::broker::BrokerUrl;
 use super::common::print_line;
@@ -76,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     });
     let stop = AtomicBool::new(false);
     let given = AtomicU64::new(0);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let producers: Vec<_> = (0..args.producers)
             .map(|_| scope.spawn(|| produce(&args, &outbox, &given, &stop, began)))
@@ -132,7 +133,7 @@ fn produce(
     outbox: &Outbox,
     given: &AtomicU64,
     stop: &AtomicBool,
-    began: Instant,
+    began: Stopwatch,
 ) -> anyhow::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         let n = given.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +157,7 @@ fn produce(
 }
 
 fn made_up(args: &Args, n: u64) -> Vec<Envelope> {
-    let now = chrono::Local::now().fixed_offset();
+    let now = SystemClock::new().wall();
     let passage = kakou_contract::live_id(now);
     let root = format!("kakou/v1/{}/{}", args.site, args.agent);
     let draft = |lane: Priority, id: String, topic: String, payload: Vec<u8>| Envelope {
