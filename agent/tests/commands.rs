@@ -181,7 +181,7 @@ fn check_config_opens_what_the_agent_would_open() {
     assert!(is_right, "{told}");
     for found in [
         "opened vehicles",
-        "7 plates, 1 lines",
+        " plates; lines that cannot be used: 1",
         "its files can be read",
         "camera cam-1",
     ] {

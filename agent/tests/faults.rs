@@ -122,7 +122,7 @@ async fn a_list_that_is_not_there_is_refused_and_the_old_one_stays_in_force() {
     }
     let _: HitMessage = gate.next("hit by the old list", |m| on(m, "/hit/")).await;
     gate.send(&request(Command::Status));
-    let status: StatusMessage = gate.next("status", |m| on(m, "/status")).await;
+    let status: StatusMessage = gate.next("status", |m| on(m, "/box-1/status")).await;
     let list = status.watchlist.unwrap();
     assert_eq!((list.health, list.file.as_str()), (Health::Ok, "list.csv"));
     assert!(list.entries > 0 && list.sha256.is_some() && list.modified.is_some());

@@ -165,7 +165,7 @@ fn put(inner: &mut Inner, read: ReadList, now: DateTime<FixedOffset>) -> AuditEv
         plates = list.len(),
         refused = read.refused,
         version = list.version,
-        "watchlist {}",
+        "watchlist {} is in use",
         list.name
     );
     let event = AuditEvent::Watchlist {

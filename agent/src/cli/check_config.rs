@@ -120,7 +120,7 @@ impl Report {
             false => match prepare::watchlist(config, clock) {
                 Ok(Some(read)) => {
                     let (plates, refused) = (read.list.len(), read.refused);
-                    format!("{plates} plates, {refused} lines that cannot be used")
+                    format!("{plates} plates; lines that cannot be used: {refused}")
                 }
                 Ok(None) => String::new(),
                 Err(e) => self.fault(&e),

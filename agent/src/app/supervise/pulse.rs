@@ -111,9 +111,9 @@ impl Pulse {
         drop(inner);
         // An operator is needed where it does not mend itself; the same again is no news.
         if told {
-            tracing::warn!(part = self.name, retry_in = ?wait, "failed again: {cause}");
+            tracing::warn!(retry_in = ?wait, "{} failed again: {cause}", self.name);
         } else {
-            tracing::error!(part = self.name, retry_in = ?wait, "failed: {cause}");
+            tracing::error!(retry_in = ?wait, "{} failed: {cause}", self.name);
         }
         wait
     }

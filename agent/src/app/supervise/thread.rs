@@ -209,7 +209,9 @@ mod tests {
         let (clock, parts) = (clock(), Parts::default());
         let named = |name: &str| Arc::new(Pulse::of_thread(name, clock.clone()));
         let (old, b, new) = (named("a"), named("b"), named("a"));
-        [&old, &b, &new].map(|p| parts.add(p));
+        for pulse in [&old, &b, &new] {
+            parts.add(pulse);
+        }
         let names = |parts: &Parts| {
             parts
                 .status()
