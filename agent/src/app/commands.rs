@@ -349,3 +349,7 @@ impl Drop for UnderWay<'_> {
         all.remove(&self.id);
     }
 }
+
+#[cfg(test)]
+#[path = "commands_tests.rs"]
+mod tests;
