@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use agent::{Checkpoint, LONG, answer, on, request};
 use kakou_contract::{
-    AgentState, AuditEvent, AuditMessage, Command, HitMessage, Level, Message, OfflineReason,
-    PartState, PassageMessage, ResultCode, ResultMessage, StatusMessage,
+    AgentState, AuditEvent, AuditMessage, Command, HitMessage, Level, OfflineReason, PartState,
+    PassageMessage, ResultCode, ResultMessage, StatusMessage,
 };
 use kakou_uplink::Received;
 

@@ -21,7 +21,10 @@ const CHANGE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The uplink in use, for whoever asks how it is or sends past the outbox. A clone is another hand on the same one.
 #[derive(Clone, Default)]
-pub struct Link(Arc<RwLock<Option<(DirectSender, watch::Receiver<Status>)>>>);
+pub struct Link(Arc<RwLock<Option<Ends>>>);
+
+/// The ends of an uplink that others hold.
+type Ends = (DirectSender, watch::Receiver<Status>);
 
 impl Link {
     pub fn status(&self) -> Status {

@@ -27,8 +27,10 @@ pub struct Args {
     /// Where to send; without it, the messages wait in the outbox.
     #[arg(long, value_name = "URL")]
     broker: Option<BrokerUrl>,
+    /// The site that the messages name.
     #[arg(long, default_value = "load")]
     site: String,
+    /// The agent that the messages name.
     #[arg(long, default_value = "load")]
     agent: String,
     /// Passages to append.
@@ -43,6 +45,7 @@ pub struct Args {
     /// Pictures with each passage.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pictures: usize,
+    /// Bytes of a picture.
     #[arg(long, value_name = "BYTES", default_value_t = 60_000)]
     picture_size: usize,
     /// Every so many passages one is a hit too; 0: none.
