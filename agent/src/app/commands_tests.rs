@@ -43,7 +43,7 @@ fn rig() -> Rig {
 fn received(request: &Request) -> Received {
     Received {
         topic: format!("kakou/v1/north/box-1/cmd/{}", request.command.name()),
-        payload: request.to_json().into(),
+        payload: request.to_json(),
         ..Received::default()
     }
 }
