@@ -2,7 +2,7 @@
 //! far it reaches. None of them ends the uplink.
 
 use kakou_contract::{Committed, Cursor, Held, Priority};
-use kakou_outbox::{Outbox, OutboxError};
+use kakou_outbox::{Concern, Outbox, OutboxError};
 use kakou_uplink::{Store, StoreError};
 use tokio::sync::watch;
 
@@ -11,10 +11,10 @@ pub struct OutboxStore(pub Outbox);
 
 fn fault(e: OutboxError) -> StoreError {
     let why = e.to_string();
-    match e {
-        OutboxError::TooLarge { .. } | OutboxError::Envelope { .. } => StoreError::Message(why),
-        _ if e.is_fatal() => StoreError::Gone(why),
-        _ => StoreError::Unavailable(why),
+    match e.concern() {
+        Concern::Message => StoreError::Message(why),
+        Concern::Now => StoreError::Unavailable(why),
+        Concern::Database => StoreError::Gone(why),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::codes::CameraState;
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{ClockStatus, ModelUsed};
 use crate::sequence::Sequence;
-use crate::values::PerSecond;
+use crate::values::{PerSecond, Sha256Hex};
 use crate::{Id, Topic};
 
 crate::codes::word_list! {
@@ -31,7 +31,7 @@ crate::codes::word_list! {
         Shutdown = "shutdown", "正常关闭";
         /// Stops to start again, as for a new version or a new config.
         Restart = "restart", "重新启动";
-        /// Stops because a part of it ended that must not.
+        /// Stops by itself: nothing has worked for minutes.
         Failure = "failure", "故障退出";
         /// The last will: the broker no longer hears from it.
         ConnectionLost = "connection_lost", "连接中断";
@@ -46,6 +46,17 @@ crate::codes::word_list! {
         Degraded = "degraded", "降级";
         /// It does not work.
         Failed = "failed", "失效";
+    }
+}
+
+crate::codes::word_list! {
+    /// What a supervised part of the agent is doing.
+    pub enum PartState {
+        /// It has not worked yet since the agent started, and has not failed either.
+        Starting = "starting", "启动中";
+        Working = "working", "运行中";
+        /// It failed, and is started again after a while; `detail` says why.
+        Failing = "failing", "故障重试";
     }
 }
 
@@ -83,6 +94,12 @@ pub struct StatusMessage {
     pub outbox: Option<OutboxStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<UplinkStatus>,
+    /// The watchlist in use. Missing where none is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchlist: Option<WatchlistStatus>,
+    /// The parts of the agent. Each is supervised for itself, and none ends another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartStatus>,
     /// The models in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelUsed>,
@@ -195,6 +212,56 @@ pub struct UplinkStatus {
     )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub connected_since: Option<DateTime<FixedOffset>>,
+}
+
+/// Which watchlist passages are compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WatchlistStatus {
+    /// `degraded` while the configured list is not the one in use.
+    pub health: Health,
+    /// The configured file's name, without its folder.
+    pub file: String,
+    /// Plates in the list in use; 0 while there is none.
+    pub entries: u64,
+    /// Of the list in use. Missing while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Hex>,
+    /// When the file of the list in use was last written.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub modified: Option<DateTime<FixedOffset>>,
+    /// Since when the list is in use.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub since: Option<DateTime<FixedOffset>>,
+    /// For people: why the configured list is not in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// How a supervised part of the agent is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartStatus {
+    /// `models`, `uplink`, `watchlist`, `metrics`, `commands`, `status`, `reload`, or `camera-` and the camera's id.
+    pub name: String,
+    pub state: PartState,
+    /// Since when `state` is what it is.
+    #[serde(with = "crate::time")]
+    #[schemars(with = "DateTime<FixedOffset>")]
+    pub since: DateTime<FixedOffset>,
+    /// How often it failed and was started again since the agent started.
+    pub restarts: u64,
+    /// For people: why it failed, or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// A public key.

@@ -1,154 +1,140 @@
-//! One camera's thread: its source, the pipeline and the watchlist, into the outbox.
+//! One camera's part: its source, the pipeline and the watchlist, into the recorder.
+//!
+//! A run that fails or panics is begun again by the supervisor. What was open in it ends as passages where that is still
+//! possible; until the camera works again its state is `pipeline_failed`.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use image::RgbImage;
-use kakou_contract::{
-    AuditEvent, CameraState as StateName, CameraStatus, Health, Id, Message, PerSecond, live_id,
-};
-
-use super::Direct;
-use super::drafts::{Footage, drafts};
-use super::watchfile::Current;
-use crate::config::{CameraConfig, CameraSource, Config};
-use crate::pipeline::{Pipeline, Record};
-use kakou_contract::{Envelope, Keep, Priority};
-use kakou_outbox::Outbox;
-use kakou_sight::camera::{CameraChange, CameraEvent, Condition, Pixels};
+use chrono::{DateTime, FixedOffset};
+use kakou_contract::{AuditEvent, CameraState, Health, Message, PerSecond, live_id};
+use kakou_sight::camera::{CameraChange, CameraEvent, Condition};
 use kakou_sight::share::Share;
 use kakou_sight::vision::ModelPool;
 use kakou_time::SharedClock;
 
-/// How a camera is, for the status; and its newest picture.
-pub struct CameraState {
-    status: Mutex<CameraStatus>,
-    /// The newest picture, for a snapshot.
-    newest: Mutex<Option<Pixels>>,
-    /// When the thread last showed that it lives.
-    heartbeat: Mutex<Instant>,
-    /// Of the frames looked at last: seconds from capture to the end of the look, in a ring.
-    delays: Mutex<VecDeque<f32>>,
-}
+use super::backlog::Group;
+use super::camera_view::CameraView;
+use super::drafts::{Footage, drafts};
+use super::models::Models;
+use super::recorder::Lane;
+use super::supervise::{Part, Pulse, Stop};
+use super::watchlist::Watchlist;
+use crate::config::{CameraConfig, CameraSource, Config};
+use crate::pipeline::{Pipeline, Record};
 
-/// Looks whose delay is remembered.
-const DELAYS: usize = 1000;
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl CameraState {
-    pub fn new(id: Id) -> Self {
-        let status = CameraStatus {
-            camera: id,
-            health: Health::Degraded,
-            state: Some(StateName::Starting),
-            detail: None,
-            since: Some(chrono::Local::now().fixed_offset()),
-            last_frame: None,
-            frames: 0,
-            frames_dropped: 0,
-            frames_broken: 0,
-            frames_still: None,
-            fps: None,
-            fps_looked: None,
-            restarts: None,
-        };
-        Self {
-            status: Mutex::new(status),
-            newest: Mutex::default(),
-            heartbeat: Mutex::new(Instant::now()),
-            delays: Mutex::default(),
-        }
-    }
-
-    pub fn status(&self) -> CameraStatus {
-        locked(&self.status).clone()
-    }
-
-    pub fn id(&self) -> Id {
-        locked(&self.status).camera.clone()
-    }
-
-    pub fn silent_for(&self) -> Duration {
-        locked(&self.heartbeat).elapsed()
-    }
-
-    /// The newest picture. `Err`: why there is none.
-    pub fn picture(&self) -> Result<RgbImage, String> {
-        // Made outside of the lock: the camera's thread must not wait for it.
-        let newest = locked(&self.newest).clone();
-        let pixels = newest.ok_or_else(|| "no picture has come yet".to_owned())?;
-        pixels.to_rgb().map_err(|e| e.to_string())
-    }
-
-    /// From capture to the end of a look, in seconds: the middle one and the 99th of a hundred, of the looks remembered.
-    pub fn delay(&self) -> Option<(f32, f32)> {
-        let mut all: Vec<f32> = locked(&self.delays).iter().copied().collect();
-        all.sort_by(f32::total_cmp);
-        let at = |part: usize| all.get(all.len().saturating_sub(1) * part / 100).copied();
-        at(50).zip(at(99))
-    }
-
-    pub(super) fn looked_after(&self, delay: Duration) {
-        let mut delays = locked(&self.delays);
-        if delays.len() == DELAYS {
-            delays.pop_front();
-        }
-        delays.push_back(delay.as_secs_f32());
-    }
-
-    pub(super) fn beat(&self) {
-        *locked(&self.heartbeat) = Instant::now();
-    }
-
-    pub(super) fn update(&self, change: impl FnOnce(&mut CameraStatus)) {
-        change(&mut locked(&self.status));
-    }
-
-    /// Puts the newest picture in place; gives back the one before.
-    pub(super) fn show(&self, newest: Pixels) -> Option<Pixels> {
-        locked(&self.newest).replace(newest)
-    }
-}
+/// A wait looks this often whether it is to end.
+const PIECE: Duration = Duration::from_millis(50);
 
 /// What a camera's thread works with.
 pub struct CameraWorker {
     pub config: Config,
     pub camera: CameraConfig,
     pub source: CameraSource,
-    pub outbox: Outbox,
-    pub list: Current,
-    pub direct: Direct,
-    pub state: Arc<CameraState>,
-    pub stop: Arc<AtomicBool>,
-    pub models: Arc<ModelPool>,
-    pub share: Share,
-    /// All cameras' time.
     pub clock: SharedClock,
-    /// Print a line for each committed message.
-    pub print: bool,
+    pub lane: Lane,
+    pub watchlist: Watchlist,
+    pub view: Arc<CameraView>,
+    pub shared_models: Models,
+    pub share: Share,
+}
+
+impl Part for CameraWorker {
+    fn run_once(&mut self, pulse: &Pulse, stop: &Stop) -> anyhow::Result<()> {
+        let Some(models) = self.wait_for_models(pulse, stop) else {
+            return Ok(());
+        };
+        let run = Run {
+            worker: self,
+            models,
+            pulse,
+            stop,
+        };
+        run.until_stopped()
+    }
+
+    fn failed(&mut self, cause: &str) {
+        let now = self.clock.wall();
+        let (state, detail) = (CameraState::PipelineFailed, Some(cause.to_owned()));
+        if let Some(was) = self.view.enter(state, now, detail.clone()) {
+            self.record_change(state, was, now, detail);
+        }
+    }
 }
 
 impl CameraWorker {
-    /// Until told to stop.
-    pub fn run(self) -> anyhow::Result<()> {
-        let mut pipeline = Pipeline::new(&self.config, &self.camera, Arc::clone(&self.models))?;
+    /// The pool, as soon as it is open; `None`: told to stop.
+    fn wait_for_models(&self, pulse: &Pulse, stop: &Stop) -> Option<Arc<ModelPool>> {
+        loop {
+            if let Some(pool) = self.shared_models.pool() {
+                return Some(pool);
+            }
+            if stop.is_told() {
+                return None;
+            }
+            pulse.waits_for("waiting for the models");
+            std::thread::sleep(PIECE);
+        }
+    }
+
+    fn record_change(
+        &self,
+        state: CameraState,
+        was: CameraState,
+        since: DateTime<FixedOffset>,
+        detail: Option<String>,
+    ) {
+        let camera = self.camera.id.as_str();
+        let text = detail.as_deref().unwrap_or_default();
+        match state.health() {
+            // An operator is needed where it does not mend itself.
+            Health::Failed => tracing::error!(camera, %was, %state, "{text}"),
+            Health::Degraded => tracing::warn!(camera, %was, %state, "{text}"),
+            Health::Ok => tracing::info!(camera, %was, %state, "camera"),
+        }
+        self.lane.audit(AuditEvent::Camera {
+            camera: self.view.id().clone(),
+            state,
+            was,
+            since,
+            detail,
+        });
+    }
+}
+
+/// One run of a camera, from the opening of its source to its end or failure.
+pub(super) struct Run<'a> {
+    worker: &'a CameraWorker,
+    /// Those of this run; a reload that changes them ends it.
+    pub(super) models: Arc<ModelPool>,
+    pulse: &'a Pulse,
+    stop: &'a Stop,
+}
+
+impl std::ops::Deref for Run<'_> {
+    type Target = CameraWorker;
+
+    fn deref(&self) -> &CameraWorker {
+        self.worker
+    }
+}
+
+impl Run<'_> {
+    fn until_stopped(&self) -> anyhow::Result<()> {
+        let models = Arc::clone(&self.models);
+        let mut pipeline = Pipeline::new(&self.config, &self.camera, models)?;
         let mut condition =
             Condition::new(self.camera.watching.condition.clone(), self.clock.mono());
-        match &self.source {
+        self.pulse.working();
+        let watched = match &self.source {
             CameraSource::Recording { path, again } => {
-                self.recording(path, *again, &mut pipeline, &mut condition)?
+                self.recording(path, *again, &mut pipeline, &mut condition)
             }
-            CameraSource::Live(live) => self.live(live, &mut pipeline, &mut condition)?,
-        }
+            CameraSource::Live(live) => self.live(live, &mut pipeline, &mut condition),
+        };
         // What is still open has passed as far as anyone will know.
-        for record in pipeline.finish() {
-            self.keep(record)?;
-        }
+        self.keep_all(pipeline.finish());
+        watched?;
         while !self.stopping() {
             self.sleep(Duration::from_millis(200), &mut |_| Ok(()))?;
         }
@@ -156,7 +142,12 @@ impl CameraWorker {
     }
 
     pub(super) fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.is_told()
+    }
+
+    /// This thread lives.
+    pub(super) fn beat(&self) {
+        self.pulse.beat();
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -169,119 +160,61 @@ impl CameraWorker {
         time: Duration,
         between: &mut impl FnMut(Duration) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let until = Instant::now() + time;
-        while !self.stopping() && Instant::now() < until {
-            self.state.beat();
+        let until = self.now() + time;
+        while !self.stopping() && self.now() < until {
+            self.beat();
             between(self.now())?;
-            std::thread::sleep(
-                Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
-            );
+            std::thread::sleep(PIECE.min(until.saturating_sub(self.now())));
         }
         Ok(())
     }
 
     /// The wall clock's time of a moment on the monotonic clock, as the wall clock stands now.
-    pub(super) fn wall(&self, mono: Duration) -> chrono::DateTime<chrono::FixedOffset> {
-        let (now, wall) = (self.now(), self.clock.wall());
-        let ago = chrono::TimeDelta::from_std(now.saturating_sub(mono)).unwrap_or_default();
-        wall.checked_sub_signed(ago).unwrap_or(wall)
+    pub(super) fn wall(&self, mono: Duration) -> DateTime<FixedOffset> {
+        let now = self.clock.now();
+        let ago = chrono::TimeDelta::from_std(now.mono.saturating_sub(mono)).unwrap_or_default();
+        now.wall.checked_sub_signed(ago).unwrap_or(now.wall)
     }
 
     /// Tells the condition what happened, and the platform if the camera's state changed by it.
     pub(super) fn happened(&self, condition: &mut Condition, event: CameraEvent) {
         let change = condition.on(self.now(), event);
-        let (fps, restless) = (condition.fps(self.now()), change.is_some());
-        self.state.update(|s| {
-            s.fps = Some(PerSecond::new(fps));
-            if restless {
-                s.state = Some(condition.state());
-                s.health = condition.health();
-                s.since = Some(self.wall(condition.since()));
-            }
-            s.detail = condition.detail().map(str::to_owned);
-        });
-        if let Some(change) = change {
-            self.report(&change, condition.health());
+        let fps = condition.fps(self.now());
+        self.view.update(|s| s.fps = Some(PerSecond::new(fps)));
+        match change {
+            Some(change) => self.changed(&change),
+            // A camera whose last run failed is shown so until this run has brought it into a state of its own.
+            None if self.view.state() == CameraState::PipelineFailed => {}
+            None => self
+                .view
+                .update(|s| s.detail = condition.detail().map(str::to_owned)),
         }
     }
 
-    fn report(&self, change: &CameraChange, health: Health) {
-        let (camera, detail) = (
-            &self.camera.id,
-            change.detail.as_deref().unwrap_or_default(),
-        );
-        match health {
-            // An operator is needed where it does not mend itself.
-            Health::Failed => {
-                tracing::error!(camera, was = %change.was, state = %change.state, "{detail}")
-            }
-            Health::Degraded => {
-                tracing::warn!(camera, was = %change.was, state = %change.state, "{detail}")
-            }
-            Health::Ok => {
-                tracing::info!(camera, was = %change.was, state = %change.state, "camera")
-            }
-        }
-        let now = self.clock.wall();
-        let audit = || -> anyhow::Result<Envelope> {
-            let event = AuditEvent::Camera {
-                camera: self.state.id(),
-                state: change.state,
-                was: change.was,
-                since: self.wall(change.since).min(now),
-                detail: change.detail.clone(),
-            };
-            let (site, agent) = (
-                Id::new("site", &*self.config.site)?,
-                Id::new("agent", &*self.config.agent)?,
-            );
-            Ok(Envelope::audit(&site, &agent, now, event)?)
-        };
-        let recorded = audit().and_then(|draft| Ok(self.outbox.append(vec![draft])?));
-        if let Err(e) = recorded {
-            tracing::error!(camera, state = %change.state, "the change of its state was not recorded: {e:#}");
+    fn changed(&self, change: &CameraChange) {
+        let since = self.wall(change.since).min(self.clock.wall());
+        let detail = change.detail.clone();
+        // The condition is new with each run; what was shown before is what the view says.
+        if let Some(was) = self.view.enter(change.state, since, detail.clone()) {
+            self.record_change(change.state, was, since, detail);
         }
     }
 
-    pub(super) fn keep_all(&self, records: Vec<Record>) -> anyhow::Result<()> {
-        records.into_iter().try_for_each(|record| self.keep(record))
+    pub(super) fn keep_all(&self, records: Vec<Record>) {
+        records.into_iter().for_each(|record| self.keep(record));
     }
 
-    /// Commits a passage; a hit that cannot be committed is sent all the same.
-    fn keep(&self, mut record: Record) -> anyhow::Result<()> {
+    /// Hands a passage over to be committed, with its hit and its pictures.
+    fn keep(&self, mut record: Record) {
         record.message.clock = Some(self.clock.status());
-        let list = Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner));
+        let list = self.watchlist.current();
         let hit = list.hit(&record.message, live_id(record.message.time));
-        let drafts = match drafts(&record, hit.as_ref(), Footage::Live) {
-            Ok(drafts) => drafts,
+        match drafts(&record, hit.as_ref(), Footage::Live) {
+            Ok(envelopes) => self.lane.keep(Group::new(envelopes, hit)),
             Err(e) => {
                 // One passage that cannot be written must not end the others.
-                tracing::error!(camera = self.camera.id, passage = %record.message.id, "not recorded: {e:#}");
-                return Ok(());
+                tracing::error!(camera = self.camera.id, passage = %record.message.id(), "not recorded: {e:#}");
             }
-        };
-        let named: Vec<_> = drafts.iter().map(|d| (d.priority, d.id.clone())).collect();
-        match self.outbox.append(drafts) {
-            Ok(numbers) => {
-                if self.print {
-                    for (number, (lane, id)) in numbers.iter().zip(&named) {
-                        crate::cli::print_line(&format!("committed {number} {lane} {id}"))?;
-                    }
-                }
-                Ok(())
-            }
-            Err(e) if e.is_full() => {
-                let (camera, id) = (&self.camera.id, record.message.id);
-                tracing::error!(camera, passage = %id, "not recorded: {e}");
-                if let Some(hit) = &hit {
-                    let direct = self.direct.read().unwrap_or_else(PoisonError::into_inner);
-                    let again = Envelope::of_event(hit, Priority::Hit, Keep::Hit);
-                    let sent = again.is_ok_and(|hit| direct.send(hit));
-                    tracing::error!(camera, hit = %hit.id(), sent, "a hit went past the outbox");
-                }
-                Ok(())
-            }
-            Err(e) => Err(e.into()),
         }
     }
 }

@@ -1,44 +1,46 @@
-//! The cameras at work: each a thread of its own, started, watched and ended one by one.
+//! The cameras at work: each a supervised thread of its own, started and ended one by one.
+//!
+//! A change of the config is prepared first: threads are made, and wait. To commit it cannot fail any more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use kakou_contract::Id;
-
-use super::Direct;
-use super::camera::{CameraState, CameraWorker};
-use super::watchfile::Current;
-use crate::config::{CameraConfig, Config};
-use kakou_outbox::Outbox;
 use kakou_sight::share::Share;
-use kakou_sight::vision::ModelPool;
 use kakou_time::SharedClock;
 
-/// What every camera's thread shares with the rest of the agent.
+use super::camera::CameraWorker;
+use super::camera_view::{CameraView, CameraViews};
+use super::models::Models;
+use super::recorder::Recorder;
+use super::supervise::{Parts, Pulse, Stop, spawn_thread};
+use super::watchlist::Watchlist;
+use crate::config::{CameraConfig, CameraSource, Config};
+
+/// Names of cameras' parts begin with this.
+pub const PART_PREFIX: &str = "camera-";
+
+/// What every camera shares with the rest of the agent.
 #[derive(Clone)]
 pub struct Surroundings {
-    pub outbox: Outbox,
-    pub list: Current,
-    pub direct: Direct,
-    /// All cameras' time.
     pub clock: SharedClock,
-    pub print: bool,
+    pub recorder: Recorder,
+    pub watchlist: Watchlist,
+    pub models: Models,
+    pub parts: Parts,
+    pub views: CameraViews,
 }
 
 struct Running {
     config: CameraConfig,
-    state: Arc<CameraState>,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Running {
-    fn name(&self) -> String {
-        format!("camera-{}", self.config.id)
-    }
+    view: Arc<CameraView>,
+    pulse: Arc<Pulse>,
+    stop: Stop,
+    thread: JoinHandle<()>,
+    /// Lets the thread begin; dropped before that, it ends without having begun.
+    go: mpsc::Sender<()>,
 }
 
 /// What a new config changed.
@@ -48,180 +50,157 @@ pub struct Changed {
     pub ended: Vec<String>,
 }
 
+/// Cameras that are ready to begin, in place of all that are not to stay.
+pub struct PreparedCameras {
+    config: Config,
+    /// Ids of those that go on undisturbed.
+    staying: Vec<String>,
+    ready: Vec<Running>,
+}
+
 pub struct Cameras {
     around: Surroundings,
     config: Config,
-    models: Arc<ModelPool>,
     share: Share,
     running: Vec<Running>,
-    /// For who asks how they are; the same cameras as `running`.
-    states: Arc<Mutex<Vec<Arc<CameraState>>>>,
-}
-
-/// How the cameras are, for whoever asks.
-#[derive(Clone)]
-pub struct CameraStates(Arc<Mutex<Vec<Arc<CameraState>>>>);
-
-impl CameraStates {
-    pub fn all(&self) -> Vec<Arc<CameraState>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub fn find(&self, id: &Id) -> Option<Arc<CameraState>> {
-        self.all().into_iter().find(|c| c.id() == *id)
-    }
 }
 
 impl Cameras {
-    pub fn start(
-        config: &Config,
-        around: Surroundings,
-        models: Arc<ModelPool>,
-    ) -> anyhow::Result<Self> {
-        let mut all = Self {
+    /// Without any yet: they come with the first [`Self::commit`].
+    pub fn new(config: &Config, around: Surroundings) -> Self {
+        Self {
             around,
             config: config.clone(),
-            models,
-            share: Share::new(sources(config)),
+            share: Share::new(0),
             running: Vec::new(),
-            states: Arc::default(),
-        };
-        for camera in &config.cameras {
-            all.begin(camera)?;
-        }
-        Ok(all)
-    }
-
-    pub fn states(&self) -> CameraStates {
-        CameraStates(Arc::clone(&self.states))
-    }
-
-    fn begin(&mut self, camera: &CameraConfig) -> anyhow::Result<()> {
-        let Some(source) = camera.source.clone() else {
-            return Ok(());
-        };
-        let state = Arc::new(CameraState::new(Id::new("camera", camera.id.as_str())?));
-        let stop = Arc::new(AtomicBool::new(false));
-        let worker = CameraWorker {
-            config: self.config.clone(),
-            camera: camera.clone(),
-            source,
-            outbox: self.around.outbox.clone(),
-            list: Arc::clone(&self.around.list),
-            direct: Arc::clone(&self.around.direct),
-            state: Arc::clone(&state),
-            stop: Arc::clone(&stop),
-            models: Arc::clone(&self.models),
-            share: self.share.clone(),
-            clock: Arc::clone(&self.around.clock),
-            print: self.around.print,
-        };
-        let name = format!("camera-{}", camera.id);
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || worker.run())?;
-        self.running.push(Running {
-            config: camera.clone(),
-            state,
-            stop,
-            thread,
-        });
-        self.publish();
-        Ok(())
-    }
-
-    fn publish(&self) {
-        let states = self.running.iter().map(|r| Arc::clone(&r.state)).collect();
-        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
-    }
-
-    /// None of them may end by itself.
-    pub fn check(&self) -> anyhow::Result<()> {
-        match self.running.iter().find(|r| r.thread.is_finished()) {
-            Some(r) => anyhow::bail!("{} ended unexpectedly", r.name()),
-            None => Ok(()),
         }
     }
 
-    /// A camera whose thread has not been heard of for so long.
-    pub fn hanging(&self, limit: Duration) -> Option<Id> {
-        self.running
-            .iter()
-            .find(|r| r.state.silent_for() > limit)
-            .map(|r| r.state.id())
-    }
-
-    /// Takes a new config into use: cameras that it does not change go on undisturbed. What a camera had open ends as
-    /// passages before it starts anew. If one cannot be ended or started, that is an error, and the rest goes on.
-    pub fn reload(&mut self, config: &Config, within: Duration) -> anyhow::Result<Changed> {
-        let all_anew = config.models != self.config.models
+    /// Makes ready what a config asks for. A camera that it does not change goes on undisturbed, unless all begin `anew`.
+    /// Dropping what is prepared leaves everything as it is.
+    pub fn prepare(&self, config: &Config, anew: bool) -> anyhow::Result<PreparedCameras> {
+        let anew = anew
             || config.look != self.config.look
             || config.passage != self.config.passage
-            || config.evidence != self.config.evidence
-            || config.workers != self.config.workers;
-        if config.models != self.config.models || config.workers != self.config.workers {
-            self.models = Arc::new(ModelPool::open(&config.models, config.workers)?);
-        }
-        let mut changed = Changed::default();
-        let mut stays = Vec::new();
-        let mut goes = Vec::new();
-        for r in self.running.drain(..) {
-            let same = !all_anew && config.cameras.contains(&r.config);
-            if same { stays.push(r) } else { goes.push(r) }
-        }
+            || config.evidence != self.config.evidence;
+        let stays = |c: &&CameraConfig| !anew && self.running.iter().any(|r| r.config == **c);
+        let (staying, new): (Vec<_>, Vec<_>) = with_source(config).partition(stays);
+        let ready = new
+            .into_iter()
+            .map(|camera| self.make(config, camera))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(PreparedCameras {
+            config: config.clone(),
+            staying: staying.iter().map(|c| c.id.clone()).collect(),
+            ready,
+        })
+    }
+
+    fn make(&self, config: &Config, camera: &CameraConfig) -> anyhow::Result<Running> {
+        let Surroundings {
+            clock,
+            recorder,
+            watchlist,
+            models,
+            ..
+        } = &self.around;
+        let source: CameraSource = camera
+            .source
+            .clone()
+            .with_context(|| format!("camera {} has no `url`", camera.id))?;
+        let id = Id::new("camera", camera.id.as_str())?;
+        let view = Arc::new(CameraView::new(id, clock.wall()));
+        let name = format!("{PART_PREFIX}{}", camera.id);
+        let worker = CameraWorker {
+            config: config.clone(),
+            camera: camera.clone(),
+            source,
+            clock: Arc::clone(clock),
+            lane: recorder.lane(name.as_str()),
+            watchlist: watchlist.clone(),
+            view: Arc::clone(&view),
+            shared_models: models.clone(),
+            share: self.share.clone(),
+        };
+        let pulse = Arc::new(Pulse::of_thread(name, Arc::clone(clock)));
+        let stop = Stop::default();
+        let (go, gate) = mpsc::channel();
+        let begin = move || gate.recv().is_ok();
+        let thread = spawn_thread(worker, Arc::clone(&pulse), stop.clone(), begin)
+            .with_context(|| format!("starting the thread of camera {}", camera.id))?;
+        Ok(Running {
+            config: camera.clone(),
+            view,
+            pulse,
+            stop,
+            thread,
+            go,
+        })
+    }
+
+    /// Takes what was prepared into use. What a camera that goes had open ends as passages.
+    pub fn commit(&mut self, prepared: PreparedCameras, within: Duration) -> Changed {
+        let PreparedCameras {
+            config,
+            staying,
+            ready,
+        } = prepared;
+        let (stays, goes): (Vec<_>, Vec<_>) = self
+            .running
+            .drain(..)
+            .partition(|r| staying.contains(&r.config.id));
+        let mut changed = Changed {
+            ended: goes.iter().map(|r| r.config.id.clone()).collect(),
+            started: ready.iter().map(|r| r.config.id.clone()).collect(),
+        };
+        changed.ended.sort();
         self.running = stays;
-        self.config = config.clone();
-        self.share.among(sources(config));
-        changed.ended = goes.iter().map(|r| r.config.id.clone()).collect();
-        let mut result = end(goes, Instant::now() + within);
-        for camera in &config.cameras {
-            if camera.source.is_some() && !self.running.iter().any(|r| r.config.id == camera.id) {
-                match self.begin(camera) {
-                    Ok(()) => changed.started.push(camera.id.clone()),
-                    Err(e) => {
-                        result = result.and(Err(
-                            e.context(format!("camera-{} cannot be started", camera.id))
-                        ))
-                    }
-                }
-            }
+        self.share.among(with_source(&config).count());
+        for gone in &goes {
+            self.around.parts.remove(&gone.pulse);
         }
-        self.publish();
-        result.map(|()| changed)
+        let until = self.around.clock.mono() + within;
+        end(goes, until, &self.around.clock);
+        for camera in ready {
+            camera.pulse.beat();
+            self.around.parts.add(&camera.pulse);
+            // It waits for nothing else; a thread that has gone is one that was told to end.
+            let _ = camera.go.send(());
+            self.running.push(camera);
+        }
+        let order = |r: &Running| config.cameras.iter().position(|c| c.id == r.config.id);
+        self.running.sort_by_key(order);
+        let views = self.running.iter().map(|r| Arc::clone(&r.view));
+        self.around.views.set(views.collect());
+        self.config = config;
+        changed
     }
 
     /// The ordered end: what is open ends as passages.
-    pub fn end(self, deadline: Instant) -> anyhow::Result<()> {
-        end(self.running, deadline)
+    pub fn end(&mut self, within: Duration) {
+        let until = self.around.clock.mono() + within;
+        end(self.running.drain(..).collect(), until, &self.around.clock);
     }
 }
 
-fn sources(config: &Config) -> usize {
-    config.cameras.iter().filter(|c| c.source.is_some()).count()
+fn with_source(config: &Config) -> impl Iterator<Item = &CameraConfig> {
+    config.cameras.iter().filter(|c| c.source.is_some())
 }
 
-fn end(running: Vec<Running>, deadline: Instant) -> anyhow::Result<()> {
-    running
-        .iter()
-        .for_each(|r| r.stop.store(true, Ordering::Relaxed));
-    let mut result = Ok(());
+fn end(running: Vec<Running>, until: Duration, clock: &SharedClock) {
+    running.iter().for_each(|r| r.stop.tell());
     for r in running {
-        let name = r.name();
-        while !r.thread.is_finished() && Instant::now() < deadline {
+        while !r.thread.is_finished() && clock.mono() < until {
             std::thread::sleep(Duration::from_millis(10));
         }
         if !r.thread.is_finished() {
-            tracing::error!("{name} did not end in time; what it had open is lost");
-            continue;
+            tracing::error!(
+                "{} did not end in time; what it had open is lost",
+                r.pulse.name()
+            );
+        } else if r.thread.join().is_err() {
+            // Panics of the camera's own work are caught before this.
+            tracing::error!("the thread of {} panicked", r.pulse.name());
         }
-        let outcome = r
-            .thread
-            .join()
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")));
-        result = result.and(outcome.with_context(|| format!("{name} ended")));
     }
-    result
 }

@@ -4,36 +4,42 @@
 //! again), audited, and answered; audit and answer are committed together, so an answer that was lost on the way comes
 //! from the outbox.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use kakou_contract::{
-    AuditEvent, Command, Id, Keep, ResultCode, ResultMessage, SchemaVersion, Topic,
-    command::answer_topic, live_id,
+    AuditEvent, Command, CommandError, Envelope, Id, Keep, Priority, Request, ResultCode,
+    ResultMessage, SchemaVersion, Topic, command::answer_topic, live_id,
 };
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-
-use super::cameras::CameraStates;
-use kakou_contract::{Envelope, Priority};
 use kakou_outbox::{Claim, Outbox, OutboxError, Retention};
 use kakou_sight::evidence::jpeg;
+use kakou_time::SharedClock;
 use kakou_uplink::Received;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::camera_view::CameraViews;
+use super::reload::ReloadRequest;
+use super::supervise::{Caught, caught};
 
 /// A picture in an answer is no larger than this.
 const SNAPSHOT_MOST: usize = 512 << 10;
 
-/// Asks for a reload; what came of it is answered.
-pub type ReloadRequest = tokio::sync::oneshot::Sender<Result<Value, String>>;
-
 pub struct Commander {
     pub site: Id,
     pub agent: Id,
+    pub clock: SharedClock,
     pub outbox: Outbox,
-    pub cameras: CameraStates,
-    /// Makes the status message that `status` sends; the task that owns it is told here.
+    pub cameras: CameraViews,
+    /// Has the status sent.
     pub status_now: tokio::sync::mpsc::Sender<()>,
     pub reload: tokio::sync::mpsc::Sender<ReloadRequest>,
+    /// Requests that are being carried out.
+    pub under_way: Mutex<HashSet<Uuid>>,
 }
 
 struct Answer {
@@ -42,6 +48,8 @@ struct Answer {
     data: Option<Value>,
     /// What is to be recorded beside the command itself.
     event: Option<AuditEvent>,
+    /// What was asked for is so.
+    ok: bool,
 }
 
 impl Answer {
@@ -51,6 +59,7 @@ impl Answer {
             detail: None,
             data,
             event: None,
+            ok: true,
         }
     }
 
@@ -60,94 +69,133 @@ impl Answer {
             detail: Some(detail.into()),
             data: None,
             event: None,
+            ok: false,
         }
     }
 }
 
+/// A command with what its answer needs.
+struct Asked {
+    command: Id,
+    request_id: Option<Uuid>,
+    by: Option<String>,
+    answer_topic: String,
+    correlation: Option<Vec<u8>>,
+}
+
 impl Commander {
-    /// Carries out what came on a command topic.
-    pub async fn take(&self, received: Received) {
+    /// Carries out what came on a command topic, and answers it. `Err`: it panicked, or took longer than `longest`; that
+    /// has been answered too.
+    pub async fn obey(&self, received: Received, longest: Duration) -> Result<(), String> {
+        let Some((asked, parsed)) = self.read(received) else {
+            return Ok(());
+        };
+        let mut fault = None;
+        let answer = match parsed {
+            Err(e) => Answer::not(e.code(), e.to_string()),
+            Ok(request) if request.is_expired(self.clock.wall()) => {
+                Answer::not(ResultCode::Expired, "it came after its expires_at")
+            }
+            Ok(request) => match timeout(longest, caught(self.once(request))).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(Caught(why))) => {
+                    fault = Some(format!("{}: {why}", asked.command));
+                    Answer::not(ResultCode::Failed, why)
+                }
+                Err(_) => {
+                    let why = format!("not done within {} s", longest.as_secs());
+                    fault = Some(format!("{}: {why}", asked.command));
+                    Answer::not(ResultCode::Failed, why)
+                }
+            },
+        };
+        self.reply(asked, answer).await;
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Answers that too many commands wait already.
+    pub async fn refuse_as_busy(&self, received: Received) {
+        if let Some((asked, _)) = self.read(received) {
+            let why = "the agent is busy with other commands; send it again later";
+            self.reply(asked, Answer::not(ResultCode::Refused, why))
+                .await;
+        }
+    }
+
+    /// `None`: nothing that could be answered.
+    fn read(&self, received: Received) -> Option<(Asked, Result<Request, CommandError>)> {
         let Ok(Topic::Command { command, .. }) = received.topic.parse::<Topic>() else {
             tracing::warn!(topic = received.topic, "not a command topic");
-            return;
+            return None;
         };
         if received.retained {
             // A command that a broker keeps would be carried out at every start.
             tracing::warn!(%command, "a retained command is not carried out; send it without retain");
-            return;
+            return None;
         }
         let parsed = Command::parse(&command, &received.payload);
         let (request_id, by) = match &parsed {
             Ok(r) => (Some(r.request_id), r.by.clone()),
             Err(e) => (e.request_id, e.by.clone()),
         };
-        let Some(topic) = answer_topic(received.response_topic.as_deref(), &self.site, &self.agent)
+        let Some(answer_topic) =
+            answer_topic(received.response_topic.as_deref(), &self.site, &self.agent)
         else {
             tracing::warn!(%command, "the response topic is not one an agent may write to; not carried out");
-            return;
+            return None;
         };
-        let mut ok = None;
-        let answer = match parsed {
-            Err(e) => Answer::not(e.code(), e.to_string()),
-            Ok(request) if request.is_expired(chrono::Local::now().fixed_offset()) => {
-                Answer::not(ResultCode::Expired, "it came after its expires_at")
-            }
-            Ok(request) => match self.outbox.claim(request.request_id.to_string()).await {
-                Ok(Claim::New) => self.carry_out(request.command).await,
-                Ok(Claim::Known { answer }) => {
-                    let first = match answer {
-                        Some(n) => self.outbox.stored_payload(n).await.ok().flatten(),
-                        None => None,
-                    };
-                    let first: Option<Value> = first.and_then(|p| serde_json::from_slice(&p).ok());
-                    ok = Some(first.as_ref().is_some_and(|f| f["ok"] == true));
-                    let detail = first
+        let asked = Asked {
+            command,
+            request_id,
+            by,
+            answer_topic,
+            correlation: received.correlation,
+        };
+        Some((asked, parsed))
+    }
+
+    /// Carries a request out, unless it has been carried out before or is being carried out.
+    async fn once(&self, request: Request) -> Answer {
+        let Some(_under_way) = UnderWay::begin(&self.under_way, request.request_id) else {
+            let why = "it is being carried out; its answer follows";
+            return Answer::not(ResultCode::Repeated, why);
+        };
+        match self.outbox.claim(request.request_id.to_string()).await {
+            Ok(Claim::New) => self.carry_out(request.command).await,
+            Ok(Claim::Known { answer }) => {
+                let first = match answer {
+                    Some(n) => self.outbox.stored_payload(n).await.ok().flatten(),
+                    None => None,
+                };
+                let first: Option<Value> = first.and_then(|p| serde_json::from_slice(&p).ok());
+                Answer {
+                    code: ResultCode::Repeated,
+                    detail: first
                         .is_none()
-                        .then(|| "carried out before; that answer is no longer here".to_owned());
-                    Answer {
-                        code: ResultCode::Repeated,
-                        detail,
-                        data: first,
-                        event: None,
-                    }
+                        .then(|| "carried out before; that answer is no longer here".to_owned()),
+                    ok: first.as_ref().is_some_and(|f| f["ok"] == true),
+                    data: first,
+                    event: None,
                 }
-                Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
-            },
-        };
-        let ok = ok.unwrap_or(answer.code == ResultCode::Done);
-        tracing::info!(%command, code = %answer.code, by, "command");
-        if let Err(e) = self
-            .answer(
-                command,
-                request_id,
-                by,
-                topic,
-                received.correlation,
-                ok,
-                answer,
-            )
-            .await
-        {
-            tracing::error!("an answer was not recorded: {e}");
+            }
+            Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn answer(
-        &self,
-        command: Id,
-        request_id: Option<uuid::Uuid>,
-        by: Option<String>,
-        topic: String,
-        correlation: Option<Vec<u8>>,
-        ok: bool,
-        answer: Answer,
-    ) -> Result<(), OutboxError> {
-        let now = chrono::Local::now().fixed_offset();
+    async fn reply(&self, asked: Asked, answer: Answer) {
+        let (command, code) = (asked.command.clone(), answer.code);
+        tracing::info!(%command, %code, by = asked.by, "command");
+        if let Err(e) = self.record(asked, answer).await {
+            tracing::error!(%command, %code, "an answer was not recorded: {e}");
+        }
+    }
+
+    async fn record(&self, asked: Asked, answer: Answer) -> Result<(), OutboxError> {
+        let now = self.clock.wall();
         let audit = AuditEvent::Command {
-            command: command.clone(),
-            request_id,
-            by,
+            command: asked.command.clone(),
+            request_id: asked.request_id,
+            by: asked.by,
             accepted: matches!(answer.code, ResultCode::Done | ResultCode::Failed),
             code: answer.code,
             detail: answer.detail.clone(),
@@ -158,9 +206,9 @@ impl Commander {
             site: self.site.clone(),
             agent: self.agent.clone(),
             time: now,
-            request_id,
-            command,
-            ok,
+            request_id: asked.request_id,
+            command: asked.command,
+            ok: answer.ok,
             code: answer.code,
             detail: answer.detail,
             data: answer.data,
@@ -171,19 +219,19 @@ impl Commander {
             why: format!("writing an answer: {e}"),
         };
         let first = Envelope {
-            topic,
-            correlation,
+            topic: asked.answer_topic,
+            correlation: asked.correlation,
             ..Envelope::of(&result, Priority::Control, Keep::Control).map_err(fault)?
         };
-        let mut drafts = vec![first];
+        let mut all = vec![first];
         for event in [Some(audit), answer.event].into_iter().flatten() {
-            drafts.push(Envelope::audit(&self.site, &self.agent, now, event).map_err(fault)?);
+            all.push(Envelope::audit(&self.site, &self.agent, now, event).map_err(fault)?);
         }
-        match request_id {
-            Some(id) if result.code != ResultCode::Repeated => {
-                self.outbox.answer(id.to_string(), drafts).await?
-            }
-            _ => self.outbox.append_async(drafts).await?,
+        // What a repeat of the request is told. One that was turned away may come again.
+        let is_outcome = !matches!(answer.code, ResultCode::Repeated | ResultCode::Refused);
+        match asked.request_id {
+            Some(id) if is_outcome => self.outbox.answer(id.to_string(), all).await?,
+            _ => self.outbox.append_async(all).await?,
         };
         Ok(())
     }
@@ -239,7 +287,10 @@ impl Commander {
         match answer.await {
             Ok(Ok(taken)) => Answer::done(Some(taken)),
             Ok(Err(why)) => Answer::not(ResultCode::Failed, why),
-            Err(_) => Answer::not(ResultCode::Failed, "the agent is about to end"),
+            Err(_) => Answer::not(
+                ResultCode::Failed,
+                "the reload ended unexpectedly; the log says more",
+            ),
         }
     }
 
@@ -287,3 +338,31 @@ impl Commander {
         }
     }
 }
+
+/// A request that is being carried out, until it is dropped.
+struct UnderWay<'a> {
+    all: &'a Mutex<HashSet<Uuid>>,
+    id: Uuid,
+}
+
+impl<'a> UnderWay<'a> {
+    /// `None`: it is already.
+    fn begin(all: &'a Mutex<HashSet<Uuid>>, id: Uuid) -> Option<Self> {
+        let is_new = all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id);
+        is_new.then_some(Self { all, id })
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+#[path = "commands_tests.rs"]
+mod tests;

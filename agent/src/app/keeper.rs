@@ -1,220 +1,135 @@
-//! Watches over the workers, tells how they are, and looks after config and watchlist.
+//! Watches over the agent from the outside of its parts: signals, the service manager's watchdog, and whether anything works
+//! at all. It waits for nothing else, so that it lives as long as the process is worth keeping.
 
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kakou_contract::{AuditEvent, Keep};
+use kakou_contract::CameraState;
+use kakou_outbox::OutboxState;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::cameras::Cameras;
-use super::commands::{Commander, ReloadRequest};
-use super::metrics;
-use super::status::{Identity, gist};
-use super::watchfile::{self, Look, WatchFile};
-use super::{Direct, RunOptions};
-use crate::config::Config;
-use kakou_contract::{Envelope, Priority};
-use kakou_outbox::{Outbox, OutboxState};
-use kakou_uplink::Uplink;
+use super::overview::{Overview, Sources};
+use super::recorder::Recorder;
+use super::reload::ReloadRequest;
+use super::signals::{Asked, Signals};
+use super::signs::{GIVE_UP_AFTER, Signs, SignsOfLife};
 
-/// A camera's thread that says nothing for so long hangs: models and disks do not take that.
-const HANGS: Duration = Duration::from_secs(30);
-
-pub(super) struct Keeper {
-    pub identity: Identity,
-    pub outbox: Outbox,
-    pub cameras: Cameras,
-    pub list: watchfile::Current,
-    pub watch: Option<WatchFile>,
-    pub uplink: Uplink,
-    pub direct: Direct,
-    pub config: Config,
-    pub options: RunOptions,
-}
-
-/// The ends that commands speak into.
-#[derive(Clone)]
-pub(super) struct Asking {
-    pub status: mpsc::Sender<()>,
+pub struct Keeper {
+    pub sources: Sources,
+    pub recorder: Recorder,
     pub reload: mpsc::Sender<ReloadRequest>,
+    pub signals: Signals,
 }
 
-/// What the agent is told from outside. From its making on, none of them ends the process by itself.
-pub(super) struct Signals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-}
-
-impl Signals {
-    pub(super) fn listen() -> std::io::Result<Self> {
-        let [term, int, hup] = [
-            SignalKind::terminate(),
-            SignalKind::interrupt(),
-            SignalKind::hangup(),
-        ]
-        .map(signal);
-        Ok(Self {
-            term: term?,
-            int: int?,
-            hup: hup?,
-        })
-    }
+/// What was said already, so that it is said once.
+#[derive(Default)]
+struct Said {
+    hanging: bool,
+    broken: bool,
+    writer_gone: bool,
 }
 
 impl Keeper {
-    /// Hears the commands that come over the uplink in use.
-    pub(super) fn listen(&mut self, asking: &Asking) {
-        let commander = Commander {
-            site: self.identity.site.clone(),
-            agent: self.identity.agent.clone(),
-            outbox: self.outbox.clone(),
-            cameras: self.cameras.states(),
-            status_now: asking.status.clone(),
-            reload: asking.reload.clone(),
-        };
-        if let Some(mut commands) = self.uplink.commands() {
-            tokio::spawn(async move {
-                while let Some(received) = commands.recv().await {
-                    commander.take(received).await;
-                }
-            });
-        }
-    }
-
-    /// Until a signal (`Ok`), or until a worker ends that must not.
-    pub(super) async fn watch_over(&mut self, signals: Signals) -> anyhow::Result<()> {
-        let Signals {
-            mut term,
-            mut int,
-            mut hup,
-        } = signals;
-        let mut second = tokio::time::interval(Duration::from_secs(1));
-        let (status_now, mut status_asked) = mpsc::channel(1);
-        let (reload, mut reload_asked) = mpsc::channel::<ReloadRequest>(1);
-        let asking = Asking {
-            status: status_now,
-            reload,
-        };
-        self.listen(&asking);
-        let (mut connections, mut told, mut told_at) = (0, None, Instant::now());
-        let mut measured_at: Option<Instant> = None;
-        let mut ready = false;
-        self.look_at_list().await;
+    /// Until a signal (`Ok`), or until nothing has worked for minutes.
+    pub async fn watch_over(&mut self) -> anyhow::Result<()> {
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut life = SignsOfLife::new(self.sources.clock.mono());
+        let mut said = Said::default();
+        // All parts are started; models may take longer to open, and the status says so.
+        notify(&[NotifyState::Ready]);
         loop {
-            let mut now = false;
             tokio::select! {
-                _ = term.recv() => return Ok(()),
-                _ = int.recv() => return Ok(()),
-                // What came of it is in the log and in an audit message.
-                _ = hup.recv() => drop(self.reload(&asking).await),
-                Some(request) = reload_asked.recv() => {
-                    // Who asked may have gone; it is done all the same.
-                    let _ = request.send(self.reload(&asking).await);
-                }
-                Some(()) = status_asked.recv() => now = true,
-                _ = second.tick() => self.look_at_list().await,
+                asked = self.signals.next() => match asked {
+                    Asked::End => return Ok(()),
+                    Asked::Reload => self.ask_for_reload(),
+                },
+                _ = second.tick() => self.look(&mut life, &mut said)?,
             }
-            self.cameras.check()?;
-            let stats = self.outbox.stats();
-            anyhow::ensure!(
-                self.outbox.is_alive(),
-                "the outbox's writer ended unexpectedly"
+        }
+    }
+
+    fn ask_for_reload(&self) {
+        // What comes of it is in the log and in an audit message.
+        let (request, _) = oneshot::channel();
+        if self.reload.try_send(request).is_err() {
+            tracing::warn!("a reload is under way and another one waits: this signal adds nothing");
+        }
+    }
+
+    fn look(&self, life: &mut SignsOfLife, said: &mut Said) -> anyhow::Result<()> {
+        let overview = self.sources.look();
+        self.look_at_outbox(&overview, said)?;
+        let dead_for = life.dead_for(self.sources.clock.mono(), self.signs(&overview));
+        if dead_for >= GIVE_UP_AFTER {
+            anyhow::bail!(
+                "nothing has worked for {} s: {}; {}",
+                dead_for.as_secs(),
+                overview.headline(),
+                self.sources.parts.faults()
             );
-            if let OutboxState::Broken(why) = &stats.state {
-                anyhow::bail!("the outbox cannot be used any more: {why}");
-            }
-            let link = self.uplink.status().borrow().clone();
-            anyhow::ensure!(
-                self.uplink.is_alive(),
-                "the uplink ended unexpectedly: {}",
-                link.state
-            );
-            let status = self
-                .identity
-                .online(&self.cameras.states().all(), &stats, &link);
-            let newly = link.connections != connections;
-            connections = link.connections;
-            let due = told_at.elapsed() >= self.config.agent_times.status_every && link.connected;
-            // A box that is cut off does not fill its outbox with its state; the next connection brings it.
-            let changed = told.as_ref() != Some(&gist(&status)) && link.connected;
-            if now || newly || due || changed {
-                told = Some(gist(&status));
-                told_at = Instant::now();
-                self.tell(&status).await;
-            }
-            if let Some(file) = &self.config.metrics
-                && measured_at.is_none_or(|at| at.elapsed() >= metrics::EVERY)
-            {
-                measured_at = Some(Instant::now());
-                metrics::write(file, &status, &self.cameras.states().all(), &stats, &link);
-            }
-            if !ready {
-                ready = true;
-                let _ = sd_notify::notify(&[NotifyState::Ready]);
-            }
-            match self.cameras.hanging(HANGS) {
-                None => {
-                    let waiting: u64 = stats.counts.iter().map(|l| l.waiting).sum();
-                    let line = format!("{}; {waiting} waiting", link.state);
-                    let _ = sd_notify::notify(&[NotifyState::Watchdog, NotifyState::Status(&line)]);
-                }
-                Some(id) => {
-                    tracing::error!(camera = %id, "its thread hangs; the watchdog will end this process");
-                }
-            }
         }
+        match self.sources.parts.hanging() {
+            None => {
+                said.hanging = false;
+                let line = overview.headline();
+                notify(&[NotifyState::Watchdog, NotifyState::Status(&line)]);
+            }
+            Some((part, silent)) if !said.hanging => {
+                said.hanging = true;
+                tracing::error!(
+                    part,
+                    ?silent,
+                    "it hangs; unless it moves, the watchdog ends this process"
+                );
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
-    async fn tell(&self, status: &kakou_contract::StatusMessage) {
-        let recorded = match Envelope::of(status, Priority::Control, Keep::Control) {
-            Ok(draft) => self
-                .outbox
-                .append_async(vec![draft])
-                .await
-                .map(|_| ())
-                .map_err(|e| e.to_string()),
-            Err(e) => Err(e.to_string()),
-        };
-        if let Err(e) = recorded {
-            let again = Envelope::of(status, Priority::Control, Keep::Control);
-            let sent = again.is_ok_and(|status| self.uplink.direct(status));
-            tracing::error!(sent, "a status went past the outbox: {e}");
+    /// A database that cannot be used is a state, not the end. A writer that is gone is the one fault that only a new process
+    /// mends; where it is gone again soon after each start, hits go past it meanwhile.
+    fn look_at_outbox(&self, overview: &Overview, said: &mut Said) -> anyhow::Result<()> {
+        if let OutboxState::Broken(why) = &overview.outbox.state {
+            if !std::mem::replace(&mut said.broken, true) {
+                tracing::error!("the outbox records nothing, hits go past it: {why}");
+            }
+        } else {
+            said.broken = false;
         }
+        if self.sources.outbox.is_alive() {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            self.sources.clock.mono() < GIVE_UP_AFTER,
+            "the outbox's writer ended unexpectedly; a new process can open the outbox again"
+        );
+        if !std::mem::replace(&mut said.writer_gone, true) {
+            tracing::error!("the outbox's writer ended unexpectedly; hits go past it");
+        }
+        Ok(())
     }
 
-    pub(super) async fn audit(&self, event: AuditEvent) {
-        let now = chrono::Local::now().fixed_offset();
-        let kind = event.kind();
-        let recorded = match Envelope::audit(&self.identity.site, &self.identity.agent, now, event)
-        {
-            Ok(draft) => self
-                .outbox
-                .append_async(vec![draft])
-                .await
-                .map(|_| ())
-                .map_err(|e| e.to_string()),
-            Err(e) => Err(e.to_string()),
-        };
-        if let Err(e) = recorded {
-            tracing::error!(event = kind, "it was not recorded: {e}");
+    fn signs(&self, overview: &Overview) -> Signs {
+        let cameras = &overview.status.cameras;
+        let idle = |state| matches!(state, Some(CameraState::OffDuty | CameraState::Ended));
+        Signs {
+            frames: cameras
+                .iter()
+                .map(|c| c.frames + c.frames_still.unwrap_or(0))
+                .sum(),
+            committed: self.recorder.committed(),
+            acknowledged: overview.link.acked,
+            is_connected: overview.link.connected,
+            is_idle: cameras.iter().all(|c| idle(c.state)),
+            is_at_long_work: self.sources.parts.at_long_work(),
         }
     }
+}
 
-    pub(super) async fn look_at_list(&mut self) {
-        let Some(watch) = &mut self.watch else { return };
-        let Look::New { list, refused } = watch.look() else {
-            return;
-        };
-        let event = AuditEvent::Watchlist {
-            list: list.name.clone(),
-            version: list.version.clone(),
-            entries: list.len() as u64,
-            refused,
-        };
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
-        self.audit(event).await;
-    }
+/// Without a service manager there is nobody to tell.
+pub fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kakou_contract::PerSecond;
 
-use super::camera::CameraWorker;
+use super::camera::Run;
 use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
     CameraEvent, Condition, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig,
@@ -45,14 +45,14 @@ struct Watched<'a> {
     looked: Rate,
     /// When a frame came last, or time was told to go on.
     last: Duration,
-    /// Of earlier connections.
+    /// Of earlier connections and runs.
     dropped: u64,
     broken: u64,
     still: u64,
     number: u64,
 }
 
-impl CameraWorker {
+impl Run<'_> {
     pub(super) fn live(
         &self,
         config: &LiveConfig,
@@ -66,6 +66,8 @@ impl CameraWorker {
             .iter()
             .map(|l| l.polygon.clone())
             .collect();
+        // Counts go on where an earlier run left them.
+        let before = self.view.status();
         let mut watched = Watched {
             pipeline,
             condition,
@@ -73,13 +75,13 @@ impl CameraWorker {
             sight: Sight::new(&self.camera.masks, w.sight.clone()),
             looked: Rate::new(LATELY, self.now()),
             last: self.now(),
-            dropped: 0,
-            broken: 0,
-            still: 0,
-            number: 0,
+            dropped: before.frames_dropped,
+            broken: before.frames_broken,
+            still: before.frames_still.unwrap_or(0),
+            number: before.frames,
         };
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST);
-        let mut connections = 0_u64;
+        let mut connections = before.restarts.map_or(0, |n| n + 1);
         let mut patience = FIRST_FRAME;
         while !self.stopping() {
             if !w.schedule.is_on(self.clock.wall().naive_local()) {
@@ -87,7 +89,7 @@ impl CameraWorker {
                 continue;
             }
             self.happened(watched.condition, CameraEvent::Connecting);
-            self.state.update(|s| s.restarts = Some(connections));
+            self.view.update(|s| s.restarts = Some(connections));
             connections += 1;
             let rate = w.rate.unwrap_or_else(|| self.share.rate());
             let live = Live::start(
@@ -133,7 +135,7 @@ impl CameraWorker {
     fn off_duty(&self, watched: &mut Watched<'_>) -> anyhow::Result<()> {
         self.happened(watched.condition, CameraEvent::OffDuty);
         let records = watched.pipeline.finish();
-        self.keep_all(records)?;
+        self.keep_all(records);
         self.sleep(Duration::from_secs(1), &mut |_| Ok(()))
     }
 
@@ -149,7 +151,7 @@ impl CameraWorker {
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
         let (mut taken, mut received) = (0, 0);
         loop {
-            self.state.beat();
+            self.beat();
             if self.stopping() {
                 return Ok(Over::Stopped);
             }
@@ -228,14 +230,14 @@ impl CameraWorker {
             // Passages that wait for their vehicle to come back go out by time.
             if !watched.pipeline.is_busy() && watched.pipeline.is_pending() {
                 let records = watched.pipeline.idle(self.time(frame.captured), false);
-                self.keep_all(records)?;
+                self.keep_all(records);
             }
             frame
         };
         watched.last = watched.last.max(frame.captured);
         let now = self.now();
         let captured = self.wall(frame.captured);
-        self.state.update(|s| {
+        self.view.update(|s| {
             s.last_frame = Some(captured);
             s.frames = watched.number;
             s.frames_still = Some(watched.still);
@@ -243,7 +245,7 @@ impl CameraWorker {
             s.frames_broken = watched.broken + live.broken();
             s.fps_looked = Some(PerSecond::new(watched.looked.fps(now)));
         });
-        if let Some(Pixels::Planes(old)) = self.state.show(Pixels::Planes(frame.planes)) {
+        if let Some(Pixels::Planes(old)) = self.view.show(Pixels::Planes(frame.planes)) {
             live.give_back(old);
         }
         Ok(())
@@ -260,7 +262,7 @@ impl CameraWorker {
         let mut records = watched.pipeline.begin(&frame);
         let Some(mut task) = watched.pipeline.task(&frame) else {
             // Something moves, but it was looked for a moment ago.
-            self.keep_all(records)?;
+            self.keep_all(records);
             return Ok(arrived);
         };
         let mut models = self.models.take();
@@ -281,7 +283,7 @@ impl CameraWorker {
         match look {
             Ok(look) => {
                 records.extend(watched.pipeline.follow(&frame, look));
-                self.state
+                self.view
                     .looked_after(self.now().saturating_sub(frame.time.mono));
                 watched.number += 1;
                 watched.looked.frame(self.now());
@@ -292,11 +294,11 @@ impl CameraWorker {
                 self.happened(watched.condition, CameraEvent::Damaged);
             }
             Err(e) => {
-                self.keep_all(records)?;
+                self.keep_all(records);
                 return Err(e.into());
             }
         }
-        self.keep_all(records)?;
+        self.keep_all(records);
         Ok(arrived)
     }
 
@@ -313,13 +315,13 @@ impl CameraWorker {
     fn without_frames(&self, watched: &mut Watched<'_>) -> anyhow::Result<()> {
         self.happened(watched.condition, CameraEvent::Tick);
         let now = self.now();
-        self.state
+        self.view
             .update(|s| s.fps_looked = Some(PerSecond::new(watched.looked.fps(now))));
         let settled = now.saturating_sub(SETTLED + self.latency());
         if settled > watched.last + IDLE && watched.pipeline.is_pending() {
             watched.last = settled;
             let records = watched.pipeline.idle(self.time(settled), true);
-            self.keep_all(records)?;
+            self.keep_all(records);
         }
         Ok(())
     }

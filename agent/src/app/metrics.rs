@@ -6,29 +6,47 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_contract::{CameraState as State, ClockState, StatusMessage};
-
-use super::camera::CameraState;
-use kakou_contract::Priority;
+use anyhow::Context;
+use kakou_contract::{CameraState as State, ClockState, PartState, Priority, StatusMessage};
 use kakou_outbox::Stats;
 use kakou_uplink::Status;
 
-pub const EVERY: Duration = Duration::from_secs(5);
+use super::camera_view::CameraView;
+use super::overview::Sources;
+use super::settings::Settings;
+use super::supervise::{Pulse, TaskPart};
+
+/// How often the file is written.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Writes the file again and again, where the config names one.
+pub struct MetricsPart {
+    pub sources: Sources,
+    pub settings: Settings,
+}
+
+impl TaskPart for MetricsPart {
+    async fn run_once(&mut self, pulse: &Pulse) -> anyhow::Result<()> {
+        loop {
+            if let Some(file) = self.settings.metrics_file() {
+                let overview = self.sources.look();
+                let mut text = text(&overview.status, &overview.outbox, &overview.link);
+                delays(&mut text, &self.sources.views.all());
+                // A disk may let a write wait.
+                tokio::task::spawn_blocking(move || write(&file, &text.0)).await??;
+            }
+            pulse.working();
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}
 
 /// Writes the file anew, as a whole or not at all.
-pub fn write(
-    file: &Path,
-    status: &StatusMessage,
-    cameras: &[Arc<CameraState>],
-    outbox: &Stats,
-    uplink: &Status,
-) {
-    let mut text = text(status, outbox, uplink);
-    delays(&mut text, cameras);
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let new = file.with_extension("prom.new");
-    if let Err(e) = std::fs::write(&new, text.0).and_then(|()| std::fs::rename(&new, file)) {
-        tracing::warn!(file = %file.display(), "the metrics cannot be written: {e}");
-    }
+    std::fs::write(&new, text)
+        .and_then(|()| std::fs::rename(&new, file))
+        .with_context(|| format!("{}: the metrics cannot be written", file.display()))
 }
 
 struct Text(String);
@@ -56,7 +74,7 @@ impl Text {
     }
 }
 
-fn delays(t: &mut Text, cameras: &[Arc<CameraState>]) {
+fn delays(t: &mut Text, cameras: &[Arc<CameraView>]) {
     let help = "From a frame's capture to the end of the look at it, of the last thousand looks.";
     let values = cameras
         .iter()
@@ -133,6 +151,41 @@ fn text(status: &StatusMessage, outbox: &Stats, uplink: &Status) -> Text {
         "Connections made anew.",
         cameras().map(|c| (of(c), restarts(c))),
     );
+    let parts = status.parts.iter().flat_map(|p| {
+        PartState::ALL.iter().map(move |s| {
+            let labels = format!("part=\"{}\",state=\"{s}\"", p.name);
+            (labels, flag(p.state == *s))
+        })
+    });
+    t.add(
+        "part_state",
+        "gauge",
+        "1 for the state a supervised part of the agent is in.",
+        parts,
+    );
+    t.add(
+        "part_restarts_total",
+        "counter",
+        "Starts of a part after a failure.",
+        status
+            .parts
+            .iter()
+            .map(|p| (format!("part=\"{}\"", p.name), p.restarts as f64)),
+    );
+    if let Some(list) = &status.watchlist {
+        t.add(
+            "watchlist_entries",
+            "gauge",
+            "Plates in the list in use.",
+            one(list.entries as f64),
+        );
+        t.add(
+            "watchlist_in_use",
+            "gauge",
+            "1 while the configured list is the one in use.",
+            one(flag(list.health == kakou_contract::Health::Ok)),
+        );
+    }
     let lanes = || {
         Priority::ALL
             .iter()

@@ -1,63 +1,94 @@
 //! The agent as a whole: what `kakou run` does. All wiring and the ordered end, in one readable function.
 //!
-//! cameras (a thread each) -> outbox (writer and reader threads) -> uplink (a tokio task). A worker that ends by itself
-//! ends the agent with an error, and systemd starts it again; a camera or a broker that is down is degraded, not dead.
+//! cameras (a thread each) -> recorder (in memory) -> outbox (on disk) -> link -> platform. Each camera, the models, the
+//! link, the watchlist, the metrics and the commands are supervised for themselves ([`supervise`]): one that fails is begun
+//! again and ends no other. The agent ends by a signal, or when nothing has worked for minutes ([`signs`]).
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `supervise/` | parts that are begun again when they fail; how each is |
+//! | `keeper`, `signals`, `signs` | watchdog, signals, and when the agent gives itself up |
+//! | `camera`, `live`, `recording`, `cameras` | a camera's thread, and all of them |
+//! | `camera_view` | what a camera shows to the others |
+//! | `models` | the models that all cameras share |
+//! | `recorder`, `backlog`, `past`, `drafts` | from a record to the outbox, or past it |
+//! | `link` | the uplink and its way past the outbox |
+//! | `watchlist`, `watchfile` | the list in use, and its file |
+//! | `commands`, `listener` | what the platform may ask for |
+//! | `overview`, `status`, `reporter`, `metrics` | how all of it is, and who is told |
+//! | `prepare`, `reload`, `settings` | a config that is taken into use |
 
+mod backlog;
 mod camera;
+mod camera_view;
 mod cameras;
 mod commands;
 mod drafts;
 mod keeper;
+mod link;
+mod listener;
 mod live;
 mod metrics;
+mod models;
+mod options;
+mod overview;
+mod past;
+pub(crate) mod prepare;
+mod recorder;
 mod recording;
 mod reload;
+mod reporter;
+mod settings;
+mod signals;
+mod signs;
 mod status;
+mod supervise;
 mod watchfile;
+mod watchlist;
 
 pub use drafts::{Footage, drafts};
+pub use options::{Load, RunOptions};
+pub use recorder::OnCommitted;
 
-use crate::store::OutboxStore;
-use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
-use kakou_contract::{Envelope, Filter, Id, Keep, OfflineReason, Priority, PublicKey};
-use sd_notify::NotifyState;
-
-use crate::config::{BrokerConfig, Config};
-use cameras::{Cameras, Surroundings};
+use kakou_contract::{Id, OfflineReason, PublicKey};
 use kakou_outbox::{Outbox, OutboxOptions};
-use kakou_sight::vision::ModelPool;
-use kakou_uplink::{DirectSender, Drain, Uplink, UplinkConfig};
-use keeper::{Keeper, Signals};
+use kakou_time::SharedClock;
+use sd_notify::NotifyState;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use camera_view::CameraViews;
+use cameras::{Cameras, Surroundings};
+use commands::Commander;
+use keeper::{Keeper, notify};
+use link::{Link, LinkPart, Order, uplink_config};
+use listener::Listener;
+use metrics::MetricsPart;
+use models::{Models, ModelsPart};
+use overview::Sources;
+use past::HitsPast;
+use recorder::Recorder;
+use reload::Reloader;
+use reporter::Reporter;
+use settings::Settings;
+use signals::Signals;
 use status::Identity;
-use watchfile::WatchFile;
+use supervise::{Parts, Pulse, Stop, spawn_task, spawn_thread};
+use watchlist::{Watchlist, WatchlistPart};
 
-/// Where a message that cannot be recorded goes; replaced when the config names another broker.
-pub(crate) type Direct = Arc<RwLock<DirectSender>>;
-
-/// Reads the config again, with what the command line adds.
-pub type Load = Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
-
-/// What the command line adds to the config.
-#[derive(Clone, Default)]
-pub struct RunOptions {
-    pub state: Option<PathBuf>,
-    pub print: bool,
-    /// The config's file, and how to read it again; without them a reload reads the watchlist only.
-    pub config: Option<(PathBuf, Load)>,
-}
-
-/// Runs the agent until SIGTERM or SIGINT. `Err`: a part of it ended that must not.
-pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
-    // First of all: whoever ends the agent while models are loaded or the outbox is opened wants the ordered end too.
+/// Runs the agent until SIGTERM or SIGINT. `Err`: it could not start, or nothing worked any more.
+pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::Result<()> {
+    // First of all: whoever ends the agent while the outbox is opened wants the ordered end too.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let _in_runtime = runtime.enter();
+    let in_runtime = runtime.enter();
     let signals = Signals::listen()?;
     let (site, agent) = (
         Id::new("site", config.site.as_str())?,
@@ -71,7 +102,6 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         config.cameras.iter().any(|c| c.source.is_some()),
         "no [[camera]] of the config has a `url`; there is nothing to look at"
     );
-    let models = Arc::new(ModelPool::open(&config.models, config.workers)?);
     let state = options
         .state
         .clone()
@@ -79,98 +109,190 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
     let outbox = Outbox::open(OutboxOptions {
         limits: config.outbox.limits,
         retention: config.outbox.retention,
+        clock: Arc::clone(&clock),
         ..OutboxOptions::new(&state, site.clone(), agent.clone())
     })?;
     let identity = Identity {
-        site,
-        agent,
-        started_at: chrono::Local::now().fixed_offset(),
-        models: models_used(&models),
+        site: site.clone(),
+        agent: agent.clone(),
+        started_at: clock.wall(),
         public_key: PublicKey::of(&outbox.public_key()),
     };
 
-    let uplink = Uplink::start(
-        uplink_config(broker, &identity),
-        OutboxStore(outbox.clone()),
-        std::sync::Arc::new(kakou_time::SystemClock::new()),
-    );
-    let list = Arc::new(RwLock::new(Arc::default()));
-    let direct: Direct = Arc::new(RwLock::new(uplink.direct_sender()));
-    let around = Surroundings {
-        outbox: outbox.clone(),
-        list: Arc::clone(&list),
-        direct: Arc::clone(&direct),
-        clock: Arc::new(kakou_time::SystemClock::new()),
-        print: options.print,
-    };
-    let cameras = Cameras::start(&config, around, models)?;
-    let watch = config.watchlist.as_ref().map(|file| WatchFile::new(file));
-    let shutdown = config.agent_times.shutdown;
-    let mut keeper = Keeper {
+    // What the parts share.
+    let (parts, link) = (Parts::default(), Link::default());
+    let sources = Sources {
         identity: identity.clone(),
+        clock: Arc::clone(&clock),
         outbox: outbox.clone(),
-        cameras,
-        list,
-        watch,
-        uplink,
-        direct,
-        config,
-        options,
+        views: CameraViews::default(),
+        link: link.clone(),
+        parts: parts.clone(),
+        watchlist: Watchlist::new(config.watchlist.as_deref(), Arc::clone(&clock)),
+        models: Models::new(prepare::wanted_models(&config)),
     };
-    let mut result = runtime.block_on(keeper.watch_over(signals));
+    let past = HitsPast::new(link.clone());
+    runtime.spawn(past.clone().keep_trying());
+    let recorder = Recorder::new(
+        outbox.clone(),
+        past,
+        Arc::clone(&clock),
+        (site.clone(), agent.clone()),
+        options.on_committed.clone(),
+    );
+    let settings = Settings::new(config.clone());
+    let part = |name: &str| {
+        let pulse = Arc::new(Pulse::of_task(name, Arc::clone(&clock)));
+        parts.add(&pulse);
+        pulse
+    };
+
+    // The parts, in the order they are shown.
+    let models = Arc::new(Pulse::of_thread("models", Arc::clone(&clock)));
+    parts.add(&models);
+    let stop_models = Stop::default();
+    let opener = ModelsPart(sources.models.clone());
+    let opener = spawn_thread(opener, models, stop_models.clone(), || true)?;
+    let mut cameras = Cameras::new(
+        &config,
+        Surroundings {
+            clock: Arc::clone(&clock),
+            recorder: recorder.clone(),
+            watchlist: sources.watchlist.clone(),
+            models: sources.models.clone(),
+            parts: parts.clone(),
+            views: sources.views.clone(),
+        },
+    );
+    let first = cameras.prepare(&config, false)?;
+    cameras.commit(first, Duration::ZERO);
+    let cameras = Arc::new(Mutex::new(cameras));
+    let (status_now, status_asked) = mpsc::channel(1);
+    let (reload, reload_asked) = mpsc::channel(1);
+    let (orders, ordered) = mpsc::channel(4);
+    let uplink = part("uplink");
+    let listener = Listener::new(
+        Commander {
+            site,
+            agent,
+            clock: Arc::clone(&clock),
+            outbox: outbox.clone(),
+            cameras: sources.views.clone(),
+            status_now,
+            reload: reload.clone(),
+            under_way: Mutex::default(),
+        },
+        part("commands"),
+    );
+    spawn_task(
+        LinkPart {
+            config: uplink_config(broker, &identity, &clock),
+            outbox: outbox.clone(),
+            clock: Arc::clone(&clock),
+            link,
+            listener,
+            orders: ordered,
+        },
+        uplink,
+    );
+    let (watchlist_part, metrics_part) = (part("watchlist"), part("metrics"));
+    if config.watchlist.is_none() {
+        parts.remove(&watchlist_part);
+    }
+    if config.metrics.is_none() {
+        parts.remove(&metrics_part);
+    }
+    spawn_task(
+        WatchlistPart {
+            watchlist: sources.watchlist.clone(),
+            lane: recorder.lane("watchlist"),
+        },
+        Arc::clone(&watchlist_part),
+    );
+    spawn_task(
+        MetricsPart {
+            sources: sources.clone(),
+            settings: settings.clone(),
+        },
+        Arc::clone(&metrics_part),
+    );
+    spawn_task(
+        Reporter {
+            sources: sources.clone(),
+            settings: settings.clone(),
+            asked: status_asked,
+            told: None,
+            connections: 0,
+        },
+        part("status"),
+    );
+    let reloader = spawn_task(
+        Reloader {
+            requests: reload_asked,
+            file: options.config,
+            sources: sources.clone(),
+            settings: settings.clone(),
+            cameras: Arc::clone(&cameras),
+            link: orders.clone(),
+            lane: recorder.lane("reload"),
+            watchlist_part,
+            metrics_part,
+        },
+        part("reload"),
+    );
+    let mut keeper = Keeper {
+        sources,
+        recorder: recorder.clone(),
+        reload,
+        signals,
+    };
+    let outcome = runtime.block_on(keeper.watch_over());
 
     // The ordered end: cameras, what they still had to say, the way to the platform, the database.
-    let deadline = Instant::now() + shutdown;
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    let Keeper {
-        cameras, uplink, ..
-    } = keeper;
-    result = result.and(cameras.end(deadline));
-    let reason = if result.is_ok() {
-        OfflineReason::Shutdown
-    } else {
-        OfflineReason::Failure
+    let within = settings.current().agent_times.shutdown;
+    let deadline = clock.mono() + within;
+    let left = || {
+        deadline
+            .saturating_sub(clock.mono())
+            .max(Duration::from_secs(1))
     };
-    let offline = identity.offline(reason);
-    let last = Envelope::of(&offline, Priority::Control, Keep::Control).ok();
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_secs(1));
-    // What was committed last is given the chance to go; the rest stays.
+    notify(&[NotifyState::Stopping]);
+    reloader.abort();
+    stop_models.tell();
+    cameras
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .end(within);
+    // A library that is left in the middle of opening a model may take the process down at its end.
+    while !opener.is_finished() && clock.mono() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let reason = match outcome {
+        Ok(()) => OfflineReason::Shutdown,
+        Err(_) => OfflineReason::Failure,
+    };
+    let last = identity.offline_envelope(reason, &*clock);
     runtime.block_on(async {
-        let drained = wait_for_empty(&outbox, left / 2);
-        drained.await;
-        if let Err(e) = uplink.finish(Drain::InFlight, last, left / 2).await {
-            tracing::warn!("{e}; what was not acknowledged stays in the outbox");
+        recorder.finish(Instant::now() + left() / 2).await;
+        // What was committed last is given the chance to go; the rest stays.
+        let within = left() / 2;
+        wait_for_empty(&outbox, within).await;
+        let (done, told) = oneshot::channel();
+        let finish = Order::Finish { last, within, done };
+        if orders.send(finish).await.is_ok() {
+            // It ends within that time, and says itself what it left behind.
+            let _ = tokio::time::timeout(within + Duration::from_secs(1), told).await;
         }
     });
-    result.and(outbox.close().context("closing the outbox"))
-}
-
-fn models_used(models: &ModelPool) -> Vec<kakou_contract::ModelUsed> {
-    let used = |(name, version): &(String, String)| kakou_contract::ModelUsed {
-        name: name.clone(),
-        version: version.clone(),
-    };
-    models.used().iter().map(used).collect()
-}
-
-fn uplink_config(broker: &BrokerConfig, identity: &Identity) -> UplinkConfig {
-    let will = identity.clone();
-    let (site, agent) = (&identity.site, &identity.agent);
-    UplinkConfig {
-        will: Some(Arc::new(move || {
-            // A message that cannot be written would have failed the golden tests.
-            let offline = will.offline(OfflineReason::ConnectionLost);
-            Envelope::of(&offline, Priority::Control, Keep::Control).ok()
-        })),
-        commands: Some(Filter::commands(site.clone(), agent.clone()).to_string()),
-        ..broker.uplink(format!("kakou-{site}-{agent}"))
-    }
+    let closed = outbox.close().context("closing the outbox");
+    drop(in_runtime);
+    // What hangs in a file system does not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.and(closed)
 }
 
 async fn wait_for_empty(outbox: &Outbox, within: Duration) {
-    let until = tokio::time::Instant::now() + within.min(Duration::from_secs(3));
+    let until = Instant::now() + within.min(Duration::from_secs(3));
     let mut stats = outbox.watch();
     loop {
         if stats

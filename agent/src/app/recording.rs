@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::camera::CameraWorker;
+use super::camera::Run;
 use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
     Assumed, CameraEvent, Condition, FailKind, Moment, Next, SourceError, View, open,
 };
 use kakou_uplink::Backoff;
 
-impl CameraWorker {
+impl Run<'_> {
     /// Until told to stop, or the recording's end where it does not begin `again`.
     pub(super) fn recording(
         &self,
@@ -63,13 +63,13 @@ impl CameraWorker {
         let offset = self.now();
         let mut first = None;
         while !self.stopping() {
-            self.state.beat();
+            self.beat();
             match source.next()? {
                 Next::End => break,
                 Next::Broken { name, reason } => {
                     tracing::warn!(camera = self.camera.id, "skipped {name}: {reason}");
                     self.happened(condition, CameraEvent::Damaged);
-                    self.state.update(|s| s.frames_broken += 1);
+                    self.view.update(|s| s.frames_broken += 1);
                 }
                 Next::Frame(mut frame) => {
                     let due = offset
@@ -92,19 +92,19 @@ impl CameraWorker {
                         },
                     );
                     match pipeline.frame(&frame) {
-                        Ok(records) => self.keep_all(records)?,
+                        Ok(records) => self.keep_all(records),
                         Err(e) if e.concern() == Concern::Frame => {
                             tracing::warn!("skipped a frame: {e}");
                             self.happened(condition, CameraEvent::Damaged);
-                            self.state.update(|s| s.frames_broken += 1);
+                            self.view.update(|s| s.frames_broken += 1);
                         }
                         Err(e) => return Err(e.into()),
                     }
-                    self.state.update(|s| {
+                    self.view.update(|s| {
                         s.frames += 1;
                         s.last_frame = Some(frame.time.wall);
                     });
-                    self.state.show(frame.pixels);
+                    self.view.show(frame.pixels);
                 }
             }
         }

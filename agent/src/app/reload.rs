@@ -1,123 +1,266 @@
-//! Taking a changed config into use without a restart. What cannot be used leaves everything as it was.
+//! Taking a changed config into use without a restart, in two phases.
+//!
+//! Everything that can fail is prepared first: the config is read and checked, the list is read, models are opened, files of
+//! broker and cameras are looked at, threads of new cameras are made. If any of it fails, nothing has changed, and log,
+//! audit and answer say why. Then all of it is committed, by steps that cannot fail. The one that can, storing the retention,
+//! comes before the others.
+//!
+//! A second reload of the same file tries everything again that the first could not do.
 
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use kakou_contract::{AuditEvent, Sha256Hex};
+use kakou_sight::vision::ModelPool;
+use kakou_uplink::UplinkConfig;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
 
-use super::keeper::{Asking, Keeper};
-use super::watchfile::WatchFile;
+use super::cameras::{Cameras, PreparedCameras};
+use super::link::{Order, uplink_config};
+use super::models::Wanted;
+use super::options::Load;
+use super::overview::Sources;
+use super::prepare;
+use super::recorder::Lane;
+use super::settings::Settings;
+use super::supervise::{Pulse, TaskPart};
+use super::watchfile::ReadList;
 use crate::config::Config;
-use crate::store::OutboxStore;
-use kakou_uplink::{Drain, Uplink};
 
 /// What a camera may take to end what it has open.
 const CAMERA_END: Duration = Duration::from_secs(10);
-/// What the old broker may take to acknowledge what it was sent.
-const UPLINK_END: Duration = Duration::from_secs(5);
 
-impl Keeper {
-    /// Reads config and watchlist again. `Ok`: what was taken into use. `Err`: why nothing, or not all of it, was.
-    pub(super) async fn reload(&mut self, asking: &Asking) -> Result<Value, String> {
-        let Some((path, load)) = self.options.config.clone() else {
-            self.look_at_list().await;
-            return Ok(json!({ "read_again": ["watchlist"] }));
+/// Asks for a reload; what came of it is answered.
+pub type ReloadRequest = oneshot::Sender<Result<Value, String>>;
+
+/// Carries out one reload after the other.
+pub struct Reloader {
+    pub requests: mpsc::Receiver<ReloadRequest>,
+    /// The config's file, and how to read it again; without them a reload reads the watchlist only.
+    pub file: Option<(PathBuf, Load)>,
+    pub sources: Sources,
+    pub settings: Settings,
+    pub cameras: Arc<Mutex<Cameras>>,
+    pub link: mpsc::Sender<Order>,
+    pub lane: Lane,
+    /// Parts that are shown only while the config names their file.
+    pub watchlist_part: Arc<Pulse>,
+    pub metrics_part: Arc<Pulse>,
+}
+
+/// A config that can be taken into use, with all that had to be made for it.
+struct Prepared {
+    config: Config,
+    list: Option<ReadList>,
+    models: Option<(Wanted, Arc<ModelPool>)>,
+    uplink: Option<Box<UplinkConfig>>,
+    cameras: PreparedCameras,
+}
+
+impl TaskPart for Reloader {
+    async fn run_once(&mut self, pulse: &Pulse) -> anyhow::Result<()> {
+        pulse.working();
+        while let Some(request) = self.requests.recv().await {
+            let outcome = self.reload().await;
+            pulse.working();
+            // Who asked may have gone; it is done all the same.
+            let _ = request.send(outcome);
+        }
+        Ok(())
+    }
+}
+
+impl Reloader {
+    /// `Ok`: what was taken into use. `Err`: why nothing was.
+    async fn reload(&mut self) -> Result<Value, String> {
+        let Some((path, load)) = self.file.clone() else {
+            return self.list_alone().await;
         };
         let sha256 = std::fs::read(&path).map(|bytes| Sha256Hex(Sha256::digest(&bytes).into()));
-        let result = match load() {
-            Ok(config) => self.take_into_use(config, asking).await,
-            Err(e) => Err(format!("{e:#}")),
+        let outcome = match self.prepare(load).await {
+            Ok(prepared) => self.commit(prepared).await,
+            Err(e) => Err(e),
         };
-        let detail = match &result {
+        let (outcome, detail) = match outcome {
             Ok(what) => {
                 tracing::info!(file = %path.display(), "config read again: {what}");
-                what.to_string()
+                (Ok(what.clone()), what.to_string())
             }
-            Err(why) => {
-                tracing::error!(file = %path.display(), "the config was not taken into use: {why}");
-                why.clone()
+            Err(e) => {
+                let why = format!("nothing was taken into use: {e:#}");
+                tracing::error!(file = %path.display(), "{why}");
+                (Err(why.clone()), why)
             }
         };
         if let Ok(sha256) = sha256 {
-            self.audit(AuditEvent::ConfigReload {
+            self.lane.audit(AuditEvent::ConfigReload {
                 sha256,
                 detail: Some(detail),
-            })
-            .await;
+            });
         }
-        result
+        outcome
     }
 
-    async fn take_into_use(&mut self, config: Config, asking: &Asking) -> Result<Value, String> {
-        self.refuse_what_cannot(&config)?;
-        let mut taken = vec!["watchlist"];
-        if config.watchlist != self.config.watchlist {
-            *self.list.write().unwrap_or_else(PoisonError::into_inner) = Default::default();
-            self.watch = config.watchlist.as_ref().map(|file| WatchFile::new(file));
-        }
-        self.look_at_list().await;
-        if config.outbox.retention != self.config.outbox.retention {
-            self.outbox
-                .set_retention(config.outbox.retention)
-                .await
-                .map_err(|e| e.to_string())?;
-            taken.push("retention");
-        }
-        if config.outbox.limits != self.config.outbox.limits {
-            self.outbox
-                .set_limits(config.outbox.limits)
-                .await
-                .map_err(|e| e.to_string())?;
-            taken.push("limits");
-        }
-        if let Some(broker) = config
-            .broker
-            .as_ref()
-            .filter(|b| Some(*b) != self.config.broker.as_ref())
-        {
-            // One client id has one connection: the old one ends first. What it has not sent waits in the outbox.
-            let new = super::uplink_config(broker, &self.identity);
-            if let Err(e) = self.uplink.end(Drain::InFlight, None, UPLINK_END).await {
-                tracing::warn!("{e}; what was not acknowledged goes to the new broker");
+    async fn list_alone(&self) -> Result<Value, String> {
+        let watchlist = self.sources.watchlist.clone();
+        let looked = tokio::task::spawn_blocking(move || watchlist.look()).await;
+        match looked {
+            Ok(Ok(event)) => {
+                event.into_iter().for_each(|event| self.lane.audit(event));
+                Ok(json!({ "read_again": ["watchlist"] }))
             }
-            self.uplink = Uplink::start(
-                new,
-                OutboxStore(self.outbox.clone()),
-                std::sync::Arc::new(kakou_time::SystemClock::new()),
-            );
-            *self.direct.write().unwrap_or_else(PoisonError::into_inner) =
-                self.uplink.direct_sender();
-            self.listen(asking);
+            Ok(Err(e)) => Err(e.to_string()),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    async fn prepare(&self, load: Load) -> anyhow::Result<Prepared> {
+        let (old, sources, cameras) = (
+            self.settings.current(),
+            self.sources.clone(),
+            Arc::clone(&self.cameras),
+        );
+        let prepare = move || prepare_all(&load, &old, &sources, &cameras);
+        tokio::task::spawn_blocking(prepare).await?
+    }
+
+    async fn commit(&self, prepared: Prepared) -> anyhow::Result<Value> {
+        let Prepared {
+            config,
+            list,
+            models,
+            uplink,
+            cameras,
+        } = prepared;
+        let mut taken = vec!["watchlist"];
+        taken.extend(self.commit_outbox(&config).await?);
+        let event = self
+            .sources
+            .watchlist
+            .replace(config.watchlist.clone(), list);
+        event.into_iter().for_each(|event| self.lane.audit(event));
+        if let Some(uplink) = uplink {
+            // The part that takes it ends only with the agent.
+            let _ = self.link.send(Order::Change(uplink)).await;
             taken.push("broker");
         }
-        let changed = tokio::task::block_in_place(|| self.cameras.reload(&config, CAMERA_END));
-        self.config = config;
-        let changed = changed.map_err(|e| format!("{e:#}"))?;
+        if let Some((wanted, pool)) = models {
+            self.sources.models.replace(wanted, pool);
+            taken.push("models");
+        }
+        let parts = &self.sources.parts;
+        for (is_there, part) in [
+            (config.watchlist.is_some(), &self.watchlist_part),
+            (config.metrics.is_some(), &self.metrics_part),
+        ] {
+            match is_there {
+                true => parts.add(part),
+                false => parts.remove(part),
+            }
+        }
+        self.settings.replace(config);
+        let all = Arc::clone(&self.cameras);
+        let commit = move || {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.commit(cameras, CAMERA_END)
+        };
+        let changed = tokio::task::spawn_blocking(commit).await?;
         Ok(
             json!({ "read_again": taken, "cameras_ended": changed.ended, "cameras_started": changed.started }),
         )
     }
 
-    /// What an outbox or a connection was made with at the start stays until a restart.
-    fn refuse_what_cannot(&self, new: &Config) -> Result<(), String> {
-        let old = &self.config;
-        let refused = [
-            (new.site != old.site, "site"),
-            (new.agent != old.agent, "agent"),
-            (new.outbox.state != old.outbox.state, "outbox.state"),
-            (new.broker.is_none(), "[broker], which is gone"),
-            (
-                !new.cameras.iter().any(|c| c.source.is_some()),
-                "[[camera]], of which none has a `url`",
-            ),
-        ];
-        match refused.iter().find(|(changed, _)| *changed) {
-            Some((_, what)) => Err(format!(
-                "nothing was taken into use: {what} needs a restart"
-            )),
-            None => Ok(()),
+    /// The steps that may fail, of which each is undone if the next one does.
+    async fn commit_outbox(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        let (old, new, outbox) = (
+            &self.settings.current().outbox,
+            &config.outbox,
+            &self.sources.outbox,
+        );
+        let mut taken = Vec::new();
+        if new.limits != old.limits {
+            outbox.set_limits(new.limits).await?;
+            taken.push("limits");
         }
+        if new.retention != old.retention {
+            if let Err(e) = outbox.set_retention(new.retention).await {
+                if new.limits != old.limits
+                    && let Err(also) = outbox.set_limits(old.limits).await
+                {
+                    return Err(anyhow::Error::new(e).context(format!(
+                        "the limits are new already, and could not be set back ({also})"
+                    )));
+                }
+                return Err(e.into());
+            }
+            taken.push("retention");
+        }
+        Ok(taken)
+    }
+}
+
+fn prepare_all(
+    load: &Load,
+    old: &Config,
+    sources: &Sources,
+    cameras: &Mutex<Cameras>,
+) -> anyhow::Result<Prepared> {
+    let config = load()?;
+    refuse_what_needs_a_restart(old, &config)?;
+    let list = prepare::watchlist(&config, &*sources.clock)?;
+    let uplink = match config.broker.as_ref() {
+        Some(broker) if Some(broker) != old.broker.as_ref() => {
+            prepare::broker(broker)?;
+            let config = uplink_config(broker, &sources.identity, &sources.clock);
+            Some(Box::new(config))
+        }
+        _ => None,
+    };
+    for camera in config.cameras.iter().filter(|c| !old.cameras.contains(c)) {
+        prepare::camera(camera)?;
+    }
+    if let Some(folder) = config.metrics.as_deref().and_then(Path::parent)
+        && config.metrics != old.metrics
+    {
+        std::fs::metadata(folder).with_context(|| format!("metrics: {}", folder.display()))?;
+    }
+    let wanted = prepare::wanted_models(&config);
+    let models = match wanted == prepare::wanted_models(old) {
+        true => None,
+        false => {
+            let pool = wanted.open().context("models")?;
+            Some((wanted, pool))
+        }
+    };
+    let cameras = cameras.lock().unwrap_or_else(PoisonError::into_inner);
+    let cameras = cameras.prepare(&config, models.is_some())?;
+    Ok(Prepared {
+        config,
+        list,
+        models,
+        uplink,
+        cameras,
+    })
+}
+
+/// What an outbox or a connection was made with at the start stays until a restart.
+fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> anyhow::Result<()> {
+    let refused = [
+        (new.site != old.site, "site"),
+        (new.agent != old.agent, "agent"),
+        (new.outbox.state != old.outbox.state, "outbox.state"),
+        (new.broker.is_none(), "[broker], which is gone,"),
+        (
+            !new.cameras.iter().any(|c| c.source.is_some()),
+            "[[camera]], of which none has a `url`,",
+        ),
+    ];
+    match refused.iter().find(|(changed, _)| *changed) {
+        Some((_, what)) => bail!("{what} needs a restart"),
+        None => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::replay::choose_camera;
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::{Assumed, Frame, Next, open};
 use kakou_sight::vision::Spent;
+use kakou_time::Stopwatch;
 
 /// Measure speed: frames a second end to end, milliseconds per stage, memory, and the agent's own overhead.
 ///
@@ -132,7 +133,7 @@ fn one_round(
     let (mut decode, mut work) = (Duration::ZERO, Duration::ZERO);
     let (mut frames, mut passages, mut size) = (0u64, 0u64, (0, 0));
     loop {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let next = source.next()?;
         decode += start.elapsed();
         let frame: Frame = match next {
@@ -144,12 +145,12 @@ fn one_round(
             Next::Frame(f) => f,
         };
         size = frame.size();
-        let start = Instant::now();
+        let start = Stopwatch::start();
         passages += pipeline.frame(&frame)?.len() as u64;
         work += start.elapsed();
         frames += 1;
     }
-    let start = Instant::now();
+    let start = Stopwatch::start();
     passages += pipeline.finish().len() as u64;
     work += start.elapsed();
     anyhow::ensure!(

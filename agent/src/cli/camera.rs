@@ -38,6 +38,7 @@ pub struct Probe {
     /// of this machine: use --user and --password-file instead.
     #[arg(value_name = "URL")]
     url: String,
+    /// The camera's user.
     #[arg(long)]
     user: Option<String>,
     /// The file's first line is the password.

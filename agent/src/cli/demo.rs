@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
 use kakou_contract::{Filter, Message, PassageMessage};
+use kakou_time::Stopwatch;
 
 use super::common::{manifest, print_line};
 use super::replay::{advance, progress, write_pictures};
@@ -57,7 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .and_then(Path::parent)
         .unwrap_or(Path::new("."))
         .to_path_buf();
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let broker = Broker::start()?;
     let address = broker.address();
     print_line(&format!(

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::common::{ConfigArgs, print_line};
 use crate::measure::eval::{PlateOutcome, Report, Score, TruthPicture, read_truth};
 use kakou_sight::camera::decode;
 use kakou_sight::vision::{Opener, PlateFinder};
+use kakou_time::Stopwatch;
 use kakou_traffic::detections::PlateFind;
 
 /// Measure accuracy on a folder of pictures with a truth.jsonl.
@@ -46,7 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 continue;
             }
         };
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let finds = look(&mut plates, picture, &image)?;
         spent += start.elapsed();
         let (outcomes, false_reads) = score.add(picture, &finds);

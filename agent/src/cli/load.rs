@@ -4,9 +4,10 @@ use crate::store::OutboxStore;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kakou_contract::{Id, Priority};
+use kakou_time::{Clock as _, Stopwatch, SystemClock};
 
 use super::broker::BrokerUrl;
 use super::common::print_line;
@@ -26,8 +27,10 @@ pub struct Args {
     /// Where to send; without it, the messages wait in the outbox.
     #[arg(long, value_name = "URL")]
     broker: Option<BrokerUrl>,
+    /// The site that the messages name.
     #[arg(long, default_value = "load")]
     site: String,
+    /// The agent that the messages name.
     #[arg(long, default_value = "load")]
     agent: String,
     /// Passages to append.
@@ -42,6 +45,7 @@ pub struct Args {
     /// Pictures with each passage.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pictures: usize,
+    /// Bytes of a picture.
     #[arg(long, value_name = "BYTES", default_value_t = 60_000)]
     picture_size: usize,
     /// Every so many passages one is a hit too; 0: none.
@@ -77,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     });
     let stop = AtomicBool::new(false);
     let given = AtomicU64::new(0);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let producers: Vec<_> = (0..args.producers)
             .map(|_| scope.spawn(|| produce(&args, &outbox, &given, &stop, began)))
@@ -144,7 +148,7 @@ fn produce(
     outbox: &Outbox,
     given: &AtomicU64,
     stop: &AtomicBool,
-    began: Instant,
+    began: Stopwatch,
 ) -> anyhow::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         let n = given.fetch_add(1, Ordering::Relaxed);
@@ -185,7 +189,7 @@ fn wait_until(due: Duration, began: Instant, stop: &AtomicBool) -> bool {
 }
 
 fn made_up(args: &Args, n: u64) -> Vec<Envelope> {
-    let now = chrono::Local::now().fixed_offset();
+    let now = SystemClock::new().wall();
     let passage = kakou_contract::live_id(now);
     let root = format!("kakou/v1/{}/{}", args.site, args.agent);
     let draft = |lane: Priority, id: String, topic: String, payload: Vec<u8>| Envelope {

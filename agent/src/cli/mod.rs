@@ -20,8 +20,6 @@ mod watch;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use common::print_line;
-
 /// Kakou (卡口), the agent of a road checkpoint: camera frames in, one truthful record per vehicle out, over MQTT.
 #[derive(Debug, Parser)]
 #[command(name = "kakou", version, propagate_version = true)]

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use super::common::ConfigArgs;
-use crate::app::{Load, RunOptions, run as run_agent};
+use kakou_contract::Priority;
+use kakou_time::SystemClock;
+
+use super::common::{ConfigArgs, print_line};
+use crate::app::{Load, OnCommitted, RunOptions, run as run_agent};
 use crate::config::Config;
 
 /// Run the agent: cameras in, passages and hits out, until SIGTERM or SIGINT.
@@ -26,17 +30,15 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = loaded(&args.config)?;
     let again = args.config.config.clone().map(|path| {
-        let load: Load = std::sync::Arc::new(move || loaded(&args.config));
+        let load: Load = Arc::new(move || loaded(&args.config));
         (path, load)
     });
-    run_agent(
-        config,
-        RunOptions {
-            state: args.state,
-            print: args.print,
-            config: again,
-        },
-    )?;
+    let options = RunOptions {
+        state: args.state,
+        on_committed: args.print.then(|| Arc::new(print_committed) as OnCommitted),
+        config: again,
+    };
+    run_agent(config, options, Arc::new(SystemClock::new()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,4 +49,10 @@ fn loaded(args: &ConfigArgs) -> anyhow::Result<Config> {
         tracing::warn!(file = ?args.config, "{warning}");
     }
     Ok(config)
+}
+
+fn print_committed(number: u64, priority: Priority, id: &str) {
+    if let Err(e) = print_line(&format!("committed {number} {priority} {id}")) {
+        tracing::warn!("stdout cannot be written: {e}");
+    }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use kakou_contract::{Filter, Id, Message, StatusMessage};
+use kakou_contract::{Filter, Id, Message, PartState, StatusMessage};
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use uuid::Uuid;
@@ -277,8 +277,18 @@ fn status(message: &StatusMessage) -> String {
                 .map(|detail| format!("; {}: {}", camera.camera, clean(detail)))
         })
         .collect();
+    // A camera's part is told by the camera.
+    let parts: String = message
+        .parts
+        .iter()
+        .filter(|part| part.state == PartState::Failing && !part.name.starts_with("camera-"))
+        .filter_map(|part| {
+            let detail = part.detail.as_ref()?;
+            Some(format!("; {}: {}", part.name, clean(detail)))
+        })
+        .collect();
     format!(
-        "{}/{}: {}{reason}, {}{cameras}",
+        "{}/{}: {}{reason}, {}{cameras}{parts}",
         message.site, message.agent, message.state, message.health
     )
 }
@@ -408,6 +418,16 @@ mod tests {
         assert_eq!(out.lines().count(), 1);
         let back = PassageMessage::from_json(out.as_bytes()).unwrap();
         assert_eq!(back, PassageMessage::from_json(PASSAGE).unwrap());
+    }
+
+    #[test]
+    fn a_status_says_which_parts_fail_and_why() {
+        let online = include_bytes!("../../contract/golden/status-online.json");
+        let text = status(&StatusMessage::from_json(online).unwrap());
+        assert!(
+            text.contains("; cam-2: connection refused; watchlist: watchlist.csv: No such file"),
+            "{text}"
+        );
     }
 
     #[test]

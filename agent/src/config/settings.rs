@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kakou_contract::Direction;
-use kakou_outbox::{Limits, Retention};
+use kakou_outbox::{OutboxLimits, Retention};
 use kakou_sight::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, SightConfig};
 use kakou_sight::evidence::EvidenceConfig;
 use kakou_sight::vision::{LookConfig, ModelChoice};
@@ -93,7 +93,7 @@ impl std::fmt::Display for BrokerConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxConfig {
     pub state: PathBuf,
-    pub limits: Limits,
+    pub limits: OutboxLimits,
     pub retention: Retention,
 }
 

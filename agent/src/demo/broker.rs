@@ -8,10 +8,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rumqttd::{Config, ConnectionSettings, RouterConfig, ServerSettings};
 
+use kakou_time::Stopwatch;
 use kakou_uplink::BrokerAddress;
 
 /// A passage with its pictures is about 300 KiB; this leaves room for full-size frames.
@@ -78,8 +79,8 @@ impl Broker {
             })
             .map_err(|error| start(error.to_string()))?;
 
-        let limit = Instant::now() + START_LIMIT;
-        while Instant::now() < limit {
+        let waited = Stopwatch::start();
+        while waited.elapsed() < START_LIMIT {
             let accepted = TcpStream::connect_timeout(&listen, Duration::from_millis(200)).is_ok();
             // Asked after connecting: who answered may be the process that took the port.
             match end.recv_timeout(Duration::from_millis(10)) {

@@ -114,3 +114,16 @@ pub fn checkpoint(dir: &Path, broker: &str, sequence: &str, camera: &str, more: 
         format!("plate,level,category,reason,valid_until\n{list}not a plate at all,red,a,b,\n");
     std::fs::write(dir.join("list.csv"), text).unwrap();
 }
+
+/// The models' cache, for a test that damages it.
+pub fn copy_cache(to: &Path) {
+    for f in [
+        "clp_det.onnx",
+        "clp_v2_c_rec.onnx",
+        "clp_dict.txt",
+        "ssdlite_mobilenet_v2_coco.onnx",
+        "libonnxruntime.so",
+    ] {
+        std::fs::copy(root().join("models/cache").join(f), to.join(f)).unwrap();
+    }
+}

@@ -33,6 +33,8 @@ word_list! {
         Unreachable = "unreachable", "无法连接";
         /// It does not take user and password.
         Unauthorised = "unauthorised", "认证失败";
+        /// Frames come and cannot be worked on: the models or the agent's own part for this camera fails.
+        PipelineFailed = "pipeline_failed", "识别故障";
         /// By its schedule nothing is looked at now.
         OffDuty = "off_duty", "非工作时段";
         /// A recording that is not repeated is over.
@@ -52,7 +54,8 @@ impl CameraState {
             | Self::NoFrames
             | Self::BrokenStream
             | Self::Unreachable
-            | Self::Unauthorised => Health::Failed,
+            | Self::Unauthorised
+            | Self::PipelineFailed => Health::Failed,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kakou_contract::Priority;
-use kakou_outbox::{Limits, Retention};
+use kakou_outbox::{OutboxLimits, Retention};
 
 use super::super::define::{Header, Is, Section, Setting, TakenUp, Words};
 use super::super::kinds::{FilePath, Integer};
@@ -44,7 +44,7 @@ fn hours(time: Duration) -> u32 {
 
 /// The outbox's own limits for one priority: MiB and hours.
 fn limit(priority: Priority) -> (u64, u32) {
-    let limit = Limits::default().lanes[priority.index()];
+    let limit = OutboxLimits::default().by_priority[priority.index()];
     (mib(limit.bytes), hours(limit.age))
 }
 
@@ -68,7 +68,7 @@ pub static MAX_MIB: Setting<Integer<u64>, Is<u64>> = Setting {
         most: MOST_MIB,
         unit: "MiB",
     },
-    fallback: Is(|| mib(Limits::default().bytes)),
+    fallback: Is(|| mib(OutboxLimits::default().bytes)),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
@@ -85,7 +85,7 @@ pub static MIN_FREE_MIB: Setting<Integer<u64>, Is<u64>> = Setting {
         most: MOST_MIB,
         unit: "MiB",
     },
-    fallback: Is(|| mib(Limits::default().free_disk)),
+    fallback: Is(|| mib(OutboxLimits::default().free_disk)),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
@@ -195,7 +195,7 @@ limits!(
     HITS_AGE,
     "outbox.hits",
     Priority::Hit,
-    "Limits for hits that wait.",
+    "OutboxLimits for hits that wait.",
     "待发命中的上限。"
 );
 limits!(
@@ -204,7 +204,7 @@ limits!(
     CONTROL_AGE,
     "outbox.control",
     Priority::Control,
-    "Limits for status messages, audit messages and command results that wait.",
+    "OutboxLimits for status messages, audit messages and command results that wait.",
     "待发状态、审计消息和命令结果的上限。"
 );
 limits!(
@@ -213,7 +213,7 @@ limits!(
     PASSAGES_AGE,
     "outbox.passages",
     Priority::Passage,
-    "Limits for passages that wait.",
+    "OutboxLimits for passages that wait.",
     "待发过车记录的上限。"
 );
 limits!(
@@ -222,6 +222,6 @@ limits!(
     PICTURES_AGE,
     "outbox.pictures",
     Priority::Picture,
-    "Limits for pictures that wait.",
+    "OutboxLimits for pictures that wait.",
     "待发图片的上限。"
 );

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kakou_contract::Priority;
-use kakou_outbox::{LaneLimit, Limits, Retention};
+use kakou_outbox::{OutboxLimits, PriorityLimit, Retention};
 
 use super::super::define::{Is, Section, Setting};
 use super::super::keys::outbox as keys;
@@ -42,10 +42,10 @@ pub(super) fn outbox(part: &Part<'_>, base: &Path) -> OutboxConfig {
     let bytes = |mib: u64| mib << 20;
     let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
     let all = part.get(&keys::MAX_MIB);
-    let mut limits = Limits {
+    let mut limits = OutboxLimits {
         bytes: bytes(all),
         free_disk: bytes(part.get(&keys::MIN_FREE_MIB)),
-        ..Limits::default()
+        ..OutboxLimits::default()
     };
     for (priority, section, mib, age) in BY_PRIORITY {
         let own = part.part(section);
@@ -57,7 +57,7 @@ pub(super) fn outbox(part: &Part<'_>, base: &Path) -> OutboxConfig {
             );
             own.wrong(mib, reason);
         }
-        limits.lanes[priority.index()] = LaneLimit {
+        limits.by_priority[priority.index()] = PriorityLimit {
             bytes: bytes(most),
             age: hours(own.get(age)),
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kakou_outbox::{Limits, Retention};
+use kakou_outbox::{OutboxLimits, Retention};
 use kakou_sight::camera::{ConditionConfig, Decoder, GateConfig, SightConfig, Transport};
 use kakou_traffic::geometry::Point;
 use kakou_traffic::passage::PassageConfig;
@@ -39,7 +39,7 @@ fn a_whole_config_is_resolved() {
 #[test]
 fn without_a_file_the_defaults_of_the_parts_hold() {
     let config = Config::without_file().unwrap();
-    assert_eq!(config.outbox.limits, Limits::default());
+    assert_eq!(config.outbox.limits, OutboxLimits::default());
     assert_eq!(config.outbox.retention, Retention::default());
     assert_eq!(config.outbox.state, Path::new("/var/lib/kakou"));
     let track = TrackConfig::default();
@@ -130,14 +130,14 @@ fn the_outbox_has_its_limits_by_priority() {
          hits = { max_mib = 7, max_age_h = 2 }\npictures = { max_mib = 9 }",
     );
     let limits = config.outbox.limits;
-    let of = |priority: Priority| limits.lanes[priority.index()];
+    let of = |priority: Priority| limits.by_priority[priority.index()];
     assert_eq!((limits.bytes, limits.free_disk), (100 << 20, 0));
     assert_eq!(of(Priority::Hit).bytes, 7 << 20);
     assert_eq!(of(Priority::Hit).age, Duration::from_secs(2 * 3600));
     assert_eq!(of(Priority::Picture).bytes, 9 << 20);
     assert_eq!(
         of(Priority::Picture).age,
-        Limits::default().lanes[Priority::Picture.index()].age
+        OutboxLimits::default().by_priority[Priority::Picture.index()].age
     );
     assert_eq!(config.outbox.retention.hit, Duration::from_secs(3 * 3600));
 }

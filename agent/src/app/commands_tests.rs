@@ -1,0 +1,133 @@
+//! Commands that hang or come twice, at a real outbox.
+#![allow(clippy::unwrap_used)]
+
+use kakou_contract::Command;
+use kakou_outbox::OutboxOptions;
+use kakou_time::{Clock, SystemClock};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use super::*;
+
+struct Rig {
+    commander: Commander,
+    /// Requests for a reload, which nobody carries out.
+    reloads: mpsc::Receiver<ReloadRequest>,
+    _status: mpsc::Receiver<()>,
+    _folder: tempfile::TempDir,
+}
+
+fn rig() -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let (site, agent): (Id, Id) = ("north".parse().unwrap(), "box-1".parse().unwrap());
+    let options = OutboxOptions::new(folder.path(), site.clone(), agent.clone());
+    let (status_now, status) = mpsc::channel(1);
+    let (reload, reloads) = mpsc::channel(1);
+    Rig {
+        commander: Commander {
+            site,
+            agent,
+            clock: Arc::new(SystemClock::new()),
+            outbox: Outbox::open(options).unwrap(),
+            cameras: CameraViews::default(),
+            status_now,
+            reload,
+            under_way: Mutex::default(),
+        },
+        reloads,
+        _status: status,
+        _folder: folder,
+    }
+}
+
+fn received(request: &Request) -> Received {
+    Received {
+        topic: format!("kakou/v1/north/box-1/cmd/{}", request.command.name()),
+        payload: request.to_json(),
+        ..Received::default()
+    }
+}
+
+fn request(command: Command) -> Request {
+    let now = SystemClock::new().wall();
+    Request {
+        request_id: live_id(now),
+        sent_at: now,
+        expires_at: None,
+        by: None,
+        command,
+    }
+}
+
+impl Rig {
+    /// Each answer so far: its code and its detail.
+    async fn answers(&self) -> Vec<(ResultCode, Option<String>)> {
+        let mut all = Vec::new();
+        for number in 1.. {
+            let stored = self.commander.outbox.stored_payload(number).await.unwrap();
+            let Some(payload) = stored else { break };
+            let value: Value = serde_json::from_slice(&payload).unwrap();
+            if let Some(code) = value["code"].as_str() {
+                let detail = value["detail"].as_str().map(str::to_owned);
+                all.push((code.parse().unwrap(), detail));
+            }
+        }
+        all
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_hangs_is_answered_and_keeps_no_other_waiting() {
+    let mut rig = rig();
+    let hanging = received(&request(Command::Reload));
+    let outcome = rig
+        .commander
+        .obey(hanging, Duration::from_millis(200))
+        .await;
+    assert!(
+        outcome.unwrap_err().starts_with("reload: not done within"),
+        "it did not hang"
+    );
+    assert!(rig.reloads.try_recv().is_ok(), "it was begun");
+    let ping = received(&request(Command::Ping));
+    assert_eq!(
+        rig.commander.obey(ping, Duration::from_secs(60)).await,
+        Ok(())
+    );
+    let answers = rig.answers().await;
+    assert_eq!(answers[0].0, ResultCode::Failed);
+    assert!(answers[0].1.as_ref().unwrap().contains("not done within"));
+    assert_eq!(answers[1], (ResultCode::Done, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_that_comes_while_the_first_is_carried_out_is_not_carried_out() {
+    let mut rig = rig();
+    let twice = request(Command::Reload);
+    let long = Duration::from_secs(60);
+    let first = rig.commander.obey(received(&twice), long);
+    let second = async {
+        // The first one has begun.
+        let answer = rig.reloads.recv().await.unwrap();
+        rig.commander.obey(received(&twice), long).await.unwrap();
+        answer.send(Ok(json!({}))).unwrap();
+    };
+    let (outcome, ()) = tokio::join!(first, second);
+    assert_eq!(outcome, Ok(()));
+    assert!(rig.reloads.try_recv().is_err(), "it was carried out twice");
+    let codes: Vec<_> = rig.answers().await.into_iter().map(|a| a.0).collect();
+    assert_eq!(codes, [ResultCode::Repeated, ResultCode::Done]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_finds_no_room_is_told_so_and_may_come_again() {
+    let rig = rig();
+    let ping = request(Command::Ping);
+    rig.commander.refuse_as_busy(received(&ping)).await;
+    let long = Duration::from_secs(60);
+    rig.commander.obey(received(&ping), long).await.unwrap();
+    let answers = rig.answers().await;
+    assert_eq!(answers[0].0, ResultCode::Refused);
+    assert!(answers[0].1.as_ref().unwrap().contains("busy"));
+    assert_eq!(answers[1], (ResultCode::Done, None));
+}
