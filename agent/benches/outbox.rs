@@ -205,4 +205,3 @@ fn hit() {
         "the drain was over before the hits were"
     );
 }
-

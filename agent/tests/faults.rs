@@ -15,10 +15,10 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
-use agent::{Agent, Checkpoint, LONG, answer, cache_in, cut_off, on, request, until};
+use agent::{Agent, Checkpoint, LONG, answer, cache_in, cut_off, on, request, resend, until};
 use kakou_contract::{
-    CameraState, Command, Health, HitMessage, Message, PartState, PassageMessage, ResultCode,
-    ResultMessage, StatusMessage,
+    CameraState, Command, Health, HitMessage, PartState, PassageMessage, ResultCode, ResultMessage,
+    StatusMessage,
 };
 use kakou_uplink::Received;
 
@@ -46,8 +46,7 @@ async fn a_command_with_an_absurd_number_is_answered_and_harms_nothing() {
     let absurd = 1_u64 << 63;
     for (first, last) in [(absurd, absurd + 1), (u64::MAX, u64::MAX), (0, 0)] {
         let mut json: serde_json::Value =
-            serde_json::from_slice(&request(Command::Resend { first: 1, last: 1 }).to_json())
-                .unwrap();
+            serde_json::from_slice(&request(resend(1, 1)).to_json()).unwrap();
         json["first"] = first.into();
         json["last"] = last.into();
         gate.send_text("kakou/v1/north/box-1/cmd/resend", &json.to_string());

@@ -138,10 +138,7 @@ async fn commands_are_carried_out_once_answered_and_audited() {
     assert_eq!(picture.code, ResultCode::Done, "{picture:?}");
     assert!(picture.data.unwrap()["base64"].as_str().unwrap().len() > 10_000);
 
-    gate.send(&request(Command::Resend {
-        first: kakou_contract::Sequence::new(1).unwrap(),
-        last: kakou_contract::Sequence::new(2).unwrap(),
-    }));
+    gate.send(&request(agent::resend(1, 2)));
     let resent = gate.next("answer", answer).await;
     assert_eq!(resent.data.unwrap()["messages"], 2);
     gate.broker

@@ -174,7 +174,7 @@ mod tests {
 
     fn group(id: &str, bytes: usize, is_hit: bool) -> Group {
         let hit = HitMessage::from_json(HIT).unwrap();
-        let mut envelope = Envelope::of_event(&hit, Priority::Passage, Keep::Passage).unwrap();
+        let mut envelope = Envelope::live(&hit, Priority::Passage, Keep::Passage).unwrap();
         envelope.payload = vec![0; bytes].into();
         envelope.id = id.to_owned();
         Group::new(vec![envelope], is_hit.then_some(hit))

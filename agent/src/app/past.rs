@@ -67,7 +67,8 @@ impl HitsPast {
     }
 
     fn send_now(&self, hit: &HitMessage) -> bool {
-        Envelope::live(hit, Priority::Hit, Keep::Hit).is_ok_and(|message| self.link.send_past(message))
+        Envelope::live(hit, Priority::Hit, Keep::Hit)
+            .is_ok_and(|message| self.link.send_past(message))
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<HitMessage>> {

@@ -374,8 +374,8 @@ mod tests {
             envelope.id = format!("{what}-{n}");
             envelope
         };
-        let hit_envelope = Envelope::of_event(&hit, Priority::Hit, Keep::Hit).unwrap();
-        let envelope = Envelope::of_event(&passage, Priority::Passage, Keep::Hit).unwrap();
+        let hit_envelope = Envelope::live(&hit, Priority::Hit, Keep::Hit).unwrap();
+        let envelope = Envelope::live(&passage, Priority::Passage, Keep::Hit).unwrap();
         let both = vec![named(hit_envelope, "hit"), named(envelope, "passage")];
         Group::new(both, Some(hit))
     }

@@ -77,7 +77,8 @@ impl Reporter {
             Ok(Err(e)) => e.to_string(),
             Err(_) => "the outbox does not answer".to_owned(),
         };
-        let sent = Envelope::of(status, Priority::Control, Keep::Control).is_ok_and(|message| self.sources.link.send_past(message));
+        let sent = Envelope::of(status, Priority::Control, Keep::Control)
+            .is_ok_and(|message| self.sources.link.send_past(message));
         tracing::warn!(sent, "a status goes past the outbox: {why}");
     }
 }

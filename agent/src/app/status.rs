@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    AgentState, CameraState, CameraStatus, ClockState, DiskStatus, Health, Id, ModelUsed,
-    Envelope, Keep, OfflineReason, OutboxStatus, PartState, PartStatus, Priority, PublicKey, SchemaVersion,
-    Software, StatusMessage, UplinkStatus, WatchlistStatus, live_id,
+    AgentState, CameraState, CameraStatus, ClockState, DiskStatus, Envelope, Health, Id, Keep,
+    ModelUsed, OfflineReason, OutboxStatus, PartState, PartStatus, Priority, PublicKey,
+    SchemaVersion, Software, StatusMessage, UplinkStatus, WatchlistStatus, live_id,
 };
 use kakou_outbox::{OutboxState, Stats};
 use kakou_time::Clock;

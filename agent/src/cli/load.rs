@@ -174,7 +174,7 @@ fn produce(
 }
 
 /// Sleeps in short pieces, so that an end is heard at a low rate too. False: it is time to end.
-fn wait_until(due: Duration, began: Instant, stop: &AtomicBool) -> bool {
+fn wait_until(due: Duration, began: Stopwatch, stop: &AtomicBool) -> bool {
     const PIECE: Duration = Duration::from_millis(50);
     loop {
         if stop.load(Ordering::Relaxed) {

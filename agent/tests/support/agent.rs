@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kakou_contract::{AuditEvent, AuditMessage, Message, Request, ResultMessage};
-use kakou_uplink::{Event, Received, Subscriber, SubscriberConfig};
+use kakou_uplink::{Received, Subscriber, SubscriberConfig, SubscriberEvent};
 
 use super::mosquitto::Mosquitto;
 use super::support;
@@ -89,7 +89,7 @@ impl Checkpoint {
         let limit = tokio::time::Instant::now() + LONG;
         loop {
             match tokio::time::timeout_at(limit, self.subscriber.recv()).await {
-                Ok(Some(Event::Message(m))) => {
+                Ok(Some(SubscriberEvent::Message(m))) => {
                     if let Some(found) = wanted(&m) {
                         return found;
                     }
@@ -170,6 +170,16 @@ pub fn request(command: kakou_contract::Command) -> Request {
         expires_at: None,
         by: Some("duty officer".to_owned()),
         command,
+    }
+}
+
+/// Asks for these numbers again.
+#[allow(dead_code)] // Not by every test program.
+pub fn resend(first: u64, last: u64) -> kakou_contract::Command {
+    let number = |n| kakou_contract::Sequence::new(n).unwrap();
+    kakou_contract::Command::Resend {
+        first: number(first),
+        last: number(last),
     }
 }
 
