@@ -11,7 +11,7 @@ from material import unpacked
 from net import MAP
 
 # Parts of a batch.
-REAL, NONE = 0.25, 0.06
+REAL, NONE = 0.25, 0.08
 # Of the real plates this part stays as it is; the others get a province drawn evenly, and some other characters.
 UNTOUCHED = 0.4
 SWAPPED = 0.25

@@ -53,8 +53,8 @@ class Camera:
         box = (torch.rand(count, device=self.device) < boxed).float()
         n = lambda s: self.normal(s, count)
         spread = loose * (0.5 + torch.rand(count, device=self.device))
-        shear = n(0.04) * spread + box * n(0.12)
-        turn = n(0.055) * spread + box * n(0.22)
+        shear = n(0.04) * spread + box * n(0.14)
+        turn = n(0.055) * spread + box * n(0.42)
         wide = 1 + (0.01 + n(0.035)) * spread + box * (shear.abs() * 0.5)
         tall = 1 + (0.04 + n(0.075)) * spread + box * turn.abs() * 0.9
         zero = torch.zeros(count, device=self.device)
@@ -179,7 +179,7 @@ class Camera:
         chosen = self.having(share, count)
         return (x * (1 - chosen) + done * chosen).clamp(0, 255)
 
-    def photograph(self, canvas, hard, boxed=0.12, loose=1.0, matrix=None):
+    def photograph(self, canvas, hard, boxed=0.22, loose=1.0, matrix=None):
         """Straightened pictures (BGR, 0..255, HEIGHT x WIDTH) of canvases, and the matrices of their corners.
 
         `hard` (per picture) is 1 for flat made-up plates and less for pictures that a camera has been at already.

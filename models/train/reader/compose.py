@@ -210,7 +210,16 @@ class Composer:
         has = numpy.array(["L" in KINDS[k].pattern and KINDS[k].layout in ("one", "two") for k in kind])
         has = has & (self.rng.random(len(kind)) < 0.85)
         far = torch.hypot(x - self.each(gap) * mm_x, y - self.each(height) * mm_y)
-        return (self.each(self.rng.uniform(4, 7, len(kind))) - far).clamp_(0, 1) * self.each(has)
+        found = (self.each(self.rng.uniform(4, 7, len(kind))) - far).clamp_(0, 1) * self.each(has)
+        dashed = numpy.array([KINDS[k].layout == "dashes" for k in kind])
+        for back in (4, 2):
+            # Between two characters counted from the end: the number of letters before them varies.
+            last = numpy.array([len(KINDS[k].pattern) for k in kind]) - back
+            at = numpy.arange(len(kind))
+            middle = (place[at, last - 1, 0] + place[at, last - 1, 2] + place[at, last, 0]) / 2
+            near = torch.maximum((x - self.each(middle) * mm_x).abs() / 12, (y - mm_y / 2).abs() / 5)
+            found = torch.maximum(found, (near < 1).to(self.number) * self.each(dashed))
+        return found
 
     def screws(self, count, x, y, size):
         inset = self.rng.uniform(0.18, 0.32, count)

@@ -18,8 +18,9 @@ def ordered(points):
     p = numpy.asarray(points, numpy.float32).reshape(4, 2)
     middle = p.mean(0)
     p = p[numpy.argsort(numpy.arctan2(p[:, 1] - middle[1], p[:, 0] - middle[0]))]
-    # Turned so that the first two are the upper ones.
-    return min((numpy.roll(p, k, 0) for k in range(4)), key=lambda q: q[0].sum() + q[1, 1] - q[3, 1])
+    # They go clockwise now; of the four ways to begin, the most upright one.
+    upright = lambda q: q[1, 0] - q[0, 0] + q[2, 0] - q[3, 0] + q[3, 1] - q[0, 1] + q[2, 1] - q[1, 1]
+    return max((numpy.roll(p, k, 0) for k in range(4)), key=upright)
 
 
 def homography(quad):

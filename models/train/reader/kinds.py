@@ -54,6 +54,12 @@ def boxes(kind):
         return [(left, 25, 45 if i == 0 else 43, 90) for i, left in enumerate(x)]
     if kind.layout == "even":
         return row(n, 16, width - 16, 25, 90)
+    if kind.layout == "dashes":
+        # Letters, two digits, two digits; `dashes` says where the strokes between them are.
+        groups = [n - 4, 2, 2]
+        pitch = (width - 40) / (n + 1)
+        x = [20 + pitch * (i + k / 2) for k, i in ((k, sum(groups[:k]) + j) for k in range(3) for j in range(groups[k]))]
+        return [(left, 25, pitch * 0.85, 90) for left in x]
     if kind.layout == "armed":
         # WJ and a small province (or two small digits, one over the other or side by side), then the number.
         small = n - 7
@@ -102,7 +108,7 @@ KINDS = (
     Kind("embassy, older", "black", "使DDDDDD", 0.008, red=(0,)),
     Kind("embassy by province", "black", "PLSSSS使", 0.004),
     Kind("consulate", "black", "PLSSSS领", 0.016),
-    Kind("consulate, older", "black", "PDDDDD领", 0.006),
+    Kind("consulate, older", "black", "PDDDD领", 0.006, layout="even"),
     Kind("Hong Kong", "black", "粤ZSSSS港", 0.022),
     Kind("Macao", "black", "粤ZSSSS澳", 0.022),
     Kind("Hong Kong, any province", "black", "PLSSSS港", 0.003),
@@ -122,7 +128,8 @@ KINDS = (
     Kind("Hong Kong's own", "yellow", "XXDDDD", 0.008, layout="even"),
     Kind("Hong Kong's own, white", "white", "XXDDDD", 0.004, layout="even"),
     Kind("Hong Kong's own, two rows", "yellow", "XXDDDD", 0.006, (220, 140), "two-letters"),
-    Kind("Macao's own", "black", "MDDDD", 0.006, layout="even"),
+    Kind("Macao's own", "black", "MDDDD", 0.005, layout="dashes"),
+    Kind("Macao's own, newer", "black", "MXDDDD", 0.005, layout="dashes"),
     # Foreign plates and whatever nobody thought of: no rule may complete what was not seen.
     Kind("anything, blue", "blue", "SSSSSSS", 0.006),
     Kind("anything, white", "white", "SSSSSSS", 0.006, layout="even"),

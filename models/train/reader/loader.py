@@ -5,7 +5,6 @@ pass through files mapped into memory, a fixed number of them, so that nothing p
 """
 
 import pathlib
-import queue
 import tempfile
 import threading
 
@@ -46,26 +45,31 @@ def make(path, folder, slots, count, plates, real, seed, free, full):
 
 
 class Loader:
-    """Batches of `chunks` chunks of `count` pictures each; use it as a context."""
+    """Batches drawn from the latest chunks; use it as a context.
 
-    def __init__(self, path, device, workers, count, chunks, real, seed):
+    Chunks come in more slowly than a fast processor can train on them. So each is kept for a while and its pictures are
+    drawn about `again` times, mixed with those of other chunks, of other sizes and compressions.
+    """
+
+    def __init__(self, path, device, workers, count, real, seed, again=2.5, keep=96):
         from batches import plates_of
 
-        self.device, self.chunks = device, chunks
+        self.device, self.count, self.plates, self.again, self.keep = device, count, plates_of(count), again, keep
         self.folder = tempfile.TemporaryDirectory()
-        folder, slots, plates = pathlib.Path(self.folder.name), workers * 2, plates_of(count)
-        self.arrays = [mapped(folder, slot, count, plates, "w+") for slot in range(slots)]
+        folder, slots = pathlib.Path(self.folder.name), workers * 2
+        self.arrays = [mapped(folder, slot, count, self.plates, "w+") for slot in range(slots)]
         context = torch.multiprocessing.get_context("spawn")
         self.free, self.full = context.Queue(), context.Queue()
         for slot in range(slots):
             self.free.put(slot)
         self.processes = [
             context.Process(target=make, daemon=True,
-                            args=(path, folder, slots, count, plates, real, seed + 10 * i, self.free, self.full))
+                            args=(path, folder, slots, count, self.plates, real, seed + 10 * i, self.free, self.full))
             for i in range(workers)
         ]
-        self.ready = queue.Queue(2)
-        self.ended = False
+        self.rng = numpy.random.default_rng(seed + 7)
+        self.chunks, self.come, self.drawn = [], 0, 0
+        self.news = threading.Condition()
 
     def __enter__(self):
         for process in self.processes:
@@ -74,21 +78,32 @@ class Loader:
         return self
 
     def carry(self):
-        """Copies finished chunks to the device, ahead of the training."""
-        while not self.ended:
-            parts = []
-            for _ in range(self.chunks):
-                slot = self.full.get()
-                parts.append({k: torch.from_numpy(numpy.array(a)).to(self.device) for k, a in self.arrays[slot].items()})
-                self.free.put(slot)
-            plates = len(parts[0]["text"])
-            picture = torch.cat([p["picture"][:plates] for p in parts] + [p["picture"][plates:] for p in parts])
-            self.ready.put((picture, {k: torch.cat([p[k] for p in parts]) for k in FIELDS}))
+        """Copies finished chunks to the device; the oldest one makes room."""
+        while True:
+            slot = self.full.get()
+            chunk = {k: torch.from_numpy(numpy.array(a)).to(self.device) for k, a in self.arrays[slot].items()}
+            self.free.put(slot)
+            with self.news:
+                self.chunks = [*self.chunks, chunk][-self.keep :]
+                self.come += self.count
+                self.news.notify()
 
-    def batch(self):
-        return self.ready.get(timeout=300)
+    def batch(self, count, parts=8):
+        """`count` pictures of `parts` chunks, plates first."""
+        with self.news:
+            fresh = lambda: len(self.chunks) >= parts and self.drawn + count <= self.again * self.come
+            if not self.news.wait_for(fresh, 120):
+                raise TimeoutError("no chunk was made for two minutes")
+            chunks = self.chunks
+        self.drawn += count
+        chosen = [chunks[i] for i in self.rng.choice(len(chunks), parts, replace=False)]
+        plates = round(count / parts * self.plates / self.count)
+        pick = lambda n, k: torch.randperm(n, device=self.device)[:k]
+        some = [(c, pick(self.plates, plates)) for c in chosen]
+        others = [c["picture"][self.plates + pick(self.count - self.plates, count // parts - plates)] for c in chosen]
+        picture = torch.cat([c["picture"][i] for c, i in some] + others)
+        return picture, {k: torch.cat([c[k][i] for c, i in some]) for k in FIELDS}
 
     def __exit__(self, *_):
-        self.ended = True
         for process in self.processes:
             process.terminate()

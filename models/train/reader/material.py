@@ -68,6 +68,9 @@ def cut(crop, quad, light):
         if high - low < 30:
             continue
         ink = numpy.clip((cell - low - 0.12 * (high - low)) / (0.8 * (high - low)), 0, 1)
+        # A filled box is a shadow or a poor alignment, not a character.
+        if ink.mean() > 0.62:
+            continue
         yield k, (ink * 255).astype(numpy.uint8), float(high - low) / cell.std()
 
 
@@ -140,7 +143,7 @@ def main():
                 cells[line["text"][k]].append((sharpness * place["score"] * min(1.0, width / 200), picture))
     pictures, table = atlas(cells)
     real, real_starts = packed(canvases)
-    none, none_starts = packed(negatives.pool(arguments.pictures, CANVAS, 1600), 80)
+    none, none_starts = packed(negatives.pool(arguments.pictures, CANVAS, 2400), 80)
     numpy.savez_compressed(
         arguments.out,
         pictures=pictures,

@@ -34,6 +34,41 @@ def texture(rng, size):
     return numpy.clip(base + (picture - 0.5) * rng.uniform(10, 220), 0, 255).astype(numpy.uint8)
 
 
+# Grounds of signs and bodies that come near those of plates, BGR.
+PLATE_LIKE = ((170, 70, 20), (60, 180, 240), (110, 190, 90), (230, 230, 230), (30, 28, 26), (40, 40, 200))
+
+
+def bars(rng, size):
+    """A grille, a fence, a radiator: many like bars over one ground, in a frame."""
+    height, width = size
+    ground, bar = (numpy.array(rng.choice(PLATE_LIKE)) + [rng.gauss(0, 25) for _ in range(3)] for _ in range(2))
+    picture = numpy.ones((height, width, 3)) * ground
+    pitch, thick, lean = rng.uniform(6, 45), rng.uniform(0.2, 0.7), rng.gauss(0, 0.1)
+    y, x = numpy.mgrid[0:height, 0:width]
+    along = x + lean * y if rng.random() < 0.7 else y * 1.5 + lean * x
+    inner = (y > height * rng.uniform(0, 0.3)) & (y < height * rng.uniform(0.7, 1)) & (x > width * rng.uniform(0, 0.15))
+    on = ((along / pitch + rng.random()) % 1 < thick) & inner
+    picture[on] = bar
+    return numpy.clip(picture, 0, 255).astype(numpy.uint8)
+
+
+def sign(rng, size):
+    """A few large characters on a ground like a plate's."""
+    height, width = size
+    ground = numpy.array(rng.choice(PLATE_LIKE)) + [rng.gauss(0, 20) for _ in range(3)]
+    picture = numpy.clip(numpy.ones((height, width, 3)) * ground, 0, 255).astype(numpy.uint8)
+    count = rng.randint(1, 5)
+    text = "".join(rng.choice(WORDS if rng.random() < 0.8 else LATIN) for _ in range(count))
+    dark = ground.mean() > 110
+    tall = int(height * rng.uniform(0.4, 0.8))
+    face = rng.choice(glyphs.HANZI)
+    pitch = width * 0.85 / count
+    for i, symbol in enumerate(text):
+        glyph = cv2.resize(glyphs.typeset(symbol, *face), (max(2, int(min(pitch * 0.8, tall * 1.2))), tall))
+        stamp(picture, glyph, int(width * 0.07 + i * pitch), (height - tall) // 2, numpy.array([20.0 if dark else 240.0] * 3))
+    return picture
+
+
 def piece(rng, pictures, size):
     """A piece of a real picture without plates, of any scale."""
     picture = rng.choice(pictures)
@@ -100,10 +135,16 @@ def pool(paths, size, count, seed=7):
     pictures = [p for p in (cv2.imread(str(path)) for path in paths) if p is not None]
     found = []
     for _ in range(count):
-        picture = piece(rng, pictures, size) if pictures and rng.random() < 0.5 else texture(rng, size)
-        if rng.random() < 0.55:
+        way = rng.random()
+        if way < 0.12:
+            picture = sign(rng, size)
+        elif way < 0.25:
+            picture = bars(rng, size)
+        else:
+            picture = piece(rng, pictures, size) if pictures and way < 0.65 else texture(rng, size)
+        if way > 0.25 and rng.random() < 0.55:
             write(rng, picture, writing(rng))
-        if rng.random() < 0.2:
+        if way > 0.25 and rng.random() < 0.2:
             write(rng, picture, writing(rng))
         found.append(picture)
     return found

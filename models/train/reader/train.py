@@ -165,9 +165,11 @@ def main():
     average = copy.deepcopy(net).eval()
     print(f"{device}, {sum(p.numel() for p in net.parameters())} weights", flush=True)
     if arguments.workers:
-        source = Loader(arguments.material, device, arguments.workers, arguments.chunk, arguments.chunks, arguments.real, arguments.seed)
+        source = Loader(arguments.material, device, arguments.workers, arguments.chunk, arguments.real, arguments.seed)
         with source:
-            step, seconds = train(arguments, net, average, source.batch, watch, device)
+            draw = lambda: source.batch(arguments.chunk * arguments.chunks)
+            step, seconds = train(arguments, net, average, draw, watch, device)
+            print(f"{source.come} pictures made, each drawn {source.drawn / source.come:.1f} times")
     else:
         batches = Batches(material, device, arguments.seed)
         make = torch.no_grad()(lambda: batches.batch(arguments.chunk * arguments.chunks, arguments.chunks, arguments.real))
