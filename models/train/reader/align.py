@@ -97,7 +97,7 @@ def one(job):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("crops", nargs="+", type=pathlib.Path)
+    parser.add_argument("crops", nargs="*", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
@@ -105,7 +105,7 @@ def main():
     jobs = [(f, json.loads(line)) for f in arguments.crops for line in (f / "truth.jsonl").read_text().splitlines()]
     with multiprocessing.Pool(arguments.workers) as pool:
         found = [f for f in pool.imap(one, jobs, 16) if f]
-    arguments.out.write_text("\n".join(json.dumps(f, ensure_ascii=False) for f in found) + "\n")
+    arguments.out.write_text("".join(json.dumps(f, ensure_ascii=False) + "\n" for f in found))
     print(f"{sum(f['score'] >= GOOD for f in found)} of {len(jobs)} crops aligned")
 
 

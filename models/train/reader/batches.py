@@ -55,7 +55,7 @@ def weights(text, kept_out):
     count = numpy.bincount(province, minlength=len(INDEX) + 1)
     weight = 1.0 / numpy.maximum(count[province], 12)
     weight[kept_out > 0] = 0
-    return weight / weight.sum()
+    return weight / max(weight.sum(), 1e-9)
 
 
 def plates_of(count):
@@ -74,7 +74,8 @@ class Batches:
     def chunk(self, count, real=REAL):
         """One size of picture, one phase of compression: pictures and targets."""
         none = count - plates_of(count)
-        true = round(count * real)
+        # Without real crops all plates are made up.
+        true = round(count * real) if len(self.weights) else 0
         made = count - none - true
         canvas, facts = self.composer.plates(made)
         canvases, known, hard = [canvas], [facts], [numpy.ones(made)]

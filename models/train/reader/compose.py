@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from alphabet import COLOURS, INDEX, SLOTS
 from glyphs import BROAD, TALL
-from kinds import KINDS, boxes, texts
+from kinds import KINDS, boxes
 from material import CANVAS, MARGIN_X, MARGIN_Y
+from texts import texts
 
 # Ground colours (top, bottom) and ink, RGB; several stand for paints, ages and cameras.
 PAINTS = {

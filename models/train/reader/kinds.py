@@ -10,13 +10,18 @@ Nothing here draws. A pattern has a sign per character:
 
 from dataclasses import dataclass, field
 
-import numpy
+from alphabet import DIGITS, LETTERS, PROVINCES
 
-from alphabet import DIGITS, INDEX, LETTERS, PROVINCES, SLOTS
-
-# Share of letters among the serial characters of a plate.
-SERIAL_LETTERS = 0.2
-ENERGY = "DDDDDDFFFABCEGHJK"
+# What each sign may be. A character that stands several times is drawn as much more often; the first offices are the
+# largest, but no letter is rare, and no province is more frequent than another.
+SIGNS = {
+    "P": PROVINCES,
+    "L": LETTERS + "ABC" * 3,
+    "X": LETTERS,
+    "E": "DDDDDDFFFABCEGHJK",
+    "D": DIGITS,
+    "S": LETTERS + DIGITS * 10,
+}
 
 
 @dataclass(frozen=True)
@@ -138,28 +143,3 @@ KINDS = (
     Kind("anything, green", "green", "PSSSSSSS", 0.006, (480, 140), "green"),
 )
 
-
-def texts(kind, count, rng):
-    """`count` texts of a kind as an array of output numbers (count, SLOTS)."""
-    numbers = numpy.zeros((count, SLOTS), numpy.int64)
-    pick = lambda symbols: numpy.array([INDEX[s] for s in symbols])[rng.integers(0, len(symbols), count)]
-    # Some plates repeat one digit; a reader that has not seen it drops or adds one.
-    lucky = rng.random(count) < 0.12
-    favourite = pick(DIGITS)
-    for k, sign in enumerate(kind.pattern):
-        if sign == "P":
-            numbers[:, k] = pick(PROVINCES)
-        elif sign == "L":
-            # The first offices are the largest, but none is rare.
-            numbers[:, k] = numpy.where(rng.random(count) < 0.25, pick("ABC"), pick(LETTERS))
-        elif sign == "X":
-            numbers[:, k] = pick(LETTERS)
-        elif sign == "E":
-            numbers[:, k] = pick(ENERGY)
-        elif sign in "SD":
-            share = SERIAL_LETTERS if sign == "S" else 0.0
-            drawn = numpy.where(rng.random(count) < share, pick(LETTERS), pick(DIGITS))
-            numbers[:, k] = numpy.where(lucky & (rng.random(count) < 0.75), favourite, drawn)
-        else:
-            numbers[:, k] = INDEX[sign]
-    return numbers

@@ -1,6 +1,6 @@
 """Everything that needs fonts or pictures, packed into one file before training: glyphs, real plates, what is no plate.
 
-    python material.py --crops CROPS... --aligned aligned.jsonl --out material.npz
+    python material.py --crops CROPS... --aligned aligned.jsonl --pictures PICTURES... --out material.npz
 
 Training itself then runs anywhere, without fonts. Real crops are split here: some of every province that has a few
 are kept out and only measured on, and no glyph is cut from those.
@@ -18,7 +18,7 @@ import numpy
 import align
 import glyphs
 import negatives
-from alphabet import SYMBOLS, encode
+from alphabet import SLOTS, SYMBOLS, encode
 
 # The plan of a canvas: the plate with a margin of its surroundings, as parts of the plate's width and height.
 CANVAS = (96, 272)
@@ -102,17 +102,20 @@ def atlas(cells):
 
 def packed(pictures, quality=90):
     """Pictures as one array of JPEG bytes, and where each begins."""
+    if not pictures:
+        return numpy.zeros(0, numpy.uint8), numpy.zeros(1, numpy.int64)
     codes = [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].ravel() for p in pictures]
     return numpy.concatenate(codes), numpy.cumsum([0] + [len(c) for c in codes])
 
 
 def unpacked(codes, starts):
-    return numpy.stack([cv2.imdecode(codes[a:b], cv2.IMREAD_COLOR) for a, b in zip(starts, starts[1:])])
+    pictures = [cv2.imdecode(codes[a:b], cv2.IMREAD_COLOR) for a, b in zip(starts, starts[1:])]
+    return numpy.stack(pictures) if pictures else numpy.zeros((0, *CANVAS, 3), numpy.uint8)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--crops", nargs="+", type=pathlib.Path, required=True)
+    parser.add_argument("--crops", nargs="*", type=pathlib.Path, default=[], help="none: only made-up plates")
     parser.add_argument("--aligned", type=pathlib.Path, required=True)
     parser.add_argument("--pictures", nargs="*", type=pathlib.Path, default=[], help="pictures without plates")
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -150,8 +153,8 @@ def main():
         table=table,
         real=real,
         real_starts=real_starts,
-        facts=numpy.array(facts, numpy.int64),
-        colours=numpy.array(colours, numpy.float32),
+        facts=numpy.array(facts, numpy.int64).reshape(-1, SLOTS + 3),
+        colours=numpy.array(colours, numpy.float32).reshape(-1, 2, 3),
         none=none,
         none_starts=none_starts,
     )

@@ -10,12 +10,16 @@ import cv2
 import numpy
 import onnxruntime
 
-from alphabet import COLOURS, HEIGHT, INDEX, PROVINCES, SYMBOLS, WIDTH, decode
+from alphabet import COLOURS, HEIGHT, PROVINCES, WIDTH, decode
 from detector import grow, sides, straighten
 
 SURE = 0.95
 # Margins of the looks at one quad, as parts of the plate's width and height.
 LOOKS = ((0.02, 0.05), (0.0, 0.1), (0.0, 0.0), (0.04, 0.12))
+# The same for pictures that are themselves a plate.
+CROPS = ((0.0, 0.0), (0.03, 0.06), (-0.03, -0.06), (0.0, 0.1))
+# A text that can be a plate is preferred if it is at least this likely, as part of the likeliest text's probability.
+PREFERRED = 0.03
 OFFICE, SERIAL = "A-HJ-Z0", "A-HJ-NP-Z0-9"
 GRAMMAR = re.compile(
     f"^(?:[{PROVINCES}][{OFFICE}][{SERIAL}]{{4}}[{SERIAL}警学挂港澳领使临超试]|[{PROVINCES}][{SERIAL}]{{4}}领|使\\d{{6}}|\\d{{6}}使"
@@ -148,7 +152,7 @@ class Ours:
     def of(outputs):
         """One read from the mean of the looks' outputs."""
         text, colour, rows, plate = (numpy.mean([o[k] for o in outputs], 0) for k in range(4))
-        numbers = text.argmax(1)
+        numbers = likely(text)
         read = decode(numbers)
         sure = [float(text[k, n]) for k, n in enumerate(numbers[: len(read)])]
         # That the text ends here is a claim like any other.
@@ -176,13 +180,28 @@ class Ours:
         return max(found, key=lambda r: (plausible(r.text) and r.least >= 0.5, r.least * r.plate))
 
     def crop(self, picture):
-        return self.of([self.run(straighten(picture, whole(picture), WIDTH, HEIGHT))])
+        """Reads a picture that is a plate and nothing else; where it is unsure, cut a little wider and narrower too."""
+        quad, outputs = whole(picture), []
+        for x, y in CROPS[: self.looks]:
+            outputs.append(self.run(straighten(picture, grow(quad, x, y, x, y), WIDTH, HEIGHT)))
+            read = self.of(outputs)
+            if read.least >= SURE and plausible(read.text):
+                break
+        return read
+
+
+def likely(text):
+    """The most likely numbers of the slots, or others about as likely that can be a plate."""
+    beams = [((), 1.0)]
+    for slot in text:
+        best = slot.argsort()[::-1][:3]
+        beams = [((*numbers, int(n)), p * float(slot[n])) for numbers, p in beams for n in best]
+        beams = sorted(beams, key=lambda b: -b[1])[:24]
+    fits = (b for b in beams if b[1] >= PREFERRED * beams[0][1] and plausible(decode(b[0])))
+    return next(fits, beams[0])[0]
 
 
 def whole(picture):
     height, width = picture.shape[:2]
     return numpy.float32([[0, 0], [width, 0], [width, height], [0, height]])
 
-
-def province_number(symbol):
-    return INDEX.get(symbol, 0) if symbol in SYMBOLS else 0

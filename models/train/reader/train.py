@@ -65,7 +65,7 @@ def kept_out(material, batches):
 
 
 def right(texts, truth):
-    return sum(a == b for a, b in zip(texts, truth)) / len(truth)
+    return sum(a == b for a, b in zip(texts, truth)) / max(1, len(truth))
 
 
 def groups(net):
@@ -101,7 +101,7 @@ class Watch:
         texts, sure = read(net, self.real, self.device)
         wrong = [(a, b, s) for a, b, s in zip(texts, self.real_truth, sure) if a != b]
         return {
-            "real": round(1 - len(wrong) / len(texts), 4),
+            "real": round(right(texts, self.real_truth), 4),
             "made": round(right(read(net, self.made, self.device)[0], self.made_truth), 4),
             "sure and wrong": sum(s > 0.9 for _, _, s in wrong),
             "wrong": " ".join(f"{b}>{a}" for a, b, _ in wrong[:12]),
