@@ -28,16 +28,16 @@ OUTPUTS = ("text", "colour", "rows", "plate")
 
 @torch.no_grad()
 def temperature(net, batches, material):
-    """The temperature that makes the least of the loss on kept-out crops, seen badly, and on made-up plates."""
+    """The temperature that makes the least of the loss on kept-out crops, seen badly; on made-up plates without crops."""
     logits, truths = [], []
     numbers = (material.kept_out > 0).nonzero()[0]
-    for _ in range(6):
+    for _ in range(6 if len(numbers) else 0):
         canvas = material.real[torch.from_numpy(numbers)].to(batches.composer.number)
         hard = batches.composer.tensor(batches.rng.choice([0.15, 0.4, 0.8], len(numbers)))
         picture, _ = batches.camera.photograph(canvas, hard)
         logits.append(net(normalise(picture.round()))[0])
         truths.append(torch.from_numpy(material.text[numbers]))
-    for _ in range(12):
+    for _ in range(0 if len(numbers) else 12):
         picture, targets = batches.chunk(160, 0.0)
         logits.append(net(normalise(picture[: len(targets["text"])].float()))[0])
         truths.append(targets["text"])

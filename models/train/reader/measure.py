@@ -28,7 +28,13 @@ def shown(read):
 
 
 def shown_ours(read):
-    return read.plate >= 0.5 and shown(read)
+    """Ours says itself whether it saw a plate, so a sure text of any length may be shown."""
+    return read.plate >= 0.5 and ((plausible(read.text) and read.mean >= 0.6) or (len(read.text) >= 4 and read.mean >= 0.85))
+
+
+def bin_of(sure):
+    """The confidence of a text's least sure character, in steps."""
+    return next(f"confidence below {top}" for top in (0.5, 0.8, 0.9, 0.95, 0.99, 1.01) if sure < top)
 
 
 def sets(data, names):
@@ -78,6 +84,8 @@ def judge(tally, name, plates, reads, shown, image):
             tally.count(["province asked " + name], near.text[:1] == text[0])
             if near.text[:1] != text[0] and near.sure[0] > 0.9:
                 tally.sure_province.append(f"{image}: {text}>{near.text} {near.sure[0]:.2f}")
+        if near and close(near.text, text) >= len(text) - 3:
+            tally.count([bin_of(near.least)], near.text == text)
         if near and ok and near.colour and plate.get("colour"):
             tally.colour[near.colour == plate["colour"]] += 1
         if not ok:
