@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--material", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--seconds", type=float, default=540)
-    parser.add_argument("--chunk", type=int, default=512, help="pictures of one size and compression")
+    parser.add_argument("--chunk", type=int, help="pictures of one size and compression; 512, and 64 without a graphics processor")
     parser.add_argument("--chunks", type=int, default=3, help="chunks in a batch")
     parser.add_argument("--workers", type=int, default=5, help="processes that make chunks; 0: none but this one")
     parser.add_argument("--rate", type=float, default=2.5e-3)
@@ -154,6 +154,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    arguments.chunk = arguments.chunk or (512 if device.type == "cuda" else 64)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     torch.manual_seed(arguments.seed)
