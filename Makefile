@@ -18,7 +18,7 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test fmt-check clippy lint bench samples clean
+.PHONY: chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -31,6 +31,7 @@ help:
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
 	@echo "make models     fetch ONNX Runtime and the models into models/cache"
 	@echo "make samples    render the sample footage anew (an hour)"
+	@echo "make train-reader  train the plate reader anew: ten minutes with a graphics processor, else days"
 
 define install
 echo "installing: $(1)"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1)
@@ -98,6 +99,36 @@ bench-outbox: tools-test
 # A quarter of an hour on two cores that do nothing else.
 bench-cameras: models tools-test
 	$(CARGO) bench --locked -p kakou --bench cameras
+
+# What training needs and nothing else does: fonts to draw plates with, and PyTorch in a folder of its own.
+TRAIN_FONTS := fonts-noto-cjk fonts-noto-cjk-extra fonts-wqy-zenhei fonts-wqy-microhei fonts-droid-fallback \
+  fonts-roboto-unhinted fonts-liberation2 fonts-dejavu-extra fonts-roadgeek fonts-open-sans fonts-urw-base35
+READER := models/train/reader
+READER_OUT := out/reader
+READER_PYTHON := $(READER_OUT)/venv/bin/python
+
+tools-train:
+	@dpkg -s $(TRAIN_FONTS) >/dev/null 2>&1 || { $(call install,$(TRAIN_FONTS)); }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
+	@[ -x $(READER_PYTHON) ] || $(PYTHON) -m venv $(READER_OUT)/venv
+	@$(READER_PYTHON) -m pip install -q -r $(READER)/requirements.txt
+
+# READER_CROPS names folders of real crops with a truth.jsonl each; without, all plates are made up. READER_SECONDS: how
+# long the two rounds train. The figures of models/cards/plate-reader-kakou.md are of 320 and 260 seconds on an H100.
+READER_CROPS ?=
+READER_SECONDS ?= 320 260
+READER_WORKERS ?= 6
+train-reader: tools-train
+	$(READER_PYTHON) $(READER)/align.py $(READER_CROPS) --out $(READER_OUT)/aligned.jsonl
+	$(READER_PYTHON) $(READER)/pictures.py --samples agent/samples --out $(READER_OUT)/pictures
+	$(READER_PYTHON) $(READER)/material.py --crops $(READER_CROPS) --aligned $(READER_OUT)/aligned.jsonl \
+	  --pictures $(READER_OUT)/pictures/* --out $(READER_OUT)/material.npz
+	OMP_NUM_THREADS=1 $(READER_PYTHON) $(READER)/train.py --material $(READER_OUT)/material.npz --workers $(READER_WORKERS) \
+	  --seconds $(word 1,$(READER_SECONDS)) --keep 0.998 --seed 1 --out $(READER_OUT)/first.pt
+	OMP_NUM_THREADS=1 $(READER_PYTHON) $(READER)/train.py --material $(READER_OUT)/material.npz --workers $(READER_WORKERS) \
+	  --seconds $(word 2,$(READER_SECONDS)) --keep 0.998 --rate 0.0016 --seed 2 --start $(READER_OUT)/first.pt --out $(READER_OUT)/reader.pt
+	$(READER_PYTHON) $(READER)/export.py --weights $(READER_OUT)/reader.pt --material $(READER_OUT)/material.npz \
+	  --out models/weights/plate-reader.onnx
 
 # What it needs is in agent/scene/README.md.
 samples:
