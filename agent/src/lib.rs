@@ -1,19 +1,18 @@
-//! Kakou (卡口), the agent of a road checkpoint. The map of the crate, in the direction frames take:
+//! The binary of Kakou (卡口), the agent of a road checkpoint: it joins the crates, and supervises what they do.
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | `camera` | frames of a recording, each with its capture time |
-//! | `vision` | finds vehicles and plates and reads them; the only home of `ort` |
-//! | `attention` | where plates are expected in the next frame; pure |
-//! | `track` | which detection is which vehicle; pure |
-//! | `passage` | when a vehicle has passed; lane, direction, the vote over its reads; pure |
-//! | `plate` | plate grammar, colours, kinds, confusable characters; pure |
-//! | `evidence` | the pictures of a passage |
+//! | `config` | every setting, defined once: read, checked, documented |
+//! | `pipeline` | one camera's way from a frame to finished passages |
 //! | `message` | a passage as `kakou-contract` has it |
-//! | `uplink` | MQTT; the only home of `rumqttc` |
+//! | `store` | the outbox as the uplink reads it |
+//! | `app` | `kakou run`: wiring, supervision, reload, commands, status |
+//! | `cli` | one small file per command; the only place for tables and progress bars |
+//! | `measure` | reads against the truth of pictures, passages against the truth of recordings |
+//! | `demo` | the embedded broker of `kakou demo` |
 //!
-//! `pipeline` joins them for one camera, `replay` drives it with a recording. `config`, `models` and `cli` are what
-//! people touch; `eval` and `replay_truth` measure.
+//! Frames come from `kakou-sight`, what they mean from `kakou-traffic`. What must reach the platform is kept by
+//! `kakou-outbox` and sent by `kakou-uplink`. docs/architecture.md is the map of the whole.
 
 pub mod app;
 pub mod cli;

@@ -17,7 +17,7 @@ use super::backlog::Group;
 use super::camera_view::CameraView;
 use super::drafts::{Footage, drafts};
 use super::models::Models;
-use super::recorder::Lane;
+use super::recorder::Intake;
 use super::supervise::{Part, Pulse, Stop};
 use super::watchlist::Watchlist;
 use crate::config::{CameraConfig, CameraSource, Config};
@@ -32,7 +32,7 @@ pub struct CameraWorker {
     pub camera: CameraConfig,
     pub source: CameraSource,
     pub clock: SharedClock,
-    pub lane: Lane,
+    pub intake: Intake,
     pub watchlist: Watchlist,
     pub view: Arc<CameraView>,
     pub shared_models: Models,
@@ -92,7 +92,7 @@ impl CameraWorker {
             Health::Degraded => tracing::warn!(camera, %was, %state, "{text}"),
             Health::Ok => tracing::info!(camera, %was, %state, "camera"),
         }
-        self.lane.audit(AuditEvent::Camera {
+        self.intake.audit(AuditEvent::Camera {
             camera: self.view.id().clone(),
             state,
             was,
@@ -210,7 +210,7 @@ impl Run<'_> {
         let list = self.watchlist.current();
         let hit = list.hit(&record.message, live_id(record.message.time));
         match drafts(&record, hit.as_ref(), Footage::Live) {
-            Ok(envelopes) => self.lane.keep(Group::new(envelopes, hit)),
+            Ok(envelopes) => self.intake.keep(Group::new(envelopes, hit)),
             Err(e) => {
                 // One passage that cannot be written must not end the others.
                 tracing::error!(camera = self.camera.id, passage = %record.message.id(), "not recorded: {e:#}");

@@ -116,7 +116,7 @@ impl Cameras {
             camera: camera.clone(),
             source,
             clock: Arc::clone(clock),
-            lane: recorder.lane(name.as_str()),
+            intake: recorder.intake(name.as_str()),
             watchlist: watchlist.clone(),
             view: Arc::clone(&view),
             shared_models: models.clone(),

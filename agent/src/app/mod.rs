@@ -205,7 +205,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     spawn_task(
         WatchlistPart {
             watchlist: sources.watchlist.clone(),
-            lane: recorder.lane("watchlist"),
+            intake: recorder.intake("watchlist"),
         },
         Arc::clone(&watchlist_part),
     );
@@ -234,7 +234,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             settings: settings.clone(),
             cameras: Arc::clone(&cameras),
             link: orders.clone(),
-            lane: recorder.lane("reload"),
+            intake: recorder.intake("reload"),
             watchlist_part,
             metrics_part,
         },

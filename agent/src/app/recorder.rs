@@ -1,7 +1,7 @@
 //! From the cameras to the outbox. A camera hands its records over and goes on looking at the road, however long a commit
 //! takes.
 //!
-//! Each producer has a [`Lane`] of its own, which commits in order. When the outbox cannot take a record:
+//! Each producer has an [`Intake`] of its own, which commits in order. When the outbox cannot take a record:
 //!
 //! - its hit, and every hit that waits behind it, goes past the outbox at once ([`HitsPast`]);
 //! - where the error is one of this moment, the record stays in memory and is tried again, within the bounds of
@@ -25,7 +25,7 @@ use super::backlog::{Backlog, Group};
 use super::past::HitsPast;
 use super::supervise::{Caught, caught};
 
-/// Payloads that one lane keeps in memory: a minute of dense traffic with its pictures.
+/// Payloads that one intake keeps in memory: a minute of dense traffic with its pictures.
 const MOST_BYTES: usize = 24 << 20;
 /// A commit takes milliseconds. After this long, hits go past it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const RETRY_MOST: Duration = Duration::from_secs(5);
 /// Called for each message that is on disk: its number, its priority and its id.
 pub type OnCommitted = Arc<dyn Fn(u64, Priority, &str) + Send + Sync>;
 
-/// Makes lanes, and waits for them at the end. A clone is another hand on the same one.
+/// Makes intakes, and waits for them at the end. A clone is another hand on the same one.
 #[derive(Clone)]
 pub struct Recorder(Arc<Shared>);
 
@@ -49,7 +49,7 @@ struct Shared {
     on_committed: Option<OnCommitted>,
     /// Groups committed since the start.
     committed: AtomicU64,
-    lanes: Mutex<Vec<Weak<Work>>>,
+    intakes: Mutex<Vec<Weak<Work>>>,
 }
 
 impl Recorder {
@@ -70,12 +70,12 @@ impl Recorder {
             runtime: Handle::current(),
             on_committed,
             committed: AtomicU64::new(0),
-            lanes: Mutex::default(),
+            intakes: Mutex::default(),
         }))
     }
 
-    /// A new lane. It ends when the handle is dropped and all that was handed over is committed.
-    pub fn lane(&self, name: impl Into<String>) -> Lane {
+    /// A new intake. It ends when the handle is dropped and all that was handed over is committed.
+    pub fn intake(&self, name: impl Into<String>) -> Intake {
         let work = Arc::new(Work {
             name: name.into(),
             shared: Arc::clone(&self.0),
@@ -83,11 +83,15 @@ impl Recorder {
             changed: Notify::new(),
             closed: AtomicBool::new(false),
         });
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(|lane| lane.strong_count() > 0);
-        lanes.push(Arc::downgrade(&work));
+        let mut intakes = self
+            .0
+            .intakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        intakes.retain(|intake| intake.strong_count() > 0);
+        intakes.push(Arc::downgrade(&work));
         self.0.runtime.spawn(Arc::clone(&work).run());
-        Lane(work)
+        Intake(work)
     }
 
     /// Groups of passages committed since the start.
@@ -98,29 +102,37 @@ impl Recorder {
     /// Waits until all is committed. What is not by then is lost, but for the hits, which have gone past the outbox.
     pub async fn finish(&self, until: Instant) {
         loop {
-            let waiting: Vec<_> = self.lanes().into_iter().filter(|l| !l.is_idle()).collect();
+            let waiting: Vec<_> = self
+                .intakes()
+                .into_iter()
+                .filter(|l| !l.is_idle())
+                .collect();
             let waits = !waiting.is_empty() || self.0.past.try_all() > 0;
             if !waits {
                 return;
             }
             if Instant::now() >= until {
-                waiting.iter().for_each(|lane| lane.abandon());
+                waiting.iter().for_each(|intake| intake.abandon());
                 return;
             }
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    fn lanes(&self) -> Vec<Arc<Work>> {
-        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().filter_map(Weak::upgrade).collect()
+    fn intakes(&self) -> Vec<Arc<Work>> {
+        let intakes = self
+            .0
+            .intakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        intakes.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
 /// Where one producer hands over its records. Handing over never blocks and never fails.
-pub struct Lane(Arc<Work>);
+pub struct Intake(Arc<Work>);
 
-impl Lane {
+impl Intake {
     /// Commits these together, after all that was handed over before.
     pub fn keep(&self, group: Group) {
         let gone = self.0.backlog().push(group);
@@ -141,7 +153,7 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for Intake {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::Relaxed);
         self.0.changed.notify_one();
@@ -157,11 +169,11 @@ struct Work {
 }
 
 impl Work {
-    /// Commits one group after the other until the lane is closed and empty.
+    /// Commits one group after the other until the intake is closed and empty.
     async fn run(self: Arc<Self>) {
         while let Err(Caught(why)) = caught(self.commit_all()).await {
             // It may be this group that it cannot get over; those behind it can still be committed.
-            tracing::error!(lane = self.name, "a record was given up: {why}");
+            tracing::error!(intake = self.name, "a record was given up: {why}");
             if let Some(group) = self.backlog().done() {
                 self.lost(&group, &why);
             }
@@ -184,7 +196,7 @@ impl Work {
             match self.commit(envelopes).await {
                 Ok(numbers) => {
                     if trouble.take().is_some() {
-                        tracing::warn!(lane = self.name, "the outbox takes records again");
+                        tracing::warn!(intake = self.name, "the outbox takes records again");
                     }
                     backoff.reset();
                     self.committed(&numbers);
@@ -202,12 +214,12 @@ impl Work {
                             Concern::Message => {}
                             Concern::Now => {
                                 tracing::warn!(
-                                    lane = self.name,
+                                    intake = self.name,
                                     "not committed yet, tried again: {e}"
                                 );
                             }
                             Concern::Database => {
-                                tracing::error!(lane = self.name, "nothing is recorded: {e}");
+                                tracing::error!(intake = self.name, "nothing is recorded: {e}");
                             }
                         }
                     }
@@ -281,7 +293,7 @@ impl Work {
     fn lost(&self, group: &Group, why: &str) {
         let hit_is_past = group.hit_is_past;
         tracing::error!(
-            lane = self.name,
+            intake = self.name,
             id = group.id(),
             hit_is_past,
             "a record is lost: {why}"
@@ -383,8 +395,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn records_are_committed_in_order_and_told() {
         let rig = Rig::new();
-        let lane = rig.recorder.lane("camera-a");
-        (0..3).for_each(|n| lane.keep(group(n)));
+        let intake = rig.recorder.intake("camera-a");
+        (0..3).for_each(|n| intake.keep(group(n)));
         rig.recorder
             .finish(Instant::now() + Duration::from_secs(60))
             .await;
@@ -412,14 +424,14 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_hit_goes_past_an_outbox_that_takes_nothing_and_the_next_record_is_tried() {
         let rig = Rig::new();
-        let lane = rig.recorder.lane("camera-a");
+        let intake = rig.recorder.intake("camera-a");
         let outbox = rig.outbox.clone();
         tokio::task::spawn_blocking(move || outbox.close())
             .await
             .unwrap()
             .unwrap();
-        (0..3).for_each(|n| lane.keep(group(n)));
-        while !rig.recorder.lanes().iter().all(|l| l.is_idle()) {
+        (0..3).for_each(|n| intake.keep(group(n)));
+        while !rig.recorder.intakes().iter().all(|l| l.is_idle()) {
             tokio::task::yield_now().await;
         }
         assert_eq!(rig.past.try_all(), 3, "each hit waits for a connection");

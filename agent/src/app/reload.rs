@@ -25,7 +25,7 @@ use super::models::Wanted;
 use super::options::Load;
 use super::overview::Sources;
 use super::prepare;
-use super::recorder::Lane;
+use super::recorder::Intake;
 use super::settings::Settings;
 use super::supervise::{Pulse, TaskPart};
 use super::watchfile::ReadList;
@@ -46,7 +46,7 @@ pub struct Reloader {
     pub settings: Settings,
     pub cameras: Arc<Mutex<Cameras>>,
     pub link: mpsc::Sender<Order>,
-    pub lane: Lane,
+    pub intake: Intake,
     /// Parts that are shown only while the config names their file.
     pub watchlist_part: Arc<Pulse>,
     pub metrics_part: Arc<Pulse>,
@@ -97,7 +97,7 @@ impl Reloader {
             }
         };
         if let Ok(sha256) = sha256 {
-            self.lane.audit(AuditEvent::ConfigReload {
+            self.intake.audit(AuditEvent::ConfigReload {
                 sha256,
                 detail: Some(detail),
             });
@@ -110,7 +110,7 @@ impl Reloader {
         let looked = tokio::task::spawn_blocking(move || watchlist.look()).await;
         match looked {
             Ok(Ok(event)) => {
-                event.into_iter().for_each(|event| self.lane.audit(event));
+                event.into_iter().for_each(|event| self.intake.audit(event));
                 Ok(json!({ "read_again": ["watchlist"] }))
             }
             Ok(Err(e)) => Err(e.to_string()),
@@ -142,7 +142,7 @@ impl Reloader {
             .sources
             .watchlist
             .replace(config.watchlist.clone(), list);
-        event.into_iter().for_each(|event| self.lane.audit(event));
+        event.into_iter().for_each(|event| self.intake.audit(event));
         if let Some(uplink) = uplink {
             // The part that takes it ends only with the agent.
             let _ = self.link.send(Order::Change(uplink)).await;

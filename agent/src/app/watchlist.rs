@@ -12,7 +12,7 @@ use kakou_contract::{AuditEvent, Health, WatchlistStatus};
 use kakou_time::SharedClock;
 use kakou_traffic::watchlist::List;
 
-use super::recorder::Lane;
+use super::recorder::Intake;
 use super::supervise::{Pulse, TaskPart};
 use super::watchfile::{ListError, ReadList, Rest, Stamp, read};
 
@@ -183,7 +183,7 @@ fn put(inner: &mut Inner, read: ReadList, now: DateTime<FixedOffset>) -> AuditEv
 /// Looks at the file again and again.
 pub struct WatchlistPart {
     pub watchlist: Watchlist,
-    pub lane: Lane,
+    pub intake: Intake,
 }
 
 impl TaskPart for WatchlistPart {
@@ -192,7 +192,7 @@ impl TaskPart for WatchlistPart {
             let watchlist = self.watchlist.clone();
             // A folder in the network may let a read wait.
             if let Some(event) = tokio::task::spawn_blocking(move || watchlist.look()).await?? {
-                self.lane.audit(event);
+                self.intake.audit(event);
             }
             pulse.working();
             tokio::time::sleep(EVERY).await;
