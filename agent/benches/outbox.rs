@@ -200,4 +200,3 @@ fn hit() {
         "the drain was over before the hits were"
     );
 }
-
