@@ -118,6 +118,56 @@ fn a_repair_that_is_killed_leaves_the_old_outbox_or_the_new_one() {
     assert!(old > 0, "none was killed before the end");
 }
 
+/// A limit on the size of files stands for a small disk: what is written to the new database's log fits, the file itself
+/// does not. It holds for every user, root too.
+#[test]
+fn a_repair_that_finds_no_room_fails_and_leaves_the_damaged_outbox_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().to_str().unwrap();
+    support::succeed(&[
+        "load",
+        "--state",
+        state,
+        "--count",
+        "6000",
+        "--pictures",
+        "1",
+        "--picture-size",
+        "2000",
+    ]);
+    let db = dir.path().join("outbox.db");
+    let mut bytes = std::fs::read(&db).unwrap();
+    let middle = bytes.len() / 2 / 8192 * 8192;
+    bytes[middle..middle + 8192].fill(0x5a);
+    std::fs::write(&db, &bytes).unwrap();
+    for percent in [30, 50, 70, 90, 97] {
+        // In blocks of 512 bytes. Whoever ignores the signal gets an error from the write.
+        let limited = Command::new("sh")
+            .args([
+                "-c",
+                "trap '' XFSZ; ulimit -f \"$1\"; exec \"$2\" outbox repair --state \"$3\"",
+                "sh",
+            ])
+            .arg((bytes.len() * percent / 100 / 512).to_string())
+            .arg(env!("CARGO_BIN_EXE_kakou"))
+            .arg(dir.path())
+            .output()
+            .unwrap();
+        let told = support::stderr(&limited);
+        assert!(!limited.status.success(), "{percent} %: {limited:?}");
+        assert!(told.contains("no room"), "{percent} %: {told}");
+        assert!(
+            std::fs::read(&db).unwrap() == bytes,
+            "{percent} %: the damaged outbox as it was"
+        );
+        assert!(!dir.path().join("outbox.db.repaired").exists());
+    }
+    let repaired = outbox("repair", dir.path(), &[]);
+    assert!(repaired.status.success(), "{}", support::stderr(&repaired));
+    let verified = outbox("verify", dir.path(), &[]);
+    assert!(verified.status.success(), "{}", support::stdout(&verified));
+}
+
 #[test]
 fn status_verify_export_and_requeue_work_beside_a_live_agent() {
     let dir = tempfile::tempdir().unwrap();

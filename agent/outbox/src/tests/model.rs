@@ -296,7 +296,7 @@ impl Rig {
 
 /// Some passages and pictures belong to hits.
 fn keep_of(priority: usize, bytes: usize) -> Keep {
-    if priority == 0 || bytes % 3 == 0 {
+    if priority == 0 || bytes.is_multiple_of(3) {
         Keep::Hit
     } else {
         Keep::Passage

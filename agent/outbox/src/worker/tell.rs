@@ -125,7 +125,13 @@ impl Writer {
                 },
                 _,
             ) => self.found_unreadable(priority, &ranges, &why),
-            (Op::Hold { reason, .. }, _) if reason == Held::Damaged => {
+            (
+                Op::Hold {
+                    reason: Held::Damaged,
+                    ..
+                },
+                _,
+            ) => {
                 self.condition.look_at_damage(&self.db);
             }
             _ => {}

@@ -165,8 +165,11 @@ impl Upkeep<'_> {
         let mut steps = 0;
         for priority in Priority::ORDER {
             let up_to = self.older_than(proven_ms, limits.of(priority).age)?;
+            if up_to == 0 {
+                continue;
+            }
             for stage in [Stage::Waiting, Stage::Held] {
-                while up_to > 0 {
+                loop {
                     if steps >= STEPS || (steps > 0 && (self.give_way)()) {
                         round.more = true;
                         return Ok(round);
@@ -197,7 +200,10 @@ impl Upkeep<'_> {
         let mut steps = 0;
         for (keep, time_kept) in retention.each() {
             let up_to = self.older_than(proven_ms, time_kept)?;
-            while up_to > 0 {
+            if up_to == 0 {
+                continue;
+            }
+            loop {
                 if steps >= STEPS || (steps > 0 && (self.give_way)()) {
                     round.more = true;
                     return Ok(round);
