@@ -3,7 +3,7 @@
 //!
 //! - Vehicles are looked for a few times a second; more often while none is followed, while one is new or its plate is not
 //!   sure, and while one moves without a plate in sight, since then its box is all there is to follow.
-//! - Plates are looked for on vehicles whose plate is not sure, at least as finely as by a search of everything: one box
+//! - Plates are looked for on vehicles whose plate is not sure, as finely as by a search of everything: one box
 //!   costs a fifth of that. Where a box is too large, or there are many, everything is searched.
 //! - The whole looked-at part is searched now and then, for plates on vehicles that the vehicle detector does not see.
 //! - Followed plates are looked at in every frame.

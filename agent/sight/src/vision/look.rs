@@ -67,6 +67,9 @@ pub struct Vision {
 /// New plates that are looked at closely in one frame, the likeliest first. Each costs two runs of a model and more. More
 /// than this stand on no road in sight; on a billboard they do.
 const MOST_NEW_PLATES: usize = 8;
+/// A new find narrower than this (pixels) is no plate that could be read soon. The second look would enlarge it until it
+/// shows something.
+const NARROWEST_PLATE: f32 = 14.0;
 /// A find within this share of a followed plate's width is that plate.
 const SAME_PLATE: f32 = 0.5;
 
@@ -139,7 +142,7 @@ impl Vision {
         match boxes {
             Some(boxes) => {
                 for part in boxes {
-                    coarse.extend(plates.on_vehicle(picture, part)?);
+                    coarse.extend(plates.on_vehicle(picture, part, area.region, side)?);
                 }
                 coarse = suppress(coarse);
             }
@@ -192,7 +195,7 @@ fn candidates(coarse: Vec<Found>, expected: &[Expected], masks: &[Polygon]) -> V
         .into_iter()
         .partition(|find| expected.iter().any(|e| is_at(e, find)));
     let visible = |find: &Found| !masks.iter().any(|m| m.contains(find.quad.center()));
-    new.retain(visible);
+    new.retain(|find| visible(find) && find.quad.width() >= NARROWEST_PLATE);
     new.sort_by(|a, b| b.score.total_cmp(&a.score));
     new.truncate(MOST_NEW_PLATES);
     known.extend(followed);
@@ -250,6 +253,13 @@ mod tests {
             chosen.iter().any(|f| f.score > 0.94),
             "the best comes first"
         );
+    }
+
+    #[test]
+    fn specks_are_not_enlarged_into_plates() {
+        let mut speck = find(10.0, 10.0, 0.9);
+        speck.quad = speck.quad.map(|p| Point::new(p.x * 0.05, p.y * 0.05));
+        assert!(candidates(vec![speck], &[], &[]).is_empty());
     }
 
     #[test]

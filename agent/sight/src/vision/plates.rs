@@ -115,17 +115,28 @@ impl PlateFinder {
         (CLOSE_INPUT.0 as f32 / scale, CLOSE_INPUT.1 as f32 / scale)
     }
 
-    /// First look at the part of the picture in which a vehicle's plate may be.
-    pub fn on_vehicle(
+    /// First look at a part of the picture, no larger than [`Self::largest_zone`], as finely as a search of `region` at
+    /// this side. Finer would find more, but far plates that are not to be read yet, each at the cost of several reads.
+    pub(super) fn on_vehicle(
         &mut self,
         picture: &RgbImage,
         zone: Rect,
+        region: Rect,
+        side: f32,
     ) -> Result<Vec<Found>, RuntimeError> {
-        let (width, height) = (CLOSE_INPUT.0 as f32, CLOSE_INPUT.1 as f32);
-        let zone = zone.clipped(picture.width() as f32, picture.height() as f32);
-        let scale = (width / zone.width().max(1.0)).min(height / zone.height().max(1.0));
+        let scale = coarse_scale(region, side);
+        let (width, height) = Self::largest_zone(region, side);
+        // The model sees the surroundings rather than an edge where the picture ends: along such edges it finds things.
+        let around = |centre: f32, size: f32, most: f32| {
+            let from = (centre - size / 2.0).min(most - size).max(0.0);
+            (from, (from + size).min(most))
+        };
+        let centre = zone.center();
+        let (x0, x1) = around(centre.x, width, picture.width() as f32);
+        let (y0, y1) = around(centre.y, height, picture.height() as f32);
+        let part = Rect::new(x0, y0, x1, y1);
         self.detector
-            .find_in(picture, zone, CLOSE_INPUT, scale.min(2.0), COARSE_SCORE)
+            .find_in(picture, part, CLOSE_INPUT, scale, COARSE_SCORE)
     }
 
     /// Second look around one find, with the plate scaled to the width the detector likes best.
