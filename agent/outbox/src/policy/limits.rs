@@ -97,6 +97,10 @@ const ORDER: [(Priority, Stage); 12] = [
 
 /// Less than this changes nothing on a disk that others fill.
 const WORTH_IT: u64 = 1 << 20;
+/// Room for the next messages, on the disk or in the file. Once others have taken all the rest, old messages are given
+/// up for it: on a disk without any room not even a deletion can be written.
+/// What is written takes its room twice for a while: in the write-ahead log, and in the file.
+const OWN_ROOM: u64 = 16 << 20;
 
 /// The next thing to do so that the limits hold; `None` when they do, or nothing more can be done.
 pub(crate) fn next_step(
@@ -123,6 +127,12 @@ pub(crate) fn next_step(
         let over = space.used - limits.bytes;
         return first(counts, |_, _| true, EvictionReason::Bytes, over);
     }
+    let short = OWN_ROOM.saturating_sub(space.disk_free.saturating_add(space.reusable));
+    if short > 0
+        && let Some(step) = first(counts, may_go_for_room, EvictionReason::FreeDisk, short)
+    {
+        return Some(step);
+    }
     let missing = limits
         .free_disk
         .saturating_sub(space.disk_free.saturating_add(space.returning));
@@ -132,10 +142,14 @@ pub(crate) fn next_step(
     None
 }
 
+fn may_go_for_room(priority: Priority, stage: Stage) -> bool {
+    stage == Stage::Kept || matches!(priority, Priority::Picture | Priority::Passage)
+}
+
 /// What the platform has goes if it is worth anything. What waits goes only where that reaches the goal: a disk that
 /// others fill must not cost passages for nothing.
 fn for_the_disk(counts: &[Counts; 4], space: &Space, missing: u64) -> Option<Step> {
-    if space.reusable >= WORTH_IT {
+    if space.reusable >= OWN_ROOM + WORTH_IT {
         return Some(Step::Shrink);
     }
     let bytes = |may_go: fn(Priority, Stage) -> bool| -> u64 {
@@ -146,12 +160,9 @@ fn for_the_disk(counts: &[Counts; 4], space: &Space, missing: u64) -> Option<Ste
             .sum()
     };
     let kept = |_, stage| stage == Stage::Kept;
-    let all = |priority, stage| {
-        stage == Stage::Kept || matches!(priority, Priority::Picture | Priority::Passage)
-    };
     let reason = EvictionReason::FreeDisk;
-    if bytes(all) >= missing {
-        first(counts, all, reason, missing)
+    if bytes(may_go_for_room) >= missing {
+        first(counts, may_go_for_room, reason, missing)
     } else if bytes(kept) >= WORTH_IT {
         first(counts, kept, reason, missing)
     } else {
@@ -245,7 +256,7 @@ mod tests {
         ];
         assert_eq!(next_step(&limits, &counts(&hits, 200 * MIB), &low), None);
         let spare = Space {
-            reusable: 2 << 20,
+            reusable: 20 << 20,
             ..low
         };
         let step = next_step(&limits, &counts(&hits, 1000), &spare);
@@ -280,9 +291,37 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_others_have_filled_costs_what_the_next_messages_need_and_no_more() {
+        let full = Space {
+            disk_free: 0,
+            reusable: 3 * MIB,
+            ..room()
+        };
+        let waiting = [
+            (Priority::Passage, Stage::Waiting, 3),
+            (Priority::Hit, Stage::Waiting, 3),
+        ];
+        let waiting = counts(&waiting, 1000);
+        let limits = OutboxLimits::default();
+        let expected = give_up(
+            Priority::Passage,
+            Stage::Waiting,
+            EvictionReason::FreeDisk,
+            13 * MIB,
+        );
+        assert_eq!(next_step(&limits, &waiting, &full), Some(expected));
+        // It stays in the file: given back to the disk, others would take that too.
+        let enough = Space {
+            reusable: 16 * MIB,
+            ..full
+        };
+        assert_eq!(next_step(&limits, &waiting, &enough), None);
+    }
+
+    #[test]
     fn what_the_platform_has_goes_if_it_is_worth_anything() {
         let low = Space {
-            disk_free: 0,
+            disk_free: 100 * MIB,
             ..room()
         };
         let limits = OutboxLimits::default();
@@ -296,7 +335,7 @@ mod tests {
             Priority::Hit,
             Stage::Kept,
             EvictionReason::FreeDisk,
-            512 * MIB,
+            412 * MIB,
         );
         assert_eq!(next_step(&limits, &both(2 * MIB), &low), Some(expected));
     }

@@ -12,7 +12,7 @@ use super::repair;
 use crate::error::OutboxError;
 use crate::folder::in_use;
 use crate::policy::Counts;
-use crate::store::db::{pages, read_head};
+use crate::store::db::{log_of, pages, read_head};
 use crate::store::{FILE, Head, settings, tally};
 
 /// A database opened for reading only.
@@ -96,11 +96,16 @@ impl Inspection {
     pub fn open(folder: &Path) -> Result<Self, OutboxError> {
         let path = existing(folder)?;
         let fault = |e: rusqlite::Error| OutboxError::sqlite(&path, &e);
-        let conn =
-            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
-        conn.busy_timeout(Duration::from_secs(10)).map_err(fault)?;
-        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-            .map_err(fault)?;
+        let conn = match connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+            // Where nothing can be written, SQLite cannot make the files that it coordinates by. Nobody writes then, and
+            // without a write-ahead log everything is in the one file.
+            Err(e) if cannot_open(&e) && !log_of(&path).exists() => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                connect(Path::new(&immutable(&path)), flags)
+            }
+            other => other,
+        }
+        .map_err(fault)?;
         Ok(Self {
             conn,
             path: path.clone(),
@@ -158,6 +163,28 @@ impl Inspection {
         };
         self.read(read).map_err(|e| self.fault(&e))
     }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(Duration::from_secs(10))?;
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(conn)
+}
+
+fn cannot_open(e: &rusqlite::Error) -> bool {
+    e.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
+}
+
+/// As a URI that tells SQLite that nobody changes the file.
+fn immutable(path: &Path) -> String {
+    let escaped = path
+        .display()
+        .to_string()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    format!("file:{escaped}?immutable=1")
 }
 
 /// The database of a folder; an error where there is none, or where a repair was interrupted.

@@ -9,8 +9,9 @@ use super::condition::space;
 use super::ops::Op;
 use super::shared::Stats;
 use super::upkeep::{Round, Upkeep, oldest};
-use super::writer::Writer;
+use super::writer::{Writer, secure_delete};
 use crate::error::OutboxError;
+use crate::policy::Space;
 use crate::store::reserve::RESERVE_BYTES;
 
 /// How often the times of retention and age are looked at.
@@ -57,11 +58,8 @@ impl Writer {
         if self.unrecorded.is_quiet(self.clock.mono()) && !self.condition.is_troubled() {
             self.report_unrecorded();
         }
-        let (limits, folder) = (self.limits, self.folder.clone());
-        let (room, mut round) = self
-            .upkeep(give_way)
-            .limits(&limits, |db| space(db, &folder))?;
-        self.condition.look_at_room(&room, limits.free_disk);
+        let (room, mut round) = self.keep_limits(give_way)?;
+        self.condition.look_at_room(&room, self.limits.free_disk);
         let mono = self.clock.mono();
         let due = self
             .looked_at_ages
@@ -82,6 +80,30 @@ impl Writer {
             }
         }
         Ok(round)
+    }
+
+    /// Gives up what is over the limits; how much room there is then.
+    pub(super) fn keep_limits(
+        &mut self,
+        give_way: &dyn Fn() -> bool,
+    ) -> Result<(Space, Round), OutboxError> {
+        let (limits, folder) = (self.limits, self.folder.clone());
+        let scarce = space(&self.db, &folder)?.disk_free < 2 * RESERVE_BYTES;
+        if scarce {
+            // What the write-ahead log takes can be used anew; and overwriting what is deleted would need as much room
+            // as it frees.
+            if let Err(e) = self.db.checkpoint() {
+                tracing::debug!("emptying the write-ahead log: {e}");
+            }
+            secure_delete(&self.db, false);
+        }
+        let kept = self
+            .upkeep(give_way)
+            .limits(&limits, |db| space(db, &folder));
+        if scarce {
+            secure_delete(&self.db, true);
+        }
+        kept
     }
 
     pub(super) fn look_at_ages(

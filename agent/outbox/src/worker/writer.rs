@@ -243,9 +243,16 @@ impl Writer {
         tracing::warn!(folder = %self.folder.display(), "no room for a commit: {last}; making some");
         self.reserve.give_up();
         self.condition.making_room(&last);
+        // At once, as long as the room that the reserve leaves is there: without any, not even this could be written.
+        if let Err(e) = self.keep_limits(&|| false) {
+            tracing::debug!("making room: {e}");
+        }
         // A group that is too large for the little room left may still fit message by message, but that is what the
         // callers' groups are: they want all or nothing. So room is made until it fits or there is nothing to give up.
         for _ in 0..64 {
+            // What the write-ahead log takes can be used anew. If that does not succeed, what follows finds no room
+            // either, and says so.
+            let _ = self.db.checkpoint();
             match self.attempt(ops) {
                 Err(e) if e.is_full() => last = e,
                 other => return other,
@@ -299,7 +306,7 @@ fn fill(group: &mut Vec<Op>, ops: &mut mpsc::Receiver<Op>) -> bool {
     false
 }
 
-fn secure_delete(db: &Db, on: bool) {
+pub(super) fn secure_delete(db: &Db, on: bool) {
     // Without it deleted pages keep their content until they are used again: better than not recording.
     if let Err(e) = db.conn().pragma_update(None, "secure_delete", on) {
         tracing::warn!("secure_delete: {e}");
