@@ -106,12 +106,19 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         .state
         .clone()
         .unwrap_or_else(|| config.outbox.state.clone());
-    let outbox = Outbox::open(OutboxOptions {
+    // A database that cannot be opened is repaired at once: a box that waits for a person records nothing.
+    let (outbox, repaired) = Outbox::open_or_repair(OutboxOptions {
         limits: config.outbox.limits,
         retention: config.outbox.retention,
         clock: Arc::clone(&clock),
         ..OutboxOptions::new(&state, site.clone(), agent.clone())
     })?;
+    if repaired.is_some() {
+        tracing::error!(
+            folder = %state.display(),
+            "the outbox was damaged and has been repaired; losses are reported to the platform: check the disk"
+        );
+    }
     let identity = Identity {
         site: site.clone(),
         agent: agent.clone(),
