@@ -162,8 +162,8 @@ impl Cameras {
             || config.passage != self.config.passage
             || config.evidence != self.config.evidence
             || config.workers != self.config.workers;
-        if config.models != self.config.models || config.workers != self.config.workers {
-            self.models = Arc::new(ModelPool::open(&config.models, config.workers)?);
+        if config.models != self.config.models || model_sets(config) != model_sets(&self.config) {
+            self.models = Arc::new(ModelPool::open(&config.models, model_sets(config))?);
         }
         let mut changed = Changed::default();
         let mut stays = Vec::new();
@@ -197,6 +197,11 @@ impl Cameras {
     pub fn end(self, deadline: Instant) -> anyhow::Result<()> {
         end(self.running, deadline)
     }
+}
+
+/// More sets of models than cameras would never be used.
+pub(super) fn model_sets(config: &Config) -> usize {
+    config.workers.min(sources(config)).max(1)
 }
 
 fn sources(config: &Config) -> usize {

@@ -27,7 +27,7 @@ use kakou_contract::{Filter, Id, OfflineReason, PublicKey};
 use sd_notify::NotifyState;
 
 use crate::config::{BrokerConfig, Config};
-use cameras::{Cameras, Surroundings};
+use cameras::{Cameras, Surroundings, model_sets};
 use kakou_outbox::{Outbox, OutboxOptions};
 use kakou_sight::vision::ModelPool;
 use kakou_uplink::{DirectSender, Drain, Outgoing, Uplink, UplinkConfig};
@@ -71,7 +71,7 @@ pub fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
         config.cameras.iter().any(|c| c.source.is_some()),
         "no [[camera]] of the config has a `url`; there is nothing to look at"
     );
-    let models = Arc::new(ModelPool::open(&config.models, config.workers)?);
+    let models = Arc::new(ModelPool::open(&config.models, model_sets(&config))?);
     let state = options
         .state
         .clone()
