@@ -18,9 +18,11 @@ const LIST_RESTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The models of a config, and how many sets of them.
 pub fn wanted_models(config: &Config) -> Wanted {
+    // More sets than cameras would never be used.
+    let cameras = config.cameras.iter().filter(|c| c.source.is_some()).count();
     Wanted {
         choice: config.models.clone(),
-        sets: config.workers,
+        sets: config.workers.min(cameras).max(1),
     }
 }
 

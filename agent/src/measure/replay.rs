@@ -29,8 +29,8 @@ pub struct Summary {
     pub start: Option<DateTime<FixedOffset>>,
 }
 
-/// Frames decoded ahead. A recording waits; nothing is dropped.
-const AHEAD: usize = 4;
+/// Frames decoded ahead, each some megabytes. A recording waits; nothing is dropped.
+const AHEAD: usize = 1;
 
 /// What happens while a recording runs.
 pub enum ReplayEvent<'a> {

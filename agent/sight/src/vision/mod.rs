@@ -4,6 +4,7 @@ mod colour;
 mod ctc;
 mod fuse;
 mod look;
+mod memory;
 mod open;
 pub mod pixels;
 mod plates;

@@ -11,6 +11,8 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorRef, ValueType};
 
+use super::memory;
+
 /// What can go wrong with the runtime or a model, each with the file or the model it concerns. `Run` concerns one run:
 /// the next one may go well. All others concern the model or the library itself.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +116,7 @@ impl Runtime {
         if !library.is_file() {
             return Err(err("there is no such file".into()));
         }
+        memory::give_large_blocks_back();
         let env = ort::init_from(library)
             .map_err(|e| err(e.to_string()))?
             .with_telemetry(false)
@@ -195,7 +198,18 @@ impl Runtime {
         #[allow(unused_mut)]
         let mut dispatch: Option<ort::ep::ExecutionProviderDispatch> = None;
         match provider {
-            Provider::Cpu => return Ok(builder),
+            // Without an arena a session gives its memory back after each run, for the next model to use. With one, each of
+            // them keeps the most it ever needed.
+            Provider::Cpu => {
+                let cpu = ort::ep::CPU::default().with_arena_allocator(false).build();
+                return builder.with_execution_providers([cpu]).map_err(|e| {
+                    RuntimeError::ProviderNotThere {
+                        provider,
+                        library: self.library.clone(),
+                        reason: e.to_string(),
+                    }
+                });
+            }
             #[cfg(feature = "cuda")]
             Provider::Cuda => dispatch = Some(ort::ep::CUDA::default().build()),
             #[cfg(feature = "tensorrt")]
