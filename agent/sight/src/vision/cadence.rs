@@ -92,11 +92,12 @@ impl Known {
     }
 
     fn wants_look(&self, now: Duration) -> bool {
-        let patient = self.fruitless >= FRUITLESS;
-        let waits = self
+        let shows_none = self.fruitless >= FRUITLESS;
+        let just_tried = self
             .tried
             .is_some_and(|at| now.saturating_sub(at) < FRUITLESS_EVERY);
-        !self.is_sure() && !(patient && waits)
+        let waits = shows_none && just_tried;
+        !(self.is_sure() || waits)
     }
 }
 
