@@ -239,7 +239,7 @@ async fn a_reload_that_cannot_be_done_changes_nothing_and_says_why() {
     let cases = [
         (vision("vehicles = \"nonsense\""), "nonsense"),
         (vision(&format!("runtime = {other:?}")), "other.so"),
-        (vision("workers = 3"), "clp_det.onnx"),
+        (vision("threads = 2"), "clp_det.onnx"),
         (
             broker("ca = \"lost.pem\"").replace(&gate.broker.address().to_string(), &secure),
             "lost.pem",

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
-/// Called for each message that is on disk: its number, its priority and its id.
+/// Called for each message of a passage that is on disk: its number, its priority and its id.
 pub type OnCommitted = Arc<dyn Fn(u64, Priority, &str) + Send + Sync>;
 
 /// Makes intakes, and waits for them at the end. A clone is another hand on the same one.
@@ -255,14 +255,14 @@ impl Work {
         let Some(group) = self.backlog().done() else {
             return;
         };
-        if group
+        let is_passage = group
             .envelopes
             .iter()
-            .any(|e| e.priority == Priority::Passage)
-        {
+            .any(|e| e.priority == Priority::Passage);
+        if is_passage {
             self.shared.committed.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(tell) = &self.shared.on_committed {
+        if let Some(tell) = self.shared.on_committed.as_ref().filter(|_| is_passage) {
             for (number, envelope) in numbers.iter().zip(&group.envelopes) {
                 tell(*number, envelope.priority, &envelope.id);
             }

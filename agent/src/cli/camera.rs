@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chrono::TimeDelta;
@@ -20,7 +20,7 @@ use kakou_sight::camera::{
 };
 use kakou_sight::evidence::draw::{SceneDrawing, scene};
 use kakou_sight::evidence::jpeg;
-use kakou_time::{SharedClock, SystemClock};
+use kakou_time::{Clock, SharedClock, SystemClock};
 use kakou_traffic::geometry::Point;
 
 #[derive(Debug, clap::Subcommand)]
@@ -101,9 +101,9 @@ fn seconds(value: f64, name: &str) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-/// The next frame before `until`.
-fn next(live: &Live, until: Instant) -> Result<Option<LiveFrame>, Fault> {
-    match live.next(until.saturating_duration_since(Instant::now())) {
+/// The next frame before `until`, a moment of `clock`.
+fn next(live: &Live, clock: &dyn Clock, until: Duration) -> Result<Option<LiveFrame>, Fault> {
+    match live.next(until.saturating_sub(clock.mono())) {
         LiveEvent::Frame(frame) => Ok(Some(frame)),
         LiveEvent::Nothing => Ok(None),
         LiveEvent::Ended(fault) => Err(fault),
@@ -176,9 +176,10 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         latency: Duration::from_millis(args.latency_ms),
         ..LiveConfig::new(address.clone())
     };
-    let (epoch, clock) = (Instant::now(), clock());
+    let clock = clock();
+    let start = clock.mono();
     let live = Live::start(&config, Arc::clone(&clock))?;
-    let first = next(&live, epoch + wait).map_err(|fault| match fault.kind {
+    let first = next(&live, &*clock, start + wait).map_err(|fault| match fault.kind {
         FaultKind::Unauthorised => {
             anyhow::anyhow!("{address}: {fault}; give the camera's user and password by --user and --password-file")
         }
@@ -187,9 +188,9 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
     let Some(mut frame) = first else {
         bail!("{address}: no picture within {:.0} s", wait.as_secs_f64())
     };
-    let first_after = epoch.elapsed();
+    let first_after = clock.mono().saturating_sub(start);
     let mut saver = args.out.as_deref().map(Saver::new).transpose()?;
-    let (began, first_captured) = (Instant::now(), frame.captured);
+    let (began, first_captured) = (clock.mono(), frame.captured);
     let (size, mut received, mut gaps, mut view) = (
         (frame.planes.width, frame.planes.height),
         1_u64,
@@ -204,14 +205,14 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
             .mul_f64(f64::from(saver.as_ref().map_or(0, |s| s.saved)) / f64::from(args.pictures));
         if let Some(saver) = saver
             .as_mut()
-            .filter(|s| s.saved < args.pictures && began.elapsed() >= due)
+            .filter(|s| s.saved < args.pictures && clock.mono().saturating_sub(began) >= due)
         {
             let ago = TimeDelta::from_std(clock.mono().saturating_sub(frame.captured))
                 .unwrap_or_default();
             saver.save(&rgb(&frame)?, clock.wall() - ago)?;
         }
         live.give_back(frame.planes);
-        match next(&live, began + listen) {
+        match next(&live, &*clock, began + listen) {
             Ok(Some(next)) => frame = next,
             Ok(None) => break,
             Err(fault) => {
@@ -319,7 +320,7 @@ fn look(
     match source {
         CameraSource::Recording { path, .. } => {
             let assumed = Assumed {
-                start: chrono::Local::now().fixed_offset(),
+                start: clock().wall(),
                 fps: 25.0,
             };
             let mut source: Box<dyn FrameSource> = open(path, assumed)?;
@@ -337,13 +338,14 @@ fn look(
         CameraSource::Live(config) => {
             let clock = clock();
             let live = Live::start(config, Arc::clone(&clock))?;
-            let mut until = Instant::now() + wait;
+            let mut until = clock.mono() + wait;
             for number in 0..=LOOKS {
-                let Some(got) = next(&live, until).with_context(|| config.address.to_string())?
+                let Some(got) =
+                    next(&live, &*clock, until).with_context(|| config.address.to_string())?
                 else {
                     break;
                 };
-                until = Instant::now() + Duration::from_secs(2);
+                until = clock.mono() + Duration::from_secs(2);
                 let time = Moment {
                     wall: clock.wall(),
                     mono: got.captured,
