@@ -6,6 +6,7 @@
 //! `KAKOU_BENCH_AGENT` names another kakou to measure instead, an older one for comparison.
 //! Cores are those of the agent and its ffmpeg children; the server's and the broker's are not counted.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p kakou --bench gate`. Ratios are against a bare read over the same luma plane in the same run; both
 //! alternate, and the medians count.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 //! `make bench-outbox`, or `cargo bench -p kakou --bench outbox -- drain hit`; `KAKOU_BENCH_PART=100` makes
 //! everything a hundred times smaller, to try it out.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

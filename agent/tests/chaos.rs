@@ -1,6 +1,11 @@
 //! kill -9 at random moments, with the broker restarted meanwhile: what was reported as committed reaches a subscriber.
 //! `KAKOU_CHAOS_CYCLES` and `KAKOU_CHAOS_RUN_CYCLES` set the numbers of kills; `make chaos` does 200 of each.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "uplink/chance.rs"]
 mod chance;

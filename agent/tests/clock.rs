@@ -1,5 +1,10 @@
 //! A wall clock that jumps while vehicles pass: neither tracks nor time-outs notice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "uplink/mosquitto.rs"]
 #[allow(dead_code)]

@@ -1,5 +1,10 @@
 //! What one fault costs: the part that it concerns, and no more. The real binary, a real Mosquitto, real faults.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "support/agent.rs"]
 #[allow(dead_code)]

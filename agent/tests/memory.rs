@@ -1,6 +1,11 @@
 //! Memory and descriptors of the real binary stay what they are while the network fails and a large backlog waits.
 //! `KAKOU_SOAK_CUTS` sets how often the connection is cut.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "uplink/chance.rs"]
 mod chance;

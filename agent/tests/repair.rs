@@ -1,5 +1,5 @@
 //! `kakou outbox` by the real binary: on a live box, and repairing a damaged one while it is killed.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,5 +1,10 @@
 //! `kakou run` as it is in service: the real binary, a real Mosquitto, the sample footage in real time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "support/agent.rs"]
 #[allow(dead_code)]

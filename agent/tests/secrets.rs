@@ -1,5 +1,10 @@
 //! A password is in no log, no message and no file of the agent's, whatever the log level and whatever goes wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[path = "uplink/mosquitto.rs"]
 #[allow(dead_code)]

@@ -1,5 +1,5 @@
 //! The unit is one that systemd takes, and it gives the agent no more than it needs.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

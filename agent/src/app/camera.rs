@@ -105,8 +105,8 @@ impl CameraWorker {
 /// One run of a camera, from the opening of its source to its end or failure.
 pub(super) struct Run<'a> {
     worker: &'a CameraWorker,
-    /// Those of this run; a reload that changes them ends it.
-    pub(super) models: Arc<ModelPool>,
+    /// Those that this run began with; a reload that names others ends it.
+    models: Arc<ModelPool>,
     pulse: &'a Pulse,
     stop: &'a Stop,
 }
@@ -120,6 +120,13 @@ impl std::ops::Deref for Run<'_> {
 }
 
 impl Run<'_> {
+    /// The models as they are shared now: a reload may have opened more sets of them.
+    pub(super) fn pool(&self) -> Arc<ModelPool> {
+        self.shared_models
+            .pool()
+            .unwrap_or_else(|| Arc::clone(&self.models))
+    }
+
     fn until_stopped(&self) -> anyhow::Result<()> {
         let models = Arc::clone(&self.models);
         let mut pipeline = Pipeline::new(&self.config, &self.camera, models)?;

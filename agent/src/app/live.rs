@@ -265,7 +265,8 @@ impl Run<'_> {
             self.keep_all(records);
             return Ok(arrived);
         };
-        let mut models = self.models.take();
+        let pool = self.pool();
+        let mut models = pool.take();
         // While waiting for the models a newer one may have come.
         if let Some(newer) = live.newer() {
             let newer_frame = self.frame_of(&newer, watched.number);

@@ -64,6 +64,11 @@ impl Models {
         };
     }
 
+    /// What is in use, or is being opened.
+    pub fn wanted(&self) -> Wanted {
+        self.lock().wanted.clone()
+    }
+
     /// What the status says of them.
     pub fn used(&self) -> Vec<ModelUsed> {
         let pool = self.pool();
@@ -95,7 +100,7 @@ pub struct ModelsPart(pub Models);
 impl Part for ModelsPart {
     fn run_once(&mut self, pulse: &Pulse, stop: &Stop) -> anyhow::Result<()> {
         while !stop.is_told() {
-            let wanted = self.0.lock().wanted.clone();
+            let wanted = self.0.wanted();
             if self.0.pool().is_none() {
                 pulse.long_work("opening the models", OPENING_MOST);
                 let pool = wanted.open()?;

@@ -228,16 +228,20 @@ fn prepare_all(
     {
         std::fs::metadata(folder).with_context(|| format!("metrics: {}", folder.display()))?;
     }
-    let wanted = prepare::wanted_models(&config);
-    let models = match wanted == prepare::wanted_models(old) {
-        true => None,
-        false => {
+    let (wanted, in_use) = (prepare::wanted_models(&config), sources.models.wanted());
+    let others = wanted.choice != in_use.choice;
+    // A camera more may need a set more; one less gives none back.
+    let sets =
+        wanted.sets > in_use.sets || (config.workers != old.workers && wanted.sets != in_use.sets);
+    let models = match others || sets {
+        false => None,
+        true => {
             let pool = wanted.open().context("models")?;
             Some((wanted, pool))
         }
     };
     let cameras = cameras.lock().unwrap_or_else(PoisonError::into_inner);
-    let cameras = cameras.prepare(&config, models.is_some())?;
+    let cameras = cameras.prepare(&config, others)?;
     Ok(Prepared {
         config,
         list,

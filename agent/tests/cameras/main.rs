@@ -1,5 +1,10 @@
 //! Live cameras: the real binary, a real RTSP server, a real Mosquitto, the project's footage.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 #[allow(dead_code)]
 mod checkpoint;

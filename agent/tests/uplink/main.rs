@@ -10,7 +10,12 @@
 //! | `load` | `kakou load` ends when told to |
 //! | `pace` | slow links, the bandwidth cap, late messages |
 #![cfg(feature = "demo")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod access;
 mod answers;
