@@ -1,10 +1,12 @@
-//! What live cameras cost and how they come back: `kakou run` with a real RTSP server, as in the tests.
+//! What live cameras cost and how they come back: `kakou run` with a real RTSP server, as in the
+//! tests.
 //!
-//! `make bench-cameras`, or `cargo bench --bench cameras -- busy empty back reconnects memory`. The environment:
-//! `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched, `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS`
-//! (10), `KAKOU_BENCH_VISION` for further lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
-//! `KAKOU_BENCH_AGENT` names another kakou to measure instead, an older one for comparison.
-//! Cores are those of the agent and its ffmpeg children; the server's and the broker's are not counted.
+//! `make bench-cameras`, or `cargo bench --bench cameras -- busy empty back reconnects memory`. The
+//! environment: `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched,
+//! `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS` (10), `KAKOU_BENCH_VISION` for further
+//! lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
+//! `KAKOU_BENCH_AGENT` names another kakou to measure instead, an older one for comparison. Cores
+//! are those of the agent and its ffmpeg children; the server's and the broker's are not counted.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -354,7 +356,8 @@ fn reconnects() {
     }
 }
 
-/// Resident memory with 1, 2, 4 and 8 cameras at 1280x720 on a road with traffic, and with one at 3840x2160.
+/// Resident memory with 1, 2, 4 and 8 cameras at 1280x720 on a road with traffic, and with one at
+/// 3840x2160.
 fn memory() {
     let road = clip(Scene::Day, Codec::H264);
     for cameras in [1, 2, 4, 8] {

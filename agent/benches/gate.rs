@@ -1,7 +1,7 @@
 //! What it costs to judge whether a picture need be looked at, and how its camera is, at 1920x1080.
 //!
-//! `cargo bench -p kakou --bench gate`. Ratios are against a bare read over the same luma plane in the same run; both
-//! alternate, and the medians count.
+//! `cargo bench -p kakou --bench gate`. Ratios are against a bare read over the same luma plane in
+//! the same run; both alternate, and the medians count.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::hint::black_box;

@@ -1,7 +1,8 @@
-//! What outbox and uplink do together, against Mosquitto. The outbox alone is measured in its own crate.
+//! What outbox and uplink do together, against Mosquitto. The outbox alone is measured in its own
+//! crate.
 //!
-//! `make bench-outbox`, or `cargo bench -p kakou --bench outbox -- drain hit`; `KAKOU_BENCH_PART=100` makes
-//! everything a hundred times smaller, to try it out.
+//! `make bench-outbox`, or `cargo bench -p kakou --bench outbox -- drain hit`;
+//! `KAKOU_BENCH_PART=100` makes everything a hundred times smaller, to try it out.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -112,7 +113,8 @@ fn fill(outbox: &Outbox, messages: u64, bytes: usize) {
     }
 }
 
-/// 100,000 waiting messages to Mosquitto, over a path with a round trip of 50 ms, against the same path with none.
+/// 100,000 waiting messages to Mosquitto, over a path with a round trip of 50 ms, against the same
+/// path with none.
 fn drain() {
     let messages = (100_000 / part()).max(500);
     let mut rates = [Vec::new(), Vec::new()];
@@ -153,7 +155,8 @@ fn drain() {
     );
 }
 
-/// A hit while a million passages wait and drain: from the call of `append` until a subscriber has it.
+/// A hit while a million passages wait and drain: from the call of `append` until a subscriber has
+/// it.
 fn hit() {
     let messages = (1_000_000 / part()).max(2000);
     let dir = folder();

@@ -1,4 +1,5 @@
-//! The binary of Kakou (卡口), the agent of a road checkpoint: it joins the crates, and supervises what they do.
+//! The binary of Kakou (卡口), the agent of a road checkpoint: it joins the crates, and supervises
+//! what they do.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -11,8 +12,9 @@
 //! | `measure` | reads against the truth of pictures, passages against the truth of recordings |
 //! | `demo` | the embedded broker of `kakou demo` |
 //!
-//! Frames come from `kakou-sight`, what they mean from `kakou-traffic`. What must reach the platform is kept by
-//! `kakou-outbox` and sent by `kakou-uplink`. docs/architecture.md is the map of the whole.
+//! Frames come from `kakou-sight`, what they mean from `kakou-traffic`. What must reach the
+//! platform is kept by `kakou-outbox` and sent by `kakou-uplink`. docs/architecture.md is the map
+//! of the whole.
 
 pub mod app;
 pub mod cli;

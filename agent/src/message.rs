@@ -25,7 +25,8 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// The message of a recorded passage. Its id is made from its time and content, so that two replays agree.
+    /// The message of a recorded passage. Its id is made from its time and content, so that two
+    /// replays agree.
     pub fn passage(
         &self,
         p: &Passage<Frame>,
@@ -66,7 +67,8 @@ impl Speaker {
             camera: self.camera.clone(),
             lane,
             direction: p.direction,
-            // A passage says `false` also for a lane without a lawful direction, so only `true` is a statement.
+            // A passage says `false` also for a lane without a lawful direction, so only `true` is
+            // a statement.
             wrong_way: p.wrong_way.then_some(true),
             time,
             first_seen,

@@ -1,5 +1,6 @@
-//! kill -9 at random moments, with the broker restarted meanwhile: what was reported as committed reaches a subscriber.
-//! `KAKOU_CHAOS_CYCLES` and `KAKOU_CHAOS_RUN_CYCLES` set the numbers of kills; `make chaos` does 200 of each.
+//! kill -9 at random moments, with the broker restarted meanwhile: what was reported as committed
+//! reaches a subscriber. `KAKOU_CHAOS_CYCLES` and `KAKOU_CHAOS_RUN_CYCLES` set the numbers of
+//! kills; `make chaos` does 200 of each.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -66,7 +67,8 @@ async fn what_was_reported_as_committed_arrives_whatever_is_killed() {
     cycles.settle("load").await;
 }
 
-/// `kakou run` as in service, from its first moments on: the sample footage again and again, all of it on the watchlist.
+/// `kakou run` as in service, from its first moments on: the sample footage again and again, all of
+/// it on the watchlist.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_in_service_loses_nothing_that_it_committed_whenever_it_is_killed() {
     let mut cycles = Cycles::new(cycles("KAKOU_CHAOS_RUN_CYCLES", 5)).await;
@@ -89,7 +91,8 @@ async fn the_agent_in_service_loses_nothing_that_it_committed_whenever_it_is_kil
         command
     };
     cycles.kill(run, |chance| match chance.below(4) {
-        // At any time, the start included; or where a passage with its hit and pictures has just been committed.
+        // At any time, the start included; or where a passage with its hit and pictures has just
+        // been committed.
         0 => (false, Duration::from_millis(chance.below(3000))),
         1 => (false, Duration::from_millis(chance.below(9000))),
         _ => (true, Duration::from_millis(chance.below(300))),

@@ -1,5 +1,5 @@
-//! A disk that fills up and empties again: nothing stops, pictures and passages are given up, hits are not. And one that
-//! cannot be written to.
+//! A disk that fills up and empties again: nothing stops, pictures and passages are given up, hits
+//! are not. And one that cannot be written to.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -7,8 +7,8 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs on a file system of 64 MiB in a mount namespace of its own. Someone else fills it after two seconds and empties it after
-/// another four.
+/// Runs on a file system of 64 MiB in a mount namespace of its own. Someone else fills it after two
+/// seconds and empties it after another four.
 const SCRIPT: &str = r#"
 set -e
 mount -t tmpfs -o size=64m tmpfs "$DIR"

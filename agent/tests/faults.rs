@@ -1,4 +1,5 @@
-//! What one fault costs: the part that it concerns, and no more. The real binary, a real Mosquitto, real faults.
+//! What one fault costs: the part that it concerns, and no more. The real binary, a real Mosquitto,
+//! real faults.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Memory and descriptors of the real binary stay what they are while the network fails and a large backlog waits.
-//! `KAKOU_SOAK_CUTS` sets how often the connection is cut.
+//! Memory and descriptors of the real binary stay what they are while the network fails and a large
+//! backlog waits. `KAKOU_SOAK_CUTS` sets how often the connection is cut.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

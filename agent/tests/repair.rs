@@ -1,4 +1,5 @@
-//! `kakou outbox` by the real binary: on a live box, and repairing a damaged one while it is killed.
+//! `kakou outbox` by the real binary: on a live box, and repairing a damaged one while it is
+//! killed.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -118,8 +119,8 @@ fn a_repair_that_is_killed_leaves_the_old_outbox_or_the_new_one() {
     assert!(old > 0, "none was killed before the end");
 }
 
-/// A limit on the size of files stands for a small disk: what is written to the new database's log fits, the file itself
-/// does not. It holds for every user, root too.
+/// A limit on the size of files stands for a small disk: what is written to the new database's log
+/// fits, the file itself does not. It holds for every user, root too.
 #[test]
 fn a_repair_that_finds_no_room_fails_and_leaves_the_damaged_outbox_in_its_place() {
     let dir = tempfile::tempdir().unwrap();

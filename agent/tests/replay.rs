@@ -36,7 +36,8 @@ fn replay(sequence: &str) -> std::process::Output {
     ])
 }
 
-/// One vehicle, one passage, exactly read: in traffic with a queue and a vehicle without a plate, at dusk, from behind.
+/// One vehicle, one passage, exactly read: in traffic with a queue and a vehicle without a plate,
+/// at dusk, from behind.
 #[test]
 fn every_sample_passage_is_there_once_and_exact() {
     for sequence in ["day", "dusk", "leaving"] {
@@ -133,7 +134,8 @@ fn the_pictures_are_those_the_message_names() {
                 assert!(m.plate.is_some());
             }
         }
-        // The picture that was read is the picture that is sent: reading the sent frame gives the sent text.
+        // The picture that was read is the picture that is sent: reading the sent frame gives the
+        // sent text.
         let plate = m.plate.as_ref().expect("every vehicle at dusk has a plate");
         let stem = format!("{}-{}", m.time.format("%Y%m%dT%H%M%S%3f"), m.id);
         let set = tempfile::tempdir().unwrap();

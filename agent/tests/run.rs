@@ -1,4 +1,5 @@
-//! `kakou run` as it is in service: the real binary, a real Mosquitto, the sample footage in real time.
+//! `kakou run` as it is in service: the real binary, a real Mosquitto, the sample footage in real
+//! time.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -114,7 +115,8 @@ async fn commands_are_carried_out_once_answered_and_audited() {
     let mut gate = Checkpoint::new("loop = true").await;
     let agent = gate.start();
     let _: StatusMessage = gate.next("birth", |m| on(m, "/status")).await;
-    // The subscription follows the birth closely; a command sent in between is repeated by its sender.
+    // The subscription follows the birth closely; a command sent in between is repeated by its
+    // sender.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let ping = request(Command::Ping);
     gate.send(&ping);

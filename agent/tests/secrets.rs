@@ -1,4 +1,5 @@
-//! A password is in no log, no message and no file of the agent's, whatever the log level and whatever goes wrong.
+//! A password is in no log, no message and no file of the agent's, whatever the log level and
+//! whatever goes wrong.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -55,7 +56,8 @@ fn wait_for(log: &Path, text: &str) {
     }
 }
 
-/// No file under `folder` but those in `but` has a password in it, as it is or in base64 or as a list of numbers.
+/// No file under `folder` but those in `but` has a password in it, as it is or in base64 or as a
+/// list of numbers.
 fn assert_hidden(folder: &Path, but: &[&str]) {
     let mut looked_at = 0;
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

@@ -95,7 +95,8 @@ fn calls(name: &str) -> Vec<String> {
 fn the_filter_lets_through_what_the_agent_and_its_ffmpeg_children_cannot_do_without() {
     let unit = std::fs::read_to_string(support::root().join("systemd/kakou.service")).unwrap();
     let allowed = allowed(&unit);
-    // Seen with strace: setpriv gives up with 127 without capset, the clock's state is unknown without clock_adjtime.
+    // Seen with strace: setpriv gives up with 127 without capset, the clock's state is unknown
+    // without clock_adjtime.
     let needed = "adjtimex clock_adjtime capset prctl clone3 vfork execve wait4 waitid kill pipe2 socketpair setsid setpgid \
                   ioctl mmap mlock prlimit64 sched_getaffinity flock fsync ftruncate statfs rename unlink connect bind recvmsg";
     let missing: Vec<_> = needed

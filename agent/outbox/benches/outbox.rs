@@ -1,7 +1,8 @@
-//! What the outbox does in a second, each as a ratio against a baseline in the same run, and what it writes to the disk.
+//! What the outbox does in a second, each as a ratio against a baseline in the same run, and what
+//! it writes to the disk.
 //!
-//! `make bench-outbox`, or `cargo bench -p kakou-outbox -- commit pictures rows`; `KAKOU_BENCH_PART=100` makes everything a
-//! hundred times smaller, to try it out.
+//! `make bench-outbox`, or `cargo bench -p kakou-outbox -- commit pictures rows`;
+//! `KAKOU_BENCH_PART=100` makes everything a hundred times smaller, to try it out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -97,7 +98,8 @@ fn commit_with(producers: u64, at_once: u64, each: u64) {
     let (mut ours_all, mut bare_all, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     let mut group = 0;
     for round in 0..25 {
-        // The disk has good and bad seconds: who comes first takes turns, and the first round finds out the group size.
+        // The disk has good and bad seconds: who comes first takes turns, and the first round finds
+        // out the group size.
         let before = (round % 2 == 1).then(|| bare(messages, group));
         let (ours, size) = ours(producers, at_once, each);
         group = size.round().max(1.0) as u64;
@@ -124,7 +126,8 @@ fn commit_with(producers: u64, at_once: u64, each: u64) {
 fn ours(producers: u64, at_once: u64, each: u64) -> (f64, f64) {
     let dir = folder();
     let outbox = open(dir.path());
-    // A box does it once at its start: the reserve for a full disk is laid, the first pages are made.
+    // A box does it once at its start: the reserve for a full disk is laid, the first pages are
+    // made.
     outbox
         .append(vec![message(Priority::Passage, 1024)])
         .unwrap();
@@ -214,7 +217,8 @@ fn written() -> u64 {
         .unwrap_or(0)
 }
 
-/// A passage with three pictures: in the database, against files that are on disk before the row is.
+/// A passage with three pictures: in the database, against files that are on disk before the row
+/// is.
 fn pictures() {
     for size in [30_000_usize, 100_000, 300_000] {
         let passages = (120 / part()).max(3);

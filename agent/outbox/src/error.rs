@@ -1,5 +1,5 @@
-//! What can go wrong with the outbox: each error names the file or the message it is about, says whom it concerns, and,
-//! where a person can do something, what.
+//! What can go wrong with the outbox: each error names the file or the message it is about, says
+//! whom it concerns, and, where a person can do something, what.
 
 use std::path::{Path, PathBuf};
 
@@ -161,8 +161,8 @@ impl OutboxError {
     }
 }
 
-/// A write that found no room comes as an I/O error where SQLite had reckoned with room: in the index of the
-/// write-ahead log, or under a limit on the size of files.
+/// A write that found no room comes as an I/O error where SQLite had reckoned with room: in the
+/// index of the write-ahead log, or under a limit on the size of files.
 fn is_no_room(error: &rusqlite::Error) -> bool {
     const NO_ROOM: [i32; 3] = [
         rusqlite::ffi::SQLITE_IOERR_WRITE,

@@ -1,6 +1,7 @@
 //! The state folder: who owns it, and what lies in it.
 //!
-//! Whoever has `outbox.lock` locked owns the folder; the lock ends with its holder, also when that is killed.
+//! Whoever has `outbox.lock` locked owns the folder; the lock ends with its holder, also when that
+//! is killed.
 
 use std::fs::File;
 use std::path::Path;

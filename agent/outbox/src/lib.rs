@@ -11,7 +11,8 @@
 //! | `rescue/` | looking at an outbox from outside, and repairing a damaged one |
 //! | `worker/` | the thread that writes and the thread that reads |
 //!
-//! They depend on one another in one direction: `policy` <- `store` <- `rescue`, `worker` <- `outbox`, `open`.
+//! They depend on one another in one direction: `policy` <- `store` <- `rescue`, `worker` <-
+//! `outbox`, `open`.
 
 mod error;
 mod folder;

@@ -1,7 +1,7 @@
 //! Opening an outbox: the folder with its lock, the key, the database, the two threads.
 //!
-//! A folder belongs to one agent and one process. Numbers are never given twice: a database that is gone while its key
-//! is there is an error, not a new start.
+//! A folder belongs to one agent and one process. Numbers are never given twice: a database that is
+//! gone while its key is there is an error, not a new start.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,8 @@ pub struct OutboxOptions {
     pub limits: OutboxLimits,
     /// Holds until the platform sets another.
     pub retention: Retention,
-    /// Nothing is given up or deleted by its age beyond what this clock proves: see `policy/age.rs`.
+    /// Nothing is given up or deleted by its age beyond what this clock proves: see
+    /// `policy/age.rs`.
     pub clock: SharedClock,
 }
 
@@ -126,9 +127,10 @@ impl Outbox {
         })
     }
 
-    /// As `open`; a database that is so damaged that it cannot be opened is repaired first (`repair`), so that a box
-    /// records again without a person. Nothing is lost by that: the damaged files stay under a name with the date, and
-    /// numbers go on above all that may have been given. What was repaired, if anything was.
+    /// As `open`; a database that is so damaged that it cannot be opened is repaired first
+    /// (`repair`), so that a box records again without a person. Nothing is lost by that: the
+    /// damaged files stay under a name with the date, and numbers go on above all that may have
+    /// been given. What was repaired, if anything was.
     pub fn open_or_repair(options: OutboxOptions) -> Result<(Self, Option<Repaired>), OutboxError> {
         let repair_options = RepairOptions {
             agent: Some(format!("{}/{}", options.site, options.agent)),
@@ -168,7 +170,8 @@ fn belongs_to(db: &mut Db, site: &Id, agent: &Id, first_start: bool) -> Result<(
             wanted,
         }),
         Some(_) if !first_start => Ok(()),
-        // Also after a first start that was interrupted: nothing was signed with the key that it had.
+        // Also after a first start that was interrupted: nothing was signed with the key that it
+        // had.
         _ => {
             let key = base64::engine::general_purpose::STANDARD.encode(db.public_key().as_bytes());
             db.transact(|tx| {

@@ -1,7 +1,8 @@
 //! What the rest of the agent holds of the outbox.
 //!
-//! Every call either does what it says, or returns an error that says whom it concerns (`OutboxError::concern`). No call
-//! drops anything, and none waits for ever: where nothing can be committed for now and the queue is full, it is refused.
+//! Every call either does what it says, or returns an error that says whom it concerns
+//! (`OutboxError::concern`). No call drops anything, and none waits for ever: where nothing can be
+//! committed for now and the queue is full, it is refused.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,8 @@ pub(crate) struct Threads {
 }
 
 impl Outbox {
-    /// Commits all or none of these, in this order; returns their sequence numbers when they are on disk. Blocks: for
-    /// threads, not for tokio tasks.
+    /// Commits all or none of these, in this order; returns their sequence numbers when they are on
+    /// disk. Blocks: for threads, not for tokio tasks.
     pub fn append(&self, messages: Vec<Envelope>) -> Result<Vec<u64>, OutboxError> {
         let messages = Ready::all(messages)?;
         let (reply, answer) = oneshot::channel();
@@ -83,8 +84,8 @@ impl Outbox {
         self.ask(|reply| Op::Claim { request, reply }).await
     }
 
-    /// Puts messages that the platform had, or that are held, back in line. Works in slices: others are served in
-    /// between. A range that ends before it begins has no messages.
+    /// Puts messages that the platform had, or that are held, back in line. Works in slices: others
+    /// are served in between. A range that ends before it begins has no messages.
     pub async fn resend(&self, first: u64, last: u64) -> Result<Resent, OutboxError> {
         let wanted = [checked("first", first)?, checked("last", last)?];
         self.ask(|reply| Op::Resend {
@@ -148,8 +149,8 @@ impl Outbox {
         !self.ops.is_closed()
     }
 
-    /// Commits what is queued and closes the database. Blocks, but not long for a lock of another process. Other hands
-    /// on this outbox get errors from then on.
+    /// Commits what is queued and closes the database. Blocks, but not long for a lock of another
+    /// process. Other hands on this outbox get errors from then on.
     pub fn close(self) -> Result<(), OutboxError> {
         // The reader first: what it has open would keep the write-ahead log.
         if let Some(reader) = take(&self.threads.reader) {
@@ -229,8 +230,9 @@ impl Outbox {
 
 /// What the uplink asks.
 impl Outbox {
-    /// Waiting messages after `after`: by priority, within a priority oldest first; at most `messages` of them, and
-    /// no more than `bytes` of payload (but at least one). Only those of the given priorities.
+    /// Waiting messages after `after`: by priority, within a priority oldest first; at most
+    /// `messages` of them, and no more than `bytes` of payload (but at least one). Only those of
+    /// the given priorities.
     pub async fn fetch(
         &self,
         after: Cursor,
@@ -268,8 +270,8 @@ impl Outbox {
         self.ops.send(op).await.map_err(|_| self.closed())
     }
 
-    /// Puts at most `most` messages held for this reason back in line, oldest first; returns how many it were. Works in
-    /// slices: others are served in between.
+    /// Puts at most `most` messages held for this reason back in line, oldest first; returns how
+    /// many it were. Works in slices: others are served in between.
     pub async fn release(&self, reason: Held, most: usize) -> Result<usize, OutboxError> {
         self.ask(|reply| Op::Release {
             reason: Some(reason),

@@ -10,13 +10,15 @@
 //!
 //! # What it promises
 //!
-//! - **The picture that was read is the picture that is sent.** A frame keeps its pixels as they came, a camera's planes or a
-//!   picture file; RGB for a look and RGB for evidence are made from the same bytes by the same code.
-//! - **Time is the frame's.** A live frame carries the time of its capture, from the stream's stamps and our own clock; it
-//!   never runs backwards. What is looked for when depends on these times and on what was seen, never on the machine's
-//!   clock, so a recording gives the same passages every time.
-//! - **Nothing grows with time.** A live camera holds one newest frame, the models are shared by all cameras, the work of one
-//!   look is bounded.
+//! - **The picture that was read is the picture that is sent.** A frame keeps its pixels as they
+//!   came, a camera's planes or a picture file; RGB for a look and RGB for evidence are made from
+//!   the same bytes by the same code.
+//! - **Time is the frame's.** A live frame carries the time of its capture, from the stream's
+//!   stamps and our own clock; it never runs backwards. What is looked for when depends on these
+//!   times and on what was seen, never on the machine's clock, so a recording gives the same
+//!   passages every time.
+//! - **Nothing grows with time.** A live camera holds one newest frame, the models are shared by
+//!   all cameras, the work of one look is bounded.
 //!
 //! # What fails, and whom it concerns
 //!
@@ -28,8 +30,8 @@
 //! | `camera::SourceError` | one recording; a broken picture in it is a `Next::Broken` and no error |
 //! | `evidence::EvidenceError` | one passage |
 //!
-//! A decoder is a process of its own: one that crashes ends a connection or a recording. Numbers that come from outside,
-//! sizes, times and rates, are checked where they come in.
+//! A decoder is a process of its own: one that crashes ends a connection or a recording. Numbers
+//! that come from outside, sizes, times and rates, are checked where they come in.
 
 pub mod camera;
 pub mod evidence;

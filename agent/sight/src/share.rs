@@ -1,4 +1,5 @@
-//! How cameras share the processor: how many frames each is worth taking in. Who may compute next is the model pool's.
+//! How cameras share the processor: how many frames each is worth taking in. Who may compute next
+//! is the model pool's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +9,8 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Frames a second that a core is given, of all cameras together: two to three times what it can look at. More would
-/// only be copied and thrown away.
+/// Frames a second that a core is given, of all cameras together: two to three times what it can
+/// look at. More would only be copied and thrown away.
 const FRAMES_PER_CORE: usize = 25;
 /// Fewer than this and a vehicle is not followed well, however many cameras there are.
 const LEAST: f32 = 8.0;

@@ -1,7 +1,8 @@
 //! What waits in memory to be committed, in bounded room. Pure.
 //!
-//! Where there is no more room, the oldest that holds no hit is given up, and only then the oldest of all; the one that is
-//! being committed never is. What was given up is counted, for the platform is to learn of it.
+//! Where there is no more room, the oldest that holds no hit is given up, and only then the oldest
+//! of all; the one that is being committed never is. What was given up is counted, for the platform
+//! is to learn of it.
 
 use std::collections::VecDeque;
 
@@ -110,7 +111,8 @@ impl Backlog {
         let mut gone = Vec::new();
         while self.bytes > self.most_bytes {
             let first = usize::from(self.busy);
-            // The newest stays, however large it is: there is nothing to be won by giving it up for nothing.
+            // The newest stays, however large it is: there is nothing to be won by giving it up for
+            // nothing.
             let candidates = first..self.groups.len().saturating_sub(1);
             let Some(victim) = candidates
                 .clone()

@@ -1,7 +1,8 @@
 //! One camera's part: its source, the pipeline and the watchlist, into the recorder.
 //!
-//! A run that fails or panics is begun again by the supervisor. What was open in it ends as passages where that is still
-//! possible; until the camera works again its state is `pipeline_failed`.
+//! A run that fails or panics is begun again by the supervisor. What was open in it ends as
+//! passages where that is still possible; until the camera works again its state is
+//! `pipeline_failed`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,7 +191,8 @@ impl Run<'_> {
         self.view.update(|s| s.fps = Some(PerSecond::new(fps)));
         match change {
             Some(change) => self.changed(&change),
-            // A camera whose last run failed is shown so until this run has brought it into a state of its own.
+            // A camera whose last run failed is shown so until this run has brought it into a state
+            // of its own.
             None if self.view.state() == CameraState::PipelineFailed => {}
             None => self
                 .view

@@ -1,5 +1,5 @@
-//! What a camera shows: its state, its newest picture, how long looks take. The camera's thread writes it; status,
-//! metrics and commands read it.
+//! What a camera shows: its state, its newest picture, how long looks take. The camera's thread
+//! writes it; status, metrics and commands read it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -106,7 +106,8 @@ impl CameraView {
         delays.push_back(delay.as_secs_f32());
     }
 
-    /// From capture to the end of a look, in seconds: the middle one and the 99th of a hundred, of the looks remembered.
+    /// From capture to the end of a look, in seconds: the middle one and the 99th of a hundred, of
+    /// the looks remembered.
     pub fn delay(&self) -> Option<(f32, f32)> {
         let mut all: Vec<f32> = locked(&self.delays).iter().copied().collect();
         all.sort_by(f32::total_cmp);

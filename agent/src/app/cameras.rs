@@ -1,6 +1,7 @@
 //! The cameras at work: each a supervised thread of its own, started and ended one by one.
 //!
-//! A change of the config is prepared first: threads are made, and wait. To commit it cannot fail any more.
+//! A change of the config is prepared first: threads are made, and wait. To commit it cannot fail
+//! any more.
 
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -76,8 +77,8 @@ impl Cameras {
         }
     }
 
-    /// Makes ready what a config asks for. A camera that it does not change goes on undisturbed, unless all begin `anew`.
-    /// Dropping what is prepared leaves everything as it is.
+    /// Makes ready what a config asks for. A camera that it does not change goes on undisturbed,
+    /// unless all begin `anew`. Dropping what is prepared leaves everything as it is.
     pub fn prepare(&self, config: &Config, anew: bool) -> anyhow::Result<PreparedCameras> {
         let anew = anew
             || config.look != self.config.look

@@ -1,8 +1,8 @@
 //! What the platform may ask of the agent. Nothing else is reachable from outside.
 //!
-//! Each request is checked, carried out once (a repeat of its id gets the first answer's content and is not carried out
-//! again), audited, and answered; audit and answer are committed together, so an answer that was lost on the way comes
-//! from the outbox.
+//! Each request is checked, carried out once (a repeat of its id gets the first answer's content
+//! and is not carried out again), audited, and answered; audit and answer are committed together,
+//! so an answer that was lost on the way comes from the outbox.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -84,8 +84,8 @@ struct Asked {
 }
 
 impl Commander {
-    /// Carries out what came on a command topic, and answers it. `Err`: it panicked, or took longer than `longest`; that
-    /// has been answered too.
+    /// Carries out what came on a command topic, and answers it. `Err`: it panicked, or took longer
+    /// than `longest`; that has been answered too.
     pub async fn obey(&self, received: Received, longest: Duration) -> Result<(), String> {
         let Some((asked, parsed)) = self.read(received) else {
             return Ok(());

@@ -1,5 +1,6 @@
-//! Watches over the agent from the outside of its parts: signals, the service manager's watchdog, and whether anything works
-//! at all. It waits for nothing else, so that it lives as long as the process is worth keeping.
+//! Watches over the agent from the outside of its parts: signals, the service manager's watchdog,
+//! and whether anything works at all. It waits for nothing else, so that it lives as long as the
+//! process is worth keeping.
 
 use std::time::Duration;
 
@@ -89,8 +90,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// A database that cannot be used is a state, not the end. A writer that is gone is the one fault that only a new process
-    /// mends; where it is gone again soon after each start, hits go past it meanwhile.
+    /// A database that cannot be used is a state, not the end. A writer that is gone is the one
+    /// fault that only a new process mends; where it is gone again soon after each start, hits go
+    /// past it meanwhile.
     fn look_at_outbox(&self, overview: &Overview, said: &mut Said) -> anyhow::Result<()> {
         if let OutboxState::Broken(why) = &overview.outbox.state {
             if !std::mem::replace(&mut said.broken, true) {

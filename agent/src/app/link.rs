@@ -1,5 +1,5 @@
-//! The way to the platform as a part of the agent: it owns the uplink, starts it anew if it ends, and takes another
-//! broker into use when the config names one.
+//! The way to the platform as a part of the agent: it owns the uplink, starts it anew if it ends,
+//! and takes another broker into use when the config names one.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::store::OutboxStore;
 /// What the old broker may take to acknowledge what it was sent.
 const CHANGE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The uplink in use, for whoever asks how it is or sends past the outbox. A clone is another hand on the same one.
+/// The uplink in use, for whoever asks how it is or sends past the outbox. A clone is another hand
+/// on the same one.
 #[derive(Clone, Default)]
 pub struct Link(Arc<RwLock<Option<Ends>>>);
 
@@ -35,7 +36,8 @@ impl Link {
             .unwrap_or_default()
     }
 
-    /// Sends what the outbox could not take. False: there is no connection, or it has too much to do.
+    /// Sends what the outbox could not take. False: there is no connection, or it has too much to
+    /// do.
     pub fn send_past(&self, message: Envelope) -> bool {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
         inner
@@ -114,8 +116,9 @@ impl TaskPart for LinkPart {
             tokio::select! {
                 order = self.orders.recv() => match order {
                     Some(Order::Change(config)) => {
-                        // One client id has one connection: the old one ends first. What it has not sent waits in the outbox.
-                        // Its last word replaces the "online" that the old broker keeps.
+                        // One client id has one connection: the old one ends first. What it has not
+                        // sent waits in the outbox. Its last word replaces the "online" that the
+                        // old broker keeps.
                         let last = self.config.will.as_ref().and_then(|will| will());
                         if let Err(e) = uplink.end(Drain::InFlight, last, CHANGE_WITHIN).await {
                             tracing::warn!("{e}; what was not acknowledged goes to the new broker");

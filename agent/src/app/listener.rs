@@ -1,5 +1,6 @@
-//! Hears commands and has each carried out for itself: one that hangs, fails or panics is answered so, and keeps no other
-//! waiting. None is dropped without an answer: where too many wait already, the answer is that the agent is busy.
+//! Hears commands and has each carried out for itself: one that hangs, fails or panics is answered
+//! so, and keeps no other waiting. None is dropped without an answer: where too many wait already,
+//! the answer is that the agent is busy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use super::supervise::Pulse;
 const AT_ONCE: usize = 4;
 /// Commands that wait or are carried out; who comes then is told to try again.
 const MOST: usize = 64;
-/// Answers of that kind that are on their way at the same time. Beyond this the platform sends faster than any answer
-/// could reach it.
+/// Answers of that kind that are on their way at the same time. Beyond this the platform sends
+/// faster than any answer could reach it.
 const BUSY_MOST: usize = 256;
 /// Nothing that may be asked for takes this long.
 const LONGEST: Duration = Duration::from_secs(120);

@@ -1,4 +1,5 @@
-//! A live camera: connected to, watched, looked at where something moves, and connected to again when it fails.
+//! A live camera: connected to, watched, looked at where something moves, and connected to again
+//! when it fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,15 @@ use kakou_sight::camera::{
 };
 use kakou_uplink::Backoff;
 
-/// Between tries: a camera that is back is seen again within five seconds, connecting and a key frame included.
+/// Between tries: a camera that is back is seen again within five seconds, connecting and a key
+/// frame included.
 const RETRY_FIRST: Duration = Duration::from_millis(300);
 const RETRY_MOST: Duration = Duration::from_millis(1500);
 /// Cameras lock out who tries wrong passwords.
 const RETRY_LOGIN: Duration = Duration::from_secs(30);
-/// A stream may take so long to its first frame, which waits for a key frame: twice as long each time that was not enough, so
-/// that a connection that came to nothing is given up soon, and a camera with rare key frames gets its time.
+/// A stream may take so long to its first frame, which waits for a key frame: twice as long each
+/// time that was not enough, so that a connection that came to nothing is given up soon, and a
+/// camera with rare key frames gets its time.
 const FIRST_FRAME: Duration = Duration::from_secs(4);
 const FIRST_FRAME_MOST: Duration = Duration::from_secs(32);
 /// Frames come late by network and decoder: only what is this old is surely not coming any more.
@@ -208,7 +211,8 @@ impl Run<'_> {
         }
     }
 
-    /// One frame: what it says of the camera, and, where something moves or is followed, what is in it.
+    /// One frame: what it says of the camera, and, where something moves or is followed, what is in
+    /// it.
     fn take(&self, live: &Live, frame: LiveFrame, watched: &mut Watched<'_>) -> anyhow::Result<()> {
         let grid = Grid::of(&frame.planes.luma());
         let view = watched.sight.update(&grid, frame.captured);

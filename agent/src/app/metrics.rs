@@ -1,5 +1,5 @@
-//! How the agent is, in Prometheus' text form, in a file: for node_exporter's textfile collector or whoever reads it.
-//! Nothing listens for it.
+//! How the agent is, in Prometheus' text form, in a file: for node_exporter's textfile collector or
+//! whoever reads it. Nothing listens for it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -52,7 +52,8 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 struct Text(String);
 
 impl Text {
-    /// A metric with its help, and a value per set of labels. Ids are of letters, digits, `-` and `_`: nothing to escape.
+    /// A metric with its help, and a value per set of labels. Ids are of letters, digits, `-` and
+    /// `_`: nothing to escape.
     fn add(
         &mut self,
         name: &str,

@@ -1,8 +1,10 @@
-//! The agent as a whole: what `kakou run` does. All wiring and the ordered end, in one readable function.
+//! The agent as a whole: what `kakou run` does. All wiring and the ordered end, in one readable
+//! function.
 //!
-//! cameras (a thread each) -> recorder (in memory) -> outbox (on disk) -> link -> platform. Each camera, the models, the
-//! link, the watchlist, the metrics and the commands are supervised for themselves ([`supervise`]): one that fails is begun
-//! again and ends no other. The agent ends by a signal, or when nothing has worked for minutes ([`signs`]).
+//! cameras (a thread each) -> recorder (in memory) -> outbox (on disk) -> link -> platform. Each
+//! camera, the models, the link, the watchlist, the metrics and the commands are supervised for
+//! themselves ([`supervise`]): one that fails is begun again and ends no other. The agent ends by a
+//! signal, or when nothing has worked for minutes ([`signs`]).
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -106,7 +108,8 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         .state
         .clone()
         .unwrap_or_else(|| config.outbox.state.clone());
-    // A database that cannot be opened is repaired at once: a box that waits for a person records nothing.
+    // A database that cannot be opened is repaired at once: a box that waits for a person records
+    // nothing.
     let (outbox, repaired) = Outbox::open_or_repair(OutboxOptions {
         limits: config.outbox.limits,
         retention: config.outbox.retention,

@@ -1,7 +1,9 @@
-//! The models that all cameras share, as a part of their own: opened in the background, and tried again where that fails.
+//! The models that all cameras share, as a part of their own: opened in the background, and tried
+//! again where that fails.
 //!
-//! While there are none, cameras wait; the uplink, the commands and the status go on. A reload hands in a pool that it has
-//! opened itself, so that nothing in use is given up for one that does not open.
+//! While there are none, cameras wait; the uplink, the commands and the status go on. A reload
+//! hands in a pool that it has opened itself, so that nothing in use is given up for one that does
+//! not open.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

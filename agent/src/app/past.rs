@@ -1,5 +1,6 @@
-//! Hits that go past the outbox: sent from memory as soon as there is a connection, for as long as the outbox cannot take
-//! them. The platform may get one twice, once from here and once from the outbox, with the same id.
+//! Hits that go past the outbox: sent from memory as soon as there is a connection, for as long as
+//! the outbox cannot take them. The platform may get one twice, once from here and once from the
+//! outbox, with the same id.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

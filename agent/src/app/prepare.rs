@@ -1,5 +1,6 @@
-//! Everything about a config that can fail, done before anything is taken into use: the watchlist is read, the models are
-//! opened, certificates, passwords and recordings are looked at. A reload and `kakou check-config` go the same way.
+//! Everything about a config that can fail, done before anything is taken into use: the watchlist
+//! is read, the models are opened, certificates, passwords and recordings are looked at. A reload
+//! and `kakou check-config` go the same way.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,8 +43,8 @@ pub fn watchlist(config: &Config, clock: &dyn Clock) -> anyhow::Result<Option<Re
     list.transpose().context("watchlist")
 }
 
-/// Reads what a connection to the broker needs: certificates, key and password. Returns the files that only the service
-/// manager can show.
+/// Reads what a connection to the broker needs: certificates, key and password. Returns the files
+/// that only the service manager can show.
 pub fn broker(broker: &BrokerConfig) -> anyhow::Result<Vec<&Path>> {
     let tls = &broker.tls;
     let (certificate, key) = match &tls.client {

@@ -1,11 +1,13 @@
-//! From the cameras to the outbox. A camera hands its records over and goes on looking at the road, however long a commit
-//! takes.
+//! From the cameras to the outbox. A camera hands its records over and goes on looking at the road,
+//! however long a commit takes.
 //!
-//! Each producer has an [`Intake`] of its own, which commits in order. When the outbox cannot take a record:
+//! Each producer has an [`Intake`] of its own, which commits in order. When the outbox cannot take
+//! a record:
 //!
 //! - its hit, and every hit that waits behind it, goes past the outbox at once ([`HitsPast`]);
-//! - where the error is one of this moment, the record stays in memory and is tried again, within the bounds of
-//!   [`Backlog`]; where it concerns the message or the whole database, the record is given up and the next one is tried;
+//! - where the error is one of this moment, the record stays in memory and is tried again, within
+//!   the bounds of [`Backlog`]; where it concerns the message or the whole database, the record is
+//!   given up and the next one is tried;
 //! - an outbox that does not answer within [`PATIENCE`] counts as one that cannot take records now.
 
 use std::pin::pin;
@@ -99,7 +101,8 @@ impl Recorder {
         self.0.committed.load(Ordering::Relaxed)
     }
 
-    /// Waits until all is committed. What is not by then is lost, but for the hits, which have gone past the outbox.
+    /// Waits until all is committed. What is not by then is lost, but for the hits, which have gone
+    /// past the outbox.
     pub async fn finish(&self, until: Instant) {
         loop {
             let waiting: Vec<_> = self
@@ -203,7 +206,8 @@ impl Work {
                 }
                 Err(e) => {
                     self.send_hits_past(&e.to_string());
-                    // The outbox itself counts what a full disk has no room for, and tells the platform how many.
+                    // The outbox itself counts what a full disk has no room for, and tells the
+                    // platform how many.
                     let concern = match e.is_full() {
                         true => Concern::Database,
                         false => e.concern(),

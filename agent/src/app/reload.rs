@@ -1,9 +1,10 @@
 //! Taking a changed config into use without a restart, in two phases.
 //!
-//! Everything that can fail is prepared first: the config is read and checked, the list is read, models are opened, files of
-//! broker and cameras are looked at, threads of new cameras are made. If any of it fails, nothing has changed, and log,
-//! audit and answer say why. Then all of it is committed, by steps that cannot fail. The one that can, storing the retention,
-//! comes before the others.
+//! Everything that can fail is prepared first: the config is read and checked, the list is read,
+//! models are opened, files of broker and cameras are looked at, threads of new cameras are made.
+//! If any of it fails, nothing has changed, and log, audit and answer say why. Then all of it is
+//! committed, by steps that cannot fail. The one that can, storing the retention, comes before the
+//! others.
 //!
 //! A second reload of the same file tries everything again that the first could not do.
 

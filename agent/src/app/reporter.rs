@@ -1,4 +1,5 @@
-//! Sends the status: after each connection, at intervals, when it changes, and when it is asked for.
+//! Sends the status: after each connection, at intervals, when it changes, and when it is asked
+//! for.
 
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ impl Reporter {
         );
         let is_new_connection = link.connections != self.connections;
         self.connections = link.connections;
-        // A box that is cut off does not fill its outbox with its state; the next connection brings it.
+        // A box that is cut off does not fill its outbox with its state; the next connection brings
+        // it.
         let is_due = link.connected
             && self.told.as_ref().is_none_or(|(told, at)| {
                 *told != gist || time.saturating_sub(*at) >= self.settings.status_every()

@@ -1,9 +1,10 @@
 //! When the agent gives itself up. Pure.
 //!
-//! It ends by itself only when nothing has worked for [`GIVE_UP_AFTER`]: no camera that should have frames had one, no
-//! passage was committed, and there was no connection to a broker and no acknowledgement. A box that stands idle (no camera
-//! is to be looked at) and one that says that it opens models are not given up. A new process may do better where a driver
-//! or a library has got stuck; the service manager starts it.
+//! It ends by itself only when nothing has worked for [`GIVE_UP_AFTER`]: no camera that should have
+//! frames had one, no passage was committed, and there was no connection to a broker and no
+//! acknowledgement. A box that stands idle (no camera is to be looked at) and one that says that it
+//! opens models are not given up. A new process may do better where a driver or a library has got
+//! stuck; the service manager starts it.
 
 use std::time::Duration;
 

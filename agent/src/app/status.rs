@@ -38,7 +38,8 @@ impl Identity {
         s
     }
 
-    /// The last word, as it is published. A message that cannot be written would have failed the golden tests.
+    /// The last word, as it is published. A message that cannot be written would have failed the
+    /// golden tests.
     pub fn offline_envelope(&self, reason: OfflineReason, clock: &dyn Clock) -> Option<Envelope> {
         let status = self.offline(reason, clock);
         Envelope::of(&status, Priority::Control, Keep::Control).ok()
@@ -207,7 +208,8 @@ pub fn headline(status: &StatusMessage, outbox: &OutboxState, link: &Status) -> 
     all.join("; ").replace('\n', " ")
 }
 
-/// Health of the whole, state of each camera and part, of the clock; health of outbox, uplink and watchlist.
+/// Health of the whole, state of each camera and part, of the clock; health of outbox, uplink and
+/// watchlist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gist {
     health: Health,

@@ -1,4 +1,5 @@
-//! Reading the watchlist's file. A list is taken as a whole or not at all, and not while it is still being written.
+//! Reading the watchlist's file. A list is taken as a whole or not at all, and not while it is
+//! still being written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +51,8 @@ impl Stamp {
         DateTime::<chrono::Local>::from(self.modified).fixed_offset()
     }
 
-    /// Whether the wall clock says that the file has been at rest. A clock that is behind the file's time says no.
+    /// Whether the wall clock says that the file has been at rest. A clock that is behind the
+    /// file's time says no.
     fn is_old(&self, clock: &dyn Clock) -> bool {
         (clock.wall() - self.modified())
             .to_std()
@@ -58,7 +60,8 @@ impl Stamp {
     }
 }
 
-/// Says when a file is at rest: by its own time, or since it has been seen unchanged for long enough.
+/// Says when a file is at rest: by its own time, or since it has been seen unchanged for long
+/// enough.
 #[derive(Debug, Default)]
 pub struct Rest(Option<(Stamp, Duration)>);
 

@@ -1,7 +1,7 @@
 //! The watchlist in use, and the part that reads its file again when it changes.
 //!
-//! A list that cannot be read leaves the one in force in force. At a start without a readable list there is none, the
-//! status says `degraded`, and the file is tried again until it can be read.
+//! A list that cannot be read leaves the one in force in force. At a start without a readable list
+//! there is none, the status says `degraded`, and the file is tried again until it can be read.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,8 +83,8 @@ impl Watchlist {
         })
     }
 
-    /// Looks whether the configured file has changed, and takes it into use if so. Returns what to record of that.
-    /// `Err`: the list in force stays.
+    /// Looks whether the configured file has changed, and takes it into use if so. Returns what to
+    /// record of that. `Err`: the list in force stays.
     pub fn look(&self) -> Result<Option<AuditEvent>, ListError> {
         let Some(file) = self.lock().file.clone() else {
             return Ok(None);
@@ -112,7 +112,8 @@ impl Watchlist {
         }
     }
 
-    /// A file that has not changed is taken to be what it was; one that is still written to is left alone.
+    /// A file that has not changed is taken to be what it was; one that is still written to is left
+    /// alone.
     fn read_if_changed(&self, file: &Path) -> Result<Option<ReadList>, ListError> {
         let stamp = Stamp::of(file)?;
         let mut inner = self.lock();
@@ -131,7 +132,8 @@ impl Watchlist {
         }
     }
 
-    /// Takes what a reload has read into use; without a file there is no list. Returns what to record of it.
+    /// Takes what a reload has read into use; without a file there is no list. Returns what to
+    /// record of it.
     pub fn replace(&self, file: Option<PathBuf>, read: Option<ReadList>) -> Option<AuditEvent> {
         let now = self.clock.wall();
         let mut inner = self.lock();

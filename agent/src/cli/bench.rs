@@ -14,13 +14,16 @@ use kakou_sight::camera::{Assumed, Frame, Next, open};
 use kakou_sight::vision::Spent;
 use kakou_time::Stopwatch;
 
-/// Measure speed: frames a second end to end, milliseconds per stage, memory, and the agent's own overhead.
+/// Measure speed: frames a second end to end, milliseconds per stage, memory, and the agent's own
+/// overhead.
 ///
-/// Frames are decoded and worked through one after the other on one thread. `overhead` is the time per frame without
-/// decoding the recording, over the sum of the bare model runs inside it: 1.0 would be models and nothing else.
+/// Frames are decoded and worked through one after the other on one thread. `overhead` is the time
+/// per frame without decoding the recording, over the sum of the bare model runs inside it: 1.0
+/// would be models and nothing else.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder of frames (or a video file). [default: the project's own sample footage, agent/samples/day]
+    /// Folder of frames (or a video file). [default: the project's own sample footage,
+    /// agent/samples/day]
     #[arg(long, value_name = "DIR")]
     frames: Option<PathBuf>,
     #[command(flatten)]
@@ -31,8 +34,8 @@ pub struct Args {
     /// Work through the frames this often; the first time is not counted if there are several.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Keep the config's intervals (vehicle_every_ms, plate_every_ms, enough_reads). Without this, vehicles and plates
-    /// are looked for, and plates read, in every frame.
+    /// Keep the config's intervals (vehicle_every_ms, plate_every_ms, enough_reads). Without this,
+    /// vehicles and plates are looked for, and plates read, in every frame.
     #[arg(long)]
     as_configured: bool,
     /// Print one JSON object.

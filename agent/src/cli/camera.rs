@@ -31,11 +31,12 @@ pub enum Command {
 
 /// Connect to a camera; say codec, size, rate and time stamps, and save pictures.
 ///
-/// Exit code 1 when no picture came; the message says whether it is the network, the password or the stream.
+/// Exit code 1 when no picture came; the message says whether it is the network, the password or
+/// the stream.
 #[derive(Debug, clap::Args)]
 pub struct Probe {
-    /// rtsp://, rtsps://, http:// or https:// (MJPEG), v4l2:/dev/video0. A password on a command line can be read by every user
-    /// of this machine: use --user and --password-file instead.
+    /// rtsp://, rtsps://, http:// or https:// (MJPEG), v4l2:/dev/video0. A password on a command
+    /// line can be read by every user of this machine: use --user and --password-file instead.
     #[arg(value_name = "URL")]
     url: String,
     /// The camera's user.
@@ -69,7 +70,8 @@ pub struct Probe {
 
 /// Draw lanes, triggers, masks and what the agent sees into a picture of a camera of the config.
 ///
-/// Takes a second of the stream (or a recording's first frames), looks at it with the models as the agent does, and saves the last picture.
+/// Takes a second of the stream (or a recording's first frames), looks at it with the models as the
+/// agent does, and saves the last picture.
 #[derive(Debug, clap::Args)]
 pub struct Snapshot {
     /// Id of a `[[camera]]` of the config.

@@ -12,8 +12,9 @@ use crate::config::{BrokerConfig, CameraConfig, Config};
 
 /// Check a config file without starting anything. Exit code 1 if it has a fault.
 ///
-/// A fault in the text is named with file, line and key. Then the files that it names are opened as the agent would open
-/// them: models, watchlist, certificates, passwords, recordings. The outbox is left alone, and no connection is made.
+/// A fault in the text is named with file, line and key. Then the files that it names are opened as
+/// the agent would open them: models, watchlist, certificates, passwords, recordings. The outbox is
+/// left alone, and no connection is made.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Config file (TOML). Every key is described in configs/reference.toml.

@@ -12,8 +12,9 @@ pub struct ConfigArgs {
     /// Config file (TOML); without it the defaults of configs/reference.toml hold.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Model manifest, or the folder it lies in; overrides the config. [default: models/manifest.toml, looked for
-    /// here and upwards, then beside the program, then /usr/share/kakou]
+    /// Model manifest, or the folder it lies in; overrides the config. [default:
+    /// models/manifest.toml, looked for here and upwards, then beside the program, then
+    /// /usr/share/kakou]
     #[arg(long, value_name = "FILE")]
     pub models: Option<PathBuf>,
     /// Threads a model run may use; overrides the config.

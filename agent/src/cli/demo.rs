@@ -26,14 +26,16 @@ use kakou_uplink::{
 
 /// Show what Kakou does: recorded frames in, passages out over MQTT, pictures on disk.
 ///
-/// Starts an MQTT broker within this process, replays the project's sample footage through the real models, and shows
-/// the passages as a central subscriber receives them. Needs no camera, broker or network.
+/// Starts an MQTT broker within this process, replays the project's sample footage through the real
+/// models, and shows the passages as a central subscriber receives them. Needs no camera, broker or
+/// network.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where the annotated pictures and the other evidence are written.
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
     out: PathBuf,
-    /// Model manifest, or the folder it lies in. [default: models/manifest.toml, looked for here and upwards]
+    /// Model manifest, or the folder it lies in. [default: models/manifest.toml, looked for here
+    /// and upwards]
     #[arg(long, value_name = "FILE")]
     models: Option<PathBuf>,
 }
@@ -240,7 +242,8 @@ async fn listen(
         };
         tokio::select! {
             changed = told.changed() => {
-                // The sender is only dropped after it told the number, or with an error on its side.
+                // The sender is only dropped after it told the number, or with an error on its
+                // side.
                 changed.context("the replay ended with an error")?;
                 expected = *told.borrow();
             }

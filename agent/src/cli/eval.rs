@@ -13,17 +13,18 @@ use kakou_traffic::detections::PlateFind;
 
 /// Measure accuracy on a folder of pictures with a truth.jsonl.
 ///
-/// A line of truth.jsonl is {"image", "text"} for a cropped plate, {"image", "text", "colour", "quad"} for a cut-out
-/// in which the plate must be found, or {"image", "plates": [{"text", "colour", "quad"}]} for a whole frame. A
-/// plates.jsonl beside it is preferred. Every picture is looked at by itself, at several scales; recordings are
-/// measured with `kakou replay --truth`.
+/// A line of truth.jsonl is {"image", "text"} for a cropped plate, {"image", "text", "colour",
+/// "quad"} for a cut-out in which the plate must be found, or {"image", "plates": [{"text",
+/// "colour", "quad"}]} for a whole frame. A plates.jsonl beside it is preferred. Every picture is
+/// looked at by itself, at several scales; recordings are measured with `kakou replay --truth`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder with pictures and truth.jsonl, or such a file.
     set: PathBuf,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Print one JSON object on stdout: pictures, plates, right, wrong, missed, false_reads, ms_per_picture, ...
+    /// Print one JSON object on stdout: pictures, plates, right, wrong, missed, false_reads,
+    /// ms_per_picture, ...
     #[arg(long)]
     json: bool,
     /// Name every plate that was not read right, and every false read, on stderr.

@@ -17,8 +17,8 @@ use kakou_uplink::{Drain, Uplink, UplinkConfig};
 
 /// Send made-up messages: to try out a broker, a link and a disk before there are cameras.
 ///
-/// They go through a real outbox in the state folder, with the topics of camera `load`; their payload says that they
-/// are made up. Ends when `--count` is sent and acknowledged, or on SIGTERM.
+/// They go through a real outbox in the state folder, with the topics of camera `load`; their
+/// payload says that they are made up. Ends when `--count` is sent and acknowledged, or on SIGTERM.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// State folder of the outbox; must not be that of an agent in service.

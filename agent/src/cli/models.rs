@@ -11,9 +11,11 @@ use kakou_sight::models::{FileState, Manifest, locate, verify};
 /// Look after the models.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check that every file of the manifest is there, whole and unaltered. Exit code 1 if one is not.
+    /// Check that every file of the manifest is there, whole and unaltered. Exit code 1 if one is
+    /// not.
     Verify {
-        /// Model manifest, or the folder it lies in. [default: models/manifest.toml, looked for here and upwards]
+        /// Model manifest, or the folder it lies in. [default: models/manifest.toml, looked for
+        /// here and upwards]
         #[arg(long, value_name = "FILE")]
         models: Option<PathBuf>,
     },

@@ -17,7 +17,8 @@ use kakou_outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
 pub enum Command {
     /// What waits, what is held and why, what is kept, and how much room there is.
     Status(Status),
-    /// Check every message against its hash, the chain, its signature, and the counters. Exit code 1 on any fault.
+    /// Check every message against its hash, the chain, its signature, and the counters. Exit code
+    /// 1 on any fault.
     Verify(Verify),
     /// Write messages as JSON lines.
     Export(Export),
@@ -79,7 +80,8 @@ pub struct Export {
 pub struct RequeueArgs {
     #[command(flatten)]
     state: State,
-    /// Only what is held for this reason: not_authorised, too_large, refused or damaged. [default: all that is held]
+    /// Only what is held for this reason: not_authorised, too_large, refused or damaged. [default:
+    /// all that is held]
     #[arg(long, value_name = "REASON", conflicts_with_all = ["first", "last"])]
     held: Option<Held>,
     /// First sequence number of a range to send again.
@@ -97,8 +99,8 @@ pub struct RepairArgs {
     /// Whose outbox it is, as in the config; needed where the file does not tell any more.
     #[arg(long, value_name = "SITE/AGENT")]
     agent: Option<String>,
-    /// The highest number that the platform has of this agent; new ones are above it, and in any case far above the
-    /// last one that is found.
+    /// The highest number that the platform has of this agent; new ones are above it, and in any
+    /// case far above the last one that is found.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..1 << 52))]
     above: u64,
 }

@@ -23,9 +23,9 @@ use kakou_uplink::UplinkConfig;
 
 /// Run a recording through the whole path and show or send its passages.
 ///
-/// PATH is a folder of JPEG or PNG frames in natural order (times from a frames.jsonl beside them, else from --fps),
-/// or a video file (decoded by ffmpeg, true frame times kept). The same input and config give the same passages,
-/// byte for byte.
+/// PATH is a folder of JPEG or PNG frames in natural order (times from a frames.jsonl beside them,
+/// else from --fps), or a video file (decoded by ffmpeg, true frame times kept). The same input and
+/// config give the same passages, byte for byte.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of frames, or video file.
@@ -38,15 +38,15 @@ pub struct Args {
     /// Publish the passages and their pictures to this MQTT 5 broker, e.g. mqtt://127.0.0.1:1883.
     #[arg(long, value_name = "URL")]
     broker: Option<BrokerUrl>,
-    /// State folder of the outbox that is sent from; what is not acknowledged stays there. [default: a temporary
-    /// folder, which is kept only if something was not acknowledged]
+    /// State folder of the outbox that is sent from; what is not acknowledged stays there.
+    /// [default: a temporary folder, which is kept only if something was not acknowledged]
     #[arg(long, value_name = "DIR")]
     outbox: Option<PathBuf>,
     /// Print one passage message a line (JSON) on stdout, and nothing else.
     #[arg(long)]
     json: bool,
-    /// Compare with the passages known to be in the recording: matched, missed, extra, duplicate. Exit code 1 if
-    /// any was missed, extra or duplicate. With --json this goes to stderr.
+    /// Compare with the passages known to be in the recording: matched, missed, extra, duplicate.
+    /// Exit code 1 if any was missed, extra or duplicate. With --json this goes to stderr.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// With --truth: by how many characters a text may be off.

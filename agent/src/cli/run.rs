@@ -13,8 +13,9 @@ use crate::config::Config;
 
 /// Run the agent: cameras in, passages and hits out, until SIGTERM or SIGINT.
 ///
-/// Reads the cameras of the config, recognises vehicles and plates, commits each passage to the outbox in the state
-/// folder, and sends what waits there to the broker. SIGHUP reads config and watchlist again.
+/// Reads the cameras of the config, recognises vehicles and plates, commits each passage to the
+/// outbox in the state folder, and sends what waits there to the broker. SIGHUP reads config and
+/// watchlist again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

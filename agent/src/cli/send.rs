@@ -28,7 +28,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Connects; a broker that does not answer is an error at once, before a recording was worked through.
+    /// Connects; a broker that does not answer is an error at once, before a recording was worked
+    /// through.
     pub fn connect(
         uplink: UplinkConfig,
         config: &Config,
@@ -83,7 +84,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Waits until the broker has acknowledged every message. What could not be sent stays in the folder.
+    /// Waits until the broker has acknowledged every message. What could not be sent stays in the
+    /// folder.
     pub fn finish(self, within: Duration) -> anyhow::Result<()> {
         let Self {
             runtime,

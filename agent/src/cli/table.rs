@@ -1,7 +1,7 @@
 //! Passages as rows of a table that grows as they come.
 //!
-//! The texts come from the network: control characters are taken out of them, so that no message can
-//! steer the terminal that shows it.
+//! The texts come from the network: control characters are taken out of them, so that no message
+//! can steer the terminal that shows it.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -49,7 +49,8 @@ impl Table {
         Self::new(io::stdout().is_terminal() && !no_color)
     }
 
-    /// The row of a passage; before the first one the headings, and before the first of a day its date.
+    /// The row of a passage; before the first one the headings, and before the first of a day its
+    /// date.
     pub fn passage(&mut self, message: &PassageMessage) -> Vec<String> {
         let plate = match (&message.plate, message.no_plate_reason) {
             (Some(plate), _) => grouped(&plate.text),

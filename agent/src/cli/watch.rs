@@ -17,15 +17,16 @@ use super::broker::BrokerUrl;
 use super::table::{Table, clean};
 use kakou_uplink::{Known, Received, Subscriber, SubscriberConfig, SubscriberEvent};
 
-/// How many message ids are remembered to recognise repeats: at ten passages a second the last hours.
+/// How many message ids are remembered to recognise repeats: at ten passages a second the last
+/// hours.
 const REMEMBERED: usize = 100_000;
 
 /// Show what the checkpoints send, as it arrives.
 ///
-/// Subscribes to every site's passages, hits and status, and prints a row per passage. It waits for a broker that is
-/// not there and comes back after every loss; connection, status and messages that are not valid are told on stderr. A
-/// repeat of a message, which "at least once" allows, is not shown. Ends on Ctrl-C, after --count messages, or when
-/// the reader of its output ends.
+/// Subscribes to every site's passages, hits and status, and prints a row per passage. It waits for
+/// a broker that is not there and comes back after every loss; connection, status and messages that
+/// are not valid are told on stderr. A repeat of a message, which "at least once" allows, is not
+/// shown. Ends on Ctrl-C, after --count messages, or when the reader of its output ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The broker, mqtt://[user:password@]host[:port].
@@ -136,7 +137,8 @@ fn filters(args: &Args) -> Vec<String> {
 /// Ready once nobody reads our output any more (`| head -3`): else that would show only at the next
 /// message, which may be a night away. Never ready where it cannot be told, as with a file.
 async fn reader_gone() {
-    // `_unchecked`: the checking variant would make stdout itself non-blocking, and its writes fail.
+    // `_unchecked`: the checking variant would make stdout itself non-blocking, and its writes
+    // fail.
     let stdout = io::stdout()
         .as_fd()
         .try_clone_to_owned()
@@ -293,7 +295,8 @@ fn status(message: &StatusMessage) -> String {
     )
 }
 
-/// The payload on one line. It is valid JSON here, so a line break can only stand between its parts.
+/// The payload on one line. It is valid JSON here, so a line break can only stand between its
+/// parts.
 fn json_line(payload: &[u8]) -> String {
     let line = |byte: &u8| {
         if matches!(byte, b'\n' | b'\r') {

@@ -1,7 +1,7 @@
 //! An MQTT 5 broker in this process, on 127.0.0.1 and a free port.
 //!
-//! For the demo and for tests only: rumqttd keeps everything in memory, cannot be stopped, and knows
-//! neither users nor TLS. Its threads end with the process.
+//! For the demo and for tests only: rumqttd keeps everything in memory, cannot be stopped, and
+//! knows neither users nor TLS. Its threads end with the process.
 
 use std::collections::HashMap;
 use std::io;

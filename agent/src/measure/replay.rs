@@ -1,4 +1,5 @@
-//! Runs a recording through the pipeline: decoding on its own thread, everything else on the caller's.
+//! Runs a recording through the pipeline: decoding on its own thread, everything else on the
+//! caller's.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;

@@ -1,8 +1,9 @@
 //! The passages a recording is known to hold, compared with those the agent found.
 //!
-//! A truth file has a JSON object a line: `{"footage": "day", "passages": [{"text": "鲁E6K829" or null, "from_s": 0.0,
-//! "to_s": 5.0, "lane": "1", "class": "car"}]}`; times are seconds since the recording's first frame. `lane` and
-//! `class` may be left out. `"passages": null` means that nobody counted them.
+//! A truth file has a JSON object a line: `{"footage": "day", "passages": [{"text": "鲁E6K829" or
+//! null, "from_s": 0.0, "to_s": 5.0, "lane": "1", "class": "car"}]}`; times are seconds since the
+//! recording's first frame. `lane` and `class` may be left out. `"passages": null` means that
+//! nobody counted them.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,8 @@ pub struct KnownPassage {
     pub to_s: f64,
 }
 
-/// Reads the truth for a recording: the line whose `footage` is its file or folder name, or the only line.
+/// Reads the truth for a recording: the line whose `footage` is its file or folder name, or the
+/// only line.
 pub fn read(path: &Path, recording: &Path) -> Result<Vec<KnownPassage>, PassageTruthError> {
     let text = std::fs::read_to_string(path).map_err(|e| PassageTruthError::Read {
         path: path.into(),
@@ -122,8 +124,8 @@ impl Comparison {
 /// Seconds by which a record may lie outside the known time.
 const SLACK_S: f64 = 1.0;
 
-/// Compares records with the truth. `tolerance`: how many characters a text may be off (for plates outside the
-/// reader's training).
+/// Compares records with the truth. `tolerance`: how many characters a text may be off (for plates
+/// outside the reader's training).
 pub fn compare(
     known: &[KnownPassage],
     records: &[PassageMessage],

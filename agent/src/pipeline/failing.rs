@@ -1,5 +1,5 @@
-//! When looks fail: one that does concerns its frame; when none succeeds any more, it is the models that have failed.
-//! Pure.
+//! When looks fail: one that does concerns its frame; when none succeeds any more, it is the models
+//! that have failed. Pure.
 
 /// So many looks in a row that fail are no accident of a frame.
 const MOST_IN_A_ROW: u32 = 10;

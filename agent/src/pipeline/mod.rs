@@ -1,11 +1,13 @@
 //! One camera's way from a frame to finished passages: vision, track, passage, evidence, message.
 //!
-//! A frame goes in by two halves, so that the models are on loan no longer than they are needed: [`Pipeline::look`] runs
-//! them, [`Pipeline::follow`] does everything else. [`Pipeline::frame`] does both, where nobody else waits for the models.
+//! A frame goes in by two halves, so that the models are on loan no longer than they are needed:
+//! [`Pipeline::look`] runs them, [`Pipeline::follow`] does everything else. [`Pipeline::frame`]
+//! does both, where nobody else waits for the models.
 //!
-//! An error says whom it concerns ([`PipelineError::concern`]): a frame, after which the next one can be looked at, or the
-//! models, which then have to be opened anew. A passage whose pictures cannot be made is an ERROR in the log, and the
-//! others go on. Time never runs backwards: a frame from before the time that was told last is left out.
+//! An error says whom it concerns ([`PipelineError::concern`]): a frame, after which the next one
+//! can be looked at, or the models, which then have to be opened anew. A passage whose pictures
+//! cannot be made is an ERROR in the log, and the others go on. Time never runs backwards: a frame
+//! from before the time that was told last is left out.
 
 mod failing;
 mod record;
@@ -179,8 +181,8 @@ impl Pipeline {
         Ok(records)
     }
 
-    /// Makes ready for a frame of this size: another size is another picture, so what was open ends, and the lanes are laid
-    /// anew.
+    /// Makes ready for a frame of this size: another size is another picture, so what was open
+    /// ends, and the lanes are laid anew.
     pub fn begin(&mut self, frame: &Frame) -> Vec<Record> {
         let size = frame.size();
         if self.stream.as_ref().is_some_and(|s| s.size == size) {
@@ -317,8 +319,8 @@ impl Pipeline {
             .is_some_and(|s| s.open > 0 || s.passages.pending() > 0)
     }
 
-    /// Time went on without a frame to look at: nothing moved, or the camera is `away`, and what is followed is out of
-    /// sight. Returns what ended by that.
+    /// Time went on without a frame to look at: nothing moved, or the camera is `away`, and what is
+    /// followed is out of sight. Returns what ended by that.
     pub fn idle(&mut self, time: Moment, away: bool) -> Vec<Record> {
         let Some(stream) = &mut self.stream else {
             return Vec::new();
@@ -374,7 +376,8 @@ impl Pipeline {
     }
 
     fn record(&self, mut passage: Passage<Frame>) -> Result<Record, RecordError> {
-        // A passage without a picture cannot be shown to anybody; the rules of `passage` give each one.
+        // A passage without a picture cannot be shown to anybody; the rules of `passage` give each
+        // one.
         let best: Best<Frame> = passage.best.take().ok_or(RecordError::NoFrame)?;
         let pictures = pictures(
             &best.frame,

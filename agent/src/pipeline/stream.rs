@@ -1,5 +1,5 @@
-//! What a pipeline keeps of one stream of frames of one size: the lanes as they lie in the picture, what is followed, and
-//! what has been told of time.
+//! What a pipeline keeps of one stream of frames of one size: the lanes as they lie in the picture,
+//! what is followed, and what has been told of time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,8 @@ pub(super) struct Stream {
     pub(super) timeline: Timeline,
 }
 
-/// The lanes' surroundings are looked at too, in parts of the frame's size: a vehicle is taller than its lane.
+/// The lanes' surroundings are looked at too, in parts of the frame's size: a vehicle is taller
+/// than its lane.
 const AROUND_LANES: f32 = 0.12;
 /// If that is most of the frame anyway, all of it is looked at.
 const MOST_OF_FRAME: f32 = 0.75;

@@ -1,7 +1,8 @@
 //! The time of a stream, which never runs backwards. Pure.
 //!
-//! While no frame comes, time is told to go on, so that what is out of sight can end. A network that was held up may then
-//! deliver frames from before: taking them in would turn time back, and the tracker would take that for a cut.
+//! While no frame comes, time is told to go on, so that what is out of sight can end. A network
+//! that was held up may then deliver frames from before: taking them in would turn time back, and
+//! the tracker would take that for a cut.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `kakou run` with a real Mosquitto and the cameras of `server.py`, and what a subscriber hears of it.
+//! `kakou run` with a real Mosquitto and the cameras of `server.py`, and what a subscriber hears of
+//! it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -71,8 +72,8 @@ fn lanes() -> String {
 }
 
 impl Checkpoint {
-    /// `vision`: further lines of `[vision]`. The footage shows the same vehicles again after a short while; they are
-    /// others here.
+    /// `vision`: further lines of `[vision]`. The footage shows the same vehicles again after a
+    /// short while; they are others here.
     pub(crate) fn new(cameras: &[String], vision: &str) -> Self {
         let broker = Mosquitto::start("");
         let dir = tempfile::tempdir().expect("a temporary folder");

@@ -1,5 +1,6 @@
-//! Live cameras as they fail: each fault is caused for real, is told by its name, and heals by itself, and the other
-//! cameras do not suffer. `KAKOU_CAMERA_RESTARTS` sets how often the camera's server is killed; `make chaos` runs 50.
+//! Live cameras as they fail: each fault is caused for real, is told by its name, and heals by
+//! itself, and the other cameras do not suffer. `KAKOU_CAMERA_RESTARTS` sets how often the camera's
+//! server is killed; `make chaos` runs 50.
 
 use std::time::{Duration, Instant};
 
@@ -130,7 +131,8 @@ fn every_fault_has_its_name_and_heals() {
         gate.state("bad", "ok", mark);
     }
 
-    // Garbage for a while: whatever it is called meanwhile, pictures are seen again after it, and no vehicle was made of it.
+    // Garbage for a while: whatever it is called meanwhile, pictures are seen again after it, and
+    // no vehicle was made of it.
     for kind in ["flip", "noise"] {
         server.garbage("/bad", 4.0, kind);
         std::thread::sleep(Duration::from_secs(5));

@@ -1,4 +1,5 @@
-//! What the cameras of the tests show: videos made by ffmpeg of the sample footage, once per target folder.
+//! What the cameras of the tests show: videos made by ffmpeg of the sample footage, once per target
+//! folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +21,9 @@ pub(crate) enum Codec {
 /// What is seen. All but `Small` is 1280x720, and all have 10 frames/s and a key frame a second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scene {
-    /// `samples/day` with eight seconds of empty road after it: one of its vehicles stands for a while, and such a one
-    /// is waited for some ten seconds. In a loop it is to be gone before it comes again.
+    /// `samples/day` with eight seconds of empty road after it: one of its vehicles stands for a
+    /// while, and such a one is waited for some ten seconds. In a loop it is to be gone before it
+    /// comes again.
     Day,
     /// `samples/leaving`, the same way.
     Leaving,
@@ -29,8 +31,9 @@ pub(crate) enum Scene {
     Empty,
     /// One picture again and again, as a stream that repeats it: unchanged.
     Frozen,
-    /// One picture again and again, as a camera encodes it whose sensor stands still: anew with each key frame, at a
-    /// steady quality. Where an encoder's rate control changes that from key frame to key frame, no picture comes again.
+    /// One picture again and again, as a camera encodes it whose sensor stands still: anew with
+    /// each key frame, at a steady quality. Where an encoder's rate control changes that from key
+    /// frame to key frame, no picture comes again.
     Stuck,
     /// The lens covered: black, with a sensor's noise.
     Black,
@@ -90,8 +93,8 @@ fn encoder(codec: Codec, gop: u32) -> Vec<String> {
     words(&format!("{how} -pix_fmt yuv420p -g {gop}"))
 }
 
-/// The video that ffmpeg makes of these sequences of pictures (10 a second each) with these arguments; one made before
-/// is taken again.
+/// The video that ffmpeg makes of these sequences of pictures (10 a second each) with these
+/// arguments; one made before is taken again.
 fn make(name: &str, sequences: &[Vec<PathBuf>], arguments: &[String]) -> PathBuf {
     let digest = Sha256::digest(format!("{sequences:?}{arguments:?}"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("footage");
@@ -175,8 +178,9 @@ pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
     )
 }
 
-/// As a usual camera of today sends it: 1920x1080, 25 frames/s, H.264 at 4 Mbit/s, a key frame every two seconds, and
-/// a sensor's noise, so that no picture is quite the one before. Pictures are repeated, not blended.
+/// As a usual camera of today sends it: 1920x1080, 25 frames/s, H.264 at 4 Mbit/s, a key frame
+/// every two seconds, and a sensor's noise, so that no picture is quite the one before. Pictures
+/// are repeated, not blended.
 fn full_size() -> Vec<String> {
     words(
         "-c:v libx264 -preset veryfast -bf 0 -b:v 4M -maxrate 6M -bufsize 8M -g 50 -pix_fmt yuv420p",
@@ -188,8 +192,8 @@ const FULL: &str = "scale=1920:1080:flags=lanczos,fps=25,noise=c0s=6:c0f=t";
 /// How long [`busy_road`] is: seven vehicles in it are one every five seconds.
 pub(crate) const BUSY_SECONDS: usize = 35;
 
-/// The vehicles of `samples/day`, each lane at its own time: three in lane 1 from the start on, four in lane 2 from
-/// 17 s on.
+/// The vehicles of `samples/day`, each lane at its own time: three in lane 1 from the start on,
+/// four in lane 2 from 17 s on.
 pub(crate) fn busy_road() -> PathBuf {
     let frames = BUSY_SECONDS * 10;
     let left = then_empty("day", DAY, frames - DAY);

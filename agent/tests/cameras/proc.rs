@@ -64,8 +64,8 @@ pub(crate) fn lives(process_then: &Process) -> bool {
     process(process_then.pid).is_some_and(|now| now.started == process_then.started)
 }
 
-/// What `pid` and its family have computed so far, in seconds of one core. Children that have ended count too, so the
-/// number never falls.
+/// What `pid` and its family have computed so far, in seconds of one core. Children that have ended
+/// count too, so the number never falls.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let own = process(pid).map_or(0, |p| p.ticks);
     let others: u64 = descendants(pid).iter().map(|p| p.ticks).sum();

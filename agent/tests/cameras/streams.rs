@@ -1,4 +1,5 @@
-//! Live cameras as they should be: the real binary, a real RTSP server, a real Mosquitto, the project's footage.
+//! Live cameras as they should be: the real binary, a real RTSP server, a real Mosquitto, the
+//! project's footage.
 
 use std::path::Path;
 use std::time::Duration;

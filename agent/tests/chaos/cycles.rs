@@ -83,7 +83,8 @@ impl Cycles {
                     );
                 });
                 if cycle % 5 == 4 {
-                    // An orderly restart: a broker that is killed itself loses what it had acknowledged.
+                    // An orderly restart: a broker that is killed itself loses what it had
+                    // acknowledged.
                     self.broker.restart();
                     self.restarts += 1;
                 }

@@ -1,4 +1,5 @@
-//! A checkpoint in service for a test: the real binary, a real Mosquitto, the sample footage in real time.
+//! A checkpoint in service for a test: the real binary, a real Mosquitto, the sample footage in
+//! real time.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -84,9 +84,9 @@ pub fn some_frames(sequence: &str, frames: std::ops::Range<usize>) -> tempfile::
     dir
 }
 
-/// `kakou.toml` and `list.csv` of a checkpoint in `dir`, its state in `dir/state`: one camera that looks at the sample
-/// footage `sequence` with the lanes of its config. Whatever passes there is on the watchlist. `camera` and `more` are
-/// further lines of `[[camera]]` and further tables.
+/// `kakou.toml` and `list.csv` of a checkpoint in `dir`, its state in `dir/state`: one camera that
+/// looks at the sample footage `sequence` with the lanes of its config. Whatever passes there is on
+/// the watchlist. `camera` and `more` are further lines of `[[camera]]` and further tables.
 pub fn checkpoint(dir: &Path, broker: &str, sequence: &str, camera: &str, more: &str) {
     let samples = root().join("agent/samples").join(sequence);
     let lanes = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();

@@ -253,7 +253,8 @@ async fn a_thousand_forbidden_pictures_are_one_fault() {
 #[tokio::test]
 async fn a_broker_that_drops_every_connection_after_so_many_packets_gets_everything_once_it_lets_be()
  {
-    // The first connections see none, one, two and so on: before CONNACK, before the first acknowledgement.
+    // The first connections see none, one, two and so on: before CONNACK, before the first
+    // acknowledgement.
     let broker = Scripted::start_dropping(20, |connection| {
         (connection <= 30).then_some(connection % 6)
     })

@@ -1,4 +1,5 @@
-//! What a subscriber got of an agent, checked as it comes: one id for each number, the chain whole, lanes in their order.
+//! What a subscriber got of an agent, checked as it comes: one id for each number, the chain whole,
+//! lanes in their order.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

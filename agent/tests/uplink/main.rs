@@ -1,4 +1,5 @@
-//! Outbox, uplink and subscriber against the embedded broker, a real Mosquitto, a scripted broker, and a network that fails.
+//! Outbox, uplink and subscriber against the embedded broker, a real Mosquitto, a scripted broker,
+//! and a network that fails.
 //!
 //! | file | what it proves |
 //! | --- | --- |

@@ -27,8 +27,8 @@ impl Mosquitto {
         let port = free_port();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = folder.path().display();
-        // `user root` keeps it from changing to a user that cannot read the folder; without root it has
-        // no effect.
+        // `user root` keeps it from changing to a user that cannot read the folder; without root it
+        // has no effect.
         let config = format!(
             "listener {port} 127.0.0.1\nuser root\npersistence true\npersistence_location {dir}/\n\
              max_queued_messages 0\nmax_inflight_messages 100\nlog_dest file {dir}/log\n{}\n",
@@ -85,7 +85,8 @@ impl Mosquitto {
         }
     }
 
-    /// Ended without a chance to save, and its store deleted: sessions, queued and retained messages.
+    /// Ended without a chance to save, and its store deleted: sessions, queued and retained
+    /// messages.
     pub(crate) fn forget(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("mosquitto's end");

@@ -1,6 +1,6 @@
-//! A network that fails, between the real uplink and a real Mosquitto. After each fault: nothing is lost, ids of repeats are
-//! the same, the sequence has no gap, the lanes kept their order, a hit raised meanwhile came before what waited, and the
-//! outbox drained without anybody's help.
+//! A network that fails, between the real uplink and a real Mosquitto. After each fault: nothing is
+//! lost, ids of repeats are the same, the sequence has no gap, the lanes kept their order, a hit
+//! raised meanwhile came before what waited, and the outbox drained without anybody's help.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,7 +108,8 @@ impl Path {
         self.ledger.heard().order.len()
     }
 
-    /// Drains, and holds the subscriber's book against the outbox. How many connections it took, and how many repeats.
+    /// Drains, and holds the subscriber's book against the outbox. How many connections it took,
+    /// and how many repeats.
     async fn settle(self) -> (u64, u64) {
         let Self {
             rig,
@@ -309,7 +310,8 @@ async fn a_broker_that_forgets_everything_gets_what_it_had_not_acknowledged() {
         // Each time over a connection of its own.
         wait(|| path.rig.uplink.status().borrow().connections > n).await;
         path.passages(1000).await;
-        // In the middle of it. What the broker acknowledged and did not pass on is its own to lose: so it passes that on.
+        // In the middle of it. What the broker acknowledged and did not pass on is its own to lose:
+        // so it passes that on.
         path.proxy.set(Mode::Stall);
         path.delivered().await;
         path.broker.forget();

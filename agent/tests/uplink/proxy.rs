@@ -17,9 +17,11 @@ use tokio::time::Instant;
 pub(crate) enum Mode {
     #[default]
     Open,
-    /// They wait, as where packets are lost and sent again: a stream goes on without a hole when it is open again.
+    /// They wait, as where packets are lost and sent again: a stream goes on without a hole when it
+    /// is open again.
     Stall,
-    /// They vanish, both ways, and so does every end of a connection. One that lost bytes stays dead.
+    /// They vanish, both ways, and so does every end of a connection. One that lost bytes stays
+    /// dead.
     BlackHole,
 }
 

@@ -1,4 +1,5 @@
-//! A broker that misbehaves as its script says. It knows just enough MQTT 5 for one client at a time.
+//! A broker that misbehaves as its script says. It knows just enough MQTT 5 for one client at a
+//! time.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +18,8 @@ use tokio::sync::Mutex as AsyncMutex;
 pub(crate) enum Answer {
     /// PUBACK with this reason code.
     Ack(u8),
-    /// Keep the acknowledgement back, and send all that are kept, newest first, before the next `Ack`.
+    /// Keep the acknowledgement back, and send all that are kept, newest first, before the next
+    /// `Ack`.
     Hold,
     /// Nothing at all.
     Ignore,
@@ -96,7 +98,8 @@ impl Scripted {
         .await
     }
 
-    /// Acknowledges all, but takes no more than this many packets on a connection, the CONNECT included.
+    /// Acknowledges all, but takes no more than this many packets on a connection, the CONNECT
+    /// included.
     pub(crate) async fn start_dropping(
         receive_max: u16,
         packets: impl Fn(usize) -> Option<usize> + Send + Sync + 'static,

@@ -1,8 +1,10 @@
-//! What the kernel knows of the clock: whether a time source disciplines it, and how far off it may be (adjtimex(2)).
+//! What the kernel knows of the clock: whether a time source disciplines it, and how far off it may
+//! be (adjtimex(2)).
 
 use kakou_contract::{ClockState, ClockStatus};
 
-/// Beyond this estimated error, in microseconds, a clock that claims to be disciplined is not believed: GA/T 832-2014 asks for a second.
+/// Beyond this estimated error, in microseconds, a clock that claims to be disciplined is not
+/// believed: GA/T 832-2014 asks for a second.
 const MOST_ERROR_US: i64 = 1_000_000;
 
 /// How the clock stands now.
@@ -33,15 +35,16 @@ fn judge(t: Reading) -> ClockStatus {
         true => ClockState::Synchronised,
         false => ClockState::Unsynchronised,
     };
-    // The kernel's offset is what is still to be corrected: the source's time less ours. Without a source it says nothing.
+    // The kernel's offset is what is still to be corrected: the source's time less ours. Without a
+    // source it says nothing.
     let offset_ms = disciplined.then(|| (t.offset_us + t.offset_us.signum() * 500) / 1000);
     ClockStatus { state, offset_ms }
 }
 
 #[allow(unsafe_code)]
 fn read() -> Option<Reading> {
-    // SAFETY: `timex` is plain integers, for which zeros are valid; with `modes` 0 the call only reads, and writes
-    // to the structure it is given, which lives until it returns.
+    // SAFETY: `timex` is plain integers, for which zeros are valid; with `modes` 0 the call only
+    // reads, and writes to the structure it is given, which lives until it returns.
     let (state, t) = unsafe {
         let mut t: libc::timex = std::mem::zeroed();
         (libc::adjtimex(&mut t), t)

@@ -1,5 +1,6 @@
-//! One time for the whole agent: [`Moment`] is a point in it, [`Clock`] says which it is now and how far the wall clock
-//! can be trusted. A clock is handed in wherever time matters, so that tests run on a [`SimulatedClock`].
+//! One time for the whole agent: [`Moment`] is a point in it, [`Clock`] says which it is now and
+//! how far the wall clock can be trusted. A clock is handed in wherever time matters, so that tests
+//! run on a [`SimulatedClock`].
 //!
 //! Timers of tokio tasks are tokio's own (`tokio::time`), which tests can pause as well.
 
@@ -35,7 +36,8 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since the clock was made; never runs backwards.
     fn mono(&self) -> Duration;
 
-    /// What the kernel knows of the wall clock: whether a time source disciplines it, and how far off it is.
+    /// What the kernel knows of the wall clock: whether a time source disciplines it, and how far
+    /// off it is.
     fn status(&self) -> ClockStatus;
 
     fn now(&self) -> Moment {

@@ -11,8 +11,8 @@ use crate::track::{TrackId, Updates};
 const FORGET: Duration = Duration::from_millis(600);
 /// Mean confidence of a read that counts towards `enough_reads`.
 const SURE: f32 = 0.9;
-/// A plate that was read often enough is read again once in so many sightings, so that a vehicle that took another's
-/// place does not go unnoticed.
+/// A plate that was read often enough is read again once in so many sightings, so that a vehicle
+/// that took another's place does not go unnoticed.
 const AGAIN: u32 = 8;
 
 #[derive(Debug, Clone)]
@@ -35,7 +35,8 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `enough_reads`: sure reads alike after which a plate is read only now and then; 0: read it always.
+    /// `enough_reads`: sure reads alike after which a plate is read only now and then; 0: read it
+    /// always.
     pub fn new(enough_reads: u32) -> Self {
         Self {
             followed: BTreeMap::new(),

@@ -37,7 +37,8 @@ pub struct Detections {
     pub plates: Vec<PlateFind>,
 }
 
-/// A plate that is followed already: where it should be in this frame, and whether it is worth reading again.
+/// A plate that is followed already: where it should be in this frame, and whether it is worth
+/// reading again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expected {
     pub quad: Quad,

@@ -106,7 +106,8 @@ impl Rect {
     }
 }
 
-/// Four corners of a plate: left top, right top, right bottom, left bottom, as a reader sees the plate.
+/// Four corners of a plate: left top, right top, right bottom, left bottom, as a reader sees the
+/// plate.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Quad(pub [Point; 4]);
 
@@ -140,8 +141,8 @@ impl Quad {
         (self.0[0].distance(self.0[3]) + self.0[1].distance(self.0[2])) / 2.0
     }
 
-    /// Four points in any order, put into this type's order: clockwise on the screen, beginning so that the upper
-    /// edge runs most to the right and the left edge most downwards.
+    /// Four points in any order, put into this type's order: clockwise on the screen, beginning so
+    /// that the upper edge runs most to the right and the left edge most downwards.
     pub fn ordered(points: [Point; 4]) -> Self {
         let c = Self(points).center();
         let mut p = points;

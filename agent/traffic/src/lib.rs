@@ -1,12 +1,15 @@
-//! What happens on the road, worked out from what was seen: which find is which vehicle, when it has passed, what its
-//! plate says, and whether it is on a list.
+//! What happens on the road, worked out from what was seen: which find is which vehicle, when it
+//! has passed, what its plate says, and whether it is on a list.
 //!
 //! Pure: no I/O, no clock, no pixels. What it promises:
 //!
-//! - One vehicle is one passage, and two vehicles are two: two sure votes that differ in any character are two plates.
+//! - One vehicle is one passage, and two vehicles are two: two sure votes that differ in any
+//!   character are two plates.
 //! - The same finds at the same times give the same passages, on each machine and after any uptime.
-//! - Evidence and time decide, never a number of frames: the rules hold from 2 to 25 looks a second.
-//! - Nothing is guessed. What text, colour and vehicle do not tell is `None`, and what was too unsure says so.
+//! - Evidence and time decide, never a number of frames: the rules hold from 2 to 25 looks a
+//!   second.
+//! - Nothing is guessed. What text, colour and vehicle do not tell is `None`, and what was too
+//!   unsure says so.
 //! - Memory is bounded, however long a vehicle stands and however much is read.
 //!
 //! A frame's way through the crate is that of the table, from top to bottom.

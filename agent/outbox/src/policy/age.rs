@@ -1,16 +1,19 @@
 //! How old messages provably are.
 //!
-//! A wall clock that is wrong by years makes everything old, so no deletion goes by the wall clock alone. The outbox
-//! counts *proven time* instead: it advances with the monotonic clock while the agent runs, and by the time between two
-//! runs only if the wall clock was synchronised (the kernel says so) both in an earlier run and now. Whatever
-//! the wall clock does, a message never gets older than the uptime since its commit plus the gaps that a synchronised
-//! clock confirms. Without any synchronised clock, age is uptime: it is too small, never too large.
+//! A wall clock that is wrong by years makes everything old, so no deletion goes by the wall clock
+//! alone. The outbox counts *proven time* instead: it advances with the monotonic clock while the
+//! agent runs, and by the time between two runs only if the wall clock was synchronised (the kernel
+//! says so) both in an earlier run and now. Whatever the wall clock does, a message never gets
+//! older than the uptime since its commit plus the gaps that a synchronised clock confirms. Without
+//! any synchronised clock, age is uptime: it is too small, never too large.
 //!
-//! Proven time is noted in the database every few minutes. What a power cut takes from it makes messages younger.
+//! Proven time is noted in the database every few minutes. What a power cut takes from it makes
+//! messages younger.
 
 use std::time::Duration;
 
-/// No message was committed before Kakou existed: an earlier time is that of a clock that was never set.
+/// No message was committed before Kakou existed: an earlier time is that of a clock that was never
+/// set.
 pub(crate) const EARLIEST_MS: i64 = 1_735_689_600_000;
 
 /// What the database keeps of the proven time, in milliseconds.
@@ -46,7 +49,8 @@ impl AgeClock {
         self.last = mono.max(self.last);
         self.note.proven_ms = self.note.proven_ms.saturating_add(millis(elapsed));
         if synchronised && wall_ms >= EARLIEST_MS {
-            // Once in a run: within it the monotonic clock knows better than a wall clock that a time server moves.
+            // Once in a run: within it the monotonic clock knows better than a wall clock that a
+            // time server moves.
             if let Some((proven, wall)) = self.note.confirmed
                 && !self.caught_up
             {

@@ -52,7 +52,8 @@ impl Counts {
         *total += bytes;
     }
 
-    /// Never below zero: the counters of a damaged database may be wrong, and a wrong counter must not stop a delivery.
+    /// Never below zero: the counters of a damaged database may be wrong, and a wrong counter must
+    /// not stop a delivery.
     pub(crate) fn leave(&mut self, stage: Stage, bytes: u64) {
         let (count, total) = self.at_mut(stage);
         *count = count.saturating_sub(1);

@@ -19,8 +19,8 @@ pub struct PriorityLimit {
 pub struct OutboxLimits {
     /// Bytes of the database in use, over all priorities.
     pub bytes: u64,
-    /// Bytes that should stay free on the disk. Pictures and passages that wait are given up for it only where that
-    /// reaches the goal; hits and audit never.
+    /// Bytes that should stay free on the disk. Pictures and passages that wait are given up for it
+    /// only where that reaches the goal; hits and audit never.
     pub free_disk: u64,
     /// By `Priority::index`.
     pub by_priority: [PriorityLimit; 4],
@@ -78,8 +78,9 @@ pub(crate) enum Step {
     Shrink,
 }
 
-/// From the least valuable: what the platform already has, then pictures before passages, passages before status and
-/// audit, hits last. Within each, a hit's picture or passage goes after all others.
+/// From the least valuable: what the platform already has, then pictures before passages, passages
+/// before status and audit, hits last. Within each, a hit's picture or passage goes after all
+/// others.
 const ORDER: [(Priority, Stage); 12] = [
     (Priority::Picture, Stage::Kept),
     (Priority::Passage, Stage::Kept),
@@ -97,8 +98,8 @@ const ORDER: [(Priority, Stage); 12] = [
 
 /// Less than this changes nothing on a disk that others fill.
 const WORTH_IT: u64 = 1 << 20;
-/// Room for the next messages, on the disk or in the file. Once others have taken all the rest, old messages are given
-/// up for it: on a disk without any room not even a deletion can be written.
+/// Room for the next messages, on the disk or in the file. Once others have taken all the rest, old
+/// messages are given up for it: on a disk without any room not even a deletion can be written.
 /// What is written takes its room twice for a while: in the write-ahead log, and in the file.
 const OWN_ROOM: u64 = 16 << 20;
 
@@ -146,8 +147,8 @@ fn may_go_for_room(priority: Priority, stage: Stage) -> bool {
     stage == Stage::Kept || matches!(priority, Priority::Picture | Priority::Passage)
 }
 
-/// What the platform has goes if it is worth anything. What waits goes only where that reaches the goal: a disk that
-/// others fill must not cost passages for nothing.
+/// What the platform has goes if it is worth anything. What waits goes only where that reaches the
+/// goal: a disk that others fill must not cost passages for nothing.
 fn for_the_disk(counts: &[Counts; 4], space: &Space, missing: u64) -> Option<Step> {
     if space.reusable >= OWN_ROOM + WORTH_IT {
         return Some(Step::Shrink);

@@ -1,4 +1,5 @@
-//! Messages as JSON. What is read is handed on outside of any transaction: a slow reader of the output holds up nobody.
+//! Messages as JSON. What is read is handed on outside of any transaction: a slow reader of the
+//! output holds up nobody.
 
 use base64::Engine;
 use kakou_contract::Priority;
@@ -18,7 +19,8 @@ struct Wanted {
 }
 
 impl Inspection {
-    /// Tells each message of the range as one JSON object; pictures go to `picture`, which says where they went.
+    /// Tells each message of the range as one JSON object; pictures go to `picture`, which says
+    /// where they went.
     pub fn export(
         &self,
         first: u64,

@@ -1,5 +1,6 @@
-//! A database opened for looking at it. On a live box, the agent goes on meanwhile: no read lasts long, because a long
-//! one keeps the write-ahead log from being emptied. Each question reads in transactions of bounded size.
+//! A database opened for looking at it. On a live box, the agent goes on meanwhile: no read lasts
+//! long, because a long one keeps the write-ahead log from being emptied. Each question reads in
+//! transactions of bounded size.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,8 +98,8 @@ impl Inspection {
         let path = existing(folder)?;
         let fault = |e: rusqlite::Error| OutboxError::sqlite(&path, &e);
         let conn = match connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            // Where nothing can be written, SQLite cannot make the files that it coordinates by. Nobody writes then, and
-            // without a write-ahead log everything is in the one file.
+            // Where nothing can be written, SQLite cannot make the files that it coordinates by.
+            // Nobody writes then, and without a write-ahead log everything is in the one file.
             Err(e) if cannot_open(&e) && !log_of(&path).exists() => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 connect(Path::new(&immutable(&path)), flags)

@@ -1,6 +1,7 @@
-//! Messages by the pages they lie on, without the tree that leads there: one damaged page near its root hides most of a
-//! database from SQLite. Read-only, for repairs. The format is <https://www.sqlite.org/fileformat2.html>; what does not fit
-//! it is passed over, and what fits it by chance has not the hash of a message.
+//! Messages by the pages they lie on, without the tree that leads there: one damaged page near its
+//! root hides most of a database from SQLite. Read-only, for repairs. The format is
+//! <https://www.sqlite.org/fileformat2.html>; what does not fit it is passed over, and what fits it
+//! by chance has not the hash of a message.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -14,7 +14,8 @@ use crate::policy::{EARLIEST_MS, Stage};
 use crate::store::audit::Author;
 use crate::store::{Db, Head, LARGEST_SEQUENCE, settings};
 
-/// Numbers that may have been given after the last one that is known: more than a write-ahead log ever held.
+/// Numbers that may have been given after the last one that is known: more than a write-ahead log
+/// ever held.
 const UNKNOWN: u64 = 1_000_000;
 /// Messages and bytes in one transaction.
 const GROUP: (usize, usize) = (2000, 16 << 20);
@@ -73,7 +74,8 @@ pub(super) fn rebuild(
     highest = gone.last().filter(near).map_or(highest, |n| n.max(highest));
     gone = clipped(&gone, highest);
     let next = match highest {
-        // Nothing at all is known: no agent has committed a thousand messages a second since Kakou exists.
+        // Nothing at all is known: no agent has committed a thousand messages a second since Kakou
+        // exists.
         0 => {
             u64::try_from(clock.wall_ms() - EARLIEST_MS)
                 .unwrap_or(0)
@@ -236,7 +238,8 @@ impl Saved<'_> {
                 .map(|(site, agent)| format!("{site}/{agent}"));
         }
         if let Some(before) = self.pending.replace(row) {
-            // Of two that follow each other and do not fit, the later one is nearer to the signed end.
+            // Of two that follow each other and do not fit, the later one is nearer to the signed
+            // end.
             let fits = self.pending.as_ref().is_none_or(|row| {
                 before.sequence + 1 != row.sequence || before.hash == row.previous
             });

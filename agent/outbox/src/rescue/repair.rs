@@ -2,16 +2,19 @@
 //!
 //! What it promises:
 //!
-//! - Every message that can be read and has its hash is in the new one, with its number, hash, priority and stage.
-//! - No number is given twice. What was committed last may be lost without a trace, so numbers go on far above the last
-//!   one that is known; those between count as lost.
+//! - Every message that can be read and has its hash is in the new one, with its number, hash,
+//!   priority and stage.
+//! - No number is given twice. What was committed last may be lost without a trace, so numbers go
+//!   on far above the last one that is known; those between count as lost.
 //! - The platform is told which numbers are lost, by `damage` messages in the new outbox.
 //! - The damaged files stay, under a name with the date.
-//! - Whatever fails, the damaged outbox stays in its place: the new one is made in a folder of its own, closed, and read
-//!   from end to end from its one file before anything else is touched. Whether there is room for it is asked before.
-//! - Whenever it is interrupted, the folder has the old outbox or the new one. The new one counts from the moment it has
-//!   the name `outbox.db.repaired`, and whoever opens the outbox next puts it in its place. (The old write-ahead log has
-//!   to go before, and two files cannot be renamed at once.)
+//! - Whatever fails, the damaged outbox stays in its place: the new one is made in a folder of its
+//!   own, closed, and read from end to end from its one file before anything else is touched.
+//!   Whether there is room for it is asked before.
+//! - Whenever it is interrupted, the folder has the old outbox or the new one. The new one counts
+//!   from the moment it has the name `outbox.db.repaired`, and whoever opens the outbox next puts
+//!   it in its place. (The old write-ahead log has to go before, and two files cannot be renamed at
+//!   once.)
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -165,7 +168,8 @@ fn install(
     Ok(repaired)
 }
 
-/// Puts a repaired outbox in its place, if there is one. To be called by whoever has the lock, before opening.
+/// Puts a repaired outbox in its place, if there is one. To be called by whoever has the lock,
+/// before opening.
 pub(crate) fn finish(folder: &Path) -> Result<(), OutboxError> {
     let repaired = folder.join(REPAIRED);
     if !repaired.is_file() {
@@ -215,8 +219,8 @@ fn set_aside(path: &Path, clock: &dyn Clock) -> std::io::Result<Option<PathBuf>>
     Ok(any)
 }
 
-/// The damaged database; if its first page is, a copy with the first page of a new one, which is the same in all.
-/// An error if there is no room for the repair.
+/// The damaged database; if its first page is, a copy with the first page of a new one, which is
+/// the same in all. An error if there is no room for the repair.
 fn source(path: &Path, workshop: &Path) -> Result<Option<Source>, OutboxError> {
     let length = |path: &Path| fs::metadata(path).map_or(0, |m| m.len());
     let on_disk = length(path) + length(&log_of(path));
@@ -250,7 +254,8 @@ fn source(path: &Path, workshop: &Path) -> Result<Option<Source>, OutboxError> {
     Ok(Source::open(&copy).ok())
 }
 
-/// The new database takes as much as is in use, and its write-ahead log as much again, up to a bound.
+/// The new database takes as much as is in use, and its write-ahead log as much again, up to a
+/// bound.
 fn ask_for_room(workshop: &Path, copy: u64, used: u64) -> Result<(), OutboxError> {
     let needed = copy + used + used.min(LOG);
     let Ok(disk) = rustix::fs::statvfs(workshop) else {

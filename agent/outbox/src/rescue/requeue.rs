@@ -1,5 +1,5 @@
-//! Putting messages back in line from outside, also beside a live agent. It works in slices, so that the agent's commits
-//! have their turn in between.
+//! Putting messages back in line from outside, also beside a live agent. It works in slices, so
+//! that the agent's commits have their turn in between.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub enum Requeue {
     Range { first: u64, last: u64 },
 }
 
-/// Puts messages back in line. A live agent takes them up within a second. If it is interrupted, a part of them is in
-/// line; doing it again does the rest.
+/// Puts messages back in line. A live agent takes them up within a second. If it is interrupted, a
+/// part of them is in line; doing it again does the rest.
 pub fn requeue(folder: &Path, what: Requeue) -> Result<u64, OutboxError> {
     let mut from = match what {
         Requeue::Held(_) => 1,

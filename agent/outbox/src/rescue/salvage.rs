@@ -1,8 +1,8 @@
 //! Reading what can still be read of a damaged database.
 //!
-//! Nothing is written to it. A message counts only if its bytes have the hash that it was committed with; where it was
-//! (waiting, held, kept) is believed where it can be read, and a message of which that cannot be read waits: the platform
-//! may get it twice, it tells repeats by the id.
+//! Nothing is written to it. A message counts only if its bytes have the hash that it was committed
+//! with; where it was (waiting, held, kept) is believed where it can be read, and a message of
+//! which that cannot be read waits: the platform may get it twice, it tells repeats by the id.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::policy::Counts;
 use crate::store::db::{pages, read_head};
 use crate::store::{Head, LARGEST_SEQUENCE, tally};
 
-/// So many numbers in a row are looked up one by one where the tree cannot be followed; from there on in growing steps,
-/// or the end of a damaged file would never be reached.
+/// So many numbers in a row are looked up one by one where the tree cannot be followed; from there
+/// on in growing steps, or the end of a damaged file would never be reached.
 const ONE_BY_ONE: u64 = 200_000;
 
 /// A message as its row has it.
@@ -215,7 +215,8 @@ impl Source {
             .query_row([n], |r| {
                 Ok(Row {
                     sequence: r.get(0)?,
-                    // The priority is not under the hash. One that there is not goes out with the passages.
+                    // The priority is not under the hash. One that there is not goes out with the
+                    // passages.
                     priority: Priority::at(r.get(1)?).unwrap_or(Priority::Passage),
                     keep: r.get(2)?,
                     committed: r.get(3)?,

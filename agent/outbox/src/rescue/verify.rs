@@ -1,8 +1,9 @@
 //! Checks every message against its hash, the chain, its signature, the stages and the counters.
 //!
-//! It reads in slices, each one state of the database. A message never changes once it is committed, so the chain can be
-//! followed from slice to slice while an agent writes on. What it compares over the whole database (the bytes in the
-//! counters, the file's own structure as a whole) it compares only where nothing was written meanwhile.
+//! It reads in slices, each one state of the database. A message never changes once it is
+//! committed, so the chain can be followed from slice to slice while an agent writes on. What it
+//! compares over the whole database (the bytes in the counters, the file's own structure as a
+//! whole) it compares only where nothing was written meanwhile.
 
 use ed25519_dalek::{Signature, Verifier};
 use kakou_contract::{Priority, VerifyingKey};
@@ -28,7 +29,8 @@ pub struct Verdict {
 /// How many faults are told word by word.
 const FAULTS: usize = 100;
 
-/// Small tables: their structure is checked in one go beside a live agent. That of `message` is, by reading all of it.
+/// Small tables: their structure is checked in one go beside a live agent. That of `message` is, by
+/// reading all of it.
 const SMALL_TABLES: [&str; 9] = [
     "waiting", "held", "kept", "gone", "lane", "head", "revived", "command", "setting",
 ];
@@ -39,7 +41,8 @@ struct Walk {
     last: (u64, [u8; 32]),
     counted: [Counts; 4],
     version: i64,
-    /// The last message there was at the start: what is appended meanwhile is not followed for ever.
+    /// The last message there was at the start: what is appended meanwhile is not followed for
+    /// ever.
     to: u64,
 }
 

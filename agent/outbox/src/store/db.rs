@@ -2,20 +2,23 @@
 //!
 //! Format and promises, before the code:
 //!
-//! - A transaction either is on disk as a whole or never was (WAL, `synchronous=FULL`). A message and the pictures that
-//!   belong to it are appended in one.
-//! - Sequence numbers are given without a gap, from 1. Hash n covers message n and hash n-1; the head row holds the last
-//!   number, its hash, and a signature over both. So a row that was changed, taken out or put in shows, and so does a
-//!   database that was cut short by anyone without the key.
-//! - A message row is in exactly one of `waiting`, `held`, `kept`; a number without a row is in a range of `gone`.
-//! - The counters change in the same transaction as what they count. When another process has written, they are read
-//!   again inside the next transaction.
+//! - A transaction either is on disk as a whole or never was (WAL, `synchronous=FULL`). A message
+//!   and the pictures that belong to it are appended in one.
+//! - Sequence numbers are given without a gap, from 1. Hash n covers message n and hash n-1; the
+//!   head row holds the last number, its hash, and a signature over both. So a row that was
+//!   changed, taken out or put in shows, and so does a database that was cut short by anyone
+//!   without the key.
+//! - A message row is in exactly one of `waiting`, `held`, `kept`; a number without a row is in a
+//!   range of `gone`.
+//! - The counters change in the same transaction as what they count. When another process has
+//!   written, they are read again inside the next transaction.
 //! - A checkpoint never waits for a reader.
-//! - What lies on a page that cannot be read costs itself. SQLite writes nothing more in a transaction that met such a
-//!   page; so the transaction is begun anew, and what is known to be unreadable is not looked at again.
+//! - What lies on a page that cannot be read costs itself. SQLite writes nothing more in a
+//!   transaction that met such a page; so the transaction is begun anew, and what is known to be
+//!   unreadable is not looked at again.
 //!
-//! What this does not do: it does not notice by itself that a whole older copy of the folder, key and all, was put back.
-//! The platform does, by sequence numbers that come twice.
+//! What this does not do: it does not notice by itself that a whole older copy of the folder, key
+//! and all, was put back. The platform does, by sequence numbers that come twice.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +39,8 @@ pub(crate) const FILE: &str = "outbox.db";
 /// How long a transaction waits for one of another process, if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a transaction is begun anew because it met a page that cannot be read: each time one page less is left.
+/// How often a transaction is begun anew because it met a page that cannot be read: each time one
+/// page less is left.
 const RETRIES: usize = 100;
 
 /// The write-ahead log grows to this in normal service: `journal_size_limit`.
@@ -188,8 +192,8 @@ impl Db {
         &self.conn
     }
 
-    /// Runs `work` in one transaction. Nothing of it remains, in the file or here, unless all of it is on disk.
-    /// `work` may run more than once.
+    /// Runs `work` in one transaction. Nothing of it remains, in the file or here, unless all of it
+    /// is on disk. `work` may run more than once.
     pub(crate) fn transact<T>(
         &mut self,
         mut work: impl FnMut(&mut Tx<'_>) -> Result<T, OutboxError>,
@@ -310,8 +314,8 @@ impl Db {
         self.checkpoint().map(|_| ())
     }
 
-    /// Brings what is in the write-ahead log into the database file, so that the file can shrink and the log starts
-    /// over. Waits for nobody: false if a reader or another writer holds it up.
+    /// Brings what is in the write-ahead log into the database file, so that the file can shrink
+    /// and the log starts over. Waits for nobody: false if a reader or another writer holds it up.
     pub(crate) fn checkpoint(&self) -> Result<bool, OutboxError> {
         let run = || -> rusqlite::Result<bool> {
             self.conn.busy_timeout(Duration::ZERO)?;

@@ -54,7 +54,8 @@ pub(crate) fn make(folder: &Path) -> Result<SigningKey, OutboxError> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-/// Has the key on disk, before anything is signed with it: what is signed with a lost key cannot be checked.
+/// Has the key on disk, before anything is signed with it: what is signed with a lost key cannot be
+/// checked.
 pub(crate) fn store(folder: &Path, key: &SigningKey) -> Result<(), OutboxError> {
     let path = path(folder);
     let fault = |why: String| OutboxError::Key {

@@ -1,7 +1,9 @@
-//! From one stage to another within a transaction: acknowledged, held, released, sent again, given up.
+//! From one stage to another within a transaction: acknowledged, held, released, sent again, given
+//! up.
 //!
-//! Everything that may concern many messages works in slices: a request says where it begins, and is told where the
-//! next slice does. A row that cannot be read is passed over; whatever stands on other pages moves all the same.
+//! Everything that may concern many messages works in slices: a request says where it begins, and
+//! is told where the next slice does. A row that cannot be read is passed over; whatever stands on
+//! other pages moves all the same.
 
 use kakou_contract::{Held, Keep, Priority};
 use rusqlite::params;
@@ -69,8 +71,8 @@ pub(crate) struct Slice {
     pub(crate) next: Option<u64>,
 }
 
-/// Below these numbers only hits' messages wait or are held, by priority: so that a search for others need not pass
-/// over all of them each time. A hint, kept in memory alone.
+/// Below these numbers only hits' messages wait or are held, by priority: so that a search for
+/// others need not pass over all of them each time. A hint, kept in memory alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Spare([[u64; 2]; 4]);
 
@@ -131,8 +133,8 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Holds messages as damaged whose rows cannot be read: nothing of them is known but what `waiting` says. Their
-    /// bytes count as none.
+    /// Holds messages as damaged whose rows cannot be read: nothing of them is known but what
+    /// `waiting` says. Their bytes count as none.
     pub(crate) fn hold_unreadable(
         &mut self,
         priority: Priority,
@@ -205,7 +207,8 @@ impl Tx<'_> {
         Ok(Slice { moved, next })
     }
 
-    /// Puts messages that the platform had acknowledged, and held ones, back in line; looks at no more than `most` rows.
+    /// Puts messages that the platform had acknowledged, and held ones, back in line; looks at no
+    /// more than `most` rows.
     pub(crate) fn resend(
         &mut self,
         first: u64,
@@ -252,8 +255,8 @@ impl Tx<'_> {
         })
     }
 
-    /// Takes at most `most` of what was put back in line out of its table, with their priorities. Whether there may be
-    /// more.
+    /// Takes at most `most` of what was put back in line out of its table, with their priorities.
+    /// Whether there may be more.
     pub(crate) fn take_revived(
         &self,
         most: usize,
@@ -285,7 +288,8 @@ impl Tx<'_> {
         )
     }
 
-    /// Deletes the oldest messages. What waits or is held counts as evicted: the platform has not got it.
+    /// Deletes the oldest messages. What waits or is held counts as evicted: the platform has not
+    /// got it.
     pub(crate) fn delete_oldest(&mut self, of: Oldest) -> Result<Deleted, OutboxError> {
         let mut deleted = Deleted::default();
         for sequence in self.find_oldest(of)? {
@@ -310,7 +314,8 @@ impl Tx<'_> {
         let up_to = of.up_to.min(LARGEST_SEQUENCE);
         let sql = match of.stage {
             Stage::Kept => {
-                // A wall clock that was set back makes the order of commits differ from that of the numbers.
+                // A wall clock that was set back makes the order of commits differ from that of the
+                // numbers.
                 let mut found = self.list(
                     "SELECT seq FROM kept WHERE keep = ? AND lane = ? AND seq <= ?
                      ORDER BY committed, seq LIMIT ?",

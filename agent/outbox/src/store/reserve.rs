@@ -1,5 +1,5 @@
-//! A file that only takes up room. On a disk without any, it is deleted: what must be written to make room, the
-//! deletions themselves, then finds some.
+//! A file that only takes up room. On a disk without any, it is deleted: what must be written to
+//! make room, the deletions themselves, then finds some.
 
 use std::fs::File;
 use std::io::Write;

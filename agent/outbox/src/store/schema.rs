@@ -25,9 +25,11 @@ pub(crate) const VERSION: i64 = 3;
 const STEPS: [&str; VERSION as usize] = [
     // As version 1 made it; boxes have it, so it is never changed.
     include_str!("schema_v1.sql"),
-    // The oldest held message of a priority, and limits that give held ones up, without going through all that is held.
+    // The oldest held message of a priority, and limits that give held ones up, without going
+    // through all that is held.
     "CREATE INDEX held_by_lane ON held (lane, seq);",
-    // What is there already counts as committed, or executed, at the upgrade: its wall times prove nothing.
+    // What is there already counts as committed, or executed, at the upgrade: its wall times prove
+    // nothing.
     "CREATE TABLE age (proven INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
      UPDATE command SET at = 0;
      DELETE FROM setting WHERE key = 'undated';",
@@ -35,12 +37,14 @@ const STEPS: [&str; VERSION as usize] = [
 
 /// Before the first table: these can not be changed later without rewriting the file.
 ///
-/// Pages of 8 KiB: a picture of 100 KiB takes 13 instead of 26 of them. Incremental vacuum, so that room that evictions
-/// made can be given back to the file system when something else fills the disk.
+/// Pages of 8 KiB: a picture of 100 KiB takes 13 instead of 26 of them. Incremental vacuum, so that
+/// room that evictions made can be given back to the file system when something else fills the
+/// disk.
 const AT_CREATION: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
 
-/// For every connection. WAL with FULL waits for the disk at each commit: committed means on disk. Deleted records
-/// are overwritten with zeros: what the law wants deleted must not be readable in the file.
+/// For every connection. WAL with FULL waits for the disk at each commit: committed means on disk.
+/// Deleted records are overwritten with zeros: what the law wants deleted must not be readable in
+/// the file.
 const WRITER: &str =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
 PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192;

@@ -1,5 +1,6 @@
-//! The counters in the database: how many messages of each priority stand where. They change in the transaction that
-//! moves the messages, as differences, because another process may have moved messages since they were read.
+//! The counters in the database: how many messages of each priority stand where. They change in the
+//! transaction that moves the messages, as differences, because another process may have moved
+//! messages since they were read.
 
 use rusqlite::{Connection, Transaction, params};
 

@@ -13,8 +13,8 @@ use super::{LARGEST_PAYLOAD, LARGEST_SEQUENCE};
 use crate::error::OutboxError;
 use crate::policy::{Counts, Stage};
 
-/// An envelope with the work done that needs no number. Whoever appends does this in a thread of its own, while the
-/// writer waits for the disk: the writer is one for all.
+/// An envelope with the work done that needs no number. Whoever appends does this in a thread of
+/// its own, while the writer waits for the disk: the writer is one for all.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) envelope: Envelope,
@@ -160,7 +160,8 @@ impl Tx<'_> {
         Ok(self.head.sequence)
     }
 
-    /// Gives the messages the next numbers, group by group, and puts them in line; the numbers of each group.
+    /// Gives the messages the next numbers, group by group, and puts them in line; the numbers of
+    /// each group.
     pub(crate) fn append_all(
         &mut self,
         groups: &[&[Ready]],
@@ -190,7 +191,8 @@ impl Tx<'_> {
                     with_number = numbered(with_number, sequence);
                     payload = &with_number;
                 } else if without_number(payload, sequence).is_some() {
-                    // By chance it ends as if it had been given its number: who checks it will leave that out.
+                    // By chance it ends as if it had been given its number: who checks it will
+                    // leave that out.
                     digest = digest_numbered(payload, sequence);
                 }
                 let previous = self.head.hash;
@@ -237,7 +239,8 @@ impl Tx<'_> {
         Ok(numbers)
     }
 
-    /// What the row of a message says; `None` where there is none, an error where it cannot be read.
+    /// What the row of a message says; `None` where there is none, an error where it cannot be
+    /// read.
     pub(crate) fn info(&self, sequence: u64) -> Result<Option<RowInfo>, OutboxError> {
         if self.knows.unreadable.contains(sequence) {
             return Err(OutboxError::Damaged {

@@ -21,8 +21,8 @@ fn open_at(folder: &Path, clock: &Arc<SimulatedClock>) -> Outbox {
     Outbox::open(options).unwrap()
 }
 
-/// How many of the first messages are still there after a look at the ages: by default passages wait at most 60 days,
-/// hits 90, pictures 14, and passages are kept for a day.
+/// How many of the first messages are still there after a look at the ages: by default passages
+/// wait at most 60 days, hits 90, pictures 14, and passages are kept for a day.
 fn left(outbox: &Outbox, messages: u64) -> u64 {
     block(outbox.upkeep_now(OutboxLimits::default(), Retention::default())).unwrap();
     (1..=messages)
@@ -104,7 +104,8 @@ fn a_box_that_never_has_a_synchronised_clock_counts_its_uptime() {
         seen.push(left(&outbox, 4));
     }
     let days_with = |n: u64| seen.iter().filter(|left| **left == n).count();
-    // The kept passage goes after 1 day, the picture after 14, the passage after 60, the hit after 90.
+    // The kept passage goes after 1 day, the picture after 14, the passage after 60, the hit after
+    // 90.
     assert_eq!(
         [days_with(3), days_with(2), days_with(1), days_with(0)],
         [13, 46, 30, 6],

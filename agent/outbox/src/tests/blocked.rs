@@ -133,7 +133,8 @@ fn an_outbox_can_be_closed_while_another_process_holds_the_lock() {
     other.execute_batch("ROLLBACK").unwrap();
 }
 
-/// Another process has put a message back in line, and the broker acknowledges it before the writer has looked.
+/// Another process has put a message back in line, and the broker acknowledges it before the writer
+/// has looked.
 #[test]
 fn counters_stay_right_when_another_process_requeues() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
-//! The outbox against a model of it: random sequences of append, read, acknowledge, hold, release, send again, limits by bytes
-//! and by age, retention, crash.
+//! The outbox against a model of it: random sequences of append, read, acknowledge, hold, release,
+//! send again, limits by bytes and by age, retention, crash.
 //!
-//! A crash is a copy of the database and its write-ahead log as they are at that moment, opened elsewhere: what a power cut
-//! leaves. The outbox that crashed is dropped without being closed.
+//! A crash is a copy of the database and its write-ahead log as they are at that moment, opened
+//! elsewhere: what a power cut leaves. The outbox that crashed is dropped without being closed.
 //!
-//! OutboxLimits and ages are looked at when a step says so, by the writer's own code (`Outbox::upkeep_now`), with a clock that only
-//! steps drive.
+//! OutboxLimits and ages are looked at when a step says so, by the writer's own code
+//! (`Outbox::upkeep_now`), with a clock that only steps drive.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use kakou_contract::{
@@ -75,7 +75,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_usize..4).prop_map(Step::Release),
         1 => (1_u64..60, 0_u64..10).prop_map(|(first, more)| Step::Resend(first, first + more)),
         2 => (1_i64..30).prop_map(Step::Wait),
-        // Not the control priority: its limit gives up the records of what is given up, and each such record is one more.
+        // Not the control priority: its limit gives up the records of what is given up, and each
+        // such record is one more.
         2 => (prop_oneof![Just(0_usize), Just(2), Just(3)], 0_u64..1500).prop_map(|(priority, bytes)| Step::Bytes(priority, bytes)),
         1 => (0_usize..4, 1_i64..40).prop_map(|(priority, hours)| Step::Age(priority, hours)),
         1 => proptest::array::uniform3(1_i64..40).prop_map(Step::Retain),
@@ -173,8 +174,8 @@ impl Model {
             if total <= limit {
                 return;
             }
-            // The platform's before the held before the waiting; of these, hits' messages last; then the oldest, until
-            // it is enough.
+            // The platform's before the held before the waiting; of these, hits' messages last;
+            // then the oldest, until it is enough.
             candidates.sort_unstable();
             let (stage, of_hit, ..) = candidates[0];
             let mut freed = 0;
@@ -255,7 +256,8 @@ impl Rig {
         Outbox::open(options).unwrap()
     }
 
-    /// Has the outbox look after its limits, and compares the records it wrote with those of the model.
+    /// Has the outbox look after its limits, and compares the records it wrote with those of the
+    /// model.
     fn upkeep(
         &self,
         outbox: &Outbox,

@@ -22,7 +22,8 @@ fn a_checkpoint_does_not_wait_for_a_reader() {
         .execute_batch("BEGIN; SELECT count(*) FROM message;")
         .unwrap();
     db.transact(|tx| tx.append(picture(1, 100_000), 1)).unwrap();
-    // A checkpoint that waited would wait for the database's patience, ten seconds, and say so by an error.
+    // A checkpoint that waited would wait for the database's patience, ten seconds, and say so by
+    // an error.
     assert!(!db.checkpoint().unwrap(), "held up");
     db.shrink(10).unwrap();
     let log = dir.path().join("outbox.db-wal");

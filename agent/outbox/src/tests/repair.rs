@@ -1,4 +1,5 @@
-//! Databases damaged at random places, and repaired: what was whole is there and goes out, what is lost is told.
+//! Databases damaged at random places, and repaired: what was whole is there and goes out, what is
+//! lost is told.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,8 @@ fn fetch(outbox: &Outbox) -> Vec<Committed> {
     block(outbox.fetch(Cursor::default(), &Priority::ORDER, 10_000, 1 << 30)).unwrap()
 }
 
-/// 60 messages, of which 6 the platform has, 2 are held and 2 were given up; and what waits of them, by number.
+/// 60 messages, of which 6 the platform has, 2 are held and 2 were given up; and what waits of
+/// them, by number.
 fn fill(folder: &Path) -> BTreeMap<u64, bytes::Bytes> {
     let outbox = Outbox::open(options(folder)).unwrap();
     for n in 0..30 {
@@ -198,7 +200,8 @@ fn random_damage_is_repaired_and_what_is_lost_is_told() {
             );
         }
         let whole = (1..=60).filter(|n| !told.contains(*n)).count();
-        // A page holds a handful of messages at most, but a table's root or the end of a file may hold the way to many.
+        // A page holds a handful of messages at most, but a table's root or the end of a file may
+        // hold the way to many.
         if round % 5 < 3 {
             assert!(
                 whole + 20 * hit_pages >= 60,
@@ -294,7 +297,8 @@ fn a_lost_or_empty_database_is_told_and_a_new_one_begins_above_all_numbers() {
     }
 }
 
-/// The states that a kill can leave behind, made by hand; the real binary is killed in tests/repair.rs.
+/// The states that a kill can leave behind, made by hand; the real binary is killed in
+/// tests/repair.rs.
 #[test]
 fn an_interrupted_repair_leaves_the_old_or_the_new() {
     let dir = tempfile::tempdir().unwrap();

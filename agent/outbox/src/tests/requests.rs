@@ -62,7 +62,8 @@ fn numbers_that_are_none_are_refused_and_nobody_else_notices() {
     outbox.close().unwrap();
 }
 
-/// Rows that no request can bring about: the request that meets them fails, the appends of the same group do not.
+/// Rows that no request can bring about: the request that meets them fails, the appends of the same
+/// group do not.
 #[test]
 fn a_request_that_meets_a_broken_row_fails_alone() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! A page of an open database cannot be read any more: what lies on it is held, everything else goes on.
+//! A page of an open database cannot be read any more: what lies on it is held, everything else
+//! goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -186,7 +187,8 @@ fn where_commits_fail_for_good_the_state_says_so_and_a_repair_at_the_next_start_
         .unwrap()[0];
     assert!(number > repaired.next, "{number}");
     assert_eq!(deliver(&outbox).len() as u64, MESSAGES);
-    // The hit that was refused before the repair is told, as soon as it is clear that nobody tries it again.
+    // The hit that was refused before the repair is told, as soon as it is clear that nobody tries
+    // it again.
     assert_eq!(outbox.stats().unrecorded, 1);
     outbox.close().unwrap();
     let control = block(async {

@@ -17,9 +17,9 @@ pub(crate) struct Appended {
 
 pub(super) type Answer = (oneshot::Sender<Result<Appended, OutboxError>>, Appended);
 
-/// Callers that must still be told. Waking a thread costs the writer as much as a message does, so it wakes one, which
-/// wakes the others, each passing on half of what is left. Dropping this tells them: nobody is forgotten, even if the
-/// caller that it was given to has gone.
+/// Callers that must still be told. Waking a thread costs the writer as much as a message does, so
+/// it wakes one, which wakes the others, each passing on half of what is left. Dropping this tells
+/// them: nobody is forgotten, even if the caller that it was given to has gone.
 #[derive(Debug, Default)]
 pub(crate) struct Others(pub(super) Vec<Answer>);
 
@@ -28,7 +28,8 @@ impl Others {
     pub(super) fn tell_one(mut self) {
         if let Some((reply, mut appended)) = self.0.pop() {
             appended.others = Self(std::mem::take(&mut self.0));
-            // A caller that no longer waits has gone; what it asked for is done all the same, and dropping tells the rest.
+            // A caller that no longer waits has gone; what it asked for is done all the same, and
+            // dropping tells the rest.
             drop(reply.send(Ok(appended)));
         }
     }
@@ -67,7 +68,8 @@ mod tests {
                 }
             }
             Others(answers).tell_one();
-            // The last is asked first, as the one told first; each that is told drops what it was given.
+            // The last is asked first, as the one told first; each that is told drops what it was
+            // given.
             for (k, answer) in waiting.into_iter().rev() {
                 assert_eq!(answer.blocking_recv().unwrap().unwrap().numbers, [k]);
             }

@@ -1,4 +1,5 @@
-//! How the outbox is, beyond what its counters say: the room on the disk, what is damaged, what went wrong last.
+//! How the outbox is, beyond what its counters say: the room on the disk, what is damaged, what
+//! went wrong last.
 
 use std::path::Path;
 
@@ -13,7 +14,8 @@ use crate::store::{Db, push_range};
 /// Damaged messages that are listed one by one.
 const LISTED: usize = 10_000;
 
-/// What the database takes, and what the file system has. One that does not say has no limit that could be kept.
+/// What the database takes, and what the file system has. One that does not say has no limit that
+/// could be kept.
 pub(super) fn space(db: &Db, folder: &Path) -> Result<Space, OutboxError> {
     let disk = rustix::fs::statvfs(folder).ok();
     Ok(Space {

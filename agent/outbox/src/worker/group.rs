@@ -5,7 +5,8 @@ use crate::store::{Tx, settings};
 
 use super::ops::{Op, Outcome, Resent};
 
-/// Rows that one slice of a long request looks at: milliseconds, so that a hit does not wait for it.
+/// Rows that one slice of a long request looks at: milliseconds, so that a hit does not wait for
+/// it.
 const SLICE: usize = 500;
 
 /// When it is: by the wall clock, and by what is proven of it.

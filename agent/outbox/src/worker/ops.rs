@@ -128,7 +128,8 @@ impl Op {
             }
             #[cfg(test)]
             Self::Upkeep { reply, .. } => drop(reply.send(Err(e))),
-            // They are sent again after the next loss of the connection, which the platform knows how to take.
+            // They are sent again after the next loss of the connection, which the platform knows
+            // how to take.
             Self::Acked(_) | Self::Hold { .. } | Self::Unreadable { .. } | Self::Close => {}
         }
     }

@@ -1,8 +1,9 @@
-//! The thread that reads for the uplink, on a connection of its own: readers and the writer do not wait for each other.
+//! The thread that reads for the uplink, on a connection of its own: readers and the writer do not
+//! wait for each other.
 //!
-//! What it hands out it has checked against the hash of its commit, and signed. A message whose bytes have changed on
-//! the disk is not sent: it is held as damaged. Where a page cannot be read, the messages on it are held as damaged and
-//! all others go out (`unreadable.rs`).
+//! What it hands out it has checked against the hash of its commit, and signed. A message whose
+//! bytes have changed on the disk is not sent: it is held as damaged. Where a page cannot be read,
+//! the messages on it are held as damaged and all others go out (`unreadable.rs`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

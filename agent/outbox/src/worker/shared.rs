@@ -17,14 +17,15 @@ pub enum OutboxState {
     Ok,
     /// Messages are kept, others are given up for them.
     Tight(String),
-    /// Messages are kept. Some that were committed earlier cannot be read: they are held, and an operator is needed.
+    /// Messages are kept. Some that were committed earlier cannot be read: they are held, and an
+    /// operator is needed.
     Damaged {
         /// Inclusive; empty where it is not known which.
         ranges: Vec<[u64; 2]>,
         why: String,
     },
-    /// Nothing can be committed for now; it is tried again and again. Whoever appends waits as long as there is room in
-    /// the queue, and then gets an error whose concern is `Now`.
+    /// Nothing can be committed for now; it is tried again and again. Whoever appends waits as long
+    /// as there is room in the queue, and then gets an error whose concern is `Now`.
     Blocked {
         /// Milliseconds since 1970.
         since_ms: i64,

@@ -1,4 +1,5 @@
-//! What follows when a transaction is on disk, or when it failed: who asked is told, and the state follows.
+//! What follows when a transaction is on disk, or when it failed: who asked is told, and the state
+//! follows.
 
 use std::sync::atomic::Ordering;
 

@@ -22,7 +22,8 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 const REVIVED: usize = 2000;
 
 impl Writer {
-    /// Once a second: limits, retention, what another process did, and how it all is. True if there is more to do.
+    /// Once a second: limits, retention, what another process did, and how it all is. True if there
+    /// is more to do.
     pub(super) fn tick(&mut self, give_way: &dyn Fn() -> bool) -> bool {
         let round = self.look_after(give_way);
         let more = match round {
@@ -90,8 +91,8 @@ impl Writer {
         let (limits, folder) = (self.limits, self.folder.clone());
         let scarce = space(&self.db, &folder)?.disk_free < 2 * RESERVE_BYTES;
         if scarce {
-            // What the write-ahead log takes can be used anew; and overwriting what is deleted would need as much room
-            // as it frees.
+            // What the write-ahead log takes can be used anew; and overwriting what is deleted
+            // would need as much room as it frees.
             if let Err(e) = self.db.checkpoint() {
                 tracing::debug!("emptying the write-ahead log: {e}");
             }
@@ -181,7 +182,8 @@ impl Writer {
         });
     }
 
-    /// Carries out what tests ask for, by these limits and this retention; the other requests are left.
+    /// Carries out what tests ask for, by these limits and this retention; the other requests are
+    /// left.
     #[cfg(test)]
     pub(super) fn upkeep_asked_for(&mut self, ops: &mut Vec<Op>) {
         let mut rest = Vec::new();

@@ -1,8 +1,9 @@
 //! Reading on where a page of the database cannot be read.
 //!
-//! The messages in line are looked up one by one. Those that cannot be read are named to the writer, which holds them as
-//! damaged; all others go out in their order. Where the list of what waits cannot be read itself, a message waits
-//! unless it is known to be held or kept: the platform may get it twice, it tells repeats by the id.
+//! The messages in line are looked up one by one. Those that cannot be read are named to the
+//! writer, which holds them as damaged; all others go out in their order. Where the list of what
+//! waits cannot be read itself, a message waits unless it is known to be held or kept: the platform
+//! may get it twice, it tells repeats by the id.
 
 use kakou_contract::Priority;
 use rusqlite::{OptionalExtension, params};
@@ -75,7 +76,8 @@ impl Reader {
         }
     }
 
-    /// Some of the next numbers in line behind `at`, and up to where that looked; `None` if there are no more.
+    /// Some of the next numbers in line behind `at`, and up to where that looked; `None` if there
+    /// are no more.
     fn next_numbers(
         &self,
         priority: Priority,

@@ -1,8 +1,9 @@
 //! How many messages could not be committed, until the platform has been told.
 //!
-//! The count must survive a restart, and it arises where the database cannot be written: on a full disk, under another
-//! process's lock. So it lies in a small file of its own that always has its full size, and is written in place: that
-//! needs no new room. If even that fails, the count lives on in memory, and a restart forgets it.
+//! The count must survive a restart, and it arises where the database cannot be written: on a full
+//! disk, under another process's lock. So it lies in a small file of its own that always has its
+//! full size, and is written in place: that needs no new room. If even that fails, the count lives
+//! on in memory, and a restart forgets it.
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
@@ -35,13 +36,15 @@ struct Count {
 pub(super) struct Unrecorded {
     path: PathBuf,
     count: Count,
-    /// Of those that this run counted: whoever appends may try again, and what is committed then is not missed.
+    /// Of those that this run counted: whoever appends may try again, and what is committed then is
+    /// not missed.
     ids: HashSet<String>,
     /// The monotonic clock when the count last changed.
     changed: Duration,
 }
 
-/// How long nothing must change before the platform is told: a message may be tried again until then.
+/// How long nothing must change before the platform is told: a message may be tried again until
+/// then.
 const QUIET: Duration = Duration::from_secs(30);
 /// Ids that are remembered; of more the count may be too high.
 const IDS: usize = 10_000;

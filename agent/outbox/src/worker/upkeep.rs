@@ -1,5 +1,6 @@
-//! What the writer does beside committing: limits, ages, retention, each with a record for the platform. It takes the
-//! database and a plain policy; it works in steps of some milliseconds, and gives way to whoever waits.
+//! What the writer does beside committing: limits, ages, retention, each with a record for the
+//! platform. It takes the database and a plain policy; it works in steps of some milliseconds, and
+//! gives way to whoever waits.
 
 use std::time::Duration;
 
@@ -94,7 +95,8 @@ impl Upkeep<'_> {
         Ok((room, round))
     }
 
-    /// Gives up the oldest of a priority at one stage, hits' messages last, in one transaction with its record.
+    /// Gives up the oldest of a priority at one stage, hits' messages last, in one transaction with
+    /// its record.
     pub(super) fn give_up(
         &mut self,
         priority: Priority,
@@ -249,7 +251,8 @@ impl Upkeep<'_> {
                 }
             }
             all.ranges = joined(all.ranges);
-            // The record of a deletion is itself deleted one day; that needs no record, or there would be no end.
+            // The record of a deletion is itself deleted one day; that needs no record, or there
+            // would be no end.
             if all.messages > 0 && keep != Keep::Control {
                 let event = deletion(keep, DeletionReason::Retention, &all);
                 tx.append(author.audit(event, &path, now_ms)?, now_ms)?;

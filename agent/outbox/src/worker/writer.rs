@@ -1,14 +1,16 @@
-//! The one thread that writes. What waits when it comes round goes into one transaction (group commit); who asked is
-//! answered when that is on disk.
+//! The one thread that writes. What waits when it comes round goes into one transaction (group
+//! commit); who asked is answered when that is on disk.
 //!
 //! What it promises when something fails:
 //!
 //! - Its queue is bounded and blocks: nothing is dropped.
-//! - A lock of another process is waited for, however long it lasts; the group is kept meanwhile. Only once the queue is
-//!   full are further requests refused, with an error whose concern is `Now`.
-//! - When the disk has no room, the reserve is given up, then the least valuable messages; only if that does not help
-//!   is the caller told that the message could not be kept.
-//! - On any other error the requests of the group are tried one by one, and only the guilty one fails.
+//! - A lock of another process is waited for, however long it lasts; the group is kept meanwhile.
+//!   Only once the queue is full are further requests refused, with an error whose concern is
+//!   `Now`.
+//! - When the disk has no room, the reserve is given up, then the least valuable messages; only if
+//!   that does not help is the caller told that the message could not be kept.
+//! - On any other error the requests of the group are tried one by one, and only the guilty one
+//!   fails.
 //! - It ends only when it is told to.
 
 use std::collections::VecDeque;
@@ -32,7 +34,8 @@ use crate::store::audit::Author;
 use crate::store::reserve::Reserve;
 use crate::store::{Db, LARGEST_SEQUENCE, settings};
 
-/// Messages in one transaction, and bytes of their payloads; a single larger request still goes alone.
+/// Messages in one transaction, and bytes of their payloads; a single larger request still goes
+/// alone.
 const GROUP_MESSAGES: usize = 512;
 const GROUP_BYTES: usize = 8 << 20;
 const TICK: Duration = Duration::from_secs(1);
@@ -40,7 +43,8 @@ const TICK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Tries that are made while somebody wants the outbox closed.
 const LAST_TRIES: u32 = 25;
-/// Appends in a row that fail for a reason that is not theirs, until the rest of a group is not tried any more.
+/// Appends in a row that fail for a reason that is not theirs, until the rest of a group is not
+/// tried any more.
 const HOPELESS: u32 = 3;
 
 pub(crate) struct Writer {
@@ -151,7 +155,8 @@ impl Writer {
         self.db.close()
     }
 
-    /// One transaction for all; if that fails for a reason that is not the disk's or another process's, one for each.
+    /// One transaction for all; if that fails for a reason that is not the disk's or another
+    /// process's, one for each.
     fn group(&mut self, mut ops: Vec<Op>) {
         #[cfg(test)]
         self.upkeep_asked_for(&mut ops);
@@ -243,15 +248,17 @@ impl Writer {
         tracing::warn!(folder = %self.folder.display(), "no room for a commit: {last}; making some");
         self.reserve.give_up();
         self.condition.making_room(&last);
-        // At once, as long as the room that the reserve leaves is there: without any, not even this could be written.
+        // At once, as long as the room that the reserve leaves is there: without any, not even this
+        // could be written.
         if let Err(e) = self.keep_limits(&|| false) {
             tracing::debug!("making room: {e}");
         }
-        // A group that is too large for the little room left may still fit message by message, but that is what the
-        // callers' groups are: they want all or nothing. So room is made until it fits or there is nothing to give up.
+        // A group that is too large for the little room left may still fit message by message, but
+        // that is what the callers' groups are: they want all or nothing. So room is made until it
+        // fits or there is nothing to give up.
         for _ in 0..64 {
-            // What the write-ahead log takes can be used anew. If that does not succeed, what follows finds no room
-            // either, and says so.
+            // What the write-ahead log takes can be used anew. If that does not succeed, what
+            // follows finds no room either, and says so.
             let _ = self.db.checkpoint();
             match self.attempt(ops) {
                 Err(e) if e.is_full() => last = e,
@@ -307,7 +314,8 @@ fn fill(group: &mut Vec<Op>, ops: &mut mpsc::Receiver<Op>) -> bool {
 }
 
 pub(super) fn secure_delete(db: &Db, on: bool) {
-    // Without it deleted pages keep their content until they are used again: better than not recording.
+    // Without it deleted pages keep their content until they are used again: better than not
+    // recording.
     if let Err(e) = db.conn().pragma_update(None, "secure_delete", on) {
         tracing::warn!("secure_delete: {e}");
     }

@@ -1,5 +1,5 @@
-//! Where a live camera is, and how to speak to it. What proves who we are is never shown: `Display` and `Debug` leave
-//! out user, password and query (some cameras want the password there).
+//! Where a live camera is, and how to speak to it. What proves who we are is never shown: `Display`
+//! and `Debug` leave out user, password and query (some cameras want the password there).
 
 use std::fmt;
 use std::path::PathBuf;

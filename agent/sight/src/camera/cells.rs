@@ -2,10 +2,12 @@
 
 use kakou_traffic::geometry::{Point, Polygon};
 
-/// Points tried across and down each cell; polygons are far larger than cells, but their edges are not.
+/// Points tried across and down each cell; polygons are far larger than cells, but their edges are
+/// not.
 const TRIES: usize = 3;
 
-/// The cells that have a part in the polygon, which is in parts of the picture (0 to 1), row by row.
+/// The cells that have a part in the polygon, which is in parts of the picture (0 to 1), row by
+/// row.
 pub(super) fn covered(polygon: &Polygon, columns: usize, rows: usize) -> Vec<bool> {
     let at = |i: usize, n: usize| (i as f32 + 0.5) / (TRIES * n) as f32;
     let mut cells = vec![false; columns * rows];

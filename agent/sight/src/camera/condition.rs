@@ -1,10 +1,10 @@
 //! How a camera is, from what happens to it: pure, driven by events that carry monotonic time.
 //!
-//! A state is entered when its cause has lasted for its threshold, and left when all has been well for a moment, so that
-//! a camera on the brink does not flood the platform. Where several hold, the worst is told, in the order of
-//! [`CameraState`]: no connection explains why there is no frame; without frames nothing can be said of the picture; of a
-//! black or white picture nobody can say whether it is frozen or where it looks; and all of these matter more than its
-//! size or its rate.
+//! A state is entered when its cause has lasted for its threshold, and left when all has been well
+//! for a moment, so that a camera on the brink does not flood the platform. Where several hold, the
+//! worst is told, in the order of [`CameraState`]: no connection explains why there is no frame;
+//! without frames nothing can be said of the picture; of a black or white picture nobody can say
+//! whether it is frozen or where it looks; and all of these matter more than its size or its rate.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use super::sight::View;
 pub struct ConditionConfig {
     /// Without a frame for this long there are none.
     pub no_frames_after: Duration,
-    /// A camera may take this long for its first frame, from the beginning or from a new connection.
+    /// A camera may take this long for its first frame, from the beginning or from a new
+    /// connection.
     pub start_within: Duration,
     /// A stream that broke off and is back within this time is not told.
     pub failed_after: Duration,
@@ -74,12 +75,13 @@ pub enum FailKind {
 pub enum CameraEvent {
     /// A connection is being made.
     Connecting,
-    /// It was made; the frames a second that the stream declares on average, if it does. Less than 1 and more than 120
-    /// are no rates but clocks, and not believed.
+    /// It was made; the frames a second that the stream declares on average, if it does. Less than
+    /// 1 and more than 120 are no rates but clocks, and not believed.
     Connected { rate: Option<f32> },
     /// A frame came; `view` is what it shows.
     Frame { size: (u32, u32), view: View },
-    /// So many frames came that nobody looked at, since newer ones came first: they count for the rate.
+    /// So many frames came that nobody looked at, since newer ones came first: they count for the
+    /// rate.
     Displaced { frames: u64 },
     /// A frame came that could not be decoded.
     Damaged,
@@ -87,7 +89,8 @@ pub enum CameraEvent {
     Failed { kind: FailKind, text: String },
     /// Time passed. To come a few times a second.
     Tick,
-    /// By its schedule the camera is not looked at from now on. [`CameraEvent::Connecting`] ends it.
+    /// By its schedule the camera is not looked at from now on. [`CameraEvent::Connecting`] ends
+    /// it.
     OffDuty,
     /// The recording is over.
     Ended,
@@ -227,7 +230,8 @@ impl Condition {
             .last_frame
             .is_none_or(|l| now.saturating_sub(l) >= self.config.no_frames_after)
         {
-            // A pause is no low rate, and what the picture showed before it is not what it shows now.
+            // A pause is no low rate, and what the picture showed before it is not what it shows
+            // now.
             self.rate.restart(now);
             self.low_rate = None;
             self.view = (view, now);

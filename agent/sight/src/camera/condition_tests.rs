@@ -248,7 +248,8 @@ fn a_rate_that_falls_is_told_once_and_its_return_too() {
         rig.frames(40.0, 17.0, SIZE, View::Clear);
         assert_eq!(since_ok(&mut rig), []);
     }
-    // Slow from the beginning is told only if somebody knows better; a clock's 90 000 ticks are no rate.
+    // Slow from the beginning is told only if somebody knows better; a clock's 90 000 ticks are no
+    // rate.
     for (rate, states) in [
         (None, vec![S::Ok]),
         (Some(90_000.0), vec![S::Ok]),
@@ -313,7 +314,8 @@ fn any_event() -> impl Strategy<Value = CameraEvent> {
 }
 
 proptest! {
-    /// Whatever happened before, a camera that then runs well is `ok` within seconds, and one that is silent is not.
+    /// Whatever happened before, a camera that then runs well is `ok` within seconds, and one that
+    /// is silent is not.
     #[test]
     fn it_always_recovers_and_never_looks_well_without_frames(
         events in prop::collection::vec((any_event(), 0_u64..3000), 0..200),

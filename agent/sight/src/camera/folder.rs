@@ -1,8 +1,8 @@
 //! A folder of JPEG or PNG frames in natural order (`2.jpg` before `10.jpg`).
 //!
-//! Times come from a `frames.jsonl` beside the pictures, a JSON object a line: `{"file": "000000.jpg", "time":
-//! "2026-03-14T09:00:00.000+08:00"}`; its order is the frames' order. Without one, the first frame is given an
-//! assumed time and the rest follow at an assumed rate.
+//! Times come from a `frames.jsonl` beside the pictures, a JSON object a line: `{"file":
+//! "000000.jpg", "time": "2026-03-14T09:00:00.000+08:00"}`; its order is the frames' order. Without
+//! one, the first frame is given an assumed time and the rest follow at an assumed rate.
 
 use std::path::{Path, PathBuf};
 
@@ -114,7 +114,8 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
         }
         entries.push(Entry::Picture(path, line.time));
     }
-    // A picture without a time has no place in the order; losing it silently would be worse than saying so.
+    // A picture without a time has no place in the order; losing it silently would be worse than
+    // saying so.
     for path in files.into_iter().filter(|p| !listed.contains(p)) {
         entries.push(Entry::Broken(
             path.display().to_string(),

@@ -1,7 +1,7 @@
-//! One frame, and its pixels in the form in which they came: a camera's planes or a picture file. Both are smaller than
-//! RGB, half and a tenth, so this is how frames wait in tracks and passages. RGB is made for a look, in a buffer that is
-//! used again and again, and once more for the pictures of a passage: from the same bytes by the same code, so what is
-//! sent is what was read.
+//! One frame, and its pixels in the form in which they came: a camera's planes or a picture file.
+//! Both are smaller than RGB, half and a tenth, so this is how frames wait in tracks and passages.
+//! RGB is made for a look, in a buffer that is used again and again, and once more for the pictures
+//! of a passage: from the same bytes by the same code, so what is sent is what was read.
 //!
 //! Pixels that cannot be turned into RGB are a [`PixelError`]: it concerns this frame and no other.
 

@@ -1,17 +1,21 @@
 //! Which pictures need not be looked at, because nothing moved in or about the lanes.
 //!
-//! A picture is compared with what the scene was like when it was last **looked at**, not with a background that is
-//! learnt as time goes by. So no adaptation can swallow a vehicle that creeps: its movement adds up until it is looked
-//! at, and only then is the comparison renewed. What the gate takes for still is looked at all the same every two
-//! seconds, which finds what no comparison shows (a vehicle of the road's own colour, one that nobody saw stop).
+//! A picture is compared with what the scene was like when it was last **looked at**, not with a
+//! background that is learnt as time goes by. So no adaptation can swallow a vehicle that creeps:
+//! its movement adds up until it is looked at, and only then is the comparison renewed. What the
+//! gate takes for still is looked at all the same every two seconds, which finds what no comparison
+//! shows (a vehicle of the road's own colour, one that nobody saw stop).
 //!
 //! What keeps noise, weather and compression out:
-//! - a change counts from a least level on, and from a multiple of the cell's own noise, which is learnt;
+//! - a change counts from a least level on, and from a multiple of the cell's own noise, which is
+//!   learnt;
 //! - it takes a few neighbouring cells;
-//! - a change of the whole picture's brightness or sharpness (clouds, exposure, key frames) is taken out first;
+//! - a change of the whole picture's brightness or sharpness (clouds, exposure, key frames) is
+//!   taken out first;
 //! - where scattered small changes (rain) led to nothing, a few cells more;
-//! - cells whose changes led to nothing (a burnt-in clock, leaves) need a larger change for some minutes. There is a
-//!   limit to that, and it counts per cell: a vehicle covers others too, and changes more.
+//! - cells whose changes led to nothing (a burnt-in clock, leaves) need a larger change for some
+//!   minutes. There is a limit to that, and it counts per cell: a vehicle covers others too, and
+//!   changes more.
 
 use std::time::Duration;
 
@@ -37,13 +41,13 @@ pub struct GateConfig {
     pub noise: f32,
     /// So many changed cells within 5x5 are movement: an edge of a vehicle, but not a drop of rain.
     pub cluster: usize,
-    /// At most this much more change is asked of a cell that often changed and nothing came of it; of one that did so
-    /// now and then, a quarter of it.
+    /// At most this much more change is asked of a cell that often changed and nothing came of it;
+    /// of one that did so now and then, a quarter of it.
     pub restless: f32,
     /// Half of that is forgotten after this time.
     pub restless_half_life: Duration,
-    /// What belongs to a lane beside it, in parts of the picture's width, above and below it, in parts of its height: a
-    /// vehicle is wider and taller than the lane it stands on.
+    /// What belongs to a lane beside it, in parts of the picture's width, above and below it, in
+    /// parts of its height: a vehicle is wider and taller than the lane it stands on.
     pub side: f32,
     pub above: f32,
     pub below: f32,
@@ -89,7 +93,8 @@ pub enum Reason {
     First,
     /// Tracks are open.
     Busy,
-    /// Something moved in or about this lane (by its place among the lanes; `None` where there are none).
+    /// Something moved in or about this lane (by its place among the lanes; `None` where there are
+    /// none).
     Motion { lane: Option<usize> },
     /// Something moved a moment ago.
     Held,
@@ -97,18 +102,21 @@ pub enum Reason {
     Routine,
 }
 
-/// How fast the comparison follows at a look: by half, so that one noisy picture is not the measure.
+/// How fast the comparison follows at a look: by half, so that one noisy picture is not the
+/// measure.
 const FOLLOW: f32 = 0.5;
 /// The same at a routine look, of which none follows soon.
 const FOLLOW_ROUTINE: f32 = 0.3;
 /// The share of a cell's changes, while nothing is about, that its noise figure lies above.
 const NOISE_SHARE: f32 = 0.85;
-/// The noise figure's step per picture, in levels: the larger one while warming up, and less and less after that.
+/// The noise figure's step per picture, in levels: the larger one while warming up, and less and
+/// less after that.
 const NOISE_STEP: f32 = 0.02;
 const NOISE_STEP_FIRST: f32 = 0.3;
 /// Cells to each side in which changed ones are counted.
 const REACH: usize = 2;
-/// So many times of movement that led to nothing, with half of them forgotten in `OFTEN_HALF_LIFE`, are often.
+/// So many times of movement that led to nothing, with half of them forgotten in `OFTEN_HALF_LIFE`,
+/// are often.
 const OFTEN: f32 = 4.0;
 const OFTEN_HALF_LIFE: f32 = 60.0;
 /// At most so many cells more are asked for than `cluster`: half a vehicle's length of creeping.
@@ -124,8 +132,8 @@ const SPARSE_MIN: usize = 40;
 /// The 64th lane and those after it share a bit.
 const LANES: usize = 64;
 
-/// Says picture by picture whether to look. Hand it the pictures that would be looked at, in order: with
-/// [`Verdict::Look`] it takes the picture for seen.
+/// Says picture by picture whether to look. Hand it the pictures that would be looked at, in order:
+/// with [`Verdict::Look`] it takes the picture for seen.
 #[derive(Debug)]
 pub struct Gate {
     lanes: Vec<Polygon>,
@@ -166,8 +174,8 @@ struct Field {
 }
 
 impl Gate {
-    /// `lanes` and `masks` are in parts of the picture (0 to 1). Without lanes the whole picture is watched; what is
-    /// masked never is.
+    /// `lanes` and `masks` are in parts of the picture (0 to 1). Without lanes the whole picture is
+    /// watched; what is masked never is.
     pub fn new(lanes: &[Polygon], masks: &[Polygon], config: GateConfig) -> Self {
         Self {
             lanes: lanes.to_vec(),
@@ -266,8 +274,9 @@ impl Field {
         }
     }
 
-    /// How much each cell differs from when it was last looked at. A change that the whole picture made in proportion is
-    /// none; cells that could not make it (black, or white already) are compared as they are.
+    /// How much each cell differs from when it was last looked at. A change that the whole picture
+    /// made in proportion is none; cells that could not make it (black, or white already) are
+    /// compared as they are.
     fn compare(&mut self, grid: &Grid) {
         for (part, least, most) in [(0, 16.0, 235.0), (1, 2.0, 255.0)] {
             let now = if part == 0 { &grid.mean } else { &grid.texture };
@@ -394,8 +403,8 @@ impl Field {
         Verdict::Look(reason)
     }
 
-    /// Moves each cell's noise figure to where `NOISE_SHARE` of its changes lie below: unlike a mean, a rare vehicle that
-    /// led to no track moves it by a few steps only.
+    /// Moves each cell's noise figure to where `NOISE_SHARE` of its changes lie below: unlike a
+    /// mean, a rare vehicle that led to no track moves it by a few steps only.
     fn learn_noise(&mut self, step: f32) {
         for (noise, change) in self.noise.iter_mut().zip(&self.change) {
             for (n, &d) in noise.iter_mut().zip(change) {
@@ -418,7 +427,8 @@ impl Field {
     }
 }
 
-/// By how much most of the picture grew, in proportion: the median, so that a vehicle does not count.
+/// By how much most of the picture grew, in proportion: the median, so that a vehicle does not
+/// count.
 fn common_gain(now: &[f32], seen: &[f32], least: f32, most: f32) -> f32 {
     let pairs = now.iter().zip(seen).step_by(SPARSE);
     let mut ratios: Vec<f32> = pairs

@@ -323,7 +323,8 @@ fn open_tracks_keep_it_looking() {
     assert!(looks(&v) > 0.9, "{}", looks(&v));
 }
 
-/// A vehicle that stops and is forgotten by everyone gets its routine looks, and is seen when it goes on.
+/// A vehicle that stops and is forgotten by everyone gets its routine looks, and is seen when it
+/// goes on.
 #[test]
 fn a_vehicle_that_stops_for_minutes_is_looked_at_and_seen_to_leave() {
     let (mut gate, mut road) = (gate(), Road::new(9));
@@ -359,8 +360,8 @@ fn a_vehicle_that_stops_for_minutes_is_looked_at_and_seen_to_leave() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
-    /// Whatever its size, contrast and speed, a vehicle that moves in a lane is looked at as moving: for every three
-    /// cells that it went, and from the first second that it is in.
+    /// Whatever its size, contrast and speed, a vehicle that moves in a lane is looked at as
+    /// moving: for every three cells that it went, and from the first second that it is in.
     #[test]
     fn a_vehicle_that_moves_is_looked_at(
         seed in 1_u64..1000,
@@ -390,7 +391,8 @@ proptest! {
         prop_assert!(moves(&v) >= need.max(1), "{} moves in {count}, gap {gap}: {v:?}", moves(&v));
     }
 
-    /// One that creeps for a minute is never taken for background: at least the routine's looks, and none far apart.
+    /// One that creeps for a minute is never taken for background: at least the routine's looks,
+    /// and none far apart.
     #[test]
     fn a_vehicle_that_creeps_is_not_swallowed(seed in 1_u64..1000, contrast in 15.0_f32..60.0, speed in 0.02_f32..0.5) {
         let (mut gate, mut road) = (gate(), Road::new(seed));
@@ -416,8 +418,8 @@ fn passages(name: &str) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The rendered footage with nobody saying that tracks are open. The camera has watched the empty road before (its pixels'
-/// medians), so that no first looks help.
+/// The rendered footage with nobody saying that tracks are open. The camera has watched the empty
+/// road before (its pixels' medians), so that no first looks help.
 #[test]
 fn vehicles_of_the_footage_are_looked_at_without_tracks() {
     for name in ["day", "dusk", "leaving"] {

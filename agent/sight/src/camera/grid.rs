@@ -1,7 +1,7 @@
 //! A cheap digest of a picture: what the motion gate and the camera's health are judged by.
 //!
-//! Only the luma plane is read, and of each cell only a few rows, so that a picture costs a small part of what decoding
-//! it cost. Everything later works on some five thousand cells.
+//! Only the luma plane is read, and of each cell only a few rows, so that a picture costs a small
+//! part of what decoding it cost. Everything later works on some five thousand cells.
 
 /// The Y plane of a picture in NV12, NV21 or I420.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +35,11 @@ impl<'a> Luma<'a> {
 
 /// Cells across a picture; the height follows its shape.
 const COLUMNS: usize = 96;
-/// Rows read of each cell. A mean over a few rows of twenty pixels takes a camera's noise of 8 levels down to 1.
+/// Rows read of each cell. A mean over a few rows of twenty pixels takes a camera's noise of 8
+/// levels down to 1.
 const ROWS_READ: usize = 4;
-/// Pixels compared for the texture are a cell's width over this apart: wider than what compression smears.
+/// Pixels compared for the texture are a cell's width over this apart: wider than what compression
+/// smears.
 const STEPS: usize = 5;
 
 /// Means and textures of a picture's cells, row by row.
@@ -52,7 +54,8 @@ pub struct Grid {
     pub mean: Vec<f32>,
     /// Mean step between near pixels of each cell: edges and structure, whatever the level.
     pub texture: Vec<f32>,
-    /// What both were made of, exactly: two pictures with the same sums everywhere are the same picture.
+    /// What both were made of, exactly: two pictures with the same sums everywhere are the same
+    /// picture.
     exact: Vec<[u32; 2]>,
 }
 

@@ -1,8 +1,10 @@
-//! Whether the scene is still the one that was learnt: kerbs, poles, roofs, markings as directions of edges.
+//! Whether the scene is still the one that was learnt: kerbs, poles, roofs, markings as directions
+//! of edges.
 //!
-//! Once a second the pictures since are averaged. In each cell the edge's direction is taken in double angle, so that an
-//! edge that turns from dark-on-bright to bright-on-dark (as under head lights or infrared) stays itself, and its strength
-//! is squashed, so that one lamp does not outweigh the street. Blocks of cells then vote.
+//! Once a second the pictures since are averaged. In each cell the edge's direction is taken in
+//! double angle, so that an edge that turns from dark-on-bright to bright-on-dark (as under head
+//! lights or infrared) stays itself, and its strength is squashed, so that one lamp does not
+//! outweigh the street. Blocks of cells then vote.
 
 use std::time::Duration;
 
@@ -17,8 +19,9 @@ const HALF: f32 = 4.0;
 const LANDMARK: f32 = 4.0;
 /// Blocks with landmarks that are enough to judge.
 const ENOUGH: usize = 4;
-/// How well a block's edges must agree, as a correlation of -1 to 1. In the sample footage by day 67 to 85 % of the blocks
-/// do with traffic in them, at dusk 58 %, upside down 12 %, and moved by a fifth of the picture 8 %.
+/// How well a block's edges must agree, as a correlation of -1 to 1. In the sample footage by day
+/// 67 to 85 % of the blocks do with traffic in them, at dusk 58 %, upside down 12 %, and moved by a
+/// fifth of the picture 8 %.
 const AGREE: f32 = 0.5;
 /// A block whose edges have faded to this part of the landmarks' weight has none any more.
 const FADED: f32 = 0.15;
@@ -56,7 +59,8 @@ impl Landmarks {
         }
     }
 
-    /// Takes in a picture. Once a second, the share of blocks that match, or `None` inside if that cannot be told.
+    /// Takes in a picture. Once a second, the share of blocks that match, or `None` inside if that
+    /// cannot be told.
     pub fn update(&mut self, grid: &Grid, now: Duration, well: f32) -> Option<Option<f32>> {
         let began = *self.began.get_or_insert(now);
         let judged = *self.judged.get_or_insert(now);
@@ -84,7 +88,8 @@ impl Landmarks {
         } else {
             self.matching(&edges, &mean)
         };
-        // What cannot be judged is learnt as in the beginning: the night may have had nothing to learn.
+        // What cannot be judged is learnt as in the beginning: the night may have had nothing to
+        // learn.
         let over = if share.is_none() { self.learn } else { FOLLOW };
         if share.is_none_or(|s| s >= well) {
             let by =
@@ -138,7 +143,8 @@ impl Landmarks {
         (votes >= ENOUGH).then(|| matched as f32 / votes as f32)
     }
 
-    /// Whether a block's landmarks are where they were; `None`: it has none, or it is too dark to see them.
+    /// Whether a block's landmarks are where they were; `None`: it has none, or it is too dark to
+    /// see them.
     fn vote(&self, block: &Block, edges: &[Edge], mean: &[f32]) -> Option<bool> {
         let (columns, rows) = (
             self.columns as isize,
@@ -152,7 +158,8 @@ impl Landmarks {
         if known < LANDMARK {
             return None;
         }
-        // Wind shakes the camera by less than a cell; a cell of play also allows for heat and slack.
+        // Wind shakes the camera by less than a cell; a cell of play also allows for heat and
+        // slack.
         let shifts = (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dx, dy)));
         let mut faded = true;
         for (dx, dy) in shifts {

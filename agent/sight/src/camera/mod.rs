@@ -1,4 +1,5 @@
-//! Where frames come from: a folder of pictures, a video file, or a live camera. Every frame carries its capture time.
+//! Where frames come from: a folder of pictures, a video file, or a live camera. Every frame
+//! carries its capture time.
 
 mod address;
 mod cells;
@@ -102,7 +103,8 @@ pub fn open(path: &Path, assumed: Assumed) -> Result<Box<dyn FrameSource>, Sourc
     })
 }
 
-/// Longer than any recording: a time beyond it is a fault of the file. The dates stay such that everybody can read them.
+/// Longer than any recording: a time beyond it is a fault of the file. The dates stay such that
+/// everybody can read them.
 const LONGEST_RECORDING_S: f64 = 10.0 * 366.0 * 86_400.0;
 
 /// The time `seconds` after `start`; `None` if no recording is that long.
@@ -112,8 +114,8 @@ fn moment_of(start: DateTime<FixedOffset>, seconds: f64) -> Option<DateTime<Fixe
     start.checked_add_signed(after)
 }
 
-/// Makes a monotonic time out of capture times: it goes on by the wall clock's step, or, where that steps back, by
-/// the last step that went forward.
+/// Makes a monotonic time out of capture times: it goes on by the wall clock's step, or, where that
+/// steps back, by the last step that went forward.
 #[derive(Debug, Default)]
 struct Monotonic {
     last: Option<DateTime<FixedOffset>>,

@@ -23,9 +23,9 @@ pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
         .map_err(|e| e.to_string())
 }
 
-/// The decoder fills the missing part of a torn JPEG with grey and says nothing; half a vehicle is worse than none.
-/// In a whole one an end marker follows the last scan (inside a scan no marker can stand, and a preview's end marker
-/// stands before the picture's own scan).
+/// The decoder fills the missing part of a torn JPEG with grey and says nothing; half a vehicle is
+/// worse than none. In a whole one an end marker follows the last scan (inside a scan no marker can
+/// stand, and a preview's end marker stands before the picture's own scan).
 fn is_torn_jpeg(bytes: &[u8]) -> bool {
     let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
     bytes.starts_with(&[0xff, 0xd8]) && last(EOI) < last(SOS)

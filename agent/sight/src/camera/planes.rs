@@ -1,4 +1,5 @@
-//! A decoded frame as the decoder gives it: brightness and colour apart. Only frames that are looked at become RGB.
+//! A decoded frame as the decoder gives it: brightness and colour apart. Only frames that are
+//! looked at become RGB.
 
 use image::RgbImage;
 use yuv::{YuvBiPlanarImage, YuvConversionMode, YuvPlanarImage, YuvRange, YuvStandardMatrix};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// Pieces that the sliding time is counted in.
 const PIECES: u32 = 20;
-/// A learnt rate sinks by this share for each sliding time that came slower: a camera set to fewer frames for good is
-/// told once, for some twenty minutes, and then believed.
+/// A learnt rate sinks by this share for each sliding time that came slower: a camera set to fewer
+/// frames for good is told once, for some twenty minutes, and then believed.
 const SINK: f32 = 0.005;
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,19 +1,22 @@
 //! Whether the same picture comes again and again.
 //!
-//! A camera whose sensor stands still goes on encoding: each key frame begins anew, and the pictures between two of them
-//! come closer to it step by step. So it is not one picture that stays but a few that come round, with every key frame.
-//! A sensor's noise makes each picture of a live scene another one: none of those kept ever comes again.
+//! A camera whose sensor stands still goes on encoding: each key frame begins anew, and the
+//! pictures between two of them come closer to it step by step. So it is not one picture that stays
+//! but a few that come round, with every key frame. A sensor's noise makes each picture of a live
+//! scene another one: none of those kept ever comes again.
 //!
-//! Some pictures of the last seconds are kept. That one of them comes again is a repeat, and repeats belong together as
-//! long as they are of pictures kept before the repeat before. A still scene may be sent unchanged until the next key
-//! frame; after that its old pictures do not come again, and what repeats then began then.
+//! Some pictures of the last seconds are kept. That one of them comes again is a repeat, and
+//! repeats belong together as long as they are of pictures kept before the repeat before. A still
+//! scene may be sent unchanged until the next key frame; after that its old pictures do not come
+//! again, and what repeats then began then.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Between two pictures kept.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
-/// A picture that did not come again for so long is forgotten; more than cameras have between two key frames.
+/// A picture that did not come again for so long is forgotten; more than cameras have between two
+/// key frames.
 const FORGET: Duration = Duration::from_secs(10);
 /// A repeat may come so much later than the one before it did.
 const LATE: Duration = Duration::from_secs(2);
@@ -54,9 +57,9 @@ impl Repeats {
         *self = Self::default();
     }
 
-    /// For how long nothing but repeats has come, this picture included. `same`: whether two pictures are the same.
-    /// `near`: whether nothing has moved from one to the other. Footage that is played in a loop repeats as well, but what
-    /// moves in it shows that no sensor stands still.
+    /// For how long nothing but repeats has come, this picture included. `same`: whether two
+    /// pictures are the same. `near`: whether nothing has moved from one to the other. Footage that
+    /// is played in a loop repeats as well, but what moves in it shows that no sensor stands still.
     pub(super) fn update(
         &mut self,
         cells: &Cells,
@@ -132,7 +135,8 @@ mod tests {
     #[test]
     fn one_picture_and_pictures_that_come_round_with_the_key_frames_repeat() {
         assert_eq!(longest((0..300).map(|_| 7)), 29.8);
-        // Ten, twenty and fifty pictures from key frame to key frame, the last ones of which are alike.
+        // Ten, twenty and fifty pictures from key frame to key frame, the last ones of which are
+        // alike.
         for gop in [10, 20, 50] {
             assert!(longest((0..400).map(|i| (i % gop).min(4))) > 30.0, "{gop}");
             assert!(longest((0..400).map(|i| i % gop)) > 25.0, "{gop}");

@@ -1,14 +1,17 @@
 //! What the picture says of its camera: frozen, black, blinded, turned away.
 //!
-//! Each has its own measure and its own time that it must last; a moment's wellness does not end it, two seconds do.
+//! Each has its own measure and its own time that it must last; a moment's wellness does not end
+//! it, two seconds do.
 //! - **Black**: nearly all cells are dark and without texture.
-//! - **Blinded**: most cells are white and without texture. Head lights and a white sky leave the rest of the picture.
-//! - **Frozen**: the same pictures come again and again, *exactly* but for a clock's few cells. A sensor's noise changes
-//!   some bit of nearly every cell; but a still scene may be sent unchanged until the next key frame, so the time is longer
-//!   than between those.
-//! - **Turned away**: the direction of edges, whatever their contrast, no longer matches what was learnt, in most blocks of
-//!   the picture that had any. Light changes edges' contrast, not their place. Vehicles hide a few blocks, not most; wind
-//!   moves the picture by a cell at most, which is allowed for. The reference follows slowly, while it matches.
+//! - **Blinded**: most cells are white and without texture. Head lights and a white sky leave the
+//!   rest of the picture.
+//! - **Frozen**: the same pictures come again and again, *exactly* but for a clock's few cells. A
+//!   sensor's noise changes some bit of nearly every cell; but a still scene may be sent unchanged
+//!   until the next key frame, so the time is longer than between those.
+//! - **Turned away**: the direction of edges, whatever their contrast, no longer matches what was
+//!   learnt, in most blocks of the picture that had any. Light changes edges' contrast, not their
+//!   place. Vehicles hide a few blocks, not most; wind moves the picture by a cell at most, which
+//!   is allowed for. The reference follows slowly, while it matches.
 
 use std::time::Duration;
 
@@ -18,7 +21,8 @@ use super::landmarks::Landmarks;
 use super::repeats::Repeats;
 use kakou_traffic::geometry::Polygon;
 
-/// What a picture shows, as far as its camera's health is concerned. Where several hold, the last is told.
+/// What a picture shows, as far as its camera's health is concerned. Where several hold, the last
+/// is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum View {
     Clear,
@@ -46,7 +50,8 @@ pub struct SightConfig {
     pub frozen_after: Duration,
     /// The scene is learnt for this long before it can be judged.
     pub learn: Duration,
-    /// Below this share of matching blocks the scene is another one; it is learnt on only above `match_well`.
+    /// Below this share of matching blocks the scene is another one; it is learnt on only above
+    /// `match_well`.
     pub match_low: f32,
     pub match_well: f32,
     pub turned_after: Duration,
@@ -139,7 +144,8 @@ impl Sight {
         }
     }
 
-    /// The share of landmarks that are where they were, 0 to 1; `None`: not yet known, or too dark to tell.
+    /// The share of landmarks that are where they were, 0 to 1; `None`: not yet known, or too dark
+    /// to tell.
     pub fn matching(&self) -> Option<f32> {
         self.matching
     }

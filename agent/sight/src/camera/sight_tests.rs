@@ -9,7 +9,8 @@ fn at(frame: usize) -> Duration {
     Duration::from_millis((frame * 1000 / FPS) as u64)
 }
 
-/// Feeds pictures from frame `from` on for so many seconds and gives the views that were told, without repeats.
+/// Feeds pictures from frame `from` on for so many seconds and gives the views that were told,
+/// without repeats.
 fn watch(
     sight: &mut Sight,
     from: &mut usize,

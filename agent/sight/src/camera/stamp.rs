@@ -1,25 +1,29 @@
 //! When a live frame was captured. Pure.
 //!
-//! A stream's own time stamps are even but count from an unknown moment; the moment a frame arrives is known but comes
-//! late by what encoder, network and decoder held it up. Both together: the frame that was held up least tells how the
-//! stream's clock lies to ours, and by that every other frame's stamp is read. What even the fastest frame was held up
-//! by stays in (`latency` takes it out where it is known).
+//! A stream's own time stamps are even but count from an unknown moment; the moment a frame arrives
+//! is known but comes late by what encoder, network and decoder held it up. Both together: the
+//! frame that was held up least tells how the stream's clock lies to ours, and by that every other
+//! frame's stamp is read. What even the fastest frame was held up by stays in (`latency` takes it
+//! out where it is known).
 //!
-//! A network that stalls delivers late frames with stamps that go on evenly: their capture times stay right. Only a
-//! stamp that steps back, or that lies far ahead of its frame's arrival, says that the stream counts anew. Frames that
-//! stay late for longer than [`SPAN`] are believed as well: the stream's clock was set, or the way became longer.
-//! A stamp that can be no time is left out, and the arrival counts.
+//! A network that stalls delivers late frames with stamps that go on evenly: their capture times
+//! stay right. Only a stamp that steps back, or that lies far ahead of its frame's arrival, says
+//! that the stream counts anew. Frames that stay late for longer than [`SPAN`] are believed as
+//! well: the stream's clock was set, or the way became longer. A stamp that can be no time is left
+//! out, and the arrival counts.
 
 use std::time::Duration;
 
-/// How long the fastest frame counts, in seconds: long enough to hold one, short enough to follow a camera's clock that
-/// drifts.
+/// How long the fastest frame counts, in seconds: long enough to hold one, short enough to follow a
+/// camera's clock that drifts.
 const SPAN: f64 = 5.0;
 /// A stamp this many seconds ahead of where it should be begins a new count.
 const AHEAD: f64 = 2.0;
-/// So does one that lies this many seconds before the last: frames come in the order of their capture.
+/// So does one that lies this many seconds before the last: frames come in the order of their
+/// capture.
 const BACK: f64 = 0.5;
-/// Seconds beyond which a stamp is a fault of the stream: a hundred years. Larger numbers would lose the fractions.
+/// Seconds beyond which a stamp is a fault of the stream: a hundred years. Larger numbers would
+/// lose the fractions.
 const LARGEST: f64 = 3.2e9;
 
 #[derive(Debug, Default)]
@@ -42,7 +46,8 @@ impl Stamper {
         }
     }
 
-    /// The capture time of a frame: on our monotonic clock, never after its arrival, and always after the frame before.
+    /// The capture time of a frame: on our monotonic clock, never after its arrival, and always
+    /// after the frame before.
     pub fn at(&mut self, stamp: Option<f64>, arrival: Duration) -> Duration {
         let arrived = arrival.as_secs_f64();
         let captured = match stamp.filter(|s| s.abs() <= LARGEST) {
@@ -84,7 +89,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Frames every 40 ms, each held up by 30 ms and up to 150 ms more, on a clock that drifts by 100 ppm.
+        /// Frames every 40 ms, each held up by 30 ms and up to 150 ms more, on a clock that drifts
+        /// by 100 ppm.
         #[test]
         fn what_held_a_frame_up_is_taken_out(more in proptest::collection::vec(0.0f64..0.15, 400), drift in -1e-4f64..1e-4) {
             let mut s = Stamper::new(Duration::from_millis(30));
@@ -100,7 +106,8 @@ mod tests {
                 last = got;
                 held_up.push((arrived, arrived - true_time - 0.03));
                 let least = held_up.iter().filter(|h| arrived - h.0 <= SPAN).map(|h| h.1).fold(f64::INFINITY, f64::min);
-                // As exact as the fastest frame of the last seconds, but for what the camera's clock drifts meanwhile.
+                // As exact as the fastest frame of the last seconds, but for what the camera's
+                // clock drifts meanwhile.
                 let error = got.as_secs_f64() - true_time;
                 prop_assert!(error > -0.003 && error < least + 0.003, "{error} {least}");
             }
@@ -124,8 +131,9 @@ mod tests {
         );
     }
 
-    /// Even frames that arrive 50 ms late; in between the network holds all of them up for `stall` seconds and then
-    /// delivers them at once. Returns the largest error of a capture time, in seconds.
+    /// Even frames that arrive 50 ms late; in between the network holds all of them up for `stall`
+    /// seconds and then delivers them at once. Returns the largest error of a capture time, in
+    /// seconds.
     fn error_after_a_stall(stall: f64, frames: u32) -> f64 {
         let mut stamper = Stamper::default();
         let mut worst = 0.0_f64;

@@ -1,6 +1,7 @@
 //! A video file, decoded by an ffmpeg child process: a decoder that crashes takes nobody with it.
 //!
-//! `-fps_mode passthrough` keeps the true frame times: nothing is doubled or dropped to even them out.
+//! `-fps_mode passthrough` keeps the true frame times: nothing is doubled or dropped to even them
+//! out.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -64,7 +65,8 @@ impl VideoSource {
         };
         let stdout = child.stdout.take().ok_or_else(|| piped("stdout"))?;
         let stderr = child.stderr.take().ok_or_else(|| piped("stderr"))?;
-        // Bounded: ffmpeg waits with its next frame until this one was taken, so the queue stays short anyway.
+        // Bounded: ffmpeg waits with its next frame until this one was taken, so the queue stays
+        // short anyway.
         let (send, announced) = sync_channel(64);
         let watcher = std::thread::Builder::new()
             .name("ffmpeg-log".into())
@@ -137,8 +139,8 @@ impl FrameSource for VideoSource {
         };
         let number = self.number;
         self.number += 1;
-        // A frame without a time stamp, or with one that no recording has, is as old as its predecessor, as far as anybody
-        // knows.
+        // A frame without a time stamp, or with one that no recording has, is as old as its
+        // predecessor, as far as anybody knows.
         let capture = announced
             .info
             .seconds
@@ -220,7 +222,8 @@ mod tests {
 
     const START: &str = "2026-03-14T09:00:00+08:00";
 
-    /// What comes of a video whose decoder announces frames of 4 x 2 pixels with these time stamps and this size.
+    /// What comes of a video whose decoder announces frames of 4 x 2 pixels with these time stamps
+    /// and this size.
     fn frames(stamps: &[&str], size: &str) -> Result<Vec<Frame>, SourceError> {
         let mut script = String::new();
         for stamp in stamps {

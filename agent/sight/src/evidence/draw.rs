@@ -15,7 +15,8 @@ pub const RED: Rgb<u8> = Rgb([235, 60, 50]);
 pub const GREY: Rgb<u8> = Rgb([150, 150, 150]);
 const INK: Rgb<u8> = Rgb([15, 15, 15]);
 
-/// The glyphs of `glyphs.png`, left to right; made by `agent/scene/glyphs.py`, which holds the same text.
+/// The glyphs of `glyphs.png`, left to right; made by `agent/scene/glyphs.py`, which holds the same
+/// text.
 const GLYPHS: &str = " !#%()+,-./0123456789:?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz·—京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新学警挂领使港澳临";
 /// Height of a glyph; its width is the same, or half of it for Latin ones.
 const CELL: u32 = 24;
@@ -84,8 +85,8 @@ pub fn polygon(image: &mut RgbImage, p: &Polygon, colour: Rgb<u8>) {
     closed(image, &p.0, colour);
 }
 
-/// Writes `text` on a bar of `colour` whose left bottom corner is at (x, y), kept inside the picture. A character
-/// that has no glyph is drawn as a question mark.
+/// Writes `text` on a bar of `colour` whose left bottom corner is at (x, y), kept inside the
+/// picture. A character that has no glyph is drawn as a question mark.
 pub fn label(image: &mut RgbImage, x: f32, y: f32, text: &str, colour: Rgb<u8>) {
     let width: u32 = text.chars().map(glyph_width).sum::<u32>() + 8;
     let height = CELL + 4;
@@ -150,7 +151,8 @@ pub fn annotated(frame: &RgbImage, d: &PassageDrawing<'_>) -> RgbImage {
     label(&mut image, b.x0, b.y0 - 4.0, d.text, AMBER);
     if let Some(plate) = straighten(frame, q, 192, 64) {
         let x = (b.x0 as i64).clamp(0, i64::from(image.width().saturating_sub(192)));
-        // Below the plate, or above its label where there is no room: the plate itself stays in sight.
+        // Below the plate, or above its label where there is no room: the plate itself stays in
+        // sight.
         let below = b.y1 as i64 + 6;
         let above = (b.y0 as i64 - 4 - i64::from(CELL) - 4 - 6 - 64).max(0);
         let y = if below + 64 <= i64::from(image.height()) {

@@ -1,4 +1,5 @@
-//! The pictures of a passage: the frame that was read best, the plate from that same frame, and a thumbnail.
+//! The pictures of a passage: the frame that was read best, the plate from that same frame, and a
+//! thumbnail.
 
 pub mod draw;
 mod encode;
@@ -18,7 +19,8 @@ use kakou_traffic::geometry::{Quad, Rect};
 pub const CONTENT_TYPE: &str = "image/jpeg";
 /// The plate's picture is straightened to this height, in pixels.
 const PLATE_HEIGHT: u32 = 96;
-/// Its surroundings are kept, so that a person sees what was cut: parts of the plate's width and height.
+/// Its surroundings are kept, so that a person sees what was cut: parts of the plate's width and
+/// height.
 const PLATE_MARGIN: (f32, f32) = (0.08, 0.25);
 
 #[derive(Debug, Clone, PartialEq)]

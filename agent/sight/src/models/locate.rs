@@ -9,9 +9,10 @@ pub struct Location {
     pub cache: PathBuf,
 }
 
-/// In this order: `given` (option or config); `KAKOU_MODELS`; `models/` here and above here; `models/` above the
-/// program (a build tree); `/usr/share/kakou/models`. The cache is `KAKOU_MODELS_CACHE`, else `cache/` beside the
-/// manifest. If there is none anywhere, the first place looked at is returned, so that the error names it.
+/// In this order: `given` (option or config); `KAKOU_MODELS`; `models/` here and above here;
+/// `models/` above the program (a build tree); `/usr/share/kakou/models`. The cache is
+/// `KAKOU_MODELS_CACHE`, else `cache/` beside the manifest. If there is none anywhere, the first
+/// place looked at is returned, so that the error names it.
 pub fn locate(given: Option<&Path>) -> Location {
     let env = |k: &str| {
         std::env::var_os(k)

@@ -1,4 +1,5 @@
-//! `models/manifest.toml` as `models/fetch.py` also reads it. Its keys are described at its own top.
+//! `models/manifest.toml` as `models/fetch.py` also reads it. Its keys are described at its own
+//! top.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -215,7 +216,8 @@ impl Manifest {
             .collect()
     }
 
-    /// Where a model's file lies: fetched ones in the cache, one's own relative to the manifest's folder.
+    /// Where a model's file lies: fetched ones in the cache, one's own relative to the manifest's
+    /// folder.
     pub fn file(&self, cache: &Path, model: &ModelEntry) -> PathBuf {
         self.resolve(cache, &model.file, model.source.is_some())
     }

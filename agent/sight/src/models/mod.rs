@@ -1,4 +1,5 @@
-//! The model manifest: which models there are, where their files lie, and whether they are the right bytes.
+//! The model manifest: which models there are, where their files lie, and whether they are the
+//! right bytes.
 
 mod locate;
 mod manifest;

@@ -1,11 +1,15 @@
-//! What is due in a frame. Pure: it depends on the frames' times and on what was seen in them, so that a recording gives
-//! the same passages every time, and looks cost more only where more is to be learnt.
+//! What is due in a frame. Pure: it depends on the frames' times and on what was seen in them, so
+//! that a recording gives the same passages every time, and looks cost more only where more is to
+//! be learnt.
 //!
-//! - Vehicles are looked for a few times a second; more often while none is followed, while one is new or its plate is not
-//!   sure, and while one moves without a plate in sight, since then its box is all there is to follow.
-//! - Plates are looked for on vehicles whose plate is not sure, as finely as by a search of everything: one box
-//!   costs a fifth of that. Where a box is too large, or there are many, everything is searched.
-//! - The whole looked-at part is searched now and then, for plates on vehicles that the vehicle detector does not see.
+//! - Vehicles are looked for a few times a second; more often while none is followed, while one is
+//!   new or its plate is not sure, and while one moves without a plate in sight, since then its box
+//!   is all there is to follow.
+//! - Plates are looked for on vehicles whose plate is not sure, as finely as by a search of
+//!   everything: one box costs a fifth of that. Where a box is too large, or there are many,
+//!   everything is searched.
+//! - The whole looked-at part is searched now and then, for plates on vehicles that the vehicle
+//!   detector does not see.
 //! - Followed plates are looked at in every frame.
 
 use std::collections::BTreeMap;
@@ -16,13 +20,15 @@ use kakou_traffic::detections::Detections;
 use kakou_traffic::geometry::Rect;
 use kakou_traffic::track::{TrackId, Updates};
 
-/// Between two looks for vehicles where they matter: every frame of a live camera that shares the processor.
+/// Between two looks for vehicles where they matter: every frame of a live camera that shares the
+/// processor.
 const OFTEN: Duration = Duration::from_millis(50);
 /// A track is new for this long.
 const YOUNG: Duration = Duration::from_secs(1);
 /// A plate that was not seen for this long is out of sight.
 const OUT_OF_SIGHT: Duration = Duration::from_millis(400);
-/// Mean confidence of a read that counts, and how many of them in a row, all alike, make a plate sure.
+/// Mean confidence of a read that counts, and how many of them in a row, all alike, make a plate
+/// sure.
 const SURE_READ: f32 = 0.9;
 const SURE_READS: u32 = 3;
 /// After so many looks at a vehicle's box without a plate it is looked at less often.
@@ -124,7 +130,8 @@ impl Cadence {
         }
     }
 
-    /// What there is to do at `now`. `following`: plates are followed, which are looked at in any case.
+    /// What there is to do at `now`. `following`: plates are followed, which are looked at in any
+    /// case.
     pub(super) fn due(&mut self, now: Duration, following: bool) -> Option<Due> {
         let matters = self.tracks.is_empty() || self.tracks.values().any(|t| t.matters(now));
         let often = if matters { OFTEN } else { self.vehicle_every };
@@ -133,8 +140,8 @@ impl Cadence {
         (vehicles || search || following).then_some(Due { vehicles, search })
     }
 
-    /// The parts of the picture to look for plates in, in a frame of `now` in which `seen` was found so far. `None`: all
-    /// of the looked-at `region`. No part is larger than `largest`.
+    /// The parts of the picture to look for plates in, in a frame of `now` in which `seen` was
+    /// found so far. `None`: all of the looked-at `region`. No part is larger than `largest`.
     pub(super) fn boxes(
         &mut self,
         now: Duration,
@@ -326,8 +333,8 @@ mod tests {
         }
     }
 
-    /// How often vehicles are looked for and everything is searched in two seconds of 25 frames a second, from the third
-    /// second on, with a vehicle in sight that shows this.
+    /// How often vehicles are looked for and everything is searched in two seconds of 25 frames a
+    /// second, from the third second on, with a vehicle in sight that shows this.
     fn looks(shows: Option<fn() -> Vec<PlateFind>>) -> (usize, usize) {
         let mut cadence = cadence();
         let (mut vehicles, mut searches) = (0, 0);

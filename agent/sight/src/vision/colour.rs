@@ -27,8 +27,8 @@ fn hsv(p: [u8; 3]) -> (f32, f32, f32) {
     (h, d / max, max)
 }
 
-/// Below this mean chroma a plate has no colour of its own: white or black. Bright pictures show their colours, so
-/// there it is more; the pale blue of a white plate under the sky is none.
+/// Below this mean chroma a plate has no colour of its own: white or black. Bright pictures show
+/// their colours, so there it is more; the pale blue of a white plate under the sky is none.
 const COLOURLESS: f32 = 0.05;
 const COLOURLESS_BRIGHT: f32 = 0.12;
 /// Median brightness from which a picture is bright.
@@ -36,15 +36,16 @@ const BRIGHT: f32 = 0.4;
 /// A hue this many degrees within its range, and this mean chroma, make a colour sure.
 const SURE_HUE: f32 = 20.0;
 const SURE_CHROMA: f32 = 0.2;
-/// Hues (degrees) of yellow, green and blue plates, from the cheapest lamp's yellow to dusk's violet.
+/// Hues (degrees) of yellow, green and blue plates, from the cheapest lamp's yellow to dusk's
+/// violet.
 const RANGES: [(f32, f32, PlateColour); 3] = [
     (10.0, 80.0, PlateColour::Yellow),
     (80.0, 182.0, PlateColour::Green),
     (182.0, 300.0, PlateColour::Blue),
 ];
 
-/// Mean hue, weighted by chroma, and mean chroma over brightness. Letters are white or black and hardly count; the
-/// ground speaks for itself even under a colour cast or where it is faded.
+/// Mean hue, weighted by chroma, and mean chroma over brightness. Letters are white or black and
+/// hardly count; the ground speaks for itself even under a colour cast or where it is faded.
 #[derive(Default)]
 struct Tint {
     x: f32,
@@ -115,7 +116,8 @@ pub(super) fn of(picture: &RgbImage, quad: &Quad) -> Option<(PlateColour, f32)> 
     Some((*colour, sure))
 }
 
-/// From sorted brightnesses. Most of a plate is its ground: bright behind black letters, or dark behind white ones.
+/// From sorted brightnesses. Most of a plate is its ground: bright behind black letters, or dark
+/// behind white ones.
 fn black_or_white(values: &[f32]) -> Option<PlateColour> {
     let at = |part: usize| values.get(values.len() * part / 100).copied();
     let (low, median, high) = (at(3)?, at(50)?, at(97)?);

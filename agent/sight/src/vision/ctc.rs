@@ -8,7 +8,8 @@ use kakou_traffic::plate::{CharRead, PlateRead};
 
 /// Height the reader was trained at.
 pub(super) const HEIGHT: u32 = 32;
-/// Width its input is padded to. Padding matters: 98.7 % of 1,000 plates right at 320, 94.4 % at 160.
+/// Width its input is padded to. Padding matters: 98.7 % of 1,000 plates right at 320, 94.4 % at
+/// 160.
 pub(super) const WIDTH: u32 = 320;
 
 pub struct Reader {
@@ -18,7 +19,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// `dictionary`: one character a line; output class `i + 1` is its line `i`, class 0 is the blank.
+    /// `dictionary`: one character a line; output class `i + 1` is its line `i`, class 0 is the
+    /// blank.
     pub fn new(net: Net, dictionary: &str) -> Result<Self, RuntimeError> {
         let mut chars = Vec::new();
         // `lines` takes CR LF ends as well, which the published dictionary has.
@@ -116,8 +118,8 @@ impl Steps {
     }
 }
 
-/// Best-path decoding. A character's confidence is the highest probability in its run of equal steps; its runner-up
-/// is the next most probable character at that same step.
+/// Best-path decoding. A character's confidence is the highest probability in its run of equal
+/// steps; its runner-up is the next most probable character at that same step.
 pub(super) fn decode(steps: &Steps, dictionary: &[char]) -> PlateRead {
     let mut chars: Vec<CharRead> = Vec::new();
     let mut last = 0usize;

@@ -1,9 +1,10 @@
 //! Several looks at one plate, read together.
 //!
-//! Every look gives the reader's probabilities step by step. What could be read is gathered by a prefix beam search
-//! over each look (Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2012, section 7.5), each
-//! candidate is weighed by its CTC probability averaged over all looks, and among candidates of about equal weight one
-//! that can be a plate goes before one that cannot. Nothing comes in that no look has proposed.
+//! Every look gives the reader's probabilities step by step. What could be read is gathered by a
+//! prefix beam search over each look (Graves, "Supervised Sequence Labelling with Recurrent Neural
+//! Networks", 2012, section 7.5), each candidate is weighed by its CTC probability averaged over
+//! all looks, and among candidates of about equal weight one that can be a plate goes before one
+//! that cannot. Nothing comes in that no look has proposed.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use kakou_traffic::plate::{CharRead, PlateRead};
 const BEAM: usize = 8;
 /// Characters less probable than this at a step are not followed.
 const FAINT: f32 = 3e-3;
-/// A text that can be a plate is preferred if it is at least this probable, as part of the best text's probability.
+/// A text that can be a plate is preferred if it is at least this probable, as part of the best
+/// text's probability.
 const PREFERRED: f64 = 0.03;
 
 /// The classes of a text, without blanks.
@@ -115,7 +117,8 @@ fn probability(look: &Steps, text: &Text) -> f64 {
     alpha.iter().rev().take(2).sum()
 }
 
-/// Confidence per place: the share of all candidates' probability, among those of this length, that agrees there.
+/// Confidence per place: the share of all candidates' probability, among those of this length, that
+/// agrees there.
 fn characters(
     text: &Text,
     ranked: &[(Text, f64)],

@@ -1,8 +1,9 @@
 //! One look at a frame: what is looked for in it, and where.
 //!
-//! [`Cadence`] says what is due. Vehicles are looked for in the whole frame; plates in the lanes' surroundings, or in the
-//! boxes of vehicles whose plate is not known yet, and where followed plates should be by now. How much one look may cost
-//! has a bound, so that a billboard full of text does not starve the camera.
+//! [`Cadence`] says what is due. Vehicles are looked for in the whole frame; plates in the lanes'
+//! surroundings, or in the boxes of vehicles whose plate is not known yet, and where followed
+//! plates should be by now. How much one look may cost has a bound, so that a billboard full of
+//! text does not starve the camera.
 //!
 //! A look that fails is a [`LookError`]: it concerns this frame, and the next one can be looked at.
 
@@ -21,29 +22,35 @@ use kakou_traffic::detections::{Detections, Expected};
 use kakou_traffic::geometry::{Polygon, Rect};
 use kakou_traffic::track::Updates;
 
-/// What vision looks for, where and how often, in a stream of frames. How often it does is told by the times of the
-/// frames and by what was seen in them, never by the machine's clock: a recording gives the same passages every time.
+/// What vision looks for, where and how often, in a stream of frames. How often it does is told by
+/// the times of the frames and by what was seen in them, never by the machine's clock: a recording
+/// gives the same passages every time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LookConfig {
     /// Vehicles scoring less are not seen.
     pub vehicle_score: f32,
-    /// The longer side, in pixels, to which the looked-at part of a frame is scaled for the plate detector.
+    /// The longer side, in pixels, to which the looked-at part of a frame is scaled for the plate
+    /// detector.
     pub plate_side: u32,
-    /// At most this many milliseconds pass between two looks for vehicles while all vehicles in sight are well known;
-    /// while there is none, or one is new or shows no plate, they are looked for more often. 0: in every frame.
+    /// At most this many milliseconds pass between two looks for vehicles while all vehicles in
+    /// sight are well known; while there is none, or one is new or shows no plate, they are looked
+    /// for more often. 0: in every frame.
     pub vehicle_every_ms: u32,
-    /// At most this many milliseconds pass between two searches for plates in all of the looked-at part. In between they
-    /// are looked for on vehicles whose plate is not known, and where followed plates are expected. 0: in every frame.
+    /// At most this many milliseconds pass between two searches for plates in all of the looked-at
+    /// part. In between they are looked for on vehicles whose plate is not known, and where
+    /// followed plates are expected. 0: in every frame.
     pub plate_every_ms: u32,
-    /// A plate read alike and surely this many times is read only now and then after that. 0: it is read in every frame.
+    /// A plate read alike and surely this many times is read only now and then after that. 0: it is
+    /// read in every frame.
     pub enough_reads: u32,
 }
 
 /// Where the camera's owner wants us to look, in pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LookArea {
-    /// The part of the frame in which plates are looked for: the lanes with their surroundings, or all of it.
-    /// Vehicles are looked for in the whole frame, whose border cuts fewer of them into half boxes.
+    /// The part of the frame in which plates are looked for: the lanes with their surroundings, or
+    /// all of it. Vehicles are looked for in the whole frame, whose border cuts fewer of them into
+    /// half boxes.
     pub region: Rect,
     /// Nothing that lies in one of these is a plate: burnt-in text, signs.
     pub masks: Vec<Polygon>,
@@ -64,11 +71,11 @@ pub struct Vision {
     cadence: Cadence,
 }
 
-/// New plates that are looked at closely in one frame, the likeliest first. Each costs two runs of a model and more. More
-/// than this stand on no road in sight; on a billboard they do.
+/// New plates that are looked at closely in one frame, the likeliest first. Each costs two runs of
+/// a model and more. More than this stand on no road in sight; on a billboard they do.
 const MOST_NEW_PLATES: usize = 8;
-/// A new find narrower than this (pixels) is no plate that could be read soon. The second look would enlarge it until it
-/// shows something.
+/// A new find narrower than this (pixels) is no plate that could be read soon. The second look
+/// would enlarge it until it shows something.
 const NARROWEST_PLATE: f32 = 14.0;
 /// A find within this share of a followed plate's width is that plate.
 const SAME_PLATE: f32 = 0.5;
@@ -104,7 +111,8 @@ impl Vision {
         }
     }
 
-    /// What there is to do in a frame of this monotonic time; `None`: nothing. What is due counts as done.
+    /// What there is to do in a frame of this monotonic time; `None`: nothing. What is due counts
+    /// as done.
     pub fn due(&mut self, now: Duration, expected: &[Expected]) -> Option<Due> {
         self.cadence.due(now, !expected.is_empty())
     }
@@ -176,8 +184,8 @@ fn is_at(expected: &Expected, find: &Found) -> bool {
     apart < SAME_PLATE * expected.quad.width()
 }
 
-/// What gets a second look: the followed plates, where they were found or are expected; then the new finds, best first,
-/// as many as there may be.
+/// What gets a second look: the followed plates, where they were found or are expected; then the
+/// new finds, best first, as many as there may be.
 fn candidates(coarse: Vec<Found>, expected: &[Expected], masks: &[Polygon]) -> Vec<Found> {
     let mut followed = Vec::new();
     for e in expected {

@@ -11,8 +11,8 @@ use crate::models::{
     FileState, Location, Manifest, ManifestError, ModelEntry, ModelKind, check_file,
 };
 
-/// Why models cannot be opened; names the model, the file or the library. It concerns whoever needs these models, for as
-/// long as the files are what they are.
+/// Why models cannot be opened; names the model, the file or the library. It concerns whoever needs
+/// these models, for as long as the files are what they are.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -64,7 +64,8 @@ impl<'a> Opener<'a> {
         })
     }
 
-    /// Name and version of each model in use; of one's own, the first digits of its checksum or `own`.
+    /// Name and version of each model in use; of one's own, the first digits of its checksum or
+    /// `own`.
     pub fn used(&self) -> Vec<(String, String)> {
         let c = self.choice;
         let version = |m: &ModelEntry| match (&m.source, &m.sha256) {

@@ -30,8 +30,8 @@ pub struct Scaled<'a> {
 }
 
 impl Scaler {
-    /// The part `region` of `picture` (clipped to it) scaled to `width` x `height`, anti-aliased bilinear.
-    /// `None` if nothing of the region lies inside the picture.
+    /// The part `region` of `picture` (clipped to it) scaled to `width` x `height`, anti-aliased
+    /// bilinear. `None` if nothing of the region lies inside the picture.
     pub fn scale(
         &mut self,
         picture: &RgbImage,
@@ -72,8 +72,8 @@ impl Scaler {
     }
 }
 
-/// Writes interleaved RGB into three planes in the order B, G, R as `(p - mean) * scale`, at row stride `stride`.
-/// `out` holds three planes of `stride * rows` values.
+/// Writes interleaved RGB into three planes in the order B, G, R as `(p - mean) * scale`, at row
+/// stride `stride`. `out` holds three planes of `stride * rows` values.
 pub fn planes_bgr(
     rgb: &[u8],
     width: usize,
@@ -100,7 +100,8 @@ pub fn planes_bgr(
     }
 }
 
-/// The projective map that takes the unit square's corners (0,0) (1,0) (1,1) (0,1) to a quad's corners.
+/// The projective map that takes the unit square's corners (0,0) (1,0) (1,1) (0,1) to a quad's
+/// corners.
 #[derive(Debug, Clone, Copy)]
 pub struct Homography {
     m: [f64; 8],
@@ -171,9 +172,9 @@ fn sample(picture: &RgbImage, p: Point) -> [f32; 3] {
     })
 }
 
-/// The quad of `picture` straightened to `width` x `height`. Where the plate is larger in the picture than in the
-/// result, each result pixel is the mean of several samples, as an area average would give. `None` for a
-/// degenerate quad.
+/// The quad of `picture` straightened to `width` x `height`. Where the plate is larger in the
+/// picture than in the result, each result pixel is the mean of several samples, as an area average
+/// would give. `None` for a degenerate quad.
 pub fn straighten(picture: &RgbImage, quad: &Quad, width: u32, height: u32) -> Option<RgbImage> {
     let map = Homography::from_unit(quad)?;
     let steps = |size: f32, out: u32| ((size / out as f32).round() as u32).clamp(1, 8);
@@ -200,7 +201,8 @@ pub fn straighten(picture: &RgbImage, quad: &Quad, width: u32, height: u32) -> O
     Some(out)
 }
 
-/// The quad's corners moved outwards along its own axes by parts of its width and height: left, top, right, bottom.
+/// The quad's corners moved outwards along its own axes by parts of its width and height: left,
+/// top, right, bottom.
 pub fn grow(quad: &Quad, left: f32, top: f32, right: f32, bottom: f32) -> Option<Quad> {
     let map = Homography::from_unit(quad)?;
     Some(Quad([

@@ -27,8 +27,8 @@ const CLOSE_WIDTH: f32 = 160.0;
 const CLOSER_WIDTH: f32 = 192.0;
 /// Input of these looks; one size, so that the runtime keeps one plan.
 const CLOSE_INPUT: (u32, u32) = (352, 256);
-/// Width and margins (parts of the plate's width and height) at which plates are straightened: the first for every
-/// read, all of them for an unsure one of a single picture.
+/// Width and margins (parts of the plate's width and height) at which plates are straightened: the
+/// first for every read, all of them for an unsure one of a single picture.
 const STRAIGHT: [(u32, f32, f32); 4] = [
     (112, 0.02, 0.05),
     (104, 0.0, 0.1),
@@ -39,9 +39,11 @@ const STRAIGHT: [(u32, f32, f32); 4] = [
 const CROPPED: [u32; 4] = [100, 104, 96, 112];
 /// A read with a character below this is unsure.
 const SURE: f32 = 0.95;
-/// The second look must find a plate of about the same size, or it is another thing: least and most ratio.
+/// The second look must find a plate of about the same size, or it is another thing: least and most
+/// ratio.
 const SAME_SIZE: (f32, f32) = (0.55, 1.8);
-/// Part of a plate's box that must lie inside the picture. What is cut by the border reads as a shorter text.
+/// Part of a plate's box that must lie inside the picture. What is cut by the border reads as a
+/// shorter text.
 const INSIDE: f32 = 0.93;
 /// A colour at least this sure has a say in what the text can be.
 const SURE_COLOUR: f32 = 0.8;
@@ -87,7 +89,8 @@ impl PlateFinder {
         Ok(finds)
     }
 
-    /// First look: `region` with its longer side scaled to each of `sides` input pixels, finds united.
+    /// First look: `region` with its longer side scaled to each of `sides` input pixels, finds
+    /// united.
     pub fn coarse(
         &mut self,
         picture: &RgbImage,
@@ -108,15 +111,16 @@ impl PlateFinder {
         Ok(if done.len() > 1 { suppress(all) } else { all })
     }
 
-    /// The largest part of a picture that [`Self::on_vehicle`] shows the model as finely as [`Self::coarse`] does, by a
-    /// search of `region` at this side.
+    /// The largest part of a picture that [`Self::on_vehicle`] shows the model as finely as
+    /// [`Self::coarse`] does, by a search of `region` at this side.
     pub(super) fn largest_zone(region: Rect, side: f32) -> (f32, f32) {
         let scale = coarse_scale(region, side);
         (CLOSE_INPUT.0 as f32 / scale, CLOSE_INPUT.1 as f32 / scale)
     }
 
-    /// First look at a part of the picture, no larger than [`Self::largest_zone`], as finely as a search of `region` at
-    /// this side. Finer would find more, but far plates that are not to be read yet, each at the cost of several reads.
+    /// First look at a part of the picture, no larger than [`Self::largest_zone`], as finely as a
+    /// search of `region` at this side. Finer would find more, but far plates that are not to be
+    /// read yet, each at the cost of several reads.
     pub(super) fn on_vehicle(
         &mut self,
         picture: &RgbImage,
@@ -126,7 +130,8 @@ impl PlateFinder {
     ) -> Result<Vec<Found>, RuntimeError> {
         let scale = coarse_scale(region, side);
         let (width, height) = Self::largest_zone(region, side);
-        // The model sees the surroundings rather than an edge where the picture ends: along such edges it finds things.
+        // The model sees the surroundings rather than an edge where the picture ends: along such
+        // edges it finds things.
         let around = |centre: f32, size: f32, most: f32| {
             let from = (centre - size / 2.0).min(most - size).max(0.0);
             (from, (from + size).min(most))
@@ -194,8 +199,8 @@ impl PlateFinder {
         }
     }
 
-    /// Reads one find of a stream; if that is unsure, again with a third look for the corners and several
-    /// straightenings.
+    /// Reads one find of a stream; if that is unsure, again with a third look for the corners and
+    /// several straightenings.
     pub fn read_closely(
         &mut self,
         picture: &RgbImage,
@@ -310,8 +315,8 @@ impl PlateFinder {
     }
 }
 
-/// By how much a region is scaled so that its longer side has so many pixels. Scaling up more than twice shows the model
-/// nothing new.
+/// By how much a region is scaled so that its longer side has so many pixels. Scaling up more than
+/// twice shows the model nothing new.
 fn coarse_scale(region: Rect, side: f32) -> f32 {
     (side / region.width().max(region.height()).max(1.0)).min(2.0)
 }
@@ -328,7 +333,8 @@ fn legibility(found: &Found) -> f32 {
     (width * tilt * found.score).clamp(0.0, 1.0)
 }
 
-/// Whether a read of a single picture is worth showing. Signs and grilles are read as short or doubtful texts.
+/// Whether a read of a single picture is worth showing. Signs and grilles are read as short or
+/// doubtful texts.
 fn acceptable(read: &PlateRead) -> bool {
     let n = read.chars.len();
     (check(&read.text(), None).is_valid() && read.mean_conf() >= 0.6)

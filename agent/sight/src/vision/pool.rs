@@ -1,8 +1,9 @@
-//! A pool of things that one may use at a time, lent in the order in which they were asked for; and the pool of model
-//! sets, as many as may compute at the same time, which all cameras share. A camera costs no models of its own.
+//! A pool of things that one may use at a time, lent in the order in which they were asked for; and
+//! the pool of model sets, as many as may compute at the same time, which all cameras share. A
+//! camera costs no models of its own.
 //!
-//! What is on loan comes back when the loan is dropped, by a panic as well. Whoever waits, waits behind those who came
-//! before, so no camera starves.
+//! What is on loan comes back when the loan is dropped, by a panic as well. Whoever waits, waits
+//! behind those who came before, so no camera starves.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -14,7 +15,8 @@ use super::plates::PlateFinder;
 use super::vehicles::VehicleDetector;
 use crate::camera::RgbBuffer;
 
-/// One of each model, and memory for the picture that they look at. Running one needs exclusive access.
+/// One of each model, and memory for the picture that they look at. Running one needs exclusive
+/// access.
 pub struct ModelSet {
     pub(super) vehicles: VehicleDetector,
     pub(super) plates: PlateFinder,
@@ -138,12 +140,14 @@ pub struct ModelPool {
 }
 
 impl ModelPool {
-    /// Opens as many sets as may be in use at the same time. With some execution providers this takes minutes.
+    /// Opens as many sets as may be in use at the same time. With some execution providers this
+    /// takes minutes.
     pub fn open(choice: &ModelChoice, sets: usize) -> Result<Self, OpenError> {
         Self::open_telling(choice, sets, |_| {})
     }
 
-    /// The same; `tell` is called before each model is opened, so that a caller can show that it lives.
+    /// The same; `tell` is called before each model is opened, so that a caller can show that it
+    /// lives.
     pub fn open_telling(
         choice: &ModelChoice,
         sets: usize,

@@ -1,4 +1,5 @@
-//! The plate detector of kind `retina-plate`: boxes, scores and four corners over RetinaFace priors.
+//! The plate detector of kind `retina-plate`: boxes, scores and four corners over RetinaFace
+//! priors.
 
 use image::RgbImage;
 
@@ -49,8 +50,8 @@ impl PlateDetector {
         &self.net
     }
 
-    /// Plates in `region`, which is scaled by `scale` first (1 = as it is). What scores at least `min_score`,
-    /// overlapping finds suppressed, best first.
+    /// Plates in `region`, which is scaled by `scale` first (1 = as it is). What scores at least
+    /// `min_score`, overlapping finds suppressed, best first.
     pub fn find(
         &mut self,
         picture: &RgbImage,
@@ -64,8 +65,8 @@ impl PlateDetector {
         self.run(picture, region, w, h, w, h, min_score)
     }
 
-    /// Plates in `region`, put into the left top of an input that always has the size `width` x `height`, so that
-    /// the runtime sees one shape only. `scale` is such that the region fits.
+    /// Plates in `region`, put into the left top of an input that always has the size `width` x
+    /// `height`, so that the runtime sees one shape only. `scale` is such that the region fits.
     pub fn find_in(
         &mut self,
         picture: &RgbImage,

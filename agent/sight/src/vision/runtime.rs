@@ -13,8 +13,9 @@ use ort::value::{TensorRef, ValueType};
 
 use super::memory;
 
-/// What can go wrong with the runtime or a model, each with the file or the model it concerns. `Run` concerns one run:
-/// the next one may go well. All others concern the model or the library itself.
+/// What can go wrong with the runtime or a model, each with the file or the model it concerns.
+/// `Run` concerns one run: the next one may go well. All others concern the model or the library
+/// itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error(
@@ -97,7 +98,8 @@ pub struct Runtime {
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Loads `libonnxruntime` from `library`; a second call with the same path returns the same runtime.
+    /// Loads `libonnxruntime` from `library`; a second call with the same path returns the same
+    /// runtime.
     pub fn load(library: &Path) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(rt) = loaded.as_ref() {
@@ -198,8 +200,8 @@ impl Runtime {
         #[allow(unused_mut)]
         let mut dispatch: Option<ort::ep::ExecutionProviderDispatch> = None;
         match provider {
-            // Without an arena a session gives its memory back after each run, for the next model to use. With one, each of
-            // them keeps the most it ever needed.
+            // Without an arena a session gives its memory back after each run, for the next model
+            // to use. With one, each of them keeps the most it ever needed.
             Provider::Cpu => {
                 let cpu = ort::ep::CPU::default().with_arena_allocator(false).build();
                 return builder.with_execution_providers([cpu]).map_err(|e| {

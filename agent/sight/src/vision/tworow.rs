@@ -17,12 +17,14 @@ const UPPER: u32 = 70;
 const LOWER: u32 = 112;
 /// Where the rows part, as part of the plate's height.
 const CUTS: [f32; 2] = [0.36, 0.41];
-/// The detector often boxes the lower row only: the quad is also tried grown upwards by these parts of its height.
+/// The detector often boxes the lower row only: the quad is also tried grown upwards by these parts
+/// of its height.
 const GROWN: [f32; 3] = [0.0, 0.35, 0.65];
 /// Each character of an accepted two-row read has at least this confidence.
 const MIN_CONF: f32 = 0.5;
 
-/// A two-row read of the plate in `quad`, if the one-row read is no plate text and a two-row one is.
+/// A two-row read of the plate in `quad`, if the one-row read is no plate text and a two-row one
+/// is.
 pub(super) fn read(
     finder: &mut PlateFinder,
     picture: &RgbImage,

@@ -13,13 +13,16 @@ use kakou_traffic::geometry::Rect;
 /// How a detector's input and output are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VehicleLayout {
-    /// NHWC bytes, the picture squashed to the input's size; boxes `y1 x1 y2 x2` (0..1) and class scores, before NMS.
+    /// NHWC bytes, the picture squashed to the input's size; boxes `y1 x1 y2 x2` (0..1) and class
+    /// scores, before NMS.
     SsdCoco,
-    /// NCHW floats 0..255 in BGR, letterboxed with 114; grid-relative boxes, objectness and class scores.
+    /// NCHW floats 0..255 in BGR, letterboxed with 114; grid-relative boxes, objectness and class
+    /// scores.
     Yolox,
 }
 
-/// A detector of vehicles. `labels` says which output class is which vehicle; others are never looked at.
+/// A detector of vehicles. `labels` says which output class is which vehicle; others are never
+/// looked at.
 pub struct VehicleDetector {
     net: Net,
     layout: VehicleLayout,
@@ -75,7 +78,8 @@ impl VehicleDetector {
         &self.net
     }
 
-    /// Vehicles in `region` of the picture with at least `min_score`, in the picture's pixels, best first.
+    /// Vehicles in `region` of the picture with at least `min_score`, in the picture's pixels, best
+    /// first.
     pub fn find(
         &mut self,
         picture: &RgbImage,
@@ -106,7 +110,8 @@ impl VehicleDetector {
         let shape = [1, i64::from(self.height), i64::from(self.width), 3];
         let labels = &self.labels;
         let found = self.net.run_u8(&shape, scaled.rgb, |out| {
-            // The two outputs are told apart by their last dimension, so their order does not matter.
+            // The two outputs are told apart by their last dimension, so their order does not
+            // matter.
             let boxes = out.iter().find(|(s, _)| s.last() == Some(&4))?;
             let (shape, scores) = out.iter().find(|(s, _)| s.last().is_some_and(|n| *n > 4))?;
             let classes = *shape.last()? as usize;
@@ -203,8 +208,8 @@ fn decode_ssd(
     found
 }
 
-/// YOLOX's decoding: cell (gx, gy) of stride s, values (dx, dy, lw, lh): centre = (g + d) * s, size = exp(l) * s;
-/// score = objectness * class score.
+/// YOLOX's decoding: cell (gx, gy) of stride s, values (dx, dy, lw, lh): centre = (g + d) * s, size
+/// = exp(l) * s; score = objectness * class score.
 fn decode_yolox(
     values: &[f32],
     row: usize,
@@ -250,7 +255,8 @@ fn decode_yolox(
     Some(found)
 }
 
-/// Car, bus and truck are suppressed against each other: the model gives one vehicle several of them.
+/// Car, bus and truck are suppressed against each other: the model gives one vehicle several of
+/// them.
 fn suppress(mut found: Vec<VehicleFind>) -> Vec<VehicleFind> {
     let two_wheels =
         |c: VehicleClass| matches!(c, VehicleClass::Motorcycle | VehicleClass::Bicycle);

@@ -8,10 +8,11 @@ use kakou_uplink::Backoff;
 
 /// After the first failure a part waits this long at most.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
-/// A part never waits longer than this, so that what was mended is back in use within half a minute.
+/// A part never waits longer than this, so that what was mended is back in use within half a
+/// minute.
 const WAIT_MOST: Duration = Duration::from_secs(30);
-/// A part that failed counts as working again when it has worked for this long. One that fails again at once is shown as
-/// failing all the while.
+/// A part that failed counts as working again when it has worked for this long. One that fails
+/// again at once is shown as failing all the while.
 const PROBATION: Duration = Duration::from_secs(10);
 /// A run that lasted this long was a good one: the next failure waits as briefly as the first.
 const LASTED: Duration = Duration::from_secs(60);
@@ -65,7 +66,8 @@ impl Life {
         self.working.get_or_insert(now);
     }
 
-    /// The present run failed. Returns how long to wait before the next one, which `draw` takes from the backoff.
+    /// The present run failed. Returns how long to wait before the next one, which `draw` takes
+    /// from the backoff.
     pub(super) fn failed(
         &mut self,
         now: Moment,

@@ -1,8 +1,9 @@
 //! Parts of the agent that are supervised, each for itself.
 //!
-//! A part is a `run_once` that works until it is told to end. When it fails or panics, the supervisor logs the whole
-//! chain of causes, waits (jittered, and longer each time), and runs it again. Nothing that happens in one part ends
-//! another or the agent. What the supervisor knows of a part is this trait, its name, and what it says by its [`Pulse`].
+//! A part is a `run_once` that works until it is told to end. When it fails or panics, the
+//! supervisor logs the whole chain of causes, waits (jittered, and longer each time), and runs it
+//! again. Nothing that happens in one part ends another or the agent. What the supervisor knows of
+//! a part is this trait, its name, and what it says by its [`Pulse`].
 //!
 //! | file | what it holds |
 //! | --- | --- |

@@ -30,7 +30,8 @@ impl Parts {
         self.all().iter().map(|p| p.status()).collect()
     }
 
-    /// A part that has not been heard of for longer than it may be silent: its name and for how long.
+    /// A part that has not been heard of for longer than it may be silent: its name and for how
+    /// long.
     pub fn hanging(&self) -> Option<(String, Duration)> {
         self.all()
             .iter()

@@ -1,4 +1,5 @@
-//! What a part tells of itself: that it lives, that it works, why it failed; and what others read of that.
+//! What a part tells of itself: that it lives, that it works, why it failed; and what others read
+//! of that.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -69,7 +70,8 @@ impl Pulse {
         }
     }
 
-    /// It begins something that may take this long without a beat, as opening models does. The next beat ends it.
+    /// It begins something that may take this long without a beat, as opening models does. The next
+    /// beat ends it.
     pub fn long_work(&self, what: &str, most: Duration) {
         self.beat();
         let mut inner = self.lock();
@@ -99,8 +101,8 @@ impl Pulse {
         self.lock().life.begin();
     }
 
-    /// It failed: logs why, and returns how long to wait before the next try. For the supervisor, and for a part whose
-    /// pieces fail one by one.
+    /// It failed: logs why, and returns how long to wait before the next try. For the supervisor,
+    /// and for a part whose pieces fail one by one.
     pub fn failed(&self, cause: &str) -> Duration {
         self.beat();
         let now = self.clock.now();

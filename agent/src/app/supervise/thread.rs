@@ -14,8 +14,8 @@ const PIECE: Duration = Duration::from_millis(50);
 
 /// Work on a thread that is begun again when it fails.
 pub trait Part: Send {
-    /// Works until `stop` says to end, which is `Ok`. It calls [`Pulse::beat`] at least every few seconds, and
-    /// [`Pulse::working`] as soon as it does what it is for.
+    /// Works until `stop` says to end, which is `Ok`. It calls [`Pulse::beat`] at least every few
+    /// seconds, and [`Pulse::working`] as soon as it does what it is for.
     fn run_once(&mut self, pulse: &Pulse, stop: &Stop) -> anyhow::Result<()>;
 
     /// A run failed or panicked, for this cause. It will be run again.

@@ -1,5 +1,5 @@
-//! `[camera.gate]` and `[camera.health]`: which pictures are looked at, and what counts as a fault of
-//! the camera.
+//! `[camera.gate]` and `[camera.health]`: which pictures are looked at, and what counts as a fault
+//! of the camera.
 
 use std::time::Duration;
 

@@ -61,8 +61,9 @@ pub struct Score {
 type Pair = (Option<char>, Option<char>);
 
 impl Score {
-    /// Compares the reads of one picture with its truth. Reads go to the plate they lie on; a plate without a quad
-    /// takes the read that is most like it. Returns the outcome for each plate of the truth and the false reads.
+    /// Compares the reads of one picture with its truth. Reads go to the plate they lie on; a plate
+    /// without a quad takes the read that is most like it. Returns the outcome for each plate of
+    /// the truth and the false reads.
     pub fn add(
         &mut self,
         picture: &TruthPicture,

@@ -1,8 +1,9 @@
 //! `truth.jsonl`: what stands on the plates of a folder's pictures.
 //!
-//! One JSON object a line: `{"image", "text"}` is a cropped plate (the picture is the plate), `{"image", "text",
-//! "colour", "quad"}` a cut-out with its surroundings, `{"image", "plates": [{"text", "colour", "quad"}]}` a whole
-//! frame. `quad` is four corners `[x, y]` in pixels, in any order; `colour` may be left out.
+//! One JSON object a line: `{"image", "text"}` is a cropped plate (the picture is the plate),
+//! `{"image", "text", "colour", "quad"}` a cut-out with its surroundings, `{"image", "plates":
+//! [{"text", "colour", "quad"}]}` a whole frame. `quad` is four corners `[x, y]` in pixels, in any
+//! order; `colour` may be left out.
 
 use std::path::{Path, PathBuf};
 

@@ -26,7 +26,8 @@ pub struct PassageConfig {
 
     /// The same plate seen again within this time is still the same passage.
     pub rejoin: Duration,
-    /// A vehicle seen again at the same place within this time is the same one, even without a plate.
+    /// A vehicle seen again at the same place within this time is the same one, even without a
+    /// plate.
     pub rejoin_place: Duration,
     /// How long an ended track waits for its vehicle to show up again before its record goes out:
     /// having left over the border, having been lost, at a cut in the footage.
@@ -36,25 +37,29 @@ pub struct PassageConfig {
     /// Passages remembered for `rejoin`.
     pub keep_recent: usize,
 
-    /// For how long a vehicle must have been within its lane. A sure read within a lane needs no time.
+    /// For how long a vehicle must have been within its lane. A sure read within a lane needs no
+    /// time.
     pub min_lane_time: Duration,
 
-    /// Without a readable plate a vehicle must have been found with this sum of scores (looks in quick succession
-    /// count for less: they err alike), for this long, in this share of the looks that were for it, with this mean
-    /// score (large boxes count more), and be this high (share of the picture's height).
+    /// Without a readable plate a vehicle must have been found with this sum of scores (looks in
+    /// quick succession count for less: they err alike), for this long, in this share of the looks
+    /// that were for it, with this mean score (large boxes count more), and be this high (share of
+    /// the picture's height).
     pub vehicle_evidence: f32,
     pub vehicle_time: Duration,
     pub vehicle_found_share: f32,
     pub vehicle_score: f32,
     pub vehicle_height: f32,
-    /// It must have moved by this share of its own height and of the picture's, or grown by this factor's logarithm.
+    /// It must have moved by this share of its own height and of the picture's, or grown by this
+    /// factor's logarithm.
     pub vehicle_travel: f32,
     pub vehicle_travel_picture: f32,
     pub vehicle_growth: f32,
     /// Or, at the end of a recording, have stood this long with this score: parked all the time.
     pub parked_time: Duration,
     pub parked_score: f32,
-    /// A track without a plate that lay on another vehicle for this share of its frames is that vehicle.
+    /// A track without a plate that lay on another vehicle for this share of its frames is that
+    /// vehicle.
     pub shadow_share: f32,
 
     /// Reads that agree which make a passage of a plate alone; or one read with this mean and least
@@ -62,8 +67,8 @@ pub struct PassageConfig {
     pub plate_reads: u32,
     pub sure_read_mean: f32,
     pub sure_read_min: f32,
-    /// Text that moved by less than this many of its own widths, with a vehicle around it in less than
-    /// this share of its frames, is burnt in or a sign.
+    /// Text that moved by less than this many of its own widths, with a vehicle around it in less
+    /// than this share of its frames, is burnt in or a sign.
     pub text_travel: f32,
     pub text_around_share: f32,
     /// A second plate on a vehicle that has one needs this confidence, and the grammar.

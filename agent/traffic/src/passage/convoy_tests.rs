@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
-//! Vehicles of a fleet: plates that differ in one character, one behind the other. And one vehicle that is seen again.
+//! Vehicles of a fleet: plates that differ in one character, one behind the other. And one vehicle
+//! that is seen again.
 
 use std::time::Duration;
 
@@ -100,7 +101,8 @@ fn any_two_characters_in_any_place_are_two_vehicles() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, rng_seed: RngSeed::Fixed(5), failure_persistence: None, ..ProptestConfig::default() })]
-    /// A few percent of the reads take one vehicle's character for the other's: the worst of all misreads.
+    /// A few percent of the reads take one vehicle's character for the other's: the worst of all
+    /// misreads.
     #[test]
     fn misreads_do_not_make_one_vehicle_of_two(seed in 0u64..1_000_000, gap in 0.5f32..20.0, fps in 2.0f32..25.0) {
         let mut rng = Rng::new(seed);

@@ -56,7 +56,8 @@ pub(crate) struct Evidence<F> {
     pub(crate) plate_width: f32,
     /// Frames in which a vehicle's box held the plate.
     pub(crate) around: u32,
-    /// Frames in which the plate lay on another track's vehicle, with a plate of its own or without.
+    /// Frames in which the plate lay on another track's vehicle, with a plate of its own or
+    /// without.
     pub(crate) on_other: u32,
     pub(crate) hosts: Vec<(TrackId, u32)>,
     /// The tracks that this was gathered from.
@@ -198,7 +199,8 @@ impl<F: Clone> Evidence<F> {
         }
     }
 
-    /// Whether this frame is worth keeping at all: without lanes always, else within or after a lane.
+    /// Whether this frame is worth keeping at all: without lanes always, else within or after a
+    /// lane.
     fn see_place(&mut self, s: &Scene<'_, F>, view: &TrackView) -> bool {
         let (w, h) = (s.upd.size.0 as f32, s.upd.size.1 as f32);
         // Boxes reach over the border, lanes end at it.
@@ -259,8 +261,8 @@ impl<F: Clone> Evidence<F> {
         }
     }
 
-    /// Class by sum of scores, after motorcycles and bicycles were told from vehicles of four wheels:
-    /// the detector gives car, bus and truck by turns for one vehicle.
+    /// Class by sum of scores, after motorcycles and bicycles were told from vehicles of four
+    /// wheels: the detector gives car, bus and truck by turns for one vehicle.
     pub(crate) fn class(&self) -> Option<(VehicleClass, f32)> {
         let [car, bus, truck, motorcycle, bicycle] = self.scores;
         let all: f64 = self.scores.iter().sum();
@@ -293,8 +295,8 @@ impl<F: Clone> Evidence<F> {
         }
     }
 
-    /// For how long the vehicle was seen. Each look stands for the time around it, so that three looks 0.2 s apart
-    /// stand for 0.6 s.
+    /// For how long the vehicle was seen. Each look stands for the time around it, so that three
+    /// looks 0.2 s apart stand for 0.6 s.
     pub(crate) fn vehicle_time(&self) -> Duration {
         let span = self
             .vehicle_span

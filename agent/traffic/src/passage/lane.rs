@@ -67,7 +67,8 @@ impl LaneVote {
         height: f32,
         places: &[(Anchor, Point)],
     ) -> bool {
-        // Each place stands for half of the time to the look before and half of the time to the look after.
+        // Each place stands for half of the time to the look before and half of the time to the
+        // look after.
         let half = self.last_time.map_or(FIRST_STEP, |l| {
             0.5 * time.mono.saturating_sub(l).as_secs_f32().min(MAX_STEP)
         });

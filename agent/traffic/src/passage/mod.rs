@@ -1,8 +1,8 @@
 //! When a vehicle has passed: lane, direction, class and the vote over its reads. Pure.
 //!
-//! One vehicle is one passage. A track that ended waits a moment, in which its vehicle may show up again
-//! (behind a truck, after a cut); then it goes out, and its plate is remembered so that a late
-//! reappearance does not become a second record.
+//! One vehicle is one passage. A track that ended waits a moment, in which its vehicle may show up
+//! again (behind a truck, after a cut); then it goes out, and its plate is remembered so that a
+//! late reappearance does not become a second record.
 mod best;
 mod config;
 mod evidence;
@@ -76,8 +76,8 @@ pub struct Passage<F> {
     pub no_plate: Option<NoPlate>,
     pub first_seen: Moment,
     pub last_seen: Moment,
-    /// When it crossed the trigger line, else the time of the best read, else last seen. Not the time of the picture:
-    /// that is `Best::time`.
+    /// When it crossed the trigger line, else the time of the best read, else last seen. Not the
+    /// time of the picture: that is `Best::time`.
     pub passed_at: Moment,
     /// Frames in which the vehicle or its plate was found.
     pub frames: u32,

@@ -147,8 +147,8 @@ impl<F: Clone> Passages<F> {
         }
     }
 
-    /// The other vehicle that a box without a plate lies on (an older or plate-bearing one), or that a plate
-    /// without a vehicle lies on.
+    /// The other vehicle that a box without a plate lies on (an older or plate-bearing one), or
+    /// that a plate without a vehicle lies on.
     fn lies_on_other(&self, view: &TrackView, plain: bool, upd: &Updates) -> Option<TrackId> {
         let bears = |id: TrackId| self.open.get(&id).is_some_and(|e| e.plate_hits > 0);
         let mut others = upd
@@ -176,8 +176,8 @@ impl<F: Clone> Passages<F> {
     /// An ended vehicle's turn: it joins what is still there of it, or goes out, or is dropped.
     fn close(&mut self, evidence: Evidence<F>, finishing: bool) -> Option<Passage<F>> {
         let trace = Trace::of(&evidence, &self.config);
-        // A plate that was read does not wait for a box at its place that shows none: that one may be a
-        // ghost which stays. It is dropped as a repeat when it ends.
+        // A plate that was read does not wait for a box at its place that shows none: that one may
+        // be a ghost which stays. It is dropped as a repeat when it ends.
         let same = |e: &Evidence<F>| {
             let other = Trace::of(e, &self.config);
             let waits = trace.plate.is_none() || other.plate.is_some() || trace.lies_on(&other);

@@ -6,7 +6,8 @@ use super::scene_tests::{expect, lanes, run, texts};
 use super::*;
 use crate::track::sim::{Vehicle, World};
 
-/// Of `all` vehicles, how many have no passage of their own, and how many passages belong to no vehicle.
+/// Of `all` vehicles, how many have no passage of their own, and how many passages belong to no
+/// vehicle.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     all: usize,
@@ -123,8 +124,8 @@ fn plates_and_tailgating_at_few_looks_a_second() {
     }
 }
 
-/// Boxes that overlap are told apart only where they show two vehicles in one look: the figures, and no promise but
-/// that nothing is invented.
+/// Boxes that overlap are told apart only where they show two vehicles in one look: the figures,
+/// and no promise but that nothing is invented.
 #[test]
 fn tailgating_without_plates() {
     for gap in [0.5, 1.0] {

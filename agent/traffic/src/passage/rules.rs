@@ -14,7 +14,8 @@ pub enum Reject {
     OutsideLanes,
     /// A readable text too weak, or too still, to be a plate, and no vehicle.
     NoRealPlate,
-    /// Too little evidence of a vehicle: found too rarely, too briefly, with too low scores, or too small.
+    /// Too little evidence of a vehicle: found too rarely, too briefly, with too low scores, or too
+    /// small.
     Faint,
     /// Never moved.
     Static,
@@ -118,8 +119,8 @@ fn vehicle<F: Clone>(e: &Evidence<F>, c: &PassageConfig, finishing: bool) -> Res
 
 /// By the vehicle's own motion; where that is too little, by how it crossed the trigger line.
 fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Direction {
-    // Plates are found more steadily than boxes, which the border cuts off besides; but a plate may have
-    // been seen for only a part of the way.
+    // Plates are found more steadily than boxes, which the border cuts off besides; but a plate may
+    // have been seen for only a part of the way.
     let (plate, vehicle) = (
         e.plate_travel.toward(e.height),
         e.vehicle_travel.toward(e.height),

@@ -13,7 +13,8 @@ use super::evidence::Evidence;
 
 /// Seen at once for longer than this, two tracks are two vehicles unless their plates are equal.
 const OVERLAP: Duration = Duration::from_millis(300);
-/// A read of a plate that is cut off by the border has at least this many characters in common with the whole.
+/// A read of a plate that is cut off by the border has at least this many characters in common with
+/// the whole.
 const PART: usize = 4;
 /// From this share of the votes on a character read second is a real doubt.
 const RUNNER_UP: f32 = 0.1;
@@ -66,13 +67,14 @@ impl Trace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Likeness {
     Equal,
-    /// They may be one plate: one of the votes is in doubt about the very thing in which they differ.
+    /// They may be one plate: one of the votes is in doubt about the very thing in which they
+    /// differ.
     Near,
     Different,
 }
 
-/// Two sure votes that differ are two plates, whatever they differ in: vehicles of a fleet have numbers in a row and
-/// drive behind one another.
+/// Two sure votes that differ are two plates, whatever they differ in: vehicles of a fleet have
+/// numbers in a row and drive behind one another.
 fn likeness(a: &VotedPlate, b: &VotedPlate) -> Likeness {
     if a.text == b.text {
         return Likeness::Equal;
@@ -111,7 +113,8 @@ fn may_be(plate: &VotedPlate, own: &CharRead, other: char) -> bool {
     voted_second || (unsure && confusable(own.ch, other))
 }
 
-/// A text that no layout has, or that hardly any read gave as a whole, may have lost or doubled a character.
+/// A text that no layout has, or that hardly any read gave as a whole, may have lost or doubled a
+/// character.
 fn length_in_doubt(plate: &VotedPlate) -> bool {
     !plate.grammar_valid || plate.frames_agreeing < ENOUGH_READS
 }
@@ -142,8 +145,8 @@ pub(crate) fn same_vehicle(a: &Trace, b: &Trace, c: &PassageConfig) -> bool {
     }
 }
 
-/// Whether the later one began far behind the place that the earlier one had reached: one vehicle does not drive the
-/// same way twice.
+/// Whether the later one began far behind the place that the earlier one had reached: one vehicle
+/// does not drive the same way twice.
 fn comes_behind(early: &Trace, late: &Trace) -> bool {
     let behind = |from: Option<Rect>, to: Option<Rect>, next: Option<Rect>| {
         let (Some(from), Some(to), Some(next)) = (from, to, next) else {

@@ -43,8 +43,8 @@ pub(super) fn lanes() -> PassageConfig {
     }
 }
 
-/// The world as detectors see it that err in a way of their own; `change` is told the seconds since it began. The
-/// frame handle is the frame's time in microseconds.
+/// The world as detectors see it that err in a way of their own; `change` is told the seconds since
+/// it began. The frame handle is the frame's time in microseconds.
 pub(super) fn run_changed(
     world: &World,
     config: &PassageConfig,
@@ -243,7 +243,8 @@ fn an_hour_of_traffic_keeps_little() {
 }
 
 prop_compose! {
-    /// Up to five vehicles, each with its own time and side; some without a plate, some that stop on the way.
+    /// Up to five vehicles, each with its own time and side; some without a plate, some that stop
+    /// on the way.
     pub(super) fn any_scene()(
         n in 1usize..=5,
         fps in 5.0f32..25.0,
@@ -280,7 +281,8 @@ prop_compose! {
 }
 
 proptest! {
-    // A fixed seed: a random scene in a few thousands defeats any tracker, and a test must not fail by chance.
+    // A fixed seed: a random scene in a few thousands defeats any tracker, and a test must not fail
+    // by chance.
     #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn random_traffic_gives_one_passage_each(world in any_scene()) {

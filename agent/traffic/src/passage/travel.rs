@@ -70,7 +70,8 @@ impl Travel {
             });
             return;
         };
-        // A box over half of a vehicle says nothing of where it went. A second one in a row is no slip.
+        // A box over half of a vehicle says nothing of where it went. A second one in a row is no
+        // slip.
         let narrow = !cut_off && w < NARROW * p.width && h > 0.8 * p.height;
         p.odd = narrow && !p.odd;
         if p.odd {

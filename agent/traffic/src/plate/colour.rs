@@ -24,7 +24,8 @@ pub fn fits(text: &str, colour: PlateColour) -> f32 {
     }
 }
 
-/// How far a colour speaks for a number of characters: green ground goes with eight, the others with seven.
+/// How far a colour speaks for a number of characters: green ground goes with eight, the others
+/// with seven.
 pub(crate) fn fits_length(len: usize, colour: PlateColour) -> f32 {
     let green = matches!(colour, PlateColour::Green | PlateColour::YellowGreen);
     match len {

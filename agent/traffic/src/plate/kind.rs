@@ -1,6 +1,7 @@
 //! The kind of a plate (号牌种类) from its text, colour, rows and vehicle.
 //!
-//! The layouts and colours are those of GA 36-2018, table 1 (号牌的分类、规格、颜色及适用范围); tractors follow NY 345.
+//! The layouts and colours are those of GA 36-2018, table 1 (号牌的分类、规格、颜色及适用范围); tractors follow NY
+//! 345.
 //!
 //! | code | ground | layout |
 //! | --- | --- | --- |
@@ -22,7 +23,8 @@
 //! | 52 small new energy | green | 鲁GD12345 |
 //! | 99 other: a layout without a code of its own | | 云S0000应急, 民航B0150 |
 //!
-//! Not told apart, and so never given: 05 and 06 (both black, with the layout of 01), 11 to 13, 20 and 21.
+//! Not told apart, and so never given: 05 and 06 (both black, with the layout of 01), 11 to 13, 20
+//! and 21.
 
 use kakou_contract::{PlateColour, PlateKind, VehicleClass};
 
@@ -56,7 +58,8 @@ impl Wearer {
     }
 }
 
-/// The kind; `None` where text, colour and vehicle do not tell it, or contradict each other. Nothing is guessed.
+/// The kind; `None` where text, colour and vehicle do not tell it, or contradict each other.
+/// Nothing is guessed.
 pub fn kind(
     text: &str,
     colour: Option<PlateColour>,
@@ -65,8 +68,8 @@ pub fn kind(
 ) -> Option<PlateKind> {
     use PlateKind as K;
     let wearer = Wearer::of(class, rows);
-    // A character that only one kind has is read more surely than a colour. A layout without one is no proof: the
-    // reader may have dropped the province of a blue plate.
+    // A character that only one kind has is read more surely than a colour. A layout without one is
+    // no proof: the reader may have dropped the province of a blue plate.
     match check(text, colour).form()? {
         Form::NewEnergySmall => Some(K::SmallNewEnergy),
         Form::NewEnergyLarge => Some(K::LargeNewEnergy),
@@ -109,9 +112,11 @@ fn civil(
         Some(PlateColour::White) if matches!(text.chars().nth(1), Some('O' | '0')) => {
             wearer.choose(K::PoliceMotorcycle, K::Police)
         }
-        // Black: 05 or 06. White and green: not a ground of this layout, a character is missing or wrong.
+        // Black: 05 or 06. White and green: not a ground of this layout, a character is missing or
+        // wrong.
         Some(PlateColour::Black | PlateColour::White | PlateColour::Green) => None,
-        // Without a colour: what was seen to be a car wears a small plate; of the others both kinds exist.
+        // Without a colour: what was seen to be a car wears a small plate; of the others both kinds
+        // exist.
         None => (class == Some(VehicleClass::Car)).then_some(K::Small),
     }
 }

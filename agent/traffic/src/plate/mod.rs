@@ -1,6 +1,7 @@
 //! What a plate says: reads, grammar, colours and kinds. Pure.
 //!
-//! The grammar is a weight, never a filter: a foreign or damaged plate passes through as it was read.
+//! The grammar is a weight, never a filter: a foreign or damaged plate passes through as it was
+//! read.
 mod colour;
 mod confusable;
 mod grammar;

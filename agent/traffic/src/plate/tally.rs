@@ -69,9 +69,10 @@ pub(crate) struct Bounds {
     pub(crate) max_changes: usize,
 }
 
-/// The most voted character of each place, changed where a layout of the grammar is nearly met. Only
-/// characters that were read second, or that are the sole reading of an impossible one, come in; and
-/// only into layouts whose Chinese characters were read as such, which keeps foreign plates as they are.
+/// The most voted character of each place, changed where a layout of the grammar is nearly met.
+/// Only characters that were read second, or that are the sole reading of an impossible one, come
+/// in; and only into layouts whose Chinese characters were read as such, which keeps foreign plates
+/// as they are.
 pub(crate) fn apply_grammar(
     cells: &[Cell],
     colour: Option<PlateColour>,
@@ -103,7 +104,8 @@ pub(crate) fn apply_grammar(
     (text, changes)
 }
 
-/// What it takes to make the winners fit a layout, with its cost. `None` when it would take too much.
+/// What it takes to make the winners fit a layout, with its cost. `None` when it would take too
+/// much.
 fn bend(
     cells: &[Cell],
     plain: &[char],

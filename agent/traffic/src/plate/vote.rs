@@ -205,8 +205,9 @@ impl Ballot {
 
     fn weigh(&self, read: &PlateRead, legibility: f32) -> Kept {
         let chars: Vec<char> = read.chars.iter().map(|c| c.ch).collect();
-        // The weakest character says more about a read than its mean. The power is high because unsure reads are
-        // wrong in the same way again and again: twenty of them must not outvote three sure ones.
+        // The weakest character says more about a read than its mean. The power is high because
+        // unsure reads are wrong in the same way again and again: twenty of them must not outvote
+        // three sure ones.
         let sure = 0.5 * (read.mean_conf() + read.min_conf());
         let mut weight =
             legibility.clamp(0.05, 1.0) * sure.clamp(0.0, 1.0).powi(self.config.sure_power);
@@ -223,8 +224,9 @@ impl Ballot {
         }
     }
 
-    /// The kept reads with their weights. Texts that fit the grammar but not the voted colour weigh as if
-    /// outside the grammar: a white foreign plate is misread as a green one more easily than it is green.
+    /// The kept reads with their weights. Texts that fit the grammar but not the voted colour weigh
+    /// as if outside the grammar: a white foreign plate is misread as a green one more easily than
+    /// it is green.
     fn weighted(&self) -> Vec<(f32, &PlateRead)> {
         let colour = self.colours.decide(None).map(|c| c.0);
         let against = |k: &Kept| {
@@ -260,7 +262,8 @@ impl Ballot {
         let (len, sum) = sums
             .into_iter()
             .fold(None, |best: Option<(usize, f64)>, (l, s)| match best {
-                // On equal support the longer one: readers drop characters more often than they double them.
+                // On equal support the longer one: readers drop characters more often than they
+                // double them.
                 Some((_, b)) if b > s => best,
                 _ => Some((l, s)),
             })?;

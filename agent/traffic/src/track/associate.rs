@@ -17,8 +17,8 @@ pub(crate) struct Pair {
     pub(crate) find: usize,
 }
 
-/// The cheapest pairs first, each track and each find once. With the few vehicles of a picture this is
-/// as good as an optimal assignment, and its reasons can be followed.
+/// The cheapest pairs first, each track and each find once. With the few vehicles of a picture this
+/// is as good as an optimal assignment, and its reasons can be followed.
 pub(crate) fn greedy(mut pairs: Vec<Pair>) -> Vec<Pair> {
     pairs.sort_by(|a, b| {
         a.cost
@@ -41,8 +41,8 @@ pub(crate) fn is_scrap(find: &PlateFind, c: &TrackConfig) -> bool {
         .is_some_and(|r| r.chars.len() < c.min_plate_chars)
 }
 
-/// The vehicle finds worth looking at, best first: neither below the least score nor the whole picture, nor the same box
-/// once more as another class.
+/// The vehicle finds worth looking at, best first: neither below the least score nor the whole
+/// picture, nor the same box once more as another class.
 pub(crate) fn usable(det: &Detections, size: (u32, u32), c: &TrackConfig) -> Vec<usize> {
     let picture = size.0 as f32 * size.1 as f32;
     let fine = |v: &VehicleFind| {
@@ -68,7 +68,8 @@ pub(crate) fn usable(det: &Detections, size: (u32, u32), c: &TrackConfig) -> Vec
     kept
 }
 
-/// Whether a vehicle's box holds a plate at a plausible place, and how badly placed it is there (0 is best).
+/// Whether a vehicle's box holds a plate at a plausible place, and how badly placed it is there (0
+/// is best).
 pub(crate) fn holds(vehicle: &Rect, plate: &Rect, c: &TrackConfig) -> Option<f32> {
     let (w, h) = (vehicle.width(), vehicle.height());
     if w <= 0.0 || h <= 0.0 {
@@ -127,7 +128,8 @@ pub(crate) fn plate_cost(
     if away > reach || ratio > stretch {
         return None;
     }
-    // Another text where the plate has been all along is a misread; after a jump or a pause it is another plate.
+    // Another text where the plate has been all along is a misread; after a jump or a pause it is
+    // another plate.
     if verdict == Verdict::Other && (away > 0.5 || age > 0.5) {
         return None;
     }
@@ -194,8 +196,9 @@ pub(crate) fn vehicle_cost(
     }
 }
 
-/// The cost of a box that no track claimed for a vehicle that went on its way between two looks: at few looks a second
-/// it moves by more than its own size from one to the next, and a velocity from two boxes is a guess.
+/// The cost of a box that no track claimed for a vehicle that went on its way between two looks: at
+/// few looks a second it moves by more than its own size from one to the next, and a velocity from
+/// two boxes is a guess.
 pub(crate) fn leap_cost(
     t: &Track,
     now: Duration,
@@ -230,8 +233,8 @@ pub(crate) fn leap_cost(
     (off <= reach && !shrinks && !jumps && !turns).then_some(off / reach)
 }
 
-/// The cost of a box that no track claimed for a standing vehicle lately out of sight: it may have driven off
-/// in the frames in which it was missed.
+/// The cost of a box that no track claimed for a standing vehicle lately out of sight: it may have
+/// driven off in the frames in which it was missed.
 pub(crate) fn departure_cost(
     t: &Track,
     now: Duration,
@@ -250,8 +253,9 @@ pub(crate) fn departure_cost(
     (iou >= c.min_iou_departing && (0.5..2.0).contains(&ratio)).then_some(1.0 - iou)
 }
 
-/// Whether two boxes of one frame are vehicles one behind the other rather than one vehicle found twice: as wide as
-/// each other, and both edges of the one above those of the other by a good part of their height.
+/// Whether two boxes of one frame are vehicles one behind the other rather than one vehicle found
+/// twice: as wide as each other, and both edges of the one above those of the other by a good part
+/// of their height.
 pub(crate) fn are_in_line(a: &Rect, b: &Rect) -> bool {
     let (front, behind) = if a.y1 >= b.y1 { (a, b) } else { (b, a) };
     let width = behind.width() / front.width().max(1.0);

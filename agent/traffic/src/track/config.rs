@@ -1,5 +1,5 @@
-//! What the tracker believes about vehicles, detectors and time. All times are durations, never numbers
-//! of frames: cameras deliver 5 to 25 frames a second at irregular times.
+//! What the tracker believes about vehicles, detectors and time. All times are durations, never
+//! numbers of frames: cameras deliver 5 to 25 frames a second at irregular times.
 
 use std::time::Duration;
 
@@ -28,10 +28,11 @@ pub struct TrackConfig {
     pub large_box_score: f32,
     /// A new track needs a plate with this detector score.
     pub start_plate_score: f32,
-    /// Plates read with fewer characters are badges or stickers: they begin no track and give no read.
+    /// Plates read with fewer characters are badges or stickers: they begin no track and give no
+    /// read.
     pub min_plate_chars: usize,
-    /// How far a plate may be from its predicted place, in plate widths: at rest, and more per second
-    /// since it was last seen, with and without a known motion; up to `plate_reach`.
+    /// How far a plate may be from its predicted place, in plate widths: at rest, and more per
+    /// second since it was last seen, with and without a known motion; up to `plate_reach`.
     pub plate_reach_base: f32,
     pub plate_reach_rate: f32,
     pub plate_reach_rate_new: f32,
@@ -40,7 +41,8 @@ pub struct TrackConfig {
     pub scrap_reach: f32,
     /// The reach grows by this factor for a plate that reads the same.
     pub same_text_reach: f32,
-    /// Texts at least this similar are the same plate, at most `other_text` similar are different ones.
+    /// Texts at least this similar are the same plate, at most `other_text` similar are different
+    /// ones.
     pub same_text: f32,
     pub other_text: f32,
     /// Mean confidence a read needs to speak against a track.
@@ -57,13 +59,15 @@ pub struct TrackConfig {
     pub min_iou_covered: f32,
     /// The same for a vehicle that stood, was missed for a moment and may have driven off.
     pub min_iou_departing: f32,
-    /// How far from where it was, or should be, a vehicle may turn up that was found with this score: in its own sizes,
-    /// at rest and more per second; after at most so many of the usual times between two looks.
+    /// How far from where it was, or should be, a vehicle may turn up that was found with this
+    /// score: in its own sizes, at rest and more per second; after at most so many of the usual
+    /// times between two looks.
     pub leap_base: f32,
     pub leap_rate: f32,
     pub leap_score: f32,
     pub leap_looks: f32,
-    /// Where in a vehicle's box its plate may be, from the top; buses carry it low, cars lower still.
+    /// Where in a vehicle's box its plate may be, from the top; buses carry it low, cars lower
+    /// still.
     pub plate_zone_top: f32,
     /// Plate width over vehicle width, at most.
     pub plate_max_width: f32,

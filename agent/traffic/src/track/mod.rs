@@ -1,7 +1,8 @@
-//! Which detection is which vehicle. Pure: no clock, no pixels, and the same input gives the same output.
+//! Which detection is which vehicle. Pure: no clock, no pixels, and the same input gives the same
+//! output.
 //!
-//! A track is a vehicle box, a plate, or both. Plates are found far more steadily than vehicles, so they
-//! are matched first; a plate then vouches for the vehicle box that holds it.
+//! A track is a vehicle box, a plate, or both. Plates are found far more steadily than vehicles, so
+//! they are matched first; a plate then vouches for the vehicle box that holds it.
 mod associate;
 mod config;
 mod motion;

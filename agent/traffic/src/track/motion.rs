@@ -26,7 +26,8 @@ pub(crate) const VEHICLE: Pace = Pace {
 };
 /// A standing thing is predicted to move for this many seconds only.
 const STANDING_HORIZON: f32 = 0.3;
-/// Nothing is known to stand before it was measured this often within [`CALM`]: two places may agree by chance.
+/// Nothing is known to stand before it was measured this often within [`CALM`]: two places may
+/// agree by chance.
 const STANDING_HITS: u32 = 3;
 
 /// Over how long the calm place that tells standing from moving is averaged.
@@ -42,9 +43,9 @@ const REST: f32 = 0.15;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Motion {
-    /// When it was measured last and first, on the agent's monotonic clock. Only differences of the two become
-    /// floating-point seconds: an `f32` that counts from the start of the agent cannot tell two frames apart after
-    /// some weeks.
+    /// When it was measured last and first, on the agent's monotonic clock. Only differences of the
+    /// two become floating-point seconds: an `f32` that counts from the start of the agent cannot
+    /// tell two frames apart after some weeks.
     at: Duration,
     born: Duration,
     pub(crate) hits: u32,

@@ -1,4 +1,5 @@
-//! A small traffic simulator for tests: vehicles on given ways, seen by detectors that err as real ones do.
+//! A small traffic simulator for tests: vehicles on given ways, seen by detectors that err as real
+//! ones do.
 
 use std::time::Duration;
 
@@ -151,8 +152,8 @@ pub(crate) struct World {
     /// Boxes that are always there: rectangle and score.
     pub(crate) ghosts: Vec<(Rect, f32)>,
     pub(crate) seed: u64,
-    /// How long the agent had been running when the scene began. `None`: up to ten years, by the seed, so that no
-    /// test depends on a fresh agent.
+    /// How long the agent had been running when the scene began. `None`: up to ten years, by the
+    /// seed, so that no test depends on a fresh agent.
     pub(crate) epoch: Option<Duration>,
 }
 

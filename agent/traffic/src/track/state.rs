@@ -95,10 +95,11 @@ impl Track {
     ) {
         match &mut self.vehicle {
             Some(m) => {
-                // A box over two vehicles, or over half of one: seen, but it should not drag the estimate.
-                // A second one in a row is no slip.
+                // A box over two vehicles, or over half of one: seen, but it should not drag the
+                // estimate. A second one in a row is no slip.
                 let odd = is_odd(m, now, &find.rect, self.last_box.as_ref(), size);
-                // Nor does a standing vehicle go off without its plate: that box may be a passer-by's.
+                // Nor does a standing vehicle go off without its plate: that box may be a
+                // passer-by's.
                 let passer = m.stands() && self.plate.is_some() && self.plate_find.is_none();
                 let trust = if (odd && !self.odd_box) || passer {
                     0.25
@@ -250,7 +251,8 @@ const ESTABLISHED: f32 = 0.3;
 /// By how much a vehicle may grow or shrink in a second (natural logarithm of its width).
 const GROWTH: f32 = 0.6;
 
-/// How near the border of the picture a box counts as cut off by it, as a share of the shorter side.
+/// How near the border of the picture a box counts as cut off by it, as a share of the shorter
+/// side.
 const BORDER: f32 = 0.015;
 
 /// Whether a box is too large, too small or too narrow to be the vehicle that was expected there.

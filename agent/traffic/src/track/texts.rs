@@ -16,7 +16,8 @@ pub(crate) enum Verdict {
     Same,
     /// Like what was read before, as far as the reader is sure of it.
     Alike,
-    /// As sure as what was read before, and one or two characters apart: a misread, or the next vehicle of a fleet.
+    /// As sure as what was read before, and one or two characters apart: a misread, or the next
+    /// vehicle of a fleet.
     Neighbour,
     /// No read, no text yet, or neither near nor far.
     Unknown,
@@ -118,7 +119,8 @@ impl Texts {
         }
     }
 
-    /// Counts a read that contradicts the track; true once so many agreed that it is another vehicle.
+    /// Counts a read that contradicts the track; true once so many agreed that it is another
+    /// vehicle.
     pub(crate) fn contradict(&mut self, read: &PlateRead, c: &TrackConfig) -> bool {
         let text = read.text();
         let n = match self.contrary.take() {

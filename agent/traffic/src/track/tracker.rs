@@ -181,7 +181,8 @@ impl Tracker {
         }
     }
 
-    /// Two steady plates gone in the same frame, and nothing where anything was, but something elsewhere.
+    /// Two steady plates gone in the same frame, and nothing where anything was, but something
+    /// elsewhere.
     fn scene_jumped(&self, f: &Frame<'_>) -> bool {
         let both = f.det.vehicles_looked_for && f.det.plates_looked_for;
         let steady = self
@@ -294,7 +295,8 @@ impl Tracker {
         }
     }
 
-    /// Whether a box is a known vehicle once more: a second class, its half, or it with a neighbour.
+    /// Whether a box is a known vehicle once more: a second class, its half, or it with a
+    /// neighbour.
     fn is_part_of(&self, t: &Track, rect: &Rect, f: &Frame<'_>) -> bool {
         let c = &self.config;
         let plate = t.plate_find.map(|i| f.det.plates[i].quad.bounds());
@@ -320,7 +322,8 @@ impl Tracker {
         overlap || around
     }
 
-    /// Merges tracks that move as one: a vehicle and a plate found apart, or one vehicle found twice.
+    /// Merges tracks that move as one: a vehicle and a plate found apart, or one vehicle found
+    /// twice.
     fn merge(&mut self, f: &Frame<'_>, step: Duration, out: &mut Updates) {
         let mut done: Vec<Merge> = Vec::new();
         for i in 0..self.tracks.len() {

@@ -18,7 +18,8 @@ const SURE_COLOUR: f32 = 0.7;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub plate: String,
-    /// Plates of two kinds may have the same text: they are two vehicles. `None`: a plate of any kind.
+    /// Plates of two kinds may have the same text: they are two vehicles. `None`: a plate of any
+    /// kind.
     pub kind: Option<PlateKind>,
     pub level: Level,
     pub category: String,
@@ -43,7 +44,8 @@ pub struct List {
     pub sha256: String,
     /// Rows that are not used.
     pub refused: u64,
-    /// By the text that a reader gives for the plate; for each the most severe entry first, then by line.
+    /// By the text that a reader gives for the plate; for each the most severe entry first, then by
+    /// line.
     entries: HashMap<String, Vec<(u64, Entry)>>,
 }
 
@@ -66,7 +68,8 @@ impl List {
         self.entries.is_empty()
     }
 
-    /// Adds an entry. Returns the line of an earlier one for the same plate and kind, if there is one.
+    /// Adds an entry. Returns the line of an earlier one for the same plate and kind, if there is
+    /// one.
     pub(super) fn add(&mut self, line: u64, entry: Entry) -> Option<u64> {
         let entries = self.entries.entry(as_read(&entry.plate)).or_default();
         let before = entries.iter().find(|(_, e)| e.kind == entry.kind);
@@ -76,7 +79,8 @@ impl List {
         before
     }
 
-    /// The most severe entry for exactly this plate that holds at this time. `kind`: what the plate surely is.
+    /// The most severe entry for exactly this plate that holds at this time. `kind`: what the plate
+    /// surely is.
     pub fn matches(
         &self,
         plate: &str,
@@ -136,7 +140,8 @@ impl List {
     }
 }
 
-/// The kind, unless it rests on a colour that is in doubt: a hit too many is seen by a person, one too few by nobody.
+/// The kind, unless it rests on a colour that is in doubt: a hit too many is seen by a person, one
+/// too few by nobody.
 fn sure_kind(plate: &Plate) -> Option<PlateKind> {
     let colour = plate.colour.as_ref()?;
     plate

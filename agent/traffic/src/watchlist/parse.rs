@@ -48,8 +48,8 @@ pub struct Parsed {
 }
 
 impl List {
-    /// Reads a list. It is used as a whole but for its bad rows, or, where it is cut off or has no usable header, not
-    /// at all.
+    /// Reads a list. It is used as a whole but for its bad rows, or, where it is cut off or has no
+    /// usable header, not at all.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Parsed, ListError> {
         let sha256: String = Sha256::digest(bytes)
             .iter()

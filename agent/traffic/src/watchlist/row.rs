@@ -46,7 +46,8 @@ pub(super) fn entry(row: &Row) -> Result<Entry, String> {
     })
 }
 
-/// The text as a reader gives it. The letter O, which only the office of older plates may be, is a zero to it.
+/// The text as a reader gives it. The letter O, which only the office of older plates may be, is a
+/// zero to it.
 pub(super) fn as_read(plate: &str) -> String {
     let office = |(i, c)| if i == 1 && c == 'O' { '0' } else { c };
     if plate.chars().next().is_some_and(is_province) {
@@ -56,7 +57,8 @@ pub(super) fn as_read(plate: &str) -> String {
     }
 }
 
-/// Refuses what no plate can say. Plates from abroad have no layout here and are taken as they stand.
+/// Refuses what no plate can say. Plates from abroad have no layout here and are taken as they
+/// stand.
 fn check_plate(plate: &str) -> Result<(), String> {
     let length = plate.chars().count();
     let strange = plate
@@ -101,7 +103,8 @@ fn check_plate(plate: &str) -> Result<(), String> {
     Err(format!("plate {plate:?} can never match: {why}{meant}"))
 }
 
-/// The plate that a mistaken one most probably stands for, where one change of its kind makes it valid.
+/// The plate that a mistaken one most probably stands for, where one change of its kind makes it
+/// valid.
 fn meant(plate: &str) -> Option<String> {
     let simplified = |c: char| match c {
         '魯' => '鲁',

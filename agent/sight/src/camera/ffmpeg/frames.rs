@@ -15,14 +15,16 @@ pub(in crate::camera) struct Announced {
     pub(in crate::camera) coding: Option<Coding>,
 }
 
-/// Puts a frame's log lines together: its size comes in one, its coding in the next, where it comes at all.
+/// Puts a frame's log lines together: its size comes in one, its coding in the next, where it comes
+/// at all.
 #[derive(Debug, Default)]
 pub(in crate::camera) struct Announcements {
     waiting: Option<Info>,
 }
 
 impl Announcements {
-    /// Takes a line in. Returns the frame that is complete by it, or the line, if it is about no frame.
+    /// Takes a line in. Returns the frame that is complete by it, or the line, if it is about no
+    /// frame.
     pub(in crate::camera) fn take(&mut self, line: LogLine) -> Result<Option<Announced>, LogLine> {
         let announced = |info, coding| Announced { info, coding };
         match line {

@@ -1,5 +1,5 @@
-//! What ffmpeg's log says at `-loglevel level+info`: a line in, its meaning out. Pure. Every number in it comes from
-//! outside and may be absurd; who uses one checks it.
+//! What ffmpeg's log says at `-loglevel level+info`: a line in, its meaning out. Pure. Every number
+//! in it comes from outside and may be absurd; who uses one checks it.
 
 use super::super::planes::{Coding, Layout};
 
@@ -71,7 +71,8 @@ pub(in crate::camera) fn line(line: &str) -> LogLine {
     stream(line).map_or(LogLine::Other, LogLine::Stream)
 }
 
-/// A line such as `[Parsed_showinfo_0 @ 0x..] [info] n:   3 pts:   1536 pts_time:0.12 ... fmt:yuv420p ... s:1280x720 ...`.
+/// A line such as `[Parsed_showinfo_0 @ 0x..] [info] n:   3 pts:   1536 pts_time:0.12 ...
+/// fmt:yuv420p ... s:1280x720 ...`.
 fn frame(line: &str) -> Option<Info> {
     if !line.contains(" n:") {
         return None;
@@ -111,7 +112,8 @@ fn colour(line: &str) -> Option<Coding> {
     })
 }
 
-/// A line such as `[info]   Stream #0:0: Video: h264 (High), yuv420p(...), 1920x1080 [SAR 1:1 DAR 16:9], 25 fps, ...`.
+/// A line such as `[info]   Stream #0:0: Video: h264 (High), yuv420p(...), 1920x1080 [SAR 1:1 DAR
+/// 16:9], 25 fps, ...`.
 fn stream(line: &str) -> Option<StreamInfo> {
     let (_, said) = line.split_once(": Video: ")?;
     let codec = said.split([' ', ',']).next()?.to_owned();

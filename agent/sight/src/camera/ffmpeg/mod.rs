@@ -1,7 +1,8 @@
-//! The ffmpeg child process, which decodes videos and streams: a decoder that crashes takes nobody with it.
+//! The ffmpeg child process, which decodes videos and streams: a decoder that crashes takes nobody
+//! with it.
 //!
-//! It writes bare planes to its stdout, and to its stderr, by the filter `showinfo`, each frame's time, size and coding.
-//! [`log`] reads that log, [`frames`] puts both together.
+//! It writes bare planes to its stdout, and to its stderr, by the filter `showinfo`, each frame's
+//! time, size and coding. [`log`] reads that log, [`frames`] puts both together.
 
 mod frames;
 mod log;
@@ -15,7 +16,8 @@ pub(super) use log::Info;
 pub use log::StreamInfo;
 pub(super) use log::{LogLine, line};
 
-/// What `-vf` ends with: planes that [`Announced::read`] knows, taken as they are where the decoder gives such.
+/// What `-vf` ends with: planes that [`Announced::read`] knows, taken as they are where the decoder
+/// gives such.
 pub(super) const FORMAT: &str = "format=yuv420p|yuvj420p|nv12";
 pub(super) const SHOW_INFO: &str = "showinfo=checksum=0";
 

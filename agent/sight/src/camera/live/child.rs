@@ -1,8 +1,8 @@
 //! The ffmpeg child of one connection: started, read from, ended.
 //!
-//! The child learns its URL from its stdin, as a playlist: user and password stand on no command line, which every user
-//! of the box could read. It is started by `setpriv --pdeathsig`, so that the kernel ends it with the thread that started
-//! it, however the agent ends.
+//! The child learns its URL from its stdin, as a playlist: user and password stand on no command
+//! line, which every user of the box could read. It is started by `setpriv --pdeathsig`, so that
+//! the kernel ends it with the thread that started it, however the agent ends.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -139,7 +139,8 @@ pub(super) fn frames(
     ReadError::Ended
 }
 
-/// Reads ffmpeg's log. A frame is handed on once its coding was told, which is before its pixels are written.
+/// Reads ffmpeg's log. A frame is handed on once its coding was told, which is before its pixels
+/// are written.
 fn watch(
     log: impl BufRead,
     send: &impl Fn(Announced) -> bool,

@@ -1,5 +1,6 @@
-//! How a live camera is reached and decoded: its settings, and what they make ffmpeg do. Nothing secret is among the
-//! arguments; user and password are in the playlist that ffmpeg reads from its stdin.
+//! How a live camera is reached and decoded: its settings, and what they make ffmpeg do. Nothing
+//! secret is among the arguments; user and password are in the playlist that ffmpeg reads from its
+//! stdin.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,8 +133,8 @@ impl LiveConfig {
         let as_decoded: &str = &format!("{FORMAT},");
         let mut filter = String::new();
         if let Some(rate) = self.rate {
-            // A frame is taken if it comes no more than a tenth of a step too early; one without a time, or with one before
-            // the last, says nothing of the rate.
+            // A frame is taken if it comes no more than a tenth of a step too early; one without a
+            // time, or with one before the last, says nothing of the rate.
             filter += &format!(
                 "select='isnan(t)+isnan(prev_selected_t)+lt(t,prev_selected_t)+gte(t-prev_selected_t,{:.4})',",
                 0.9 / rate

@@ -1,4 +1,5 @@
-//! Why a connection to a camera is over. It concerns this connection alone: whoever wants the camera back starts another.
+//! Why a connection to a camera is over. It concerns this connection alone: whoever wants the
+//! camera back starts another.
 
 /// How a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,10 @@
-//! A live camera: one connection, decoded by an ffmpeg child process, so that a decoder that crashes takes nobody with it.
+//! A live camera: one connection, decoded by an ffmpeg child process, so that a decoder that
+//! crashes takes nobody with it.
 //!
-//! `start` begins it, `next` gives the newest frame there is, and when it ends it says why; nothing here tries again.
-//! One thread reads the pixels into a slot for one frame: a newer frame takes the place of one that nobody took, which is
-//! counted. Another reads ffmpeg's log: each frame's time, size and coding.
+//! `start` begins it, `next` gives the newest frame there is, and when it ends it says why; nothing
+//! here tries again. One thread reads the pixels into a slot for one frame: a newer frame takes the
+//! place of one that nobody took, which is counted. Another reads ffmpeg's log: each frame's time,
+//! size and coding.
 
 mod child;
 mod config;
@@ -51,7 +53,8 @@ impl Live {
     pub fn start(config: &LiveConfig, clock: SharedClock) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (theirs, config) = (Arc::clone(&shared), config.clone());
-        // The child dies with the thread that started it, so this one lives as long as the connection.
+        // The child dies with the thread that started it, so this one lives as long as the
+        // connection.
         let thread = std::thread::Builder::new()
             .name("camera-reader".into())
             .spawn(move || {

@@ -1,4 +1,5 @@
-//! What a connection's threads and its owner share: the slot for the newest frame, the counts, the child process.
+//! What a connection's threads and its owner share: the slot for the newest frame, the counts, the
+//! child process.
 
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
