@@ -40,17 +40,6 @@ async fn passages_and_hits_arrive_and_the_end_is_told() {
         (birth.state, birth.public_key.is_some()),
         (AgentState::Online, true)
     );
-    // The birth does not wait for the models.
-    let all_work = |m: &Received| {
-        on::<StatusMessage>(m, "/status")
-            .filter(|s| s.parts.iter().all(|p| p.state == PartState::Working))
-    };
-    let working = gate.next("status with all parts at work", all_work).await;
-    assert_eq!(working.models.len(), 3, "{working:?}");
-    let names: Vec<_> = working.parts.iter().map(|p| p.name.as_str()).collect();
-    for name in ["models", "camera-cam-1", "uplink", "watchlist", "commands"] {
-        assert!(names.contains(&name), "{name} is not in {names:?}");
-    }
     assert!(birth.sequence.is_some());
     let hit: HitMessage = gate.next("hit", |m| on(m, "/hit/orange/cam-1")).await;
     assert_eq!(
@@ -75,6 +64,19 @@ async fn passages_and_hits_arrive_and_the_end_is_told() {
         })
         .await;
     assert_eq!(bytes.len() as u64, passage.evidence[0].bytes);
+
+    // The birth does not wait for the models.
+    let all_work = |m: &Received| {
+        on::<StatusMessage>(m, "/status")
+            .filter(|s| s.parts.iter().all(|p| p.state == PartState::Working))
+    };
+    gate.send(&request(Command::Status));
+    let working = gate.next("status with all parts at work", all_work).await;
+    assert_eq!(working.models.len(), 3, "{working:?}");
+    let names: Vec<_> = working.parts.iter().map(|p| p.name.as_str()).collect();
+    for name in ["models", "camera-cam-1", "uplink", "watchlist", "commands"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
 
     agent.signal("-TERM");
     let offline =

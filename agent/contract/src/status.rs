@@ -220,6 +220,8 @@ pub struct WatchlistStatus {
     /// `degraded` while the configured list is not the one in use.
     pub health: Health,
     /// The configured file's name, without its folder.
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub file: String,
     /// Plates in the list in use; 0 while there is none.
     pub entries: u64,
@@ -243,7 +245,12 @@ pub struct WatchlistStatus {
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub since: Option<DateTime<FixedOffset>>,
     /// For people: why the configured list is not in use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
     pub detail: Option<String>,
 }
 
@@ -251,6 +258,8 @@ pub struct WatchlistStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartStatus {
     /// `models`, `uplink`, `watchlist`, `metrics`, `commands`, `status`, `reload`, or `camera-` and the camera's id.
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
     pub name: String,
     pub state: PartState,
     /// Since when `state` is what it is.
@@ -260,7 +269,12 @@ pub struct PartStatus {
     /// How often it failed and was started again since the agent started.
     pub restarts: u64,
     /// For people: why it failed, or what it waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
     pub detail: Option<String>,
 }
 
