@@ -36,6 +36,7 @@ pub enum ModelKind {
     Yolox,
     RetinaPlate,
     CtcReader,
+    SlotReader,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -154,9 +155,10 @@ impl Manifest {
     fn check_input(&self, model: &ModelEntry, input: &Input) -> Result<(), ManifestError> {
         let (layout, colours): (&str, &[&str]) = match model.kind {
             ModelKind::SsdCoco => ("nhwc-u8", &["rgb"]),
-            ModelKind::Yolox | ModelKind::RetinaPlate | ModelKind::CtcReader => {
-                ("nchw-f32", &["bgr"])
-            }
+            ModelKind::Yolox
+            | ModelKind::RetinaPlate
+            | ModelKind::CtcReader
+            | ModelKind::SlotReader => ("nchw-f32", &["bgr"]),
         };
         if input.layout != layout || !colours.contains(&input.colour.as_str()) {
             return Err(self.wrong(

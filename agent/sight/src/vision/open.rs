@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::ctc::Reader;
 use super::plates::PlateFinder;
+use super::reader::PlateReader;
 use super::retina::PlateDetector;
 use super::runtime::{Net, Provider, Runtime, RuntimeError};
+use super::slots::SlotReader;
 use super::vehicles::{VehicleDetector, VehicleLayout};
 use crate::models::{
     FileState, Location, Manifest, ManifestError, ModelEntry, ModelKind, check_file,
@@ -132,8 +134,20 @@ impl<'a> Opener<'a> {
         Ok(PlateDetector::new(self.net(model)?)?)
     }
 
-    pub fn reader(&self) -> Result<Reader, OpenError> {
-        let model = self.expect(&self.choice.reader, &[ModelKind::CtcReader], "plate reader")?;
+    /// The plate reader, of either kind.
+    pub fn reader(&self) -> Result<Box<dyn PlateReader>, OpenError> {
+        let model = self.expect(
+            &self.choice.reader,
+            &[ModelKind::CtcReader, ModelKind::SlotReader],
+            "plate reader",
+        )?;
+        Ok(match model.kind {
+            ModelKind::SlotReader => Box::new(SlotReader::new(self.net(model)?)?),
+            _ => Box::new(self.ctc_reader(model)?),
+        })
+    }
+
+    fn ctc_reader(&self, model: &ModelEntry) -> Result<Reader, OpenError> {
         let Some(path) = self.manifest.dictionary(&self.choice.location.cache, model) else {
             return Err(self
                 .manifest
