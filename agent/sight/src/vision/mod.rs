@@ -12,6 +12,7 @@ mod pool;
 mod reader;
 mod retina;
 mod runtime;
+mod second;
 mod slot_table;
 mod slots;
 mod tworow;

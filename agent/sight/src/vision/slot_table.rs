@@ -77,7 +77,9 @@ impl SlotTable {
     pub(super) fn mean(looks: &[Self]) -> Self {
         let of = |part: fn(&Self) -> &Vec<f32>, len: usize| -> Vec<f32> {
             let sum = |i: usize| looks.iter().map(|look| part(look)[i]).sum::<f32>();
-            (0..len).map(|i| sum(i) / looks.len().max(1) as f32).collect()
+            (0..len)
+                .map(|i| sum(i) / looks.len().max(1) as f32)
+                .collect()
         };
         Self {
             text: of(|t| &t.text, SLOTS * CLASSES),
@@ -115,7 +117,10 @@ impl SlotTable {
             .find(|(text, p)| *p >= least && plausible(&spelled(text)))
             .or(texts.first());
         let mut chars: Vec<CharRead> = match chosen {
-            Some((text, _)) => (0..).zip(text).map(|(k, class)| self.char(k, *class)).collect(),
+            Some((text, _)) => (0..)
+                .zip(text)
+                .map(|(k, class)| self.char(k, *class))
+                .collect(),
             None => Vec::new(),
         };
         // That the text ends here is a claim like any other.
@@ -196,3 +201,7 @@ fn symbol(class: usize) -> char {
 fn spelled(text: &[usize]) -> String {
     text.iter().map(|class| symbol(*class)).collect()
 }
+
+#[cfg(test)]
+#[path = "slot_table_tests.rs"]
+mod tests;

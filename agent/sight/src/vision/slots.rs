@@ -71,14 +71,7 @@ impl SlotReader {
         };
         self.input.resize(3 * (WIDTH * HEIGHT) as usize, 0.0);
         let width = WIDTH as usize;
-        planes_bgr(
-            flat.as_raw(),
-            width,
-            width,
-            &mut self.input,
-            [0.0; 3],
-            1.0,
-        );
+        planes_bgr(flat.as_raw(), width, width, &mut self.input, [0.0; 3], 1.0);
         let shape = [1, 3, i64::from(HEIGHT), i64::from(WIDTH)];
         let heads = self.heads;
         let table = self.net.run_f32(&shape, &self.input, |out| {
@@ -95,11 +88,7 @@ impl SlotReader {
     }
 
     /// The reads of the quad grown upwards that show two rows.
-    fn two_rows(
-        &mut self,
-        picture: &RgbImage,
-        quad: &Quad,
-    ) -> Result<Vec<Reading>, RuntimeError> {
+    fn two_rows(&mut self, picture: &RgbImage, quad: &Quad) -> Result<Vec<Reading>, RuntimeError> {
         let (mx, my) = LOOKS[0];
         let mut found = Vec::new();
         for up in GROWN {
