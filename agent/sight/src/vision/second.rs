@@ -14,7 +14,7 @@ use kakou_traffic::geometry::Quad;
 use kakou_traffic::plate::{CharRead, PlateRead, check};
 
 /// A character below this is in doubt.
-const DOUBT: f32 = 0.8;
+const DOUBT: f32 = 0.9;
 
 /// Two readers that read as one.
 pub struct TwoReaders {
@@ -82,8 +82,8 @@ fn advised(mut own: Reading, other: Option<Reading>) -> Reading {
 fn united(own: &PlateRead, other: &PlateRead) -> PlateRead {
     let can_be = |read: &PlateRead| check(&read.text(), None).is_valid();
     if own.chars.len() != other.chars.len() || own.rows != other.rows {
-        let surer = other.min_conf() > own.min_conf();
-        let other_wins = can_be(other) && (surer || !can_be(own));
+        // However sure a reader is: it may have dropped a character or doubled one.
+        let other_wins = can_be(other) && !can_be(own);
         return if other_wins { other } else { own }.clone();
     }
     let pairs = own.chars.iter().zip(&other.chars);
@@ -181,6 +181,9 @@ mod tests {
         let own = plate('皖', 0.7, None, "A12345");
         let shorter = plate('皖', 0.99, None, "A1234");
         assert_eq!(text(own, shorter), "皖A12345");
+        let own = plate('鲁', 0.7, None, "GD12345");
+        let dropped = plate('鲁', 0.99, None, "G12345");
+        assert_eq!(text(own, dropped), "鲁GD12345", "both can be plates");
         let own = plate('皖', 0.7, None, "A1234");
         let whole = plate('皖', 0.6, None, "A12345");
         assert_eq!(text(own, whole), "皖A12345");
@@ -230,9 +233,9 @@ mod tests {
 
     #[test]
     fn only_doubt_that_may_take_its_time_costs_a_second_read() {
-        let sure = plate('皖', 0.9, None, "A12345");
+        let sure = plate('皖', 0.95, None, "A12345");
         let doubtful = plate('皖', 0.7, None, "A12345");
-        let strange = plate('皖', 0.9, None, "12");
+        let strange = plate('皖', 0.95, None, "12");
         assert_eq!(asked(sure, Effort::Thorough), 0);
         assert_eq!(asked(doubtful.clone(), Effort::Once), 0);
         assert_eq!(asked(doubtful.clone(), Effort::Thorough), 1);
