@@ -155,6 +155,12 @@ impl SlotTable {
     fn likely(&self) -> Vec<(Vec<usize>, f32)> {
         let mut open: Vec<(Vec<usize>, f32)> = vec![(Vec::new(), 1.0)];
         let mut ended: Vec<(Vec<usize>, f32)> = Vec::new();
+        // A text that ends early still has to account for what the slots behind its end show: else a doubtful plate would
+        // be less probable than none at all.
+        let behind = |k: usize| -> f32 {
+            let surest = |k: usize| self.slot(k)[best_of(self.slot(k))];
+            (k + 1..SLOTS).map(surest).product()
+        };
         for k in 0..SLOTS {
             let slot = self.slot(k);
             let mut classes: Vec<usize> = (0..CLASSES).collect();
@@ -164,7 +170,7 @@ impl SlotTable {
                 for class in &classes[..FOLLOWED] {
                     let p = p * slot[*class];
                     if *class == END {
-                        ended.push((text.clone(), p));
+                        ended.push((text.clone(), p * behind(k)));
                     } else {
                         let mut longer = text.clone();
                         longer.push(*class);

@@ -46,12 +46,18 @@ fn a_text_ends_where_its_end_is_and_nine_characters_need_none() {
     for text in ["皖A12345", "鲁GD12345", "WJ07X0230", "使014578"] {
         let read = any_text(&seen(text, 0.9));
         assert_eq!((read.text().as_str(), read.rows), (text, 1));
-        assert!(read.chars.iter().all(|c| (c.conf - 0.9).abs() < 1e-6));
+        // The 0 has what little the slot leaves to the letter O.
+        assert!(read.chars.iter().all(|c| (c.conf - 0.9).abs() < 2e-3));
     }
     let mut empty = seen("", 0.9);
     assert_eq!(any_text(&empty).chars, []);
     set(&mut empty, 3, 'A', 1.0);
     assert_eq!(any_text(&empty).text(), "", "nothing stands behind the end");
+}
+
+#[test]
+fn doubt_in_every_slot_does_not_make_a_plate_none() {
+    assert_eq!(any_text(&seen("皖A12345", 0.4)).text(), "皖A12345");
 }
 
 #[test]
