@@ -69,7 +69,10 @@ fn either_reader_reads_the_sample_passages() {
         assert_eq!(c["matched"], c["passages"], "{second}: {c}");
         for m in passages(&o) {
             let plate = m.plate.as_ref().expect("every vehicle at dusk has a plate");
-            assert!(plate.colour.is_some() && plate.raw == plate.text, "{plate:?}");
+            assert!(
+                plate.colour.is_some() && plate.raw == plate.text,
+                "{plate:?}"
+            );
         }
     }
 }

@@ -91,12 +91,14 @@ fn united(own: &PlateRead, other: &PlateRead) -> PlateRead {
         chars: pairs.map(|(a, b)| character(a, b)).collect(),
         rows: own.rows,
     };
-    if can_be(&both) || !(can_be(own) || can_be(other)) {
+    if can_be(&both) {
         both
     } else if can_be(own) {
         own.clone()
-    } else {
+    } else if can_be(other) {
         other.clone()
+    } else {
+        both
     }
 }
 
@@ -133,24 +135,17 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    fn read(chars: &[(char, f32, Option<(char, f32)>)]) -> PlateRead {
-        let char = |&(ch, conf, runner_up): &(char, f32, _)| CharRead {
+    /// A text of which the reader is sure but for its first character.
+    fn plate(first: char, conf: f32, runner_up: Option<(char, f32)>, rest: &str) -> Reading {
+        let char = |(ch, conf, runner_up)| CharRead {
             ch,
             conf,
             runner_up,
         };
-        PlateRead {
-            chars: chars.iter().map(char).collect(),
-            rows: 1,
-        }
-    }
-
-    /// A text of which the reader is sure but for its first character.
-    fn plate(first: char, conf: f32, runner_up: Option<(char, f32)>, rest: &str) -> Reading {
-        let mut chars = vec![(first, conf, runner_up)];
-        chars.extend(rest.chars().map(|c| (c, 0.99, None)));
+        let mut chars = vec![char((first, conf, runner_up))];
+        chars.extend(rest.chars().map(|c| char((c, 0.99, None))));
         Reading {
-            read: read(&chars),
+            read: PlateRead { chars, rows: 1 },
             quad: Quad::default(),
             colour: None,
             plate: Some(0.99),
