@@ -10,7 +10,7 @@ try:
 except ModuleNotFoundError:
     sys.exit(f"Python 3.11 or newer is needed (this is {sys.version.split()[0]}); Debian 12 and later have it as python3")
 
-KINDS = ("ssd-coco", "yolox", "retina-plate", "ctc-reader")
+KINDS = ("ssd-coco", "yolox", "retina-plate", "ctc-reader", "slot-reader")
 CLASSES = ("car", "bus", "truck", "motorcycle", "bicycle")
 LAYOUTS = ("nchw-f32", "nhwc-u8")
 COLOURS = ("bgr", "rgb")

@@ -51,6 +51,38 @@ fn every_sample_passage_is_there_once_and_exact() {
     }
 }
 
+/// The same with the project's own reader, alone and with the other one as its second opinion.
+#[test]
+fn either_reader_reads_the_sample_passages() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();
+    assert!(samples.contains("[vision]\n"));
+    for second in ["", "second_reader = \"plate-reader\"\n"] {
+        let vision = format!("[vision]\nreader = \"plate-reader-kakou\"\n{second}");
+        let config = dir.path().join("reader.toml");
+        std::fs::write(&config, samples.replace("[vision]\n", &vision)).unwrap();
+        let o = kakou(&[
+            "replay",
+            "agent/samples/dusk",
+            "--config",
+            config.to_str().unwrap(),
+            "--json",
+            "--truth",
+            "agent/samples/dusk/truth.jsonl",
+        ]);
+        let c = comparison(&o);
+        assert!(o.status.success(), "{second}: {c}");
+        assert_eq!(c["matched"], c["passages"], "{second}: {c}");
+        for m in passages(&o) {
+            let plate = m.plate.as_ref().expect("every vehicle at dusk has a plate");
+            assert!(
+                plate.colour.is_some() && plate.raw == plate.text,
+                "{plate:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_passage_says_what_happened() {
     let all = passages(&replay("day"));

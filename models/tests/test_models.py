@@ -54,7 +54,8 @@ def copy_of_cache(folder):
     manifest = Manifest(MODELS / "manifest.toml")
     wanted = [manifest.runtime_file(CACHE, platform.machine())]
     for model in manifest.models:
-        wanted += manifest.model_files(CACHE, model)
+        if "source" in model:
+            wanted += manifest.model_files(CACHE, model)
     for path in {w.path for w in wanted}:
         link = folder / path.relative_to(CACHE)
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -157,13 +158,15 @@ class TheManifest(WithFolder):
         path.write_text(text, encoding="utf-8")
         return Manifest(path)
 
-    def test_every_model_can_be_fetched_and_is_described(self):
+    def test_every_model_is_fetched_or_part_of_the_project_and_is_described(self):
         manifest = Manifest(MODELS / "manifest.toml")
-        self.assertEqual({m["kind"] for m in manifest.models}, {"ssd-coco", "retina-plate", "ctc-reader"})
+        self.assertEqual({m["kind"] for m in manifest.models},
+                         {"ssd-coco", "retina-plate", "ctc-reader", "slot-reader"})
         for model in manifest.models:
             with self.subTest(model["name"]):
-                for key in ("sha256", "bytes", "licence", "input", "source"):
+                for key in ("sha256", "bytes", "licence", "input"):
                     self.assertIn(key, model)
+                self.assertNotEqual("source" in model, model["file"].startswith("weights/"))
                 self.assertNotIn("GPL", model["licence"])
                 card = (MODELS / "cards" / f"{model['name']}.md").read_text(encoding="utf-8")
                 self.assertIn(model["file"], card)
@@ -174,6 +177,23 @@ class TheManifest(WithFolder):
     def test_the_dictionary_has_a_character_for_each_output_of_the_reader(self):
         lines = (CACHE / "clp_dict.txt").read_text(encoding="utf-8").split()
         self.assertEqual((len(lines), len(set(lines)), {len(c) for c in lines}), (72, 72, {1}))
+
+    def test_the_projects_own_weights_lie_beside_the_manifest_wherever_that_is(self):
+        manifest = self.folder / "manifest.toml"  # as in a deployed copy
+        manifest.write_text(self.text(), encoding="utf-8")
+        weights = self.folder / "weights" / "plate-reader.onnx"
+        arguments = ["--manifest", manifest, "--cache", CACHE, "--only", "plate-reader-kakou"]
+        code, said = run_fetch("--check", *arguments)
+        self.assertEqual(code, 1)
+        self.assertIn(f"{weights}: missing", said)
+        with self.assertRaisesRegex(fetch.FetchError, "has no source; put the right file at .*plate-reader.onnx"):
+            run_fetch(*arguments)
+        weights.parent.mkdir()
+        weights.write_bytes((MODELS / "weights/plate-reader.onnx").read_bytes())
+        with mock.patch("subprocess.run", side_effect=AssertionError("a program was started")):
+            self.assertEqual(run_fetch(*arguments)[0], 0)
+        damage(weights, lambda data: data[:-1] + b"x")
+        self.assertIn("damaged", run_fetch("--check", *arguments)[1])
 
     def test_mistakes_are_named(self):
         for change, complaint in [

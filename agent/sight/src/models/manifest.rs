@@ -27,6 +27,14 @@ pub enum ManifestError {
     },
     #[error("{file}: {reason}; run `make models` to fetch it again")]
     File { file: PathBuf, reason: String },
+    #[error(
+        "{file}: {reason}; model `{model}` is not fetched: put the right file there, or take it from the project again"
+    )]
+    OwnFile {
+        model: String,
+        file: PathBuf,
+        reason: String,
+    },
 }
 
 /// What is done to the picture before a model and to its output after it.
@@ -37,6 +45,7 @@ pub enum ModelKind {
     Yolox,
     RetinaPlate,
     CtcReader,
+    SlotReader,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -155,9 +164,10 @@ impl Manifest {
     fn check_input(&self, model: &ModelEntry, input: &Input) -> Result<(), ManifestError> {
         let (layout, colours): (&str, &[&str]) = match model.kind {
             ModelKind::SsdCoco => ("nhwc-u8", &["rgb"]),
-            ModelKind::Yolox | ModelKind::RetinaPlate | ModelKind::CtcReader => {
-                ("nchw-f32", &["bgr"])
-            }
+            ModelKind::Yolox
+            | ModelKind::RetinaPlate
+            | ModelKind::CtcReader
+            | ModelKind::SlotReader => ("nchw-f32", &["bgr"]),
         };
         if input.layout != layout || !colours.contains(&input.colour.as_str()) {
             return Err(self.wrong(
@@ -279,6 +289,16 @@ mod tests {
         )
         .unwrap();
         assert_eq!(m.model("plate-reader").unwrap().kind, ModelKind::CtcReader);
+        let own = m.model("plate-reader-kakou").unwrap();
+        assert_eq!(own.kind, ModelKind::SlotReader);
+        let file = m.file(Path::new("/cache"), own);
+        let state = crate::models::check_file(&file, own.bytes, own.sha256.as_deref());
+        assert_eq!(
+            state,
+            crate::models::FileState::Right,
+            "{} is part of the project",
+            file.display()
+        );
         assert!(
             m.library().is_some(),
             "no runtime library for {}",
@@ -330,5 +350,11 @@ mod tests {
         let input = OWN.to_owned()
             + "\ninput = { layout = \"nhwc-u8\", colour = \"rgb\", width = 1, height = 1 }";
         assert!(read(&input).unwrap_err().to_string().contains("nchw-f32"));
+        let reader = input.replace("yolox", "slot-reader");
+        assert!(read(&reader).unwrap_err().to_string().contains("nchw-f32"));
+        let kind = read(&OWN.replace("yolox", "slots"))
+            .unwrap_err()
+            .to_string();
+        assert!(kind.contains("slot-reader"), "{kind}");
     }
 }

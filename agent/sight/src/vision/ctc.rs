@@ -59,7 +59,7 @@ impl Reader {
     }
 
     /// Reads a straightened plate of height [`HEIGHT`] and at most [`WIDTH`] wide.
-    pub fn read(&mut self, plate: &RgbImage) -> Result<PlateRead, RuntimeError> {
+    pub(super) fn read_flat(&mut self, plate: &RgbImage) -> Result<PlateRead, RuntimeError> {
         let steps = self.steps(plate)?;
         Ok(decode(&steps, &self.dictionary))
     }

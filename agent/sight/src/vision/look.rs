@@ -170,9 +170,15 @@ impl Vision {
                 continue;
             }
             let known = expected.iter().find(|e| is_at(e, &find));
-            seen.plates.push(match known {
-                Some(e) if !e.read => plates.unread(&find),
-                _ => plates.read_closely(picture, &find)?,
+            seen.plates.extend(match known {
+                Some(e) if !e.read => Some(plates.unread(&find)),
+                // A followed plate that a post hides for a moment is still followed.
+                Some(_) => Some(
+                    plates
+                        .read_closely(picture, &find)?
+                        .unwrap_or_else(|| plates.unread(&find)),
+                ),
+                None => plates.read_closely(picture, &find)?,
             });
         }
         Ok(seen)

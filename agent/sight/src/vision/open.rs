@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::ctc::Reader;
 use super::plates::PlateFinder;
+use super::reader::PlateReader;
 use super::retina::PlateDetector;
 use super::runtime::{Net, Provider, Runtime, RuntimeError};
+use super::second::TwoReaders;
+use super::slots::SlotReader;
 use super::vehicles::{VehicleDetector, VehicleLayout};
 use crate::models::{
     FileState, Location, Manifest, ManifestError, ModelEntry, ModelKind, check_file,
@@ -30,6 +33,8 @@ pub struct ModelChoice {
     pub vehicles: String,
     pub plates: String,
     pub reader: String,
+    /// Who is asked too where `reader` is in doubt.
+    pub second_reader: Option<String>,
     pub provider: Provider,
     pub threads: usize,
 }
@@ -75,13 +80,14 @@ impl<'a> Opener<'a> {
         };
         [&c.vehicles, &c.plates, &c.reader]
             .into_iter()
+            .chain(&c.second_reader)
             .filter_map(|n| self.manifest.model(n).ok().map(|m| (n.clone(), version(m))))
             .collect()
     }
 
     fn net(&self, model: &ModelEntry) -> Result<Net, OpenError> {
         let path = self.manifest.file(&self.choice.location.cache, model);
-        refuse_wrong(&path, model.bytes, model.sha256.as_deref())?;
+        refuse_wrong(&path, model.bytes, model.sha256.as_deref()).map_err(|e| own(model, e))?;
         Ok(self.runtime.open(
             &model.name,
             &path,
@@ -133,8 +139,25 @@ impl<'a> Opener<'a> {
         Ok(PlateDetector::new(self.net(model)?)?)
     }
 
-    pub fn reader(&self) -> Result<Reader, OpenError> {
-        let model = self.expect(&self.choice.reader, &[ModelKind::CtcReader], "plate reader")?;
+    /// The plate reader, and behind it the one that is asked too where it is in doubt.
+    pub fn reader(&self) -> Result<Box<dyn PlateReader>, OpenError> {
+        let first = self.one_reader(&self.choice.reader)?;
+        Ok(match &self.choice.second_reader {
+            Some(second) => Box::new(TwoReaders::new(first, self.one_reader(second)?)),
+            None => first,
+        })
+    }
+
+    fn one_reader(&self, name: &str) -> Result<Box<dyn PlateReader>, OpenError> {
+        let kinds = [ModelKind::CtcReader, ModelKind::SlotReader];
+        let model = self.expect(name, &kinds, "plate reader")?;
+        Ok(match model.kind {
+            ModelKind::SlotReader => Box::new(SlotReader::new(self.net(model)?)?),
+            _ => Box::new(self.ctc_reader(model)?),
+        })
+    }
+
+    fn ctc_reader(&self, model: &ModelEntry) -> Result<Reader, OpenError> {
         let Some(path) = self.manifest.dictionary(&self.choice.location.cache, model) else {
             return Err(self
                 .manifest
@@ -157,6 +180,18 @@ impl<'a> Opener<'a> {
     /// The two plate models together.
     pub fn plates(&self) -> Result<PlateFinder, OpenError> {
         Ok(PlateFinder::new(self.plate_detector()?, self.reader()?))
+    }
+}
+
+/// What is wrong with the file of a model that no one fetches.
+fn own(model: &ModelEntry, error: ManifestError) -> ManifestError {
+    match error {
+        ManifestError::File { file, reason } if model.source.is_none() => ManifestError::OwnFile {
+            model: model.name.clone(),
+            file,
+            reason,
+        },
+        other => other,
     }
 }
 

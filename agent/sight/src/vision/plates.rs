@@ -3,17 +3,13 @@
 //! The figures behind every constant stand in `docs/measurements.md`.
 
 use image::RgbImage;
-use kakou_contract::PlateColour;
 
-use super::ctc::{self, Reader};
-use super::fuse::fuse;
-use super::pixels::{grow, straighten};
+use super::colour;
+use super::reader::{Effort, PlateReader, Reading, whole};
 use super::retina::{Found, PlateDetector, suppress};
 use super::runtime::RuntimeError;
-use super::{colour, tworow};
 use kakou_traffic::detections::PlateFind;
-use kakou_traffic::geometry::{Point, Quad, Rect};
-use kakou_traffic::plate::{PlateRead, check};
+use kakou_traffic::geometry::Rect;
 
 /// Coarse finds below this are not looked at again.
 const COARSE_SCORE: f32 = 0.2;
@@ -27,26 +23,12 @@ const CLOSE_WIDTH: f32 = 160.0;
 const CLOSER_WIDTH: f32 = 192.0;
 /// Input of these looks; one size, so that the runtime keeps one plan.
 const CLOSE_INPUT: (u32, u32) = (352, 256);
-/// Width and margins (parts of the plate's width and height) at which plates are straightened: the
-/// first for every read, all of them for an unsure one of a single picture.
-const STRAIGHT: [(u32, f32, f32); 4] = [
-    (112, 0.02, 0.05),
-    (104, 0.0, 0.1),
-    (120, 0.0, 0.0),
-    (112, 0.04, 0.12),
-];
-/// Widths at which a picture that is itself a plate is read: likewise.
-const CROPPED: [u32; 4] = [100, 104, 96, 112];
-/// A read with a character below this is unsure.
-const SURE: f32 = 0.95;
 /// The second look must find a plate of about the same size, or it is another thing: least and most
 /// ratio.
 const SAME_SIZE: (f32, f32) = (0.55, 1.8);
 /// Part of a plate's box that must lie inside the picture. What is cut by the border reads as a
 /// shorter text.
 const INSIDE: f32 = 0.93;
-/// A colour at least this sure has a say in what the text can be.
-const SURE_COLOUR: f32 = 0.8;
 /// A plate narrower than this in the picture (pixels) is not read: what comes out is guessed.
 const READABLE_WIDTH: f32 = 28.0;
 
@@ -56,14 +38,14 @@ const STILL_SIDES: [f32; 3] = [480.0, 960.0, 1920.0];
 const LARGE_PICTURE: f32 = 2400.0;
 const LARGE_SIDE: f32 = 3840.0;
 
-/// The two plate models together.
+/// Detector and reader together.
 pub struct PlateFinder {
     pub(super) detector: PlateDetector,
-    pub(super) reader: Reader,
+    pub(super) reader: Box<dyn PlateReader>,
 }
 
 impl PlateFinder {
-    pub fn new(detector: PlateDetector, reader: Reader) -> Self {
+    pub fn new(detector: PlateDetector, reader: Box<dyn PlateReader>) -> Self {
         Self { detector, reader }
     }
 
@@ -81,9 +63,9 @@ impl PlateFinder {
         let mut finds = Vec::new();
         for f in suppress(close) {
             let f = self.closer(picture, &f)?;
-            let find = self.read_with(picture, &f, true)?;
-            if find.read.as_ref().is_some_and(acceptable) {
-                finds.push(find);
+            let reading = self.reading(picture, &f, Effort::Thorough)?;
+            if reading.as_ref().is_some_and(Reading::is_worth_showing) {
+                finds.push(find_of(picture, &f, reading));
             }
         }
         Ok(finds)
@@ -200,85 +182,35 @@ impl PlateFinder {
     }
 
     /// Reads one find of a stream; if that is unsure, again with a third look for the corners and
-    /// several straightenings.
+    /// several straightenings. `None`: the reader takes it for no plate.
     pub fn read_closely(
         &mut self,
         picture: &RgbImage,
         found: &Found,
-    ) -> Result<PlateFind, RuntimeError> {
-        let once = self.read_with(picture, found, false)?;
-        let sure = |r: &PlateRead| r.min_conf() >= SURE && check(&r.text(), None).is_valid();
-        if once.read.as_ref().is_none_or(sure) {
-            return Ok(once);
+    ) -> Result<Option<PlateFind>, RuntimeError> {
+        let mut found = *found;
+        let mut reading = self.reading(picture, &found, Effort::Once)?;
+        if reading.as_ref().is_some_and(|r| !r.is_sure()) {
+            found = self.closer(picture, &found)?;
+            reading = self.reading(picture, &found, Effort::Thorough)?;
         }
-        let closer = self.closer(picture, found)?;
-        self.read_with(picture, &closer, true)
-    }
-
-    /// `thoroughly`: an unsure read is made again from several straightenings.
-    fn read_with(
-        &mut self,
-        picture: &RgbImage,
-        found: &Found,
-        thoroughly: bool,
-    ) -> Result<PlateFind, RuntimeError> {
-        let colour = colour::of(picture, &found.quad);
-        let mut quad = found.quad;
-        let mut read = None;
-        if found.quad.width() >= READABLE_WIDTH {
-            let shapes = if thoroughly {
-                &STRAIGHT[..]
-            } else {
-                &STRAIGHT[..1]
-            };
-            let one = self.read_looks(shapes.len(), colour, |i| {
-                let (width, mx, my) = shapes[i];
-                grow(&found.quad, mx, my, mx, my)
-                    .and_then(|q| straighten(picture, &q, width, ctc::HEIGHT))
-            })?;
-            let two = match &one {
-                Some(one) => tworow::read(self, picture, &found.quad, one)?,
-                None => None,
-            };
-            read = one;
-            if let Some((r, q)) = two {
-                (read, quad) = (Some(r), q);
-            }
-        }
-        Ok(PlateFind {
-            quad,
-            score: found.score,
-            read,
-            colour,
-            legibility: legibility(found),
+        Ok(match reading {
+            Some(reading) if !reading.is_plate() => None,
+            reading => Some(find_of(picture, &found, reading)),
         })
     }
 
-    /// Reads the first of `n` looks, and the others too if that one is unsure or can be no plate.
-    fn read_looks(
+    /// What the reader says of a find; `None`: it is too small to be read.
+    fn reading(
         &mut self,
-        n: usize,
-        colour: Option<(PlateColour, f32)>,
-        look: impl Fn(usize) -> Option<RgbImage>,
-    ) -> Result<Option<PlateRead>, RuntimeError> {
-        let Some(first) = look(0) else {
+        picture: &RgbImage,
+        found: &Found,
+        effort: Effort,
+    ) -> Result<Option<Reading>, RuntimeError> {
+        if found.quad.width() < READABLE_WIDTH {
             return Ok(None);
-        };
-        let first = self.reader.steps(&first)?;
-        let read = ctc::decode(&first, self.reader.dictionary());
-        // A colour that is not sure says nothing about the text.
-        let colour = colour.filter(|c| c.1 >= SURE_COLOUR).map(|c| c.0);
-        let plausible = |text: &str| check(text, colour).is_valid();
-        if n == 1 || (read.min_conf() >= SURE && plausible(&read.text())) {
-            return Ok(Some(read));
         }
-        let mut looks = vec![first];
-        for i in 1..n {
-            if let Some(again) = look(i) {
-                looks.push(self.reader.steps(&again)?);
-            }
-        }
-        Ok(fuse(&looks, self.reader.dictionary(), plausible).or(Some(read)))
+        self.reader.read(picture, &found.quad, effort)
     }
 
     /// A find that is followed but not read in this frame.
@@ -294,24 +226,29 @@ impl PlateFinder {
 
     /// Reads a picture that is a cropped plate and nothing else.
     pub fn read_crop(&mut self, picture: &RgbImage) -> Result<PlateFind, RuntimeError> {
-        let (w, h) = (picture.width() as f32, picture.height() as f32);
-        let quad = Quad([
-            Point::new(0.0, 0.0),
-            Point::new(w, 0.0),
-            Point::new(w, h),
-            Point::new(0.0, h),
-        ]);
-        let colour = colour::of(picture, &quad);
-        let read = self.read_looks(CROPPED.len(), None, |i| {
-            straighten(picture, &quad, CROPPED[i], ctc::HEIGHT)
-        })?;
+        let reading = self.reader.read_crop(picture)?;
         Ok(PlateFind {
-            quad,
+            quad: whole(picture),
             score: 1.0,
-            read,
-            colour,
+            colour: reading.as_ref().and_then(|r| r.colour),
+            read: reading.map(|r| r.read),
             legibility: 1.0,
         })
+    }
+}
+
+/// A find with what was read on it.
+fn find_of(picture: &RgbImage, found: &Found, reading: Option<Reading>) -> PlateFind {
+    let (read, quad, colour) = match reading {
+        Some(reading) => (Some(reading.read), reading.quad, reading.colour),
+        None => (None, found.quad, colour::of(picture, &found.quad)),
+    };
+    PlateFind {
+        quad,
+        score: found.score,
+        read,
+        colour,
+        legibility: legibility(found),
     }
 }
 
@@ -331,12 +268,4 @@ fn legibility(found: &Found) -> f32 {
     // A plate turned by 45 degrees and more is hardly ever a plate.
     let tilt = (1.0 - dy.abs().atan2(dx.max(0.0)) / std::f32::consts::FRAC_PI_2).clamp(0.0, 1.0);
     (width * tilt * found.score).clamp(0.0, 1.0)
-}
-
-/// Whether a read of a single picture is worth showing. Signs and grilles are read as short or
-/// doubtful texts.
-fn acceptable(read: &PlateRead) -> bool {
-    let n = read.chars.len();
-    (check(&read.text(), None).is_valid() && read.mean_conf() >= 0.6)
-        || ((6..=8).contains(&n) && read.mean_conf() >= 0.85)
 }

@@ -28,7 +28,7 @@ impl ModelSet {
         Spent {
             vehicles: self.vehicles.net().spent(),
             plates: self.plates.detector.net().spent(),
-            reader: self.plates.reader.net().spent(),
+            reader: self.plates.reader.spent(),
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use image::RgbImage;
 
-use super::ctc;
+use super::ctc::{self, Reader};
 use super::pixels::{grow, straighten};
-use super::plates::PlateFinder;
 use super::runtime::RuntimeError;
 use kakou_traffic::geometry::Quad;
 use kakou_traffic::plate::{PlateRead, check};
@@ -26,7 +25,7 @@ const MIN_CONF: f32 = 0.5;
 /// A two-row read of the plate in `quad`, if the one-row read is no plate text and a two-row one
 /// is.
 pub(super) fn read(
-    finder: &mut PlateFinder,
+    reader: &mut Reader,
     picture: &RgbImage,
     quad: &Quad,
     one: &PlateRead,
@@ -47,7 +46,7 @@ pub(super) fn read(
             continue;
         };
         for cut in CUTS {
-            let mut read = finder.reader.read(&side_by_side(&flat, cut))?;
+            let mut read = reader.read_flat(&side_by_side(&flat, cut))?;
             read.rows = 2;
             let better = best
                 .as_ref()

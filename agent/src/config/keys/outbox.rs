@@ -195,7 +195,7 @@ limits!(
     HITS_AGE,
     "outbox.hits",
     Priority::Hit,
-    "OutboxLimits for hits that wait.",
+    "Limits for hits that wait.",
     "待发命中的上限。"
 );
 limits!(
@@ -204,7 +204,7 @@ limits!(
     CONTROL_AGE,
     "outbox.control",
     Priority::Control,
-    "OutboxLimits for status messages, audit messages and command results that wait.",
+    "Limits for status messages, audit messages and command results that wait.",
     "待发状态、审计消息和命令结果的上限。"
 );
 limits!(
@@ -213,7 +213,7 @@ limits!(
     PASSAGES_AGE,
     "outbox.passages",
     Priority::Passage,
-    "OutboxLimits for passages that wait.",
+    "Limits for passages that wait.",
     "待发过车记录的上限。"
 );
 limits!(
@@ -222,6 +222,6 @@ limits!(
     PICTURES_AGE,
     "outbox.pictures",
     Priority::Picture,
-    "OutboxLimits for pictures that wait.",
+    "Limits for pictures that wait.",
     "待发图片的上限。"
 );

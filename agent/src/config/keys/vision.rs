@@ -21,6 +21,7 @@ pub static VISION: Section = Section {
         &VEHICLES,
         &PLATES,
         &READER,
+        &SECOND_READER,
         &VEHICLE_SCORE,
         &PLATE_SIDE,
         &VEHICLE_EVERY_MS,
@@ -154,6 +155,22 @@ pub static READER: Setting<Text, Is<String>> = Setting {
     doc: Words {
         en: "The manifest's name for the model that reads plates.",
         zh: "号牌识别模型在清单中的名称。",
+    },
+};
+
+pub static SECOND_READER: Setting<Text, Absent> = Setting {
+    name: "second_reader",
+    kind: Text,
+    fallback: Absent(Words {
+        en: "no second opinion",
+        zh: "不征求第二意见",
+    }),
+    example: Some("\"plate-reader\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "The manifest's name for a second model that reads plates. It is asked only about plates \
+             that `reader` is in doubt about.",
+        zh: "第二个号牌识别模型在清单中的名称。仅当 `reader` 对号牌没有把握时才使用。",
     },
 };
 

@@ -79,6 +79,7 @@ fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {
         vehicles: looks.get(&vision::VEHICLES),
         plates: looks.get(&vision::PLATES),
         reader: looks.get(&vision::READER),
+        second_reader: looks.get(&vision::SECOND_READER),
         provider: looks.get(&vision::PROVIDER),
         threads: looks.get(&vision::THREADS).into(),
     }
