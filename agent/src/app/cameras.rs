@@ -184,7 +184,7 @@ impl Cameras {
     }
 }
 
-fn with_source(config: &Config) -> impl Iterator<Item = &CameraConfig> {
+pub(super) fn with_source(config: &Config) -> impl Iterator<Item = &CameraConfig> {
     config.cameras.iter().filter(|c| c.source.is_some())
 }
 

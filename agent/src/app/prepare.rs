@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use kakou_sight::vision::ModelPool;
 use kakou_time::Clock;
 
+use super::cameras::with_source;
 use super::models::Wanted;
 use super::watchfile::{ReadList, read_at_rest};
 use crate::config::{BrokerConfig, CameraConfig, CameraSource, Config};
@@ -20,10 +21,9 @@ const LIST_RESTS_WITHIN: Duration = Duration::from_secs(5);
 /// The models of a config, and how many sets of them.
 pub fn wanted_models(config: &Config) -> Wanted {
     // More sets than cameras would never be used.
-    let cameras = config.cameras.iter().filter(|c| c.source.is_some()).count();
     Wanted {
         choice: config.models.clone(),
-        sets: config.workers.min(cameras).max(1),
+        sets: config.workers.min(with_source(config).count()).max(1),
     }
 }
 
