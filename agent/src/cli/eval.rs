@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::common::{ConfigArgs, print_line};
-use crate::measure::eval::{PlateOutcome, Report, Score, TruthPicture, read_truth};
+use crate::measure::eval::{GroupScore, PlateOutcome, Report, Score, TruthPicture, read_truth};
 use kakou_sight::camera::decode;
 use kakou_sight::vision::{Opener, PlateFinder};
 use kakou_time::Stopwatch;
@@ -15,7 +15,7 @@ use kakou_traffic::detections::PlateFind;
 ///
 /// A line of truth.jsonl is {"image", "text"} for a cropped plate, {"image", "text", "colour",
 /// "quad"} for a cut-out in which the plate must be found, or {"image", "plates": [{"text",
-/// "colour", "quad"}]} for a whole frame. A plates.jsonl beside it is preferred. Every picture is
+/// "colour", "quad"}]} for a whole frame; a plate may also have "rows" and "hard". A plates.jsonl beside it is preferred. Every picture is
 /// looked at by itself, at several scales; recordings are measured with `kakou replay --truth`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -24,7 +24,7 @@ pub struct Args {
     #[command(flatten)]
     config: ConfigArgs,
     /// Print one JSON object on stdout: pictures, plates, right, wrong, missed, false_reads,
-    /// ms_per_picture, ...
+    /// by_province, by_kind, ms_per_picture, ...
     #[arg(long)]
     json: bool,
     /// Name every plate that was not read right, and every false read, on stderr.
@@ -112,14 +112,30 @@ fn show(r: &Report) -> anyhow::Result<()> {
             part(r.colours_right, r.colours)
         ))?;
     }
+    print_line(&format!(
+        "provinces read wrong, surely {}",
+        r.sure_wrong_provinces
+    ))?;
+    let group = |name: &str, s: &GroupScore| {
+        print_line(&format!("  {name:<16} {}", part(s.right, s.plates)))
+    };
     for (colour, s) in &r.by_colour {
-        print_line(&format!("  {colour:<16} {}", part(s.right, s.plates)))?;
+        group(colour, s)?;
+    }
+    for (rows, s) in &r.by_rows {
+        group(&format!("{rows} row(s)"), s)?;
     }
     for (length, s) in &r.by_length {
-        print_line(&format!(
-            "  {length} characters     {}",
-            part(s.right, s.plates)
-        ))?;
+        group(&format!("{length} characters"), s)?;
+    }
+    for (kind, s) in &r.by_kind {
+        group(&format!("kind {kind}"), s)?;
+    }
+    if r.hard.plates > 0 {
+        group("hard to read", &r.hard)?;
+    }
+    for (province, s) in &r.by_province {
+        group(province, s)?;
     }
     for (want, got, n) in r.confusions.iter().take(12) {
         print_line(&format!("  {want} read as {got}      {n}"))?;

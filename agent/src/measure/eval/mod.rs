@@ -2,5 +2,5 @@
 
 mod score;
 mod truth;
-pub use score::{ColourScore, PlateOutcome, Report, Score};
+pub use score::{GroupScore, PlateOutcome, Report, Score};
 pub use truth::{PlateTruthError, TruthPicture, TruthPlate, read as read_truth};

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::truth::{TruthPicture, TruthPlate};
+use kakou_contract::PlateColour;
 use kakou_traffic::detections::PlateFind;
+use kakou_traffic::plate::{is_province, kind};
 
-/// Plates of one colour, or of one length.
+/// From this confidence on a wrong province is one that nobody doubts.
+const SURE: f32 = 0.9;
+
+/// Plates that have something in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ColourScore {
+pub struct GroupScore {
     pub plates: usize,
     pub right: usize,
 }
@@ -41,9 +46,18 @@ pub struct Report {
     /// Of the plates read whose colour is in the truth, how many had the right colour.
     pub colours: usize,
     pub colours_right: usize,
-    pub by_colour: BTreeMap<String, ColourScore>,
+    /// Provinces read wrong with a confidence over 0.9.
+    pub sure_wrong_provinces: usize,
+    /// Of the plates that a person reads only with effort; they count everywhere else too.
+    pub hard: GroupScore,
+    /// By the province in the truth; `-` is a plate without one.
+    pub by_province: BTreeMap<String, GroupScore>,
+    /// By the kind (GA 36, code) that text, colour and rows of the truth tell; `-` is none.
+    pub by_kind: BTreeMap<String, GroupScore>,
+    pub by_rows: BTreeMap<u8, GroupScore>,
+    pub by_colour: BTreeMap<String, GroupScore>,
     /// By number of characters in the truth.
-    pub by_length: BTreeMap<usize, ColourScore>,
+    pub by_length: BTreeMap<usize, GroupScore>,
     /// Truth character, read character, how often; most frequent first. `-` stands for none.
     pub confusions: Vec<(String, String, usize)>,
     /// Finding and reading, without decoding the picture; mean over the pictures.
@@ -114,13 +128,25 @@ impl Score {
         let text = plate.text.as_str();
         let right = read.is_some_and(|(_, t)| t == text);
         r.plates += 1;
-        let length = r.by_length.entry(text.chars().count()).or_default();
-        length.plates += 1;
-        length.right += usize::from(right);
-        if let Some(c) = &plate.colour {
-            let colour = r.by_colour.entry(c.clone()).or_default();
-            colour.plates += 1;
-            colour.right += usize::from(right);
+        let (province, kind) = (province(text), kind_code(plate));
+        let none = || "-".to_owned();
+        let mut groups = vec![
+            r.by_province
+                .entry(province.map_or_else(none, |p| p.to_string()))
+                .or_default(),
+            r.by_kind.entry(kind.unwrap_or_else(none)).or_default(),
+            r.by_rows.entry(plate.rows).or_default(),
+            r.by_length.entry(text.chars().count()).or_default(),
+        ];
+        if let Some(colour) = &plate.colour {
+            groups.push(r.by_colour.entry(colour.clone()).or_default());
+        }
+        if plate.hard {
+            groups.push(&mut r.hard);
+        }
+        for group in groups {
+            group.plates += 1;
+            group.right += usize::from(right);
         }
         r.characters += text.chars().count();
         let Some((find, got)) = read else {
@@ -132,6 +158,10 @@ impl Score {
             r.colours += 1;
             r.colours_right +=
                 usize::from(got.as_ref().and_then(|v| v.as_str()) == Some(want.as_str()));
+        }
+        let first = find.read.as_ref().and_then(|r| r.chars.first());
+        if let (Some(province), Some(first)) = (province, first) {
+            r.sure_wrong_provinces += usize::from(first.ch != province && first.conf > SURE);
         }
         for (want, got) in align(text, got) {
             if want.is_some() && want == got {
@@ -164,6 +194,19 @@ impl Score {
         self.report.confusions = pairs;
         self.report
     }
+}
+
+/// The province that a text begins with.
+fn province(text: &str) -> Option<char> {
+    text.chars().next().filter(|c| is_province(*c))
+}
+
+/// The code of a plate's kind, as far as the truth tells it.
+fn kind_code(plate: &TruthPlate) -> Option<String> {
+    let colour = plate.colour.as_ref().and_then(|c| {
+        serde_json::from_value::<PlateColour>(serde_json::Value::String(c.clone())).ok()
+    });
+    kind(&plate.text, colour, plate.rows, None).map(|k| k.code().to_owned())
 }
 
 /// How well a read belongs to a plate; `None`: not at all.
@@ -253,6 +296,8 @@ mod tests {
             text: text.into(),
             colour: Some("blue".into()),
             quad: Some(quad(x)),
+            rows: 1,
+            hard: false,
         }
     }
 
@@ -295,6 +340,42 @@ mod tests {
         assert_eq!(r.confusions, [("F".to_owned(), "E".to_owned(), 1)]);
         assert_eq!((r.colours, r.colours_right), (2, 2));
         assert!((r.ms_per_picture - 30.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn plates_are_counted_by_what_they_have_in_common() {
+        let mut two_rows = plate("鲁B1234挂", 200.0);
+        (two_rows.rows, two_rows.hard, two_rows.colour) = (2, true, Some("yellow".into()));
+        let picture = TruthPicture {
+            image: "a".into(),
+            plates: vec![plate("琼E6K829", 0.0), two_rows, plate("KA1234", 400.0)],
+            is_crop: false,
+        };
+        let mut s = Score::default();
+        let finds = [
+            find("京E6K829", 3.0),
+            find("鲁B1234挂", 203.0),
+            find("KA1234", 403.0),
+        ];
+        s.add(&picture, &finds);
+        let r = s.finish(std::time::Duration::ZERO);
+        let group = |plates, right| GroupScore { plates, right };
+        assert_eq!(
+            r.by_province.into_iter().collect::<Vec<_>>(),
+            [("-", group(1, 1)), ("琼", group(1, 0)), ("鲁", group(1, 1))]
+                .map(|(name, g)| (name.to_owned(), g))
+        );
+        assert_eq!(
+            r.by_kind.into_iter().collect::<Vec<_>>(),
+            [("-", group(1, 1)), ("02", group(1, 0)), ("15", group(1, 1))]
+                .map(|(name, g)| (name.to_owned(), g))
+        );
+        assert_eq!(
+            r.by_rows.into_iter().collect::<Vec<_>>(),
+            [(1, group(2, 1)), (2, group(1, 1))]
+        );
+        assert_eq!(r.hard, group(1, 1));
+        assert_eq!(r.sure_wrong_provinces, 1, "琼 was read 京, surely");
     }
 
     #[test]

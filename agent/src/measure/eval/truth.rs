@@ -3,7 +3,8 @@
 //! One JSON object a line: `{"image", "text"}` is a cropped plate (the picture is the plate),
 //! `{"image", "text", "colour", "quad"}` a cut-out with its surroundings, `{"image", "plates":
 //! [{"text", "colour", "quad"}]}` a whole frame. `quad` is four corners `[x, y]` in pixels, in any
-//! order; `colour` may be left out.
+//! order. All but the text may be left out. `rows` is 2 for a plate of two rows, and `hard` marks
+//! one that a person reads only with effort.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,9 @@ pub struct TruthPlate {
     pub text: String,
     pub colour: Option<String>,
     pub quad: Option<Quad>,
+    pub rows: u8,
+    /// A person reads it only with effort.
+    pub hard: bool,
 }
 
 /// A picture with its plates.
@@ -47,6 +51,10 @@ struct RawPlate {
     colour: Option<String>,
     #[serde(default)]
     quad: Option<[[f32; 2]; 4]>,
+    #[serde(default)]
+    rows: Option<u8>,
+    #[serde(default)]
+    hard: bool,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +68,10 @@ struct RawLine {
     colour: Option<String>,
     #[serde(default)]
     quad: Option<[[f32; 2]; 4]>,
+    #[serde(default)]
+    rows: Option<u8>,
+    #[serde(default)]
+    hard: bool,
 }
 
 impl From<RawPlate> for TruthPlate {
@@ -71,6 +83,8 @@ impl From<RawPlate> for TruthPlate {
             text: p.text,
             colour: p.colour,
             quad,
+            rows: p.rows.unwrap_or(1),
+            hard: p.hard,
         }
     }
 }
@@ -117,6 +131,8 @@ pub fn read(set: &Path) -> Result<Vec<TruthPicture>, PlateTruthError> {
                             text,
                             colour: raw.colour,
                             quad: raw.quad,
+                            rows: raw.rows,
+                            hard: raw.hard,
                         }
                         .into(),
                     ],
@@ -154,12 +170,15 @@ mod tests {
             "{\"image\": \"a.jpg\", \"text\": \"沪AMS087\"}\n\n",
             "{\"image\": \"b.jpg\", \"text\": \"沪AMS087\", \"colour\": \"blue\", \"quad\": [[9,9],[1,9],[1,1],[9,1]]}\n",
             "{\"image\": \"c.jpg\", \"plates\": []}\n",
+            "{\"image\": \"d.jpg\", \"plates\": [{\"text\": \"EK2670\", \"rows\": 2, \"hard\": true}]}\n",
         ));
         let p = read(dir.path()).unwrap();
         assert_eq!(
             (p.len(), p[0].is_crop, p[1].is_crop, p[2].plates.len()),
-            (3, true, false, 0)
+            (4, true, false, 0)
         );
+        let told = |i: usize| (p[i].plates[0].rows, p[i].plates[0].hard);
+        assert_eq!((told(0), told(3)), ((1, false), (2, true)));
         assert_eq!(p[1].plates[0].quad.unwrap().0[0], Point::new(1.0, 1.0));
         write("{\"image\": \"a.jpg\", \"text\": \"x\"}\n{\"image\": 3}\n");
         assert!(
