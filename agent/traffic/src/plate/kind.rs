@@ -71,8 +71,8 @@ pub fn kind(
     // A character that only one kind has is read more surely than a colour. A layout without one is
     // no proof: the reader may have dropped the province of a blue plate.
     match check(text, colour).form()? {
-        Form::NewEnergySmall => Some(K::SmallNewEnergy),
-        Form::NewEnergyLarge => Some(K::LargeNewEnergy),
+        Form::NewEnergySmall => new_energy(colour).then_some(K::SmallNewEnergy),
+        Form::NewEnergyLarge => new_energy(colour).then_some(K::LargeNewEnergy),
         Form::Learner => wearer.choose(K::CoachMotorcycle, K::Coach),
         Form::Trailer => Some(K::Trailer),
         Form::Test => wearer.choose(K::TestMotorcycle, K::Test),
@@ -94,6 +94,13 @@ pub fn kind(
         }
         Form::Civil => civil(text, colour, class, wearer),
     }
+}
+
+/// Eight characters are no proof of a new-energy plate: plates of other countries have as many, on
+/// white and yellow. Blue is what a cast makes of green.
+fn new_energy(colour: Option<PlateColour>) -> bool {
+    use PlateColour as C;
+    !matches!(colour, Some(C::White | C::Yellow | C::Black))
 }
 
 fn civil(
@@ -237,6 +244,8 @@ mod tests {
             // A layout on a ground that it is not made in.
             ("皖A12345", Some(Green), 1, Some(Car)),
             ("皖A12345", Some(White), 1, Some(Car)),
+            ("鲁GD12345", Some(White), 1, Some(Truck)),
+            ("沪A12345D", Some(Yellow), 1, Some(Truck)),
             ("川0112345", Some(Blue), 2, Some(Truck)),
             // 05 or 06.
             ("京A12345", Some(Black), 1, Some(Car)),
