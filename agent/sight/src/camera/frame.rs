@@ -47,6 +47,8 @@ impl Pixels {
         match self {
             Self::Planes(planes) => planes.write_rgb(buffer.of(planes.width, planes.height)),
             Self::File { bytes, .. } => {
+                // First: the old picture and the new one are as large as each other.
+                buffer.0 = RgbImage::default();
                 buffer.0 = picture::decode_bytes(bytes).map_err(PixelError)?;
                 Ok(())
             }
@@ -60,11 +62,22 @@ impl From<Planes> for Pixels {
     }
 }
 
+/// A picture above this size is worth more as free memory between two looks than the time that it
+/// takes to get it again: 4K, not 1080p.
+const LARGE: usize = 16 << 20;
+
 /// Memory for one picture in RGB; grows to the largest it was used for.
 #[derive(Debug, Default)]
 pub struct RgbBuffer(RgbImage);
 
 impl RgbBuffer {
+    /// Keeps the memory of a picture of usual size for the next one, and lets that of a large one go.
+    pub fn give_back_if_large(&mut self) {
+        if self.0.as_raw().capacity() > LARGE {
+            self.0 = RgbImage::default();
+        }
+    }
+
     fn of(&mut self, width: u32, height: u32) -> &mut RgbImage {
         if self.0.dimensions() != (width, height) {
             let mut memory = std::mem::take(&mut self.0).into_raw();

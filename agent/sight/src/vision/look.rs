@@ -131,6 +131,19 @@ impl Vision {
         area: &LookArea,
         expected: &[Expected],
     ) -> Result<Detections, LookError> {
+        let seen = self.find(models, frame, due, area, expected);
+        models.rgb.give_back_if_large();
+        seen
+    }
+
+    fn find(
+        &mut self,
+        models: &mut ModelSet,
+        frame: &Frame,
+        due: Due,
+        area: &LookArea,
+        expected: &[Expected],
+    ) -> Result<Detections, LookError> {
         let ModelSet {
             vehicles,
             plates,
