@@ -3,6 +3,8 @@
 
     python3 models/fetch.py           fetch what is missing or damaged
     python3 models/fetch.py --check   only say what is wrong; exit code 1 if anything is
+    python3 models/fetch.py --only openvino
+                                      what the manifest calls optional, or the runtime of an execution provider
 
 Every file is checked against its sha256 before it gets its name, so a file in the cache is whole even
 after a power cut in the middle of a run. Once all is there, nothing is downloaded any more.
@@ -167,6 +169,9 @@ class Cache:
         for model in self.manifest.models:
             if model["name"] in names:
                 wanted += self.manifest.model_files(self.folder, model)
+        for provider in self.manifest.providers:
+            if provider["name"] in names:
+                wanted += self.manifest.provider_files(self.folder, provider)
         return [(w, why) for w in wanted if (why := fault(w))]
 
     def mend(self, faults):
@@ -190,6 +195,14 @@ class Cache:
         for model in self.manifest.models:
             if "convert" in model.get("source", {}) and self.folder / model["file"] in bad:
                 self.convert(model)
+        for provider in self.manifest.providers:
+            files = [(f["path"], f["sha256"], target) for f in provider["source"]["files"]
+                     if (target := self.folder / f["file"]) in bad]
+            if files:
+                if provider["arch"] != self.arch:
+                    raise FetchError(f"provider '{provider['name']}' is there for {provider['arch']} only, "
+                                     f"not for {self.arch}")
+                self.fetch_package(provider["source"], files, provider)
         runtime = self.folder / self.manifest.runtime["file"]
         if runtime in bad:
             library = self.manifest.library(self.arch)
@@ -215,7 +228,7 @@ def arguments(argv):
     parser.add_argument("--cache", type=Path, default=HERE / "cache", metavar="DIR", help="default: models/cache")
     parser.add_argument("--manifest", type=Path, default=HERE / "manifest.toml", metavar="FILE")
     parser.add_argument("--check", action="store_true", help="only check, change nothing")
-    parser.add_argument("--only", action="append", metavar="NAME", help="a model's name, or 'runtime'; may be repeated")
+    parser.add_argument("--only", action="append", metavar="NAME", help="a model's or an execution provider's name, or 'runtime'; may be repeated")
     parser.add_argument("--arch", default=platform.machine(),
                         help="the architecture to fetch ONNX Runtime for (default: this machine's)")
     return parser.parse_args(argv)
@@ -225,11 +238,12 @@ def main(argv=None):
     args = arguments(argv)
     started = time.monotonic()
     manifest = Manifest(args.manifest)
-    known = ["runtime"] + [model["name"] for model in manifest.models]
-    names = args.only or known
+    usual = ["runtime"] + [model["name"] for model in manifest.models if not model.get("optional")]
+    known = ["runtime"] + [part["name"] for part in manifest.models + manifest.providers]
+    names = args.only or usual
     for name in names:
         if name not in known:
-            raise FetchError(f"--only {name}: there is no such model (known: {', '.join(known)})")
+            raise FetchError(f"--only {name}: there is nothing of that name (known: {', '.join(known)})")
     cache = Cache(args.cache.resolve(), manifest, args.arch)
     faults = cache.faults(names)
     if faults and not args.check:

@@ -23,12 +23,15 @@ RUNTIME = {"file": (str, True), "licence": (str, True), "source": (dict, True), 
 SOURCE_FILE = {"path": (str, True), "file": (str, True), **PINNED}
 SOURCE = {"registry": (str, True), "package": (str, True), "version": (str, True), "convert": (str, False),
           "files": (list, True)}
+PROVIDER = {"name": (str, True), "arch": (str, True), "platform": (str, True), "file": (str, True),
+            "licence": (str, True), "source": (dict, True)}
+PROVIDER_SOURCE = {**WHEEL, "files": (list, True)}
 INPUT = {"layout": (str, True), "colour": (str, True), "width": (int, True), "height": (int, True)}
 DICTIONARY = {"file": (str, True), "sha256": (str, False), "bytes": (int, False)}
 MODEL = {"name": (str, True), "kind": (str, True), "file": (str, True), "sha256": (str, False),
          "bytes": (int, False), "licence": (str, False), "input": (dict, False), "labels": (dict, False),
-         "dictionary": (dict, False), "source": (dict, False)}
-TOP = {"runtime": (dict, True), "model": (list, True)}
+         "dictionary": (dict, False), "source": (dict, False), "optional": (bool, False)}
+TOP = {"runtime": (dict, True), "provider": (list, False), "model": (list, True)}
 
 
 class ManifestError(Exception):
@@ -39,7 +42,7 @@ class ManifestError(Exception):
 class Wanted:
     """One file that has to be there, with the content it has to have (None: any)."""
 
-    owner: str  # the model's name, or "runtime"
+    owner: str  # the model's or provider's name, or "runtime"
     path: Path
     sha256: str | None
     bytes: int | None
@@ -55,7 +58,7 @@ def table(value, schema, where):
         if key not in value:
             if required:
                 raise ManifestError(f"{where}: '{key}' is missing")
-        elif not isinstance(value[key], kind) or isinstance(value[key], bool):
+        elif not isinstance(value[key], kind) or isinstance(value[key], bool) != (kind is bool):
             raise ManifestError(f"{where}: '{key}' must be of type {kind.__name__}")
     digest = value.get("sha256") if "sha256" in schema else None
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
@@ -117,6 +120,18 @@ def check_source(model, where):
             raise ManifestError(f"{where}: '{part['file']}' has a source and so needs 'sha256' and 'bytes'")
 
 
+def check_provider(provider, where):
+    table(provider, PROVIDER, where)
+    where = f"provider '{provider['name']}'"
+    source = table(provider["source"], PROVIDER_SOURCE, f"{where}: source")
+    one_of(source["registry"], ("pypi",), f"{where}: registry")
+    for entry in source["files"]:
+        table(entry, SOURCE_FILE, f"{where}: source.files")
+        in_cache(entry["file"], where)
+    if provider["file"] not in [entry["file"] for entry in source["files"]]:
+        raise ManifestError(f"{where}: its source does not hold '{provider['file']}'")
+
+
 class Manifest:
     def __init__(self, path):
         self.path = Path(path)
@@ -130,13 +145,16 @@ class Manifest:
         in_cache(self.runtime["file"], "runtime")
         for library in self.runtime["library"]:
             table(library, LIBRARY, "runtime.library")
+        self.providers = data.get("provider", [])
+        for position, provider in enumerate(self.providers, 1):
+            check_provider(provider, f"provider {position}")
         self.models = data["model"]
         for position, model in enumerate(self.models, 1):
             check_model(model, f"model {position}")
-        names = [model["name"] for model in self.models]
+        names = [part["name"] for part in self.models + self.providers]
         for name in names:
             if names.count(name) > 1 or name == "runtime":
-                raise ManifestError(f"model '{name}': the name is taken")
+                raise ManifestError(f"'{name}': the name is taken")
 
     def library(self, arch):
         for library in self.runtime["library"]:
@@ -148,6 +166,10 @@ class Manifest:
     def runtime_file(self, cache, arch):
         library = self.library(arch)
         return Wanted("runtime", cache / self.runtime["file"], library["sha256"], library["bytes"])
+
+    def provider_files(self, cache, provider):
+        return [Wanted(provider["name"], cache / f["file"], f["sha256"], f["bytes"])
+                for f in provider["source"]["files"]]
 
     def model_files(self, cache, model):
         """Every file of a model, what it is made from included."""

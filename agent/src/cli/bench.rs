@@ -1,17 +1,19 @@
 //! `kakou bench`: how fast is this box, and where does the time go?
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::bench_providers;
 use super::common::{ConfigArgs, print_line};
 use super::replay::choose_camera;
 use crate::pipeline::Pipeline;
 use kakou_sight::camera::{Assumed, Frame, Next, open};
-use kakou_sight::vision::Spent;
+use kakou_sight::vision::{Provider, Spent};
 use kakou_time::Stopwatch;
 
 /// Measure speed: frames a second end to end, milliseconds per stage, memory, and the agent's own
@@ -27,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     frames: Option<PathBuf>,
     #[command(flatten)]
-    config: ConfigArgs,
+    pub(super) config: ConfigArgs,
     /// Camera of the config whose lanes and masks hold. [default: the config's only camera]
     #[arg(long, value_name = "ID")]
     camera: Option<String>,
@@ -38,41 +40,84 @@ pub struct Args {
     /// vehicles and plates are looked for, and plates read, in every frame.
     #[arg(long)]
     as_configured: bool,
+    /// Execution provider; overrides the config.
+    #[arg(long, value_name = "NAME", conflicts_with = "providers")]
+    provider: Option<Provider>,
+    /// Measure each execution provider that is there, and say which one to write into the config.
+    #[arg(long)]
+    providers: bool,
     /// Print one JSON object.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+impl Args {
+    /// The command line that measures the same with one provider.
+    pub(super) fn for_provider(&self, provider: &str) -> Vec<OsString> {
+        let mut args: Vec<OsString> = ["bench", "--json", "--provider", provider]
+            .map(OsString::from)
+            .into();
+        args.extend(["--rounds".into(), self.rounds.to_string().into()]);
+        let paths = [
+            ("--frames", &self.frames),
+            ("--config", &self.config.config),
+            ("--models", &self.config.models),
+        ];
+        for (option, path) in paths {
+            if let Some(path) = path {
+                args.extend([option.into(), path.into()]);
+            }
+        }
+        if let Some(threads) = self.config.threads {
+            args.extend(["--threads".into(), threads.to_string().into()]);
+        }
+        if let Some(camera) = &self.camera {
+            args.extend(["--camera".into(), camera.into()]);
+        }
+        if self.as_configured {
+            args.push("--as-configured".into());
+        }
+        args
+    }
 }
 
 /// What was measured; times are means per frame in milliseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-struct Measured {
-    frames: u64,
-    passages: u64,
-    width: u32,
-    height: u32,
-    threads: usize,
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) frames: u64,
+    pub(super) passages: u64,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) threads: usize,
     /// Decoding included.
-    frames_per_second: f64,
+    pub(super) frames_per_second: f64,
     /// Decoding left out, as with a camera whose decoder runs elsewhere.
-    frames_per_second_without_decoding: f64,
-    ms_decode: f64,
+    pub(super) frames_per_second_without_decoding: f64,
+    pub(super) ms_decode: f64,
     /// Bare model runs.
-    ms_vehicles: f64,
-    ms_plates: f64,
-    ms_reader: f64,
+    pub(super) ms_vehicles: f64,
+    pub(super) ms_plates: f64,
+    pub(super) ms_reader: f64,
     /// Scaling, straightening, decoding of the models' outputs.
-    ms_around_models: f64,
-    ms_track: f64,
-    ms_evidence: f64,
-    runs_vehicles: f64,
-    runs_plates: f64,
-    runs_reader: f64,
-    overhead: f64,
-    resident_mib: f64,
+    pub(super) ms_around_models: f64,
+    pub(super) ms_track: f64,
+    pub(super) ms_evidence: f64,
+    pub(super) runs_vehicles: f64,
+    pub(super) runs_plates: f64,
+    pub(super) runs_reader: f64,
+    pub(super) overhead: f64,
+    pub(super) resident_mib: f64,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.providers {
+        bench_providers::run(&args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut config = args.config.load()?;
+    if let Some(provider) = args.provider {
+        config.models.provider = provider;
+    }
     if !args.as_configured {
         (
             config.look.vehicle_every_ms,

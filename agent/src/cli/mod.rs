@@ -1,6 +1,7 @@
 //! The command line: one small file per subcommand.
 
 pub mod bench;
+mod bench_providers;
 mod broker;
 mod camera;
 mod check_config;

@@ -5,5 +5,5 @@ mod locate;
 mod manifest;
 mod verify;
 pub use locate::{Location, locate};
-pub use manifest::{Manifest, ManifestError, ModelEntry, ModelKind};
+pub use manifest::{Manifest, ManifestError, ModelEntry, ModelKind, ProviderEntry};
 pub use verify::{Checked, FileState, check_file, verify};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Manifest, ManifestError};
+use super::manifest::{Manifest, ManifestError, ModelEntry};
 
 /// What was found of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,18 @@ pub fn verify(m: &Manifest, cache: &Path) -> Result<Vec<Checked>, ManifestError>
         Some(library.bytes),
         Some(&library.sha256),
     );
-    for model in &m.models {
+    // What is optional and was never fetched is not missing.
+    for provider in &m.providers {
+        let files = &provider.source.files;
+        if files.iter().any(|f| cache.join(&f.file).exists()) {
+            for f in files {
+                let path = cache.join(&f.file);
+                add(provider.name.clone(), path, Some(f.bytes), Some(&f.sha256));
+            }
+        }
+    }
+    let there = |model: &&ModelEntry| !model.optional || m.file(cache, model).exists();
+    for model in m.models.iter().filter(there) {
         add(
             model.name.clone(),
             m.file(cache, model),

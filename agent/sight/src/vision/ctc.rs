@@ -84,7 +84,7 @@ impl Reader {
             1.0 / 127.5,
         );
         let wanted = self.dictionary.len() + 1;
-        let steps = self.net.run_f32(
+        let steps = self.net.run(
             &[1, 3, i64::from(HEIGHT), i64::from(WIDTH)],
             &self.input,
             |out| {

@@ -52,16 +52,11 @@ impl<'a> Opener<'a> {
         let env = std::env::var_os("KAKOU_ONNXRUNTIME")
             .filter(|v| !v.is_empty())
             .map(PathBuf::from);
-        let runtime = match choice.runtime.clone().or(env) {
-            Some(own) => Runtime::load(&own)?,
-            None => {
-                let path = choice.location.cache.join(&manifest.runtime.file);
-                if let Some(l) = manifest.library() {
-                    refuse_wrong(&path, Some(l.bytes), Some(&l.sha256))?;
-                }
-                Runtime::load(&path)?
-            }
+        let library = match choice.runtime.clone().or(env) {
+            Some(own) => own,
+            None => fetched_library(&manifest, choice)?,
         };
+        let runtime = Runtime::load(&library)?;
         Ok(Self {
             choice,
             manifest,
@@ -87,7 +82,7 @@ impl<'a> Opener<'a> {
 
     fn net(&self, model: &ModelEntry) -> Result<Net, OpenError> {
         let path = self.manifest.file(&self.choice.location.cache, model);
-        refuse_wrong(&path, model.bytes, model.sha256.as_deref()).map_err(|e| own(model, e))?;
+        refuse_wrong(&path, model.bytes, model.sha256.as_deref()).map_err(|e| named(model, e))?;
         Ok(self.runtime.open(
             &model.name,
             &path,
@@ -169,7 +164,8 @@ impl<'a> Opener<'a> {
             &path,
             vouched.and_then(|d| d.bytes),
             vouched.and_then(|d| d.sha256.as_deref()),
-        )?;
+        )
+        .map_err(|e| named(model, e))?;
         let dictionary = std::fs::read_to_string(&path).map_err(|e| ManifestError::File {
             file: path.clone(),
             reason: e.to_string(),
@@ -183,11 +179,45 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// What is wrong with the file of a model that no one fetches.
-fn own(model: &ModelEntry, error: ManifestError) -> ManifestError {
+/// The fetched runtime: that of the execution provider where it needs one of its own.
+fn fetched_library(manifest: &Manifest, choice: &ModelChoice) -> Result<PathBuf, ManifestError> {
+    let cache = &choice.location.cache;
+    let name = choice.provider.to_string();
+    if let Some(provider) = manifest.provider(&name) {
+        for part in &provider.source.files {
+            let whole = refuse_wrong(
+                &cache.join(&part.file),
+                Some(part.bytes),
+                Some(&part.sha256),
+            );
+            whole.map_err(|e| match e {
+                ManifestError::File { file, reason } => ManifestError::OptionalFile {
+                    name: name.clone(),
+                    file,
+                    reason,
+                },
+                other => other,
+            })?;
+        }
+        return Ok(cache.join(&provider.file));
+    }
+    let path = cache.join(&manifest.runtime.file);
+    if let Some(library) = manifest.library() {
+        refuse_wrong(&path, Some(library.bytes), Some(&library.sha256))?;
+    }
+    Ok(path)
+}
+
+/// What is wrong with the file of a model, with what mends it.
+fn named(model: &ModelEntry, error: ManifestError) -> ManifestError {
     match error {
         ManifestError::File { file, reason } if model.source.is_none() => ManifestError::OwnFile {
             model: model.name.clone(),
+            file,
+            reason,
+        },
+        ManifestError::File { file, reason } if model.optional => ManifestError::OptionalFile {
+            name: model.name.clone(),
             file,
             reason,
         },

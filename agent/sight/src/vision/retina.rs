@@ -115,21 +115,21 @@ impl PlateDetector {
         );
         let (sx, sy) = (region.width() / w as f32, region.height() / h as f32);
         let back = |p: Point| Point::new(region.x0 + p.x * sx, region.y0 + p.y * sy);
-        let found =
-            self.net
-                .run_f32(&[1, 3, i64::from(ph), i64::from(pw)], &self.input, |out| {
-                    // Told apart by their last dimension: 4 box values, 2 scores, 8 corner values.
-                    let of = |n: i64| out.iter().find(|(s, _)| s.last() == Some(&n)).map(|o| o.1);
-                    decode(
-                        of(4)?,
-                        of(2)?,
-                        of(8)?,
-                        pw as usize,
-                        ph as usize,
-                        min_score,
-                        back,
-                    )
-                })?;
+        let found = self
+            .net
+            .run(&[1, 3, i64::from(ph), i64::from(pw)], &self.input, |out| {
+                // Told apart by their last dimension: 4 box values, 2 scores, 8 corner values.
+                let of = |n: i64| out.iter().find(|(s, _)| s.last() == Some(&n)).map(|o| o.1);
+                decode(
+                    of(4)?,
+                    of(2)?,
+                    of(8)?,
+                    pw as usize,
+                    ph as usize,
+                    min_score,
+                    back,
+                )
+            })?;
         let found = found.ok_or_else(|| {
             self.net
                 .error("its outputs are not loc, conf and landms over RetinaFace priors")

@@ -9,7 +9,7 @@ use kakou_time::Stopwatch;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{TensorRef, ValueType};
+use ort::value::{PrimitiveTensorElementType, TensorRef, ValueType};
 
 use super::memory;
 
@@ -148,7 +148,7 @@ impl Runtime {
         };
         let bytes = std::fs::read(path).map_err(|e| err(e.to_string()))?;
         let mut builder = self.builder(threads).map_err(err)?;
-        builder = self.with_provider(builder, provider)?;
+        builder = self.with_provider(builder, provider, threads.max(1))?;
         let session = builder
             .commit_from_memory(&bytes)
             .map_err(|e| err(e.to_string()))?;
@@ -196,6 +196,7 @@ impl Runtime {
         &self,
         builder: SessionBuilder,
         provider: Provider,
+        #[cfg_attr(not(feature = "openvino"), allow(unused_variables))] threads: usize,
     ) -> Result<SessionBuilder, RuntimeError> {
         #[allow(unused_mut)]
         let mut dispatch: Option<ort::ep::ExecutionProviderDispatch> = None;
@@ -217,7 +218,13 @@ impl Runtime {
             #[cfg(feature = "tensorrt")]
             Provider::Tensorrt => dispatch = Some(ort::ep::TensorRT::default().build()),
             #[cfg(feature = "openvino")]
-            Provider::Openvino => dispatch = Some(ort::ep::OpenVINO::default().build()),
+            Provider::Openvino => {
+                // By itself it takes every core for each run.
+                let openvino = ort::ep::OpenVINO::default()
+                    .with_device_type("CPU")
+                    .with_num_threads(threads);
+                dispatch = Some(openvino.build());
+            }
             #[cfg(feature = "coreml")]
             Provider::Coreml => dispatch = Some(ort::ep::CoreML::default().build()),
             #[cfg(feature = "rknpu")]
@@ -279,48 +286,23 @@ impl Net {
         }
     }
 
-    /// Runs on 32-bit floats; `read` sees the outputs in the model's order.
-    pub fn run_f32<R>(
+    /// Runs on 32-bit floats or bytes, whichever the model takes; `read` sees the outputs in the
+    /// model's order.
+    pub fn run<T, R>(
         &mut self,
         shape: &[i64],
-        data: &[f32],
+        data: &[T],
         read: impl FnOnce(&[Output<'_>]) -> R,
-    ) -> Result<R, RuntimeError> {
-        let name = self.name.clone();
-        let err = |e: ort::Error| RuntimeError::Run {
-            model: name.clone(),
-            reason: e.to_string(),
-        };
-        let tensor = TensorRef::from_array_view((shape.to_vec(), data)).map_err(err)?;
-        self.run(tensor.into(), read)
-    }
-
-    /// Runs on bytes.
-    pub fn run_u8<R>(
-        &mut self,
-        shape: &[i64],
-        data: &[u8],
-        read: impl FnOnce(&[Output<'_>]) -> R,
-    ) -> Result<R, RuntimeError> {
-        let name = self.name.clone();
-        let err = |e: ort::Error| RuntimeError::Run {
-            model: name.clone(),
-            reason: e.to_string(),
-        };
-        let tensor = TensorRef::from_array_view((shape.to_vec(), data)).map_err(err)?;
-        self.run(tensor.into(), read)
-    }
-
-    fn run<R>(
-        &mut self,
-        tensor: ort::session::SessionInputValue<'_>,
-        read: impl FnOnce(&[Output<'_>]) -> R,
-    ) -> Result<R, RuntimeError> {
+    ) -> Result<R, RuntimeError>
+    where
+        T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
+    {
         let model = self.name.clone();
         let err = |e: ort::Error| RuntimeError::Run {
             model: model.clone(),
             reason: e.to_string(),
         };
+        let tensor = TensorRef::from_array_view((shape.to_vec(), data)).map_err(err)?;
         let watch = Stopwatch::start();
         let outputs = self
             .session

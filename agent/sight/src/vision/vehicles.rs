@@ -109,7 +109,7 @@ impl VehicleDetector {
         };
         let shape = [1, i64::from(self.height), i64::from(self.width), 3];
         let labels = &self.labels;
-        let found = self.net.run_u8(&shape, scaled.rgb, |out| {
+        let found = self.net.run(&shape, scaled.rgb, |out| {
             // The two outputs are told apart by their last dimension, so their order does not
             // matter.
             let boxes = out.iter().find(|(s, _)| s.last() == Some(&4))?;
@@ -158,7 +158,7 @@ impl VehicleDetector {
         );
         let shape = [1, 3, i64::from(self.height), i64::from(self.width)];
         let labels = &self.labels;
-        let found = self.net.run_f32(&shape, &self.input, |out| {
+        let found = self.net.run(&shape, &self.input, |out| {
             let (shape, values) = out.first()?;
             let row = *shape.last()? as usize;
             decode_yolox(
