@@ -22,6 +22,9 @@ fn eval_counts_the_plates_of_the_samples() {
         "missed",
         "false_reads",
         "ms_per_picture",
+        "by_province",
+        "by_kind",
+        "by_rows",
         "by_colour",
         "by_length",
     ] {
@@ -130,23 +133,23 @@ fn an_altered_or_truncated_model_is_refused_by_name() {
     };
     let whole = run(&["models", "verify"]);
     assert!(whole.status.success(), "{}", stderr(&whole));
-    let model = dir.path().join("clp_det.onnx");
+    let model = dir.path().join("clp_v2_c_rec.onnx");
     let mut bytes = std::fs::read(&model).unwrap();
     bytes[1000] ^= 1;
     std::fs::write(&model, &bytes).unwrap();
-    let reader = dir.path().join("clp_v2_c_rec.onnx");
-    let half = std::fs::read(&reader).unwrap();
-    std::fs::write(&reader, &half[..half.len() / 2]).unwrap();
+    let dictionary = dir.path().join("clp_dict.txt");
+    let half = std::fs::read(&dictionary).unwrap();
+    std::fs::write(&dictionary, &half[..half.len() / 2]).unwrap();
     let o = run(&["models", "verify"]);
     let said = stderr(&o);
     assert_eq!(o.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("clp_det.onnx has sha256") && said.contains("clp_v2_c_rec.onnx has"),
+        said.contains("clp_v2_c_rec.onnx has sha256") && said.contains("clp_dict.txt has"),
         "{said}"
     );
     let o = run(&["eval", "agent/samples/dusk"]);
     assert!(
-        !o.status.success() && stderr(&o).contains("clp_det.onnx"),
+        !o.status.success() && stderr(&o).contains("clp_dict.txt"),
         "it is not run either: {}",
         stderr(&o)
     );
@@ -156,16 +159,57 @@ fn an_altered_or_truncated_model_is_refused_by_name() {
 fn a_provider_that_is_not_there_is_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("gpu.toml");
-    std::fs::write(&config, "[vision]\nprovider = \"openvino\"\n").unwrap();
-    let o = kakou(&[
-        "eval",
-        "agent/samples/dusk",
+    let cache = dir.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    copy_cache(&cache);
+    let eval = |provider: &str| {
+        std::fs::write(&config, format!("[vision]\nprovider = \"{provider}\"\n")).unwrap();
+        let o = std::process::Command::new(env!("CARGO_BIN_EXE_kakou"))
+            .args(["eval", "agent/samples/dusk", "--config"])
+            .arg(&config)
+            .current_dir(root())
+            .env("KAKOU_MODELS_CACHE", &cache)
+            .output()
+            .unwrap();
+        assert!(!o.status.success());
+        stderr(&o)
+    };
+    let said = eval("cuda");
+    assert!(said.contains("cuda") && said.contains("cpu"), "{said}");
+    // On a processor without one, the usual library is asked, and says that it has none.
+    let said = eval("openvino");
+    assert!(said.contains("openvino"), "{said}");
+    if cfg!(target_arch = "x86_64") {
+        assert!(said.contains("models/fetch.py --only openvino"), "{said}");
+    }
+}
+
+/// Whatever is fetched: the processor's own runtime is, and the others are named.
+#[test]
+fn bench_compares_the_providers_that_are_there() {
+    let frames = some_frames("dusk", 0..4);
+    let o = succeed(&[
+        "bench",
+        "--providers",
+        "--rounds",
+        "1",
+        "--frames",
+        frames.path().to_str().unwrap(),
         "--config",
-        config.to_str().unwrap(),
+        "configs/samples.toml",
+        "--json",
     ]);
-    assert!(!o.status.success());
-    let said = stderr(&o);
-    assert!(said.contains("openvino") && said.contains("cpu"), "{said}");
+    let compared = json(&o);
+    let all = compared["providers"].as_array().unwrap();
+    let cpu = all.iter().find(|p| p["provider"] == "cpu").unwrap();
+    assert!(cpu["measured"]["frames_per_second"].as_f64().unwrap() > 0.0);
+    let openvino = all.iter().find(|p| p["provider"] == "openvino").unwrap();
+    assert!(
+        openvino.get("measured").is_some() != openvino.get("missing").is_some(),
+        "{openvino}"
+    );
+    let best = compared["best"].as_str().unwrap();
+    assert!(["cpu", "openvino"].contains(&best), "{best}");
 }
 
 #[test]

@@ -174,7 +174,7 @@ async fn a_start_without_its_list_and_its_metrics_folder_is_degraded_until_they_
 async fn a_model_that_is_cut_off_is_named_and_the_agent_waits_for_a_better_one() {
     let mut gate = Checkpoint::new("loop = true").await;
     let cache = cache_in(gate.dir.path());
-    let model = cache.join("clp_det.onnx");
+    let model = cache.join("clp_v2_c_rec.onnx");
     let good = std::fs::read(&model).unwrap();
     cut_off(&model);
     // Two cameras, and somebody who listens as the service manager does.
@@ -195,7 +195,7 @@ async fn a_model_that_is_cut_off_is_named_and_the_agent_waits_for_a_better_one()
     };
     let status = gate.next("status of the models", failing).await;
     let detail = part(&status, "models").detail.as_ref().unwrap();
-    assert!(detail.contains("clp_det.onnx"), "{detail}");
+    assert!(detail.contains("clp_v2_c_rec.onnx"), "{detail}");
     for camera in &status.cameras {
         assert_eq!(camera.state, Some(CameraState::Starting));
     }
@@ -203,7 +203,7 @@ async fn a_model_that_is_cut_off_is_named_and_the_agent_waits_for_a_better_one()
     let log = gate.log();
     let told = log
         .lines()
-        .find(|l| l.contains("ERROR") && l.contains("clp_det.onnx"));
+        .find(|l| l.contains("ERROR") && l.contains("clp_v2_c_rec.onnx"));
     assert!(told.is_some(), "the cause is not in the log: {log}");
     // It is kept alive, and the service manager can say why nothing is seen.
     let mut heard = Vec::new();
@@ -211,7 +211,7 @@ async fn a_model_that_is_cut_off_is_named_and_the_agent_waits_for_a_better_one()
     while !(heard.iter().any(|h: &String| h.contains("READY=1"))
         && heard
             .iter()
-            .any(|h| h.contains("WATCHDOG=1") && h.contains("clp_det.onnx")))
+            .any(|h| h.contains("WATCHDOG=1") && h.contains("clp_v2_c_rec.onnx")))
     {
         let length = manager
             .recv(&mut buffer)
@@ -245,7 +245,7 @@ async fn a_reload_that_cannot_be_done_changes_nothing_and_says_why() {
     let cases = [
         (vision("vehicles = \"nonsense\""), "nonsense"),
         (vision(&format!("runtime = {other:?}")), "other.so"),
-        (vision("threads = 2"), "clp_det.onnx"),
+        (vision("threads = 2"), "clp_v2_c_rec.onnx"),
         (
             broker("ca = \"lost.pem\"").replace(&gate.broker.address().to_string(), &secure),
             "lost.pem",
@@ -260,7 +260,7 @@ async fn a_reload_that_cannot_be_done_changes_nothing_and_says_why() {
         ),
     ];
     // Loaded models are not read again; only those of a new pool are.
-    cut_off(&cache.join("clp_det.onnx"));
+    cut_off(&cache.join("clp_v2_c_rec.onnx"));
     for (config, named) in cases {
         // Other limits in the same file are not taken either.
         gate.write_config(&config.replace("[outbox]", "[outbox]\nmax_mib = 64"));
@@ -279,7 +279,7 @@ async fn a_reload_that_cannot_be_done_changes_nothing_and_says_why() {
         let told = support::stderr(&checked);
         // Another runtime is right for a new process; the models are not.
         let named = if named == "other.so" {
-            "clp_det.onnx"
+            "clp_v2_c_rec.onnx"
         } else {
             named
         };

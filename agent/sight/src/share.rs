@@ -9,9 +9,9 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Frames a second that a core is given, of all cameras together: two to three times what it can
-/// look at. More would only be copied and thrown away.
-const FRAMES_PER_CORE: usize = 25;
+/// Frames a second that a core is given, of all cameras together: about what it can look at, beside
+/// decoding. More would only be copied and thrown away.
+const FRAMES_PER_CORE: usize = 40;
 /// Fewer than this and a vehicle is not followed well, however many cameras there are.
 const LEAST: f32 = 8.0;
 
@@ -45,12 +45,12 @@ mod tests {
     #[test]
     fn cameras_share_the_frames_of_all_cores() {
         let cases = [
-            (1, 1, 25.0),
-            (2, 1, 50.0),
-            (2, 4, 12.5),
-            (4, 4, 25.0),
+            (1, 1, 40.0),
+            (2, 1, 80.0),
+            (2, 4, 20.0),
+            (4, 4, 40.0),
             (2, 20, 8.0),
-            (2, 0, 50.0),
+            (2, 0, 80.0),
         ];
         for (cores, cameras, wanted) in cases {
             assert!(

@@ -117,13 +117,7 @@ pub fn checkpoint(dir: &Path, broker: &str, sequence: &str, camera: &str, more: 
 
 /// The models' cache, for a test that damages it.
 pub fn copy_cache(to: &Path) {
-    for f in [
-        "clp_det.onnx",
-        "clp_v2_c_rec.onnx",
-        "clp_dict.txt",
-        "ssdlite_mobilenet_v2_coco.onnx",
-        "libonnxruntime.so",
-    ] {
+    for f in ["clp_v2_c_rec.onnx", "clp_dict.txt", "libonnxruntime.so"] {
         std::fs::copy(root().join("models/cache").join(f), to.join(f)).unwrap();
     }
 }

@@ -187,6 +187,10 @@ class Camera:
         width = int(math.exp(self.rng.uniform(math.log(46), math.log(230))))
         height = max(15, round(width / 3 * math.exp(self.rng.normal(0.05, 0.22))))
         height = min(height, 96)
+        if self.rng.random() < 0.2:
+            # Far off and cut upright: plates come flat and small.
+            width = int(self.rng.integers(56, 120))
+            height = max(14, round(width / self.rng.uniform(3.4, 4.6)))
         if matrix is None:
             matrix = self.corners(len(canvas), boxed, loose)
         hard = hard[:, None, None, None]

@@ -9,6 +9,7 @@ import numpy
 import torch
 from torch.nn import functional
 
+import hide
 from alphabet import COLOURS, INDEX, SLOTS
 from glyphs import BROAD, TALL
 from kinds import KINDS, boxes
@@ -85,7 +86,8 @@ class Composer:
         """A picture for every character: one hand or face per plate, mostly, and real ones among them."""
         count = len(numbers)
         first, made, real_first, real = (self.table[numpy.maximum(numbers - 1, 0), k] for k in range(4))
-        style = numpy.where(self.rng.random((count, SLOTS)) < 0.85, self.rng.random((count, 1)), self.rng.random((count, SLOTS)))
+        same = self.rng.random((count, SLOTS)) < 0.85
+        style = numpy.where(same, self.rng.random((count, 1)), self.rng.random((count, SLOTS)))
         chosen = first + (style * made).astype(numpy.int64)
         wanted = self.rng.choice([0.0, REAL_GLYPHS, 1.0], (count, 1), p=[0.45, 0.25, 0.3])
         use_real = (real > 0) & (self.rng.random((count, SLOTS)) < wanted)
@@ -115,16 +117,16 @@ class Composer:
 
     def ink(self, chosen, box, *weights):
         """Ink of all characters (batch, 1, height, width), once per weight: (batch, slots), 0 leaves one out."""
-        count = len(chosen)
-        glyphs = self.pictures[chosen.reshape(-1)].view(count, SLOTS, TALL, BROAD).to(self.number) / 255
+        count, many = chosen.shape
+        glyphs = self.pictures[chosen.reshape(-1)].view(count, many, TALL, BROAD).to(self.number) / 255
         rows = self.resample(self.v, box[..., 1], box[..., 3], TALL).transpose(2, 3)
         columns = self.resample(self.u, box[..., 0], box[..., 2], BROAD)
         upright = rows @ glyphs
         found = []
         for weight in weights:
             part = upright * self.tensor(weight).to(self.number)[:, :, None, None]
-            part = part.transpose(1, 2).reshape(count, len(self.v), SLOTS * BROAD)
-            found.append((part @ columns.reshape(count, SLOTS * BROAD, len(self.u))).clamp_(0, 1)[:, None])
+            part = part.transpose(1, 2).reshape(count, len(self.v), many * BROAD)
+            found.append((part @ columns.reshape(count, many * BROAD, len(self.u))).clamp_(0, 1)[:, None])
         return found
 
     def resample(self, line, start, length, texels):
@@ -149,32 +151,49 @@ class Composer:
         chosen = torch.from_numpy(self.choose(numbers)).to(self.device)
         box = self.tensor(place)
         ink, red = self.ink(chosen, box, there, there * self.red[kind])
-        canvas = self.paint(kind, ink, red, place)
+        canvas = self.paint(self.look(kind, place, there), ink, red, self.dot(kind, place))
         centres = numpy.stack([place[..., 0] + place[..., 2] / 2, place[..., 1] + place[..., 3] / 2], -1)
         colour = numpy.array([COLOURS.index(KINDS[k].colour) for k in kind])
         rows = numpy.array([KINDS[k].rows - 1 for k in kind])
-        return canvas, {"text": numbers, "centres": centres, "placed": there, "colour": colour, "rows": rows}
+        usual = numpy.array([KINDS[k].pattern[0] == "P" and KINDS[k].layout in ("one", "green", "even") for k in kind])
+        facts = {"text": numbers, "centres": centres, "placed": there, "colour": colour, "rows": rows, "place": place,
+                 "usual": usual}
+        canvas, facts["hidden"] = hide.some(self, canvas, facts, place)
+        return canvas, facts
+
+    def look(self, kind, place, there):
+        """What the kinds say of how their plates look: colours, sizes in millimetres, and room above the characters."""
+        count = len(kind)
+        return {
+            "paint": self.paints[kind, self.rng.integers(0, self.paints.shape[1], count)],
+            "size": self.sizes[kind],
+            "part": numpy.array([KINDS[k].colour == "yellow-green" for k in kind]),
+            "second": numpy.repeat(numpy.array([RED], numpy.float32), count, 0),
+            "two": self.red[kind].max(1),
+            "room": numpy.where(there > 0, place[..., 1], 1.0).min(1) * self.sizes[kind, 1],
+        }
 
     def blotches(self, count, rows, columns, channels=1):
         """Smooth noise of 0..1 over the canvas."""
         coarse = torch.rand(count, channels, rows, columns, device=self.device, dtype=self.number)
         return functional.interpolate(coarse, CANVAS, mode="bilinear", align_corners=False)
 
-    def paint(self, kind, ink, red, place):
+    def paint(self, look, ink, second, dot):
         """Ground, letters, rim, dot, screws and dirt, and what is round the plate."""
-        count = len(kind)
+        count, size = len(ink), look["size"]
         one = lambda low, high: self.each(self.rng.uniform(low, high, count))
         having = lambda share: self.each(self.rng.random(count) < share)
-        paint = self.paints[kind, self.rng.integers(0, self.paints.shape[1], count)]
+        paint = look["paint"]
         paint = paint + self.rng.normal(0, 11, paint.shape)
         top, bottom, letter = (self.each(paint[:, k]) for k in range(3))
         u, v = self.u.to(self.number), self.v.to(self.number)[:, None]
-        mm_x, mm_y = self.each(self.sizes[kind, 0]), self.each(self.sizes[kind, 1])
+        mm_x, mm_y = self.each(size[:, 0]), self.each(size[:, 1])
         x, y = u * mm_x, v * mm_y
         canvas = top + (bottom - top) * v.clamp(1e-3, 1) ** one(0.7, 1.5)
         # The first part of a large new energy plate is yellow.
-        part = self.each([KINDS[k].colour == "yellow-green" for k in kind]) * (u < YELLOW_PART)
-        canvas = canvas * (1 - part) + self.each(numpy.array([240, 190, 40]) + self.rng.normal(0, 12, (count, 3))) * part
+        part = self.each(look["part"]) * (u < YELLOW_PART)
+        yellow = numpy.array([240, 190, 40]) + self.rng.normal(0, 12, (count, 3))
+        canvas = canvas * (1 - part) + self.each(yellow) * part
         # Distance from the plate's edge in millimetres.
         edge = torch.minimum(torch.minimum(x, mm_x - x), torch.minimum(y, mm_y - y))
         inner = one(0, 6)
@@ -182,20 +201,33 @@ class Composer:
         strong = self.strengthened(ink)
         worn = (self.blotches(count, 9, 26) - one(0.4, 0.8)) * (one(0.5, 2) * having(0.3))
         strong = strong * (1 - worn.clamp_(0, 0.8)) * one(0.82, 1)
-        mark = torch.maximum(torch.maximum(strong, rim), self.dot(kind, place, x, y, mm_x, mm_y))
-        share = (red / ink.clamp(min=1e-2)).clamp_(0, 1) * self.each(self.red[kind].max(1))
-        letter = letter + (self.each(numpy.array(RED) + self.rng.normal(0, 14, (count, 3))) - letter) * share
+        mark = torch.maximum(torch.maximum(strong, rim), dot if torch.is_tensor(dot) else rim)
+        share = (second / ink.clamp(min=1e-2)).clamp_(0, 1) * self.each(look["two"])
+        letter = letter + (self.each(look["second"] + self.rng.normal(0, 14, (count, 3))) - letter) * share
         canvas = canvas + (letter - canvas) * mark
         # Pressed letters have a bright and a dark flank.
-        relief = strong - torch.roll(strong, (1, 1), (2, 3)) * one(0, 1) - torch.roll(strong, (1, -1), (2, 3)) * one(0, 0.5)
+        bright, dark = torch.roll(strong, (1, 1), (2, 3)), torch.roll(strong, (1, -1), (2, 3))
+        relief = strong - bright * one(0, 1) - dark * one(0, 0.5)
         canvas = canvas + relief * (one(-40, 40) * having(0.4))
-        screw = self.screws(count, x, y, self.sizes[kind])
+        screw = self.screws(count, x, y, size)
         tint = self.rng.choice([60, 150, 220], (count, 1)) + self.rng.normal(0, 20, (count, 3))
         canvas = canvas + (self.each(tint) - canvas) * screw
         dirt = ((self.blotches(count, 6, 16) - one(0.45, 0.85)) * one(1, 4)).clamp_(0, 0.8) * having(0.35)
         mud = self.rng.normal((118, 108, 95), 12, (count, 3)) + self.rng.normal(0, 40, (count, 1))
         canvas = canvas + (self.each(mud) - canvas) * dirt
+        canvas = self.capped(canvas, look, x, y, mm_x, mm_y)
         return self.surrounded(canvas, edge, one, having)
+
+    def capped(self, canvas, look, x, y, mm_x, mm_y):
+        """A bar over the edge of some characters: a frame, a lamp's rim, a bolt. It must not make a 1 a T."""
+        count, room = len(canvas), look["room"]
+        depth = numpy.where(self.rng.random(count) < 0.12, room * self.rng.uniform(0.5, 1.25, count), -99)
+        wide = numpy.where(self.rng.random(count) < 0.35, 600, self.rng.uniform(5, 45, count))
+        off = (x - self.each(self.rng.uniform(0.05, 0.95, count)) * mm_x).abs() < self.each(wide)
+        low = self.each(self.rng.random(count) < 0.3)
+        on = off & ((y * (1 - low) + (mm_y - y) * low) < self.each(depth))
+        grey = self.rng.uniform(10, 235, (count, 1)) + self.rng.normal(0, 10, (count, 3))
+        return torch.where(on, self.each(grey), canvas)
 
     def strengthened(self, ink):
         """Strokes thicker or thinner than the glyph has them."""
@@ -204,8 +236,10 @@ class Composer:
         thin = -functional.max_pool2d(-ink, 3, 1, 1)
         return ink + change.clamp(min=0) * (thick - ink) + change.clamp(max=0) * (ink - thin)
 
-    def dot(self, kind, place, x, y, mm_x, mm_y):
+    def dot(self, kind, place):
         """The dot between office and serial."""
+        mm_x, mm_y = self.each(self.sizes[kind, 0]), self.each(self.sizes[kind, 1])
+        x, y = self.u.to(self.number) * mm_x, self.v.to(self.number)[:, None] * mm_y
         gap = (place[:, 1, 0] + place[:, 1, 2] + place[:, 2, 0]) / 2
         height = place[:, 1, 1] + place[:, 1, 3] * self.rng.uniform(0.35, 0.65, len(kind))
         has = numpy.array(["L" in KINDS[k].pattern and KINDS[k].layout in ("one", "two") for k in kind])
@@ -265,4 +299,6 @@ class Composer:
         moved = numpy.stack([place[..., 0] + place[..., 2] / 2, place[..., 1] + place[..., 3] / 2], -1)
         facts["centres"] = numpy.where(swap[..., None], moved, facts["centres"])
         facts["text"] = numbers
-        return canvas.clamp_(0, 255), facts
+        place = numpy.where(swap[..., None], place, box)
+        canvas, facts["hidden"] = hide.some(self, canvas.clamp_(0, 255), facts, place)
+        return canvas, facts

@@ -5,6 +5,7 @@ and thin vertical strokes; so thin fonts are stretched first and given their wei
 """
 
 import functools
+import pathlib
 
 import cv2
 import numpy
@@ -42,6 +43,35 @@ LATIN = [
     (FONTS + "opentype/urw-base35/NimbusSansNarrow-Bold.otf", 0),
     (FONTS + "opentype/urw-base35/NimbusSans-Bold.otf", 0),
 ]
+# Faces for plates of other countries, besides those above.
+NOTO_SANS = FONTS + "truetype/noto/NotoSans"
+WORLD = LATIN + [
+    (FONTS + "truetype/roadgeek/RG2014E.ttf", 0),
+    (FONTS + "truetype/roadgeek/RG2014C.ttf", 0),
+    (FONTS + "truetype/roboto/unhinted/Roboto-Bold.ttf", 0),
+    (FONTS + "truetype/roboto/unhinted/Roboto-Medium.ttf", 0),
+    (FONTS + "truetype/open-sans/OpenSans-Bold.ttf", 0),
+    (FONTS + "truetype/dejavu/DejaVuSans-Bold.ttf", 0),
+    (FONTS + "truetype/dejavu/DejaVuSansMono-Bold.ttf", 0),
+    (FONTS + "truetype/liberation2/LiberationMono-Bold.ttf", 0),
+    (FONTS + "truetype/liberation2/LiberationSerif-Bold.ttf", 0),
+    (FONTS + "opentype/urw-base35/URWGothic-Demi.otf", 0),
+    (FONTS + "opentype/urw-base35/NimbusMonoPS-Bold.otf", 0),
+    (NOTO_SANS + "-Bold.ttf", 0),
+    (NOTO_SANS + "-CondensedBold.ttf", 0),
+]
+# Characters of other scripts: none of them looks like one that the reader knows. Fonts of package fonts-noto-core
+# (OFL-1.1) and of those above.
+STRANGE = (
+    ("가나다라마바사아자거너더러머버서어저고노도로모보소오조구누두루무부수우주하허호배", NOTO + "Bold.ttc", 1),
+    ("あいうえかきくけこさすせそたちつてとなにぬねのはひふほまみむめもやゆよらりるれろわを", NOTO + "Medium.ttc", 0),
+    ("กขคฆงจฉชซญฎฐฒณดตถทธนบปผพฟภมยรลวศษสหฬอฮ", NOTO_SANS + "Thai-Bold.ttf", 0),
+    ("ກຂຄງຈຊຍດຕຖທນບປຜພຟມຢຣລວສຫອຮ", NOTO_SANS + "Lao-Bold.ttf", 0),
+    ("ကခဂဃငစဆဇညတထဒနပဖဗမယလသဟအ", NOTO_SANS + "Myanmar-Bold.ttf", 0),
+    ("БГДЖИЛПУФЦЧШЩЪЫЬЭЮЯӨҮ", NOTO_SANS + "-Bold.ttf", 0),
+    ("កខគឃចឆជញដតថទនបផពភមយរលវសហអ", NOTO_SANS + "Khmer-Bold.ttf", 0),
+    ("ابتجدرسصطعفقكلمنهوى", NOTO_SANS + "Arabic-Bold.ttf", 0),
+)
 # Widths of the drawn strokes, in units of a box 45 wide.
 WEIGHTS = (7.0, 8.5, 10.0, 11.5, 13.0)
 
@@ -106,6 +136,28 @@ def made(symbol):
         for font in HANZI:
             found.append(boxed(typeset(symbol, *font)))
     return found
+
+
+def there(font):
+    return pathlib.Path(font[0]).exists()
+
+
+def worldly(symbol):
+    """A letter or digit in the faces of other countries' plates."""
+    found = [typeset(symbol, *font) for font in WORLD if there(font)]
+    narrow = lambda g: symbol in strokes.NARROW and g.shape[1] < g.shape[0] * 0.4
+    return [boxed(g, narrow(g)) for g in found] + [boxed(strokes.draw(symbol, 8.5, 0))]
+
+
+def strange():
+    return [boxed(typeset(s, path, index)) for symbols, path, index in STRANGE if there((path,)) for s in symbols]
+
+
+def shapes():
+    """A full bar, and a dot."""
+    y, x = numpy.mgrid[0:TALL, 0:BROAD]
+    disc = ((x + 0.5) / BROAD - 0.5) ** 2 + ((y + 0.5) / TALL - 0.5) ** 2 < 0.24
+    return numpy.full((TALL, BROAD), 255, numpy.uint8), (disc * 255).astype(numpy.uint8)
 
 
 def contact_sheet(symbols=SYMBOLS):

@@ -65,6 +65,10 @@ def boxes(kind):
         pitch = (width - 40) / (n + 1)
         x = [20 + pitch * (i + k / 2) for k, i in ((k, sum(groups[:k]) + j) for k in range(3) for j in range(groups[k]))]
         return [(left, 25, pitch * 0.85, 90) for left in x]
+    if kind.layout == "armed-over":
+        # The two small digits one over the other.
+        head, small = [(15.5, 25, 43, 90), (66, 25, 43, 90)], [(118, 25, 24, 42), (118, 73, 24, 42)]
+        return head + small + row(5, 156, width - 15.5, 25, 90)
     if kind.layout == "armed":
         # WJ and a small province (or two small digits, one over the other or side by side), then the number.
         small = n - 7
@@ -96,26 +100,27 @@ KINDS = (
     Kind("coach", "yellow", "PLSSSS学", 0.035),
     Kind("trailer front", "yellow", "PLSSSS挂", 0.015),
     Kind("large rear", "yellow", "PLSSSSS", 0.075, (440, 220), "two"),
-    Kind("trailer", "yellow", "PLSSSS挂", 0.04, (440, 220), "two"),
-    Kind("coach rear", "yellow", "PLSSSS学", 0.01, (440, 220), "two"),
+    Kind("trailer", "yellow", "PLSSSS挂", 0.045, (440, 220), "two"),
+    Kind("coach rear", "yellow", "PLSSSS学", 0.018, (440, 220), "two"),
     Kind("small new energy", "green", "PLESDDDD", 0.10, (480, 140), "green"),
     Kind("large new energy", "yellow-green", "PLDDDDDE", 0.045, (480, 140), "green"),
     Kind("police", "white", "PLSSSS警", 0.06, red=(6,)),
     Kind("police O", "white", "POSSSS警", 0.008, red=(6,)),
-    Kind("police motorcycle", "white", "PLSSSS警", 0.012, (220, 140), "two-small", red=(6,)),
+    Kind("police motorcycle", "white", "PLSSSS警", 0.018, (220, 140), "two-small", red=(6,)),
     Kind("armed police", "white", "WJPSSSSS", 0.022, layout="armed", red=(0, 1)),
     Kind("armed police, older", "white", "WJDDSDDDD", 0.014, layout="armed", red=(0, 1)),
-    Kind("armed police, two rows", "white", "WJSSSSS", 0.004, (440, 220), "two", red=(0, 1)),
+    Kind("armed police, older, digits over each other", "white", "WJDDSDDDD", 0.012, layout="armed-over", red=(0, 1)),
+    Kind("armed police, two rows", "white", "WJSSSSS", 0.008, (440, 220), "two", red=(0, 1)),
     Kind("military", "white", "XXDDDDD", 0.018, red=(0,)),
     Kind("military, serial", "white", "XXSSSSS", 0.006, red=(0, 1)),
-    Kind("military, two rows", "white", "XXDDDDD", 0.006, (440, 220), "two", red=(0,)),
-    Kind("embassy", "black", "DDDDDD使", 0.010),
+    Kind("military, two rows", "white", "XXDDDDD", 0.010, (440, 220), "two", red=(0,)),
+    Kind("embassy", "black", "DDDDDD使", 0.014),
     Kind("embassy, older", "black", "使DDDDDD", 0.008, red=(0,)),
     Kind("embassy by province", "black", "PLSSSS使", 0.004),
     Kind("consulate", "black", "PLSSSS领", 0.016),
     Kind("consulate, older", "black", "PDDDD领", 0.006, layout="even"),
-    Kind("Hong Kong", "black", "粤ZSSSS港", 0.022),
-    Kind("Macao", "black", "粤ZSSSS澳", 0.022),
+    Kind("Hong Kong", "black", "粤ZSSSS港", 0.028),
+    Kind("Macao", "black", "粤ZSSSS澳", 0.028),
     Kind("Hong Kong, any province", "black", "PLSSSS港", 0.003),
     Kind("Macao, any province", "black", "PLSSSS澳", 0.003),
     Kind("foreign owned", "black", "PLSSSSS", 0.010),
@@ -128,14 +133,14 @@ KINDS = (
     Kind("test", "other", "PLSSSS试", 0.006),
     Kind("tractor", "green", "PDDDDDDD", 0.012, (300, 165), "two-tractor"),
     Kind("low speed", "yellow", "PLSSSSS", 0.010, (300, 165), "two-small"),
-    Kind("motorcycle", "yellow", "PLSSSSS", 0.028, (220, 140), "two-small"),
+    Kind("motorcycle", "yellow", "PLSSSSS", 0.034, (220, 140), "two-small"),
     Kind("light motorcycle", "blue", "PLSSSSS", 0.016, (220, 140), "two-small"),
     Kind("Hong Kong's own", "yellow", "XXDDDD", 0.008, layout="even"),
     Kind("Hong Kong's own, white", "white", "XXDDDD", 0.004, layout="even"),
     Kind("Hong Kong's own, two rows", "yellow", "XXDDDD", 0.006, (220, 140), "two-letters"),
     Kind("Macao's own", "black", "MDDDD", 0.005, layout="dashes"),
     Kind("Macao's own, newer", "black", "MXDDDD", 0.005, layout="dashes"),
-    # Foreign plates and whatever nobody thought of: no rule may complete what was not seen.
+    # Whatever nobody thought of: no rule may complete what was not seen. Plates of other countries: layouts.py.
     Kind("anything, blue", "blue", "SSSSSSS", 0.006),
     Kind("anything, white", "white", "SSSSSSS", 0.006, layout="even"),
     Kind("anything, white, eight", "white", "SSSSSSSS", 0.006, layout="even"),

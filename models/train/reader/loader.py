@@ -14,7 +14,8 @@ import torch.multiprocessing
 
 from alphabet import HEIGHT, SLOTS, WIDTH
 
-FIELDS = {"text": ((SLOTS,), numpy.int64), "at": ((SLOTS, 2), numpy.float32), "placed": ((SLOTS,), numpy.float32),
+FIELDS = {"text": ((SLOTS,), numpy.int64), "hidden": ((SLOTS,), numpy.int64),
+          "at": ((SLOTS, 2), numpy.float32), "placed": ((SLOTS,), numpy.float32),
           "colour": ((), numpy.int64), "rows": ((), numpy.int64)}
 
 
@@ -29,6 +30,8 @@ def make(path, folder, slots, count, plates, real, seed, free, full):
     from batches import Batches, Material
 
     torch.set_num_threads(1)
+    # Else every process draws the same corners, light and noise.
+    torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = Batches(Material(path, device), device, seed)
     arrays = [mapped(folder, slot, count, plates, "r+") for slot in range(slots)]

@@ -18,7 +18,7 @@ import numpy
 import align
 import glyphs
 import negatives
-from alphabet import SLOTS, SYMBOLS, encode
+from alphabet import DIGITS, LETTERS, SLOTS, SYMBOLS, encode
 
 # The plan of a canvas: the plate with a margin of its surroundings, as parts of the plate's width and height.
 CANVAS = (96, 272)
@@ -100,6 +100,20 @@ def atlas(cells):
     return numpy.stack(pictures), numpy.array(table, numpy.int64)
 
 
+def world(before):
+    """Pictures for plates of other countries and for writing: the pictures, where each letter's and digit's lie, and
+    where strange characters, words, the bar and the dot do. `before` pictures come first."""
+    found, ranges = [], []
+    words = [glyphs.boxed(glyphs.typeset(s, *face)) for s in sorted(set(negatives.WORDS)) for face in glyphs.HANZI[1:4]]
+    latin = [glyphs.worldly(symbol) for symbol in DIGITS + LETTERS]
+    bar, dot = glyphs.shapes()
+    for group in [*latin, glyphs.strange() or [dot], words, [bar], [dot]]:
+        ranges.append((before + len(found), len(group)))
+        found.extend(group)
+    ranges = numpy.array(ranges, numpy.int64)
+    return numpy.stack(found), ranges[: len(latin)], ranges[len(latin) :]
+
+
 def packed(pictures, quality=90):
     """Pictures as one array of JPEG bytes, and where each begins."""
     if not pictures:
@@ -145,12 +159,16 @@ def main():
             for k, picture, sharpness in cut(crop, quad, light):
                 cells[line["text"][k]].append((sharpness * place["score"] * min(1.0, width / 200), picture))
     pictures, table = atlas(cells)
-    real, real_starts = packed(canvases)
-    none, none_starts = packed(negatives.pool(arguments.pictures, CANVAS, 2400), 80)
+    more, latin, groups = world(len(pictures))
+    pictures = numpy.concatenate([pictures, more])
+    real, real_starts = packed(canvases, 85)
+    none, none_starts = packed(negatives.pool(arguments.pictures, CANVAS, 2800), 72)
     numpy.savez_compressed(
         arguments.out,
         pictures=pictures,
         table=table,
+        latin=latin,
+        groups=groups,
         real=real,
         real_starts=real_starts,
         facts=numpy.array(facts, numpy.int64).reshape(-1, SLOTS + 3),
@@ -158,7 +176,8 @@ def main():
         none=none,
         none_starts=none_starts,
     )
-    print(f"{len(pictures)} glyphs, {len(lines)} real plates, {len(kept_out)} of them kept out, {len(none_starts) - 1} others")
+    print(f"{len(pictures)} glyphs, {len(lines)} real plates, {len(kept_out)} of them kept out,"
+          f" {len(none_starts) - 1} others")
     print("real pictures:", " ".join(f"{s}{table[i][3]}" for i, s in enumerate(SYMBOLS)))
 
 

@@ -29,7 +29,8 @@ def shown(read):
 
 def shown_ours(read):
     """Ours says itself whether it saw a plate, so a sure text of any length may be shown."""
-    return read.plate >= 0.5 and ((plausible(read.text) and read.mean >= 0.6) or (len(read.text) >= 4 and read.mean >= 0.85))
+    known = plausible(read.text) and read.mean >= 0.6
+    return read.plate >= 0.5 and (known or (len(read.text) >= 4 and read.mean >= 0.85))
 
 
 def bin_of(sure):
@@ -89,14 +90,17 @@ def judge(tally, name, plates, reads, shown, image):
         if near and ok and near.colour and plate.get("colour"):
             tally.colour[near.colour == plate["colour"]] += 1
         if not ok:
-            tally.list.append(f"{name}/{image} {text}{' hard' if plate.get('hard') else ''} > {' '.join(f'{r.text}({r.least:.2f})' for r in reads) or '-'}")
+            hard = " hard" if plate.get("hard") else ""
+            seen = " ".join(f"{r.text}({r.least:.2f})" for r in reads) or "-"
+            tally.list.append(f"{name}/{image} {text}{hard} > {seen}")
     tally.false += sum(r.text not in texts for r in reads)
 
 
 def table(tallies, prefix=""):
     keys = sorted({k for t in tallies.values() for k in t.all if k.startswith(prefix)})
     for key in keys:
-        cells = [f"{t.right[key]}/{t.all[key]} {100 * t.right[key] / max(1, t.all[key]):.1f} %" for t in tallies.values()]
+        part = lambda t: 100 * t.right[key] / max(1, t.all[key])
+        cells = [f"{t.right[key]}/{t.all[key]} {part(t):.1f} %" for t in tallies.values()]
         print(f"| {key} | " + " | ".join(cells) + " |")
 
 
@@ -149,11 +153,14 @@ def main():
     flat = numpy.full((64, 192, 3), 90, numpy.uint8)
     print("| reads in no truth | " + " | ".join(str(t.false) for t in tallies.values()) + " |")
     print("| province wrong, over 0.9 | " + " | ".join(str(len(t.sure_province)) for t in tallies.values()) + " |")
-    print("| colour right | " + " | ".join(f"{t.colour[True]}/{sum(t.colour.values())}" for t in tallies.values()) + " |")
-    print("| ms a plate | " + " | ".join(f"{speed(r, flat if isinstance(r, Ours) else flat[:32, :112]):.2f}" for r in readers.values()) + " |")
+    row = lambda name, cells: print(f"| {name} | " + " | ".join(cells) + " |")
+    row("colour right", (f"{t.colour[True]}/{sum(t.colour.values())}" for t in tallies.values()))
+    times = (speed(r, flat if isinstance(r, Ours) else flat[:32, :112]) for r in readers.values())
+    row("ms a plate", (f"{t:.2f}" for t in times))
     if arguments.list:
         for name, tally in tallies.items():
-            print(f"\n{name}\n  " + "\n  ".join(tally.list) + "\nsure of a wrong province\n  " + "\n  ".join(tally.sure_province))
+            print(f"\n{name}", *tally.list, sep="\n  ")
+            print("sure of a wrong province", *tally.sure_province, sep="\n  ")
 
 
 if __name__ == "__main__":

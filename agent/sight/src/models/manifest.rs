@@ -28,6 +28,14 @@ pub enum ManifestError {
     #[error("{file}: {reason}; run `make models` to fetch it again")]
     File { file: PathBuf, reason: String },
     #[error(
+        "{file}: {reason}; `make models` leaves `{name}` out: run `python3 models/fetch.py --only {name}`"
+    )]
+    OptionalFile {
+        name: String,
+        file: PathBuf,
+        reason: String,
+    },
+    #[error(
         "{file}: {reason}; model `{model}` is not fetched: put the right file there, or take it from the project again"
     )]
     OwnFile {
@@ -52,6 +60,8 @@ pub enum ModelKind {
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     pub runtime: RuntimeEntry,
+    #[serde(rename = "provider", default)]
+    pub providers: Vec<ProviderEntry>,
     #[serde(rename = "model", default)]
     pub models: Vec<ModelEntry>,
     /// The file this was read from.
@@ -87,6 +97,29 @@ pub struct Library {
     pub bytes: u64,
 }
 
+/// An execution provider that needs a runtime of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderEntry {
+    pub name: String,
+    pub arch: String,
+    pub platform: String,
+    /// The runtime's library, one of the source's files.
+    pub file: String,
+    pub licence: String,
+    pub source: ProviderSource,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSource {
+    pub registry: String,
+    pub package: String,
+    pub version: String,
+    pub python: String,
+    pub files: Vec<SourceFile>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelEntry {
@@ -101,6 +134,9 @@ pub struct ModelEntry {
     pub labels: BTreeMap<String, VehicleClass>,
     pub dictionary: Option<Dictionary>,
     pub source: Option<ModelSource>,
+    /// Fetched only when it is asked for by name.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -248,6 +284,13 @@ impl Manifest {
         base.join(file)
     }
 
+    /// The runtime of an execution provider, where it needs one of its own on this processor.
+    pub fn provider(&self, name: &str) -> Option<&ProviderEntry> {
+        self.providers
+            .iter()
+            .find(|p| p.name == name && p.arch == std::env::consts::ARCH)
+    }
+
     /// The runtime library of this processor.
     pub fn library(&self) -> Option<&Library> {
         self.runtime
@@ -289,16 +332,26 @@ mod tests {
         )
         .unwrap();
         assert_eq!(m.model("plate-reader").unwrap().kind, ModelKind::CtcReader);
-        let own = m.model("plate-reader-kakou").unwrap();
-        assert_eq!(own.kind, ModelKind::SlotReader);
-        let file = m.file(Path::new("/cache"), own);
-        let state = crate::models::check_file(&file, own.bytes, own.sha256.as_deref());
-        assert_eq!(
-            state,
-            crate::models::FileState::Right,
-            "{} is part of the project",
-            file.display()
-        );
+        for (name, kind) in [
+            ("vehicles-kakou", ModelKind::SsdCoco),
+            ("plate-detector-kakou", ModelKind::RetinaPlate),
+            ("plate-reader-kakou", ModelKind::SlotReader),
+        ] {
+            let own = m.model(name).unwrap();
+            assert_eq!((own.kind, own.optional), (kind, false));
+            let file = m.file(Path::new("/cache"), own);
+            let state = crate::models::check_file(&file, own.bytes, own.sha256.as_deref());
+            assert_eq!(
+                state,
+                crate::models::FileState::Right,
+                "{} is part of the project",
+                file.display()
+            );
+        }
+        let openvino = &m.providers[0];
+        assert_eq!(openvino.name, "openvino");
+        let holds = |file: &str| openvino.source.files.iter().any(|f| f.file == file);
+        assert!(holds(&openvino.file), "{}", openvino.file);
         assert!(
             m.library().is_some(),
             "no runtime library for {}",

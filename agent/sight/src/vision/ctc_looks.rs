@@ -68,7 +68,7 @@ impl PlateReader for Reader {
         let colour = colour::of(picture, quad);
         let shapes = match effort {
             Effort::Once => &STRAIGHT[..1],
-            Effort::Thorough => &STRAIGHT[..],
+            Effort::Thorough | Effort::Utmost => &STRAIGHT[..],
         };
         let one = self.read_looks(shapes.len(), colour, |i| {
             let (width, mx, my) = shapes[i];
@@ -86,6 +86,7 @@ impl PlateReader for Reader {
             quad,
             colour,
             plate: None,
+            province: None,
         }))
     }
 
@@ -99,6 +100,7 @@ impl PlateReader for Reader {
             quad,
             colour: colour::of(picture, &quad),
             plate: None,
+            province: None,
         }))
     }
 

@@ -11,6 +11,9 @@ use super::runtime::RuntimeError;
 use kakou_traffic::detections::PlateFind;
 use kakou_traffic::geometry::Rect;
 
+/// A plate that is wider than this (pixels) is as good to read as it will be: unsure reads of
+/// smaller ones are best mended by the next look.
+const NEAR: f32 = 100.0;
 /// Coarse finds below this are not looked at again.
 const COARSE_SCORE: f32 = 0.2;
 /// A find is kept if the second, closer look scores at least this,
@@ -63,7 +66,7 @@ impl PlateFinder {
         let mut finds = Vec::new();
         for f in suppress(close) {
             let f = self.closer(picture, &f)?;
-            let reading = self.reading(picture, &f, Effort::Thorough)?;
+            let reading = self.reading(picture, &f, Effort::Utmost)?;
             if reading.as_ref().is_some_and(Reading::is_worth_showing) {
                 finds.push(find_of(picture, &f, reading));
             }
@@ -192,7 +195,13 @@ impl PlateFinder {
         let mut reading = self.reading(picture, &found, Effort::Once)?;
         if reading.as_ref().is_some_and(|r| !r.is_sure()) {
             found = self.closer(picture, &found)?;
-            reading = self.reading(picture, &found, Effort::Thorough)?;
+            let near = found.quad.width() >= NEAR;
+            let effort = if near {
+                Effort::Utmost
+            } else {
+                Effort::Thorough
+            };
+            reading = self.reading(picture, &found, effort)?;
         }
         Ok(match reading {
             Some(reading) if !reading.is_plate() => None,

@@ -12,7 +12,7 @@ use kakou_contract::PlateColour;
 
 use super::runtime::RuntimeError;
 use kakou_traffic::geometry::{Point, Quad};
-use kakou_traffic::plate::{PlateRead, check};
+use kakou_traffic::plate::{PlateRead, check, is_province};
 
 /// A read with a character below this is unsure.
 pub(super) const SURE: f32 = 0.95;
@@ -20,6 +20,13 @@ pub(super) const SURE: f32 = 0.95;
 const SURE_PLATE: f32 = 0.9;
 /// and below this what it saw is none.
 const ANY_PLATE: f32 = 0.5;
+/// A plate of another country: at most this probability of a province in the first place,
+const NO_PROVINCE: f32 = 0.05;
+/// at least so many characters, each as sure as this.
+const STRANGE_LENGTH: usize = 5;
+const STRANGE_SURE: f32 = 0.85;
+/// A province below this is a guess: there is one, but it is hidden.
+const HIDDEN: f32 = 0.35;
 /// Mean confidence from which a single picture's read is shown: one that can be a plate, and one
 /// that cannot.
 const SHOWN: f32 = 0.6;
@@ -32,6 +39,8 @@ pub enum Effort {
     Once,
     /// Several looks where the first one is unsure.
     Thorough,
+    /// And whatever else may help, since no nearer look will follow.
+    Utmost,
 }
 
 /// What a reader made of one plate.
@@ -45,6 +54,9 @@ pub struct Reading {
     pub colour: Option<(PlateColour, f32)>,
     /// How sure it is that this is a plate. `None`: this reader cannot tell.
     pub plate: Option<f32>,
+    /// How sure it is that the text begins with a province, whichever it is. `None`: this reader
+    /// cannot tell.
+    pub province: Option<f32>,
 }
 
 impl Reading {
@@ -52,7 +64,21 @@ impl Reading {
     pub(super) fn is_sure(&self) -> bool {
         self.read.min_conf() >= SURE
             && self.plate.is_none_or(|sure| sure >= SURE_PLATE)
-            && self.can_be_a_plate()
+            && (self.can_be_a_plate() || self.is_foreign())
+    }
+
+    /// Surely a plate, read surely, and surely without a province. A reader that cannot tell never
+    /// says so.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.province.is_some_and(|p| p <= NO_PROVINCE)
+            && self.plate.is_some_and(|sure| sure >= SURE_PLATE)
+            && self.read.chars.len() >= STRANGE_LENGTH
+            && self.read.min_conf() >= STRANGE_SURE
+    }
+
+    /// Whether the reader saw no province where `ch` would be one.
+    pub(super) fn denies_province(&self, ch: char) -> bool {
+        is_province(ch) && self.province.is_some_and(|p| p < 0.5)
     }
 
     /// Whether there is a plate at all, as far as this reader can tell.
@@ -69,7 +95,10 @@ impl Reading {
     pub(super) fn is_worth_showing(&self) -> bool {
         let lengths = if self.plate.is_some() { 4..=9 } else { 6..=8 };
         let mean = self.read.mean_conf();
+        let first = self.read.chars.first();
+        let hidden = first.is_some_and(|c| is_province(c.ch) && c.conf < HIDDEN);
         self.is_plate()
+            && !hidden
             && ((self.can_be_a_plate() && mean >= SHOWN)
                 || (lengths.contains(&self.read.chars.len()) && mean >= SHOWN_STRANGE))
     }

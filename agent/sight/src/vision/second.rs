@@ -1,8 +1,9 @@
 //! A second opinion: where one reader is in doubt about a plate, another one is asked too.
 //!
 //! The first reader keeps its word wherever it is sure. At a place where it is not, the two
-//! readers' probabilities are averaged, as those of several looks are. A quick look never asks the
-//! second reader, so a plate that is read well costs nothing more.
+//! readers' probabilities are averaged, as those of several looks are. The second reader is
+//! asked only where all that helps is wanted ([`Effort::Utmost`]), so a plate that is read well, and
+//! one that is still far away, cost nothing more.
 
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use super::runtime::RuntimeError;
 use kakou_traffic::geometry::Quad;
 use kakou_traffic::plate::{CharRead, PlateRead, check};
 
-/// A character below this is in doubt.
+/// A read with a character below this is worth a second opinion.
+const ASK: f32 = 0.8;
+/// A character below this is in doubt, once there are two opinions.
 const DOUBT: f32 = 0.9;
 
 /// Two readers that read as one.
@@ -38,7 +41,7 @@ impl PlateReader for TwoReaders {
         let Some(own) = self.first.read(picture, quad, effort)? else {
             return Ok(None);
         };
-        if effort == Effort::Once || !in_doubt(&own) {
+        if effort != Effort::Utmost || !in_doubt(&own) {
             return Ok(Some(own));
         }
         let other = self.second.read(picture, quad, effort)?;
@@ -63,12 +66,18 @@ impl PlateReader for TwoReaders {
 
 /// Whether the second reader is worth its time. What is no plate needs no opinion.
 fn in_doubt(own: &Reading) -> bool {
-    own.is_plate() && (own.read.min_conf() < DOUBT || !own.can_be_a_plate())
+    let known = own.can_be_a_plate() || own.is_foreign();
+    own.is_plate() && (own.read.min_conf() < ASK || !known)
 }
 
 /// The first reader's read, with the second one's say where the first is in doubt.
 fn advised(mut own: Reading, other: Option<Reading>) -> Reading {
     if let Some(other) = other {
+        // A province is taken from nobody where the first reader saw none.
+        let invented = other.read.chars.first();
+        if invented.is_some_and(|c| own.denies_province(c.ch)) {
+            return own;
+        }
         let read = united(&own.read, &other.read);
         // The other one has read another part of the picture, and that read is taken.
         if read.rows == other.read.rows && read.rows != own.read.rows {
@@ -149,6 +158,7 @@ mod tests {
             quad: Quad::default(),
             colour: None,
             plate: Some(0.99),
+            province: Some(0.99),
         }
     }
 
@@ -184,6 +194,16 @@ mod tests {
         assert_eq!(text(own, whole), "皖A12345");
     }
 
+    #[test]
+    fn nobody_adds_a_province_that_the_first_did_not_see() {
+        let mut own = plate('5', 0.7, Some(('S', 0.2)), "1F12345");
+        own.province = Some(0.02);
+        let other = plate('皖', 0.99, None, "F12345");
+        assert_eq!(text(own.clone(), other), "51F12345");
+        own.read.chars[0].conf = 0.97;
+        assert_eq!(asked(own, Effort::Utmost), 0, "a foreign plate, surely");
+    }
+
     struct Asked(Reading, std::sync::Arc<AtomicU32>);
 
     impl PlateReader for Asked {
@@ -198,7 +218,7 @@ mod tests {
         }
 
         fn read_crop(&mut self, picture: &RgbImage) -> Result<Option<Reading>, RuntimeError> {
-            self.read(picture, &Quad::default(), Effort::Thorough)
+            self.read(picture, &Quad::default(), Effort::Utmost)
         }
 
         fn spent(&self) -> (Duration, u64) {
@@ -231,14 +251,15 @@ mod tests {
         let sure = plate('皖', 0.95, None, "A12345");
         let doubtful = plate('皖', 0.7, None, "A12345");
         let strange = plate('皖', 0.95, None, "12");
-        assert_eq!(asked(sure, Effort::Thorough), 0);
+        assert_eq!(asked(sure, Effort::Utmost), 0);
         assert_eq!(asked(doubtful.clone(), Effort::Once), 0);
-        assert_eq!(asked(doubtful.clone(), Effort::Thorough), 1);
-        assert_eq!(asked(strange, Effort::Thorough), 1);
+        assert_eq!(asked(doubtful.clone(), Effort::Thorough), 0);
+        assert_eq!(asked(doubtful.clone(), Effort::Utmost), 1);
+        assert_eq!(asked(strange, Effort::Utmost), 1);
         let sign = Reading {
             plate: Some(0.2),
             ..doubtful
         };
-        assert_eq!(asked(sign, Effort::Thorough), 0);
+        assert_eq!(asked(sign, Effort::Utmost), 0);
     }
 }

@@ -8,7 +8,7 @@ use kakou_contract::PlateColour;
 
 use super::reader::Reading;
 use kakou_traffic::geometry::Quad;
-use kakou_traffic::plate::{CharRead, PlateRead, check};
+use kakou_traffic::plate::{CharRead, PlateRead, check, is_province};
 
 /// Characters a text can have at most.
 pub(super) const SLOTS: usize = 9;
@@ -42,6 +42,30 @@ const KEPT: usize = 24;
 /// A text that can be a plate is preferred if it is at least this probable, as part of the best
 /// text's probability.
 const PREFERRED: f32 = 0.03;
+/// And if the slots in which it shows another kind of character hold that kind with at least this
+/// probability, all its characters together. So a letter never becomes a province that was not
+/// seen: plates of other countries stay what they are.
+const KIND_SEEN: f32 = 0.5;
+
+/// What a character is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CharKind {
+    Serial,
+    Province,
+    Mark,
+}
+
+impl CharKind {
+    /// `None`: the text's end.
+    fn of(class: usize) -> Option<Self> {
+        match class {
+            END => None,
+            _ if is_province(symbol(class)) => Some(Self::Province),
+            _ if class <= LETTER_O => Some(Self::Serial),
+            _ => Some(Self::Mark),
+        }
+    }
+}
 
 /// The outputs of one look, or the mean of several.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +133,7 @@ impl SlotTable {
             quad,
             colour: self.colour(),
             plate: Some(self.plate[1]),
+            province: Some(self.kind_mass(0, Some(CharKind::Province))),
         }
     }
 
@@ -118,7 +143,9 @@ impl SlotTable {
         let least = texts.first().map_or(0.0, |best| PREFERRED * best.1);
         let chosen = texts
             .iter()
-            .find(|(text, p)| *p >= least && plausible(&spelled(text)))
+            .find(|(text, p)| {
+                *p >= least && plausible(&spelled(text)) && self.shows_kinds_of(text, &texts[0].0)
+            })
             .or(texts.first());
         let mut chars: Vec<CharRead> = match chosen {
             Some((text, _)) => (0..)
@@ -136,6 +163,21 @@ impl SlotTable {
             chars,
             rows: self.rows(),
         }
+    }
+
+    /// Whether what `text` shows of another kind than `best` was seen as that kind.
+    fn shows_kinds_of(&self, text: &[usize], best: &[usize]) -> bool {
+        text.iter().enumerate().all(|(k, class)| {
+            let kind = CharKind::of(*class);
+            kind == best.get(k).copied().and_then(CharKind::of)
+                || self.kind_mass(k, kind) >= KIND_SEEN
+        })
+    }
+
+    /// How probable a kind is in a slot, all its characters together.
+    fn kind_mass(&self, k: usize, kind: Option<CharKind>) -> f32 {
+        let of_kind = (0..CLASSES).filter(|class| CharKind::of(*class) == kind);
+        of_kind.map(|class| self.slot(k)[class]).sum()
     }
 
     fn slot(&self, k: usize) -> &[f32] {

@@ -95,19 +95,23 @@ fn an_old_police_plate_is_spelled_as_the_watchlist_spells_it() {
 
 #[test]
 fn what_can_be_a_plate_goes_before_what_cannot_but_only_if_it_was_seen() {
+    // A province was seen, though no single one is as probable as the 0.
     let mut table = seen("皖A12345", 0.95);
     set(&mut table, 0, '皖', 0.3);
-    set(&mut table, 0, '0', 0.6);
+    set(&mut table, 0, '湘', 0.25);
+    set(&mut table, 0, '0', 0.4);
     let grammar = |text: &str| check(text, None).is_valid();
     assert_eq!(any_text(&table).text(), "0A12345");
     let read = table.read(grammar);
     assert_eq!(read.text(), "皖A12345");
     assert_eq!(
         (read.chars[0].conf, read.chars[0].runner_up),
-        (0.3, Some(('0', 0.6)))
+        (0.3, Some(('0', 0.4)))
     );
-    set(&mut table, 0, '皖', 0.001);
-    assert_eq!(table.read(grammar).text(), "0A12345", "hardly seen");
+    assert!(table.reading(Quad::default()).province.unwrap() > 0.5);
+    // None was: the plate is another country's, or its first character is wrong.
+    set(&mut table, 0, '湘', 0.1);
+    assert_eq!(table.read(grammar).text(), "0A12345");
 }
 
 #[test]
@@ -194,4 +198,18 @@ proptest! {
         }
         prop_assert_eq!(any_text(&mean).text(), "新A12345");
     }
+}
+
+#[test]
+fn a_plate_of_another_country_gets_no_province() {
+    let can_be = |text: &str| check(text, None).is_valid();
+    let mut table = seen("51F12345", 0.9);
+    // What would make a mainland plate is as probable as anything else that was not seen.
+    set(&mut table, 0, '京', 0.08);
+    table.text[CLASSES + END] = 0.0;
+    assert_eq!(table.read(can_be).text(), "51F12345");
+    let mut mark = seen("123456", 0.9);
+    mark.text[6 * CLASSES + END] = 0.85;
+    set(&mut mark, 6, '使', 0.1);
+    assert_eq!(mark.read(can_be).text(), "123456");
 }

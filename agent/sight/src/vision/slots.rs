@@ -78,7 +78,7 @@ impl SlotReader {
         planes_bgr(flat.as_raw(), width, width, &mut self.input, [0.0; 3], 1.0);
         let shape = [1, 3, i64::from(HEIGHT), i64::from(WIDTH)];
         let heads = self.heads;
-        let table = self.net.run_f32(&shape, &self.input, |out| {
+        let table = self.net.run(&shape, &self.input, |out| {
             let [text, colour, rows, plate] =
                 heads.map(|at| out.get(at).map_or(&[][..], |(_, values)| *values));
             SlotTable::new(text, colour, rows, plate)
@@ -107,10 +107,10 @@ impl SlotReader {
     }
 }
 
-/// Reads that can be a plate first, then the surest.
+/// Reads that can be a plate of here or surely are one from elsewhere first, then the surest.
 fn rank(reading: &Reading) -> (bool, f32) {
     let least = reading.read.min_conf();
-    let can_be = reading.can_be_a_plate() && least >= BELIEVED;
+    let can_be = (reading.can_be_a_plate() && least >= BELIEVED) || reading.is_foreign();
     (can_be, least * reading.plate.unwrap_or(1.0))
 }
 

@@ -77,9 +77,11 @@ pub static PROVIDER: Setting<Choice<Provider>, Is<Provider>> = Setting {
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
-        en: "What runs the models. Each one but `cpu` is a cargo feature of the same name, and the \
-             ONNX Runtime library must support it.",
-        zh: "运行模型的执行后端。除 `cpu` 外，编译时须启用同名 cargo feature，且 ONNX Runtime 库须支持。",
+        en: "What runs the models; `kakou bench --providers` measures what is there. `openvino` needs \
+             `python3 models/fetch.py --only openvino`. The others are cargo features of the same \
+             name and need an ONNX Runtime library that has them.",
+        zh: "运行模型的执行后端；`kakou bench --providers` 可实测比较。`openvino` 须先运行 \
+             `python3 models/fetch.py --only openvino`。其余各项编译时须启用同名 cargo feature，且 ONNX Runtime 库须支持。",
     },
 };
 
@@ -125,7 +127,7 @@ pub static WORKERS: Setting<Integer<u16>, IsHere<u16>> = Setting {
 pub static VEHICLES: Setting<Text, Is<String>> = Setting {
     name: "vehicles",
     kind: Text,
-    fallback: Is(|| "vehicles".to_owned()),
+    fallback: Is(|| "vehicles-kakou".to_owned()),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
@@ -137,7 +139,7 @@ pub static VEHICLES: Setting<Text, Is<String>> = Setting {
 pub static PLATES: Setting<Text, Is<String>> = Setting {
     name: "plates",
     kind: Text,
-    fallback: Is(|| "plate-detector".to_owned()),
+    fallback: Is(|| "plate-detector-kakou".to_owned()),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
@@ -149,7 +151,7 @@ pub static PLATES: Setting<Text, Is<String>> = Setting {
 pub static READER: Setting<Text, Is<String>> = Setting {
     name: "reader",
     kind: Text,
-    fallback: Is(|| "plate-reader".to_owned()),
+    fallback: Is(|| "plate-reader-kakou".to_owned()),
     example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
@@ -158,19 +160,21 @@ pub static READER: Setting<Text, Is<String>> = Setting {
     },
 };
 
-pub static SECOND_READER: Setting<Text, Absent> = Setting {
+/// What `second_reader` says where nobody else is to be asked.
+pub const NOBODY: &str = "none";
+
+pub static SECOND_READER: Setting<Text, Is<String>> = Setting {
     name: "second_reader",
     kind: Text,
-    fallback: Absent(Words {
-        en: "no second opinion",
-        zh: "不征求第二意见",
-    }),
-    example: Some("\"plate-reader\""),
+    fallback: Is(|| "plate-reader".to_owned()),
+    example: None,
     taken_up: TakenUp::Reload,
     doc: Words {
         en: "The manifest's name for a second model that reads plates. It is asked only about plates \
-             that `reader` is in doubt about.",
-        zh: "第二个号牌识别模型在清单中的名称。仅当 `reader` 对号牌没有把握时才使用。",
+             that are near and that `reader` is in doubt about. `none`: there is no second opinion, \
+             which saves 17 MiB for each worker.",
+        zh: "第二个号牌识别模型在清单中的名称。仅当号牌已足够近而 `reader` 仍没有把握时才使用。`none` 表示不征求第二意见，\
+             每个 worker 可省 17 MiB 内存。",
     },
 };
 

@@ -73,13 +73,15 @@ fn agent(timing: &Part<'_>) -> AgentConfig {
 
 fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {
     let manifest = looks.get(&vision::MANIFEST).map(|path| base.join(path));
+    let reader = looks.get(&vision::READER);
+    let second = looks.get(&vision::SECOND_READER);
     ModelChoice {
         location: locate(manifest.as_deref()),
         runtime: looks.get(&vision::RUNTIME).map(|path| base.join(path)),
         vehicles: looks.get(&vision::VEHICLES),
         plates: looks.get(&vision::PLATES),
-        reader: looks.get(&vision::READER),
-        second_reader: looks.get(&vision::SECOND_READER),
+        second_reader: Some(second).filter(|s| s != vision::NOBODY && *s != reader),
+        reader,
         provider: looks.get(&vision::PROVIDER),
         threads: looks.get(&vision::THREADS).into(),
     }
