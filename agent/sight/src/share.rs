@@ -11,7 +11,7 @@ pub fn cores() -> usize {
 
 /// Frames a second that a core is given, of all cameras together: about what it can look at, beside
 /// decoding. More would only be copied and thrown away.
-const FRAMES_PER_CORE: usize = 40;
+const FRAMES_PER_CORE: usize = 36;
 /// Fewer than this and a vehicle is not followed well, however many cameras there are.
 const LEAST: f32 = 8.0;
 
@@ -45,12 +45,12 @@ mod tests {
     #[test]
     fn cameras_share_the_frames_of_all_cores() {
         let cases = [
-            (1, 1, 40.0),
-            (2, 1, 80.0),
-            (2, 4, 20.0),
-            (4, 4, 40.0),
+            (1, 1, 36.0),
+            (2, 1, 72.0),
+            (2, 4, 18.0),
+            (4, 4, 36.0),
             (2, 20, 8.0),
-            (2, 0, 80.0),
+            (2, 0, 72.0),
         ];
         for (cores, cameras, wanted) in cases {
             assert!(

@@ -194,8 +194,8 @@ pub static RATE: Setting<Number, Absent> = Setting {
         unit: "frames/s",
     },
     fallback: Absent(Words {
-        en: "the cameras share 40 frames/s for each core, and each gets at least 8",
-        zh: "各摄像机平分每核每秒 40 帧，每台至少 8 帧",
+        en: "the cameras share 36 frames/s for each core, and each gets at least 8",
+        zh: "各摄像机平分每核每秒 36 帧，每台至少 8 帧",
     }),
     example: Some("25.0"),
     taken_up: TakenUp::Reload,

@@ -133,11 +133,13 @@ impl LiveConfig {
         let as_decoded: &str = &format!("{FORMAT},");
         let mut filter = String::new();
         if let Some(rate) = self.rate {
-            // A frame is taken if it comes no more than a tenth of a step too early; one without a
-            // time, or with one before the last, says nothing of the rate.
+            // One frame of each step is taken, so that any rate below the stream's own is met, and
+            // not only its half or third. Steps are a tenth shorter than asked for: a frame that
+            // comes a little early is still taken. One without a time, or with one before the
+            // last, says nothing of the rate.
+            let steps = 1.1 * rate;
             filter += &format!(
-                "select='isnan(t)+isnan(prev_selected_t)+lt(t,prev_selected_t)+gte(t-prev_selected_t,{:.4})',",
-                0.9 / rate
+                "select='isnan(t)+isnan(prev_selected_t)+lt(t,prev_selected_t)+gt(floor(t*{steps:.4}),floor(prev_selected_t*{steps:.4}))',"
             );
         }
         filter += match self.decoder {

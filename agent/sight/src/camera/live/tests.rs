@@ -73,7 +73,7 @@ fn presets_name_their_decoders() {
     }
     .arguments()
     .join(" ");
-    assert!(slow.contains("prev_selected_t,0.1800"), "{slow}");
+    assert!(slow.contains("floor(prev_selected_t*5.5000)"), "{slow}");
 }
 
 #[test]
@@ -103,6 +103,49 @@ fn faults_are_told_apart() {
     );
     assert_eq!(kind("Connection timed out", 5), FaultKind::Broken);
     assert_eq!(Fault::of("", 9).text, "the stream ended");
+}
+
+/// Of a stream of 25 frames a second, in two seconds.
+#[test]
+fn any_rate_below_the_streams_own_is_met() {
+    for (rate, least, most) in [
+        (5.0, 10, 12),
+        (18.0, 36, 40),
+        (22.5, 45, 50),
+        (60.0, 50, 50),
+    ] {
+        let filter = LiveConfig {
+            rate: Some(rate),
+            ..config("rtsp://127.0.0.1:1/x")
+        }
+        .arguments();
+        let select = filter
+            .iter()
+            .filter_map(|a| a.split("',").next()?.strip_prefix("select='"))
+            .next()
+            .unwrap();
+        let out = std::process::Command::new("ffmpeg")
+            .args([
+                "-v",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc=size=64x48:rate=25:duration=2",
+            ])
+            .args([
+                "-vf",
+                &format!("select='{select}'"),
+                "-fps_mode",
+                "passthrough",
+            ])
+            .args(["-f", "framemd5", "-"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let frames = text.lines().filter(|l| !l.starts_with('#')).count();
+        assert!((least..=most).contains(&frames), "{rate}: {frames} frames");
+    }
 }
 
 fn until_end(live: &Live) -> Fault {
