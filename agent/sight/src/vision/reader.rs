@@ -91,16 +91,23 @@ impl Reading {
     }
 
     /// Whether a read of a single picture is worth showing. Signs and grilles are read as short or
-    /// doubtful texts; a reader that knows them itself may also show a short one.
+    /// doubtful texts; a reader that tells them from plates itself may also show a short one that
+    /// it is sure of.
     pub(super) fn is_worth_showing(&self) -> bool {
-        let lengths = if self.plate.is_some() { 4..=9 } else { 6..=8 };
-        let mean = self.read.mean_conf();
+        let (mean, least) = (self.read.mean_conf(), self.read.min_conf());
         let first = self.read.chars.first();
         let hidden = first.is_some_and(|c| is_province(c.ch) && c.conf < HIDDEN);
+        let strange = match self.plate {
+            None => (6..=8).contains(&self.read.chars.len()),
+            Some(sure) => {
+                (4..=9).contains(&self.read.chars.len())
+                    && sure >= SURE_PLATE
+                    && least >= STRANGE_SURE
+            }
+        };
         self.is_plate()
             && !hidden
-            && ((self.can_be_a_plate() && mean >= SHOWN)
-                || (lengths.contains(&self.read.chars.len()) && mean >= SHOWN_STRANGE))
+            && ((self.can_be_a_plate() && mean >= SHOWN) || (strange && mean >= SHOWN_STRANGE))
     }
 }
 

@@ -112,7 +112,7 @@ impl Default for PassageConfig {
             text_around_share: 0.2,
             second_plate_confidence: 0.8,
             min_read_width: 40.0,
-            candidates: 3,
+            candidates: 2,
             direction_move: 0.05,
         }
     }
