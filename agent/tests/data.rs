@@ -44,13 +44,13 @@ fn eval(set: &str) -> (f64, u64) {
 #[test]
 fn cropped_plates() {
     let (right, _) = eval("plates");
-    assert!(right >= 98.5, "{right} % of whole plates right");
+    assert!(right >= 99.0, "{right} % of whole plates right");
 }
 
 #[test]
 fn cut_outs() {
     let (right, false_reads) = eval("cutouts");
-    assert!(right >= 94.0, "{right} % of whole plates right");
+    assert!(right >= 97.0, "{right} % of whole plates right");
     assert!(false_reads <= 1, "{false_reads} false reads");
 }
 
@@ -58,6 +58,51 @@ fn cut_outs() {
 fn whole_frames() {
     let (right, false_reads) = eval("frames");
     assert_eq!((right, false_reads), (100.0, 0));
+}
+
+#[test]
+fn all_provinces() {
+    let (right, _) = eval("provinces");
+    assert!(right >= 97.5, "{right} % of whole plates right");
+}
+
+#[test]
+fn special_plates() {
+    let (right, false_reads) = eval("special");
+    assert!(right >= 80.0, "{right} % of whole plates right");
+    assert!(false_reads <= 2, "{false_reads} false reads");
+}
+
+/// A side road on which no plate can be read: each vehicle is a passage all the same, once.
+#[test]
+fn vehicles_without_a_readable_plate() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("road.toml");
+    std::fs::write(
+        &config,
+        "site = \"road\"\n[[camera]]\nid = \"road\"\n[[camera.lane]]\nid = \"1\"\n\
+         polygon = [[0.0, 0.5], [1.0, 0.5], [1.0, 1.0], [0.0, 1.0]]\n",
+    )
+    .unwrap();
+    for (footage, vehicles) in [("suburb-a.mp4", 8), ("suburb-b.mp4", 3)] {
+        let o = kakou(&[
+            "replay",
+            data().join("footage").join(footage).to_str().unwrap(),
+            "--config",
+            config.to_str().unwrap(),
+            "--json",
+            "--truth",
+            data().join("footage/truth.jsonl").to_str().unwrap(),
+        ]);
+        let c = comparison(&o);
+        println!("{footage}: {c}");
+        let counts = ["missed", "extra", "duplicate"].map(|k| c[k].as_array().map(Vec::len));
+        assert_eq!(
+            (c["matched"].as_u64(), counts),
+            (Some(vehicles), [Some(0); 3]),
+            "{footage}: {c}"
+        );
+    }
 }
 
 const BOOTH: &str = r#"
@@ -142,6 +187,8 @@ fn an_own_detector_drops_in() {
     );
     let manifest = dir.path().join("manifest.toml");
     std::fs::write(&manifest, own).unwrap();
+    // Our own weights lie beside the manifest, wherever that is.
+    std::os::unix::fs::symlink(root().join("models/weights"), dir.path().join("weights")).unwrap();
     let samples = std::fs::read_to_string(root().join("configs/samples.toml")).unwrap();
     let config = dir.path().join("own.toml");
     assert!(samples.contains("[vision]\n"));

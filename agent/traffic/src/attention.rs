@@ -12,8 +12,8 @@ const FORGET: Duration = Duration::from_millis(600);
 /// Mean confidence of a read that counts towards `enough_reads`.
 const SURE: f32 = 0.9;
 /// A plate that was read often enough is read again once in so many sightings, so that a vehicle
-/// that took another's place does not go unnoticed.
-const AGAIN: u32 = 8;
+/// that took another's place does not go unnoticed, and that a nearer view becomes its picture.
+const AGAIN: u32 = 3;
 
 #[derive(Debug, Clone)]
 struct Followed {
@@ -168,18 +168,25 @@ mod tests {
         let e = a.expected(ms(200));
         assert!((e[0].quad.0[0].x - 120.0).abs() < 0.01, "{e:?}");
         assert!(!e[0].read, "two sure reads are enough");
-        for i in 2..8 {
-            a.update(
-                ms(100 * i),
-                &seen(100.0 + 10.0 * i as f32, None),
-                &updates(Some(0)),
-            );
+        let again = u64::from(AGAIN);
+        for i in 2..again {
+            let x = 100.0 + 10.0 * i as f32;
+            a.update(ms(100 * i), &seen(x, None), &updates(Some(0)));
         }
-        assert!(!a.expected(ms(800))[0].read);
-        a.update(ms(800), &seen(180.0, None), &updates(Some(0)));
-        assert!(a.expected(ms(900))[0].read, "now and then it is read again");
-        a.update(ms(900), &seen(190.0, Some("鲁B3F571")), &updates(Some(0)));
-        assert!(a.expected(ms(1000))[0].read, "another text begins anew");
+        assert!(!a.expected(ms(100 * again))[0].read);
+        let x = 100.0 + 10.0 * again as f32;
+        a.update(ms(100 * again), &seen(x, None), &updates(Some(0)));
+        let next = 100 * (again + 1);
+        assert!(
+            a.expected(ms(next))[0].read,
+            "now and then it is read again"
+        );
+        let other = seen(x + 10.0, Some("鲁B3F571"));
+        a.update(ms(next), &other, &updates(Some(0)));
+        assert!(
+            a.expected(ms(next + 100))[0].read,
+            "another text begins anew"
+        );
         a.update(ms(1600), &Detections::default(), &updates(None));
         assert!(a.expected(ms(1700)).is_empty());
     }

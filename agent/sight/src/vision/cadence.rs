@@ -3,8 +3,8 @@
 //! be learnt.
 //!
 //! - Vehicles are looked for a few times a second; more often while none is followed, while one is
-//!   new or its plate is not sure, and while one moves without a plate in sight, since then its box
-//!   is all there is to follow.
+//!   new or its plate is not sure, while a plate has no vehicle round it, and while a vehicle moves
+//!   without a plate in sight, since then its box is all there is to follow.
 //! - Plates are looked for on vehicles whose plate is not sure, as finely as by a search of
 //!   everything: one box costs a fifth of that. Where a box is too large, or there are many,
 //!   everything is searched.
@@ -90,7 +90,9 @@ impl Known {
     fn matters(&self, now: Duration) -> bool {
         let young = now.saturating_sub(self.since) < YOUNG;
         let unsure = self.shows_plate(now) && !self.is_sure();
-        young || unsure || !(self.standing || self.shows_plate(now))
+        // A plate without a vehicle: its passage has no class and no thumbnail yet.
+        let alone = self.vehicle.is_none();
+        young || unsure || alone || !(self.standing || self.shows_plate(now))
     }
 
     fn is_sure(&self) -> bool {
@@ -359,6 +361,19 @@ mod tests {
         assert_eq!(looks(Some(known)), (10, 5));
         assert_eq!(looks(Some(Vec::new)), (25, 5), "without a plate");
         assert_eq!(looks(None), (25, 5), "an empty road");
+    }
+
+    #[test]
+    fn a_plate_without_a_vehicle_is_looked_for_its_vehicle() {
+        let mut cadence = cadence();
+        let mut seen = seen(vec![plate(370.0, "鲁E6K829", 0.99)]);
+        seen.vehicles.clear();
+        for i in 0..75 {
+            cadence.due(ms(i * 40), true);
+            cadence.update(ms(i * 40), &seen, &updates(&seen));
+        }
+        let vehicles = (1..=10).filter(|i| cadence.due(ms(3000 + i * 100), true).unwrap().vehicles);
+        assert_eq!(vehicles.count(), 10);
     }
 
     #[test]

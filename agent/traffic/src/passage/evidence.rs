@@ -18,6 +18,9 @@ use super::{Best, PassageConfig};
 
 /// Track ids remembered per vehicle; it takes very broken tracking to need more.
 const KEEP_IDS: usize = 16;
+/// A frame in which the plate was read and no vehicle is known is worth this part of one that shows
+/// both: without it, the passage has no class, and its thumbnail is the whole picture.
+const WITHOUT_VEHICLE: f32 = 0.5;
 /// Share of its frames that a plate must have lain on a vehicle to be that vehicle's.
 const HOSTED: f32 = 0.6;
 /// Looks this far apart err independently of each other.
@@ -244,9 +247,11 @@ impl<F: Clone> Evidence<F> {
                 } else {
                     0.5
                 };
+                let alone = found.is_none() && view.vehicle.is_none();
+                let shows_both = if alone { WITHOUT_VEHICLE } else { 1.0 };
                 self.best.offer_read(
                     r.text(),
-                    quality(r, p.legibility) * cut_off,
+                    quality(r, p.legibility) * cut_off * shows_both,
                     &self.ballot,
                     best,
                 );
