@@ -2,6 +2,7 @@
 //!
 //! A process can load one ONNX Runtime only, so each provider is measured by a process of its own.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::bench::{Args, Measured};
 use super::common::print_line;
-use kakou_sight::models::{FileState, Manifest, ProviderEntry, check_file};
+use kakou_sight::models::{FileState, Manifest, ProviderEntry, verify_provider};
 
 /// By how much another provider must be faster to be worth its memory and its download.
 const WORTH: f64 = 1.05;
@@ -60,10 +61,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     show(&compared)
 }
 
-fn is_fetched(provider: &ProviderEntry, cache: &std::path::Path) -> bool {
-    provider.source.files.iter().all(|f| {
-        check_file(&cache.join(&f.file), Some(f.bytes), Some(&f.sha256)) == FileState::Right
-    })
+fn is_fetched(provider: &ProviderEntry, cache: &Path) -> bool {
+    verify_provider(provider, cache)
+        .iter()
+        .all(|f| f.state == FileState::Right)
 }
 
 fn not_there(provider: &str, why: String) -> Tried {

@@ -6,4 +6,4 @@ mod manifest;
 mod verify;
 pub use locate::{Location, locate};
 pub use manifest::{Manifest, ManifestError, ModelEntry, ModelKind, ProviderEntry};
-pub use verify::{Checked, FileState, check_file, verify};
+pub use verify::{Checked, FileState, check_file, verify, verify_provider};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Manifest, ManifestError, ModelEntry};
+use super::manifest::{Manifest, ManifestError, ModelEntry, ProviderEntry, SourceFile};
 
 /// What was found of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,15 +77,6 @@ pub fn verify(m: &Manifest, cache: &Path) -> Result<Vec<Checked>, ManifestError>
         Some(&library.sha256),
     );
     // What is optional and was never fetched is not missing.
-    for provider in &m.providers {
-        let files = &provider.source.files;
-        if files.iter().any(|f| cache.join(&f.file).exists()) {
-            for f in files {
-                let path = cache.join(&f.file);
-                add(provider.name.clone(), path, Some(f.bytes), Some(&f.sha256));
-            }
-        }
-    }
     let there = |model: &&ModelEntry| !model.optional || m.file(cache, model).exists();
     for model in m.models.iter().filter(there) {
         add(
@@ -103,7 +94,26 @@ pub fn verify(m: &Manifest, cache: &Path) -> Result<Vec<Checked>, ManifestError>
             );
         }
     }
+    for provider in &m.providers {
+        let files = verify_provider(provider, cache);
+        if files.iter().any(|f| f.state != FileState::Missing) {
+            all.extend(files);
+        }
+    }
     Ok(all)
+}
+
+/// Checks every file of the runtime of one execution provider.
+pub fn verify_provider(provider: &ProviderEntry, cache: &Path) -> Vec<Checked> {
+    let check = |f: &SourceFile| {
+        let path = cache.join(&f.file);
+        Checked {
+            name: provider.name.clone(),
+            state: check_file(&path, Some(f.bytes), Some(&f.sha256)),
+            path,
+        }
+    };
+    provider.source.files.iter().map(check).collect()
 }
 
 /// One file against its size and checksum.

@@ -12,6 +12,7 @@ use super::slots::SlotReader;
 use super::vehicles::{VehicleDetector, VehicleLayout};
 use crate::models::{
     FileState, Location, Manifest, ManifestError, ModelEntry, ModelKind, check_file,
+    verify_provider,
 };
 
 /// Why models cannot be opened; names the model, the file or the library. It concerns whoever needs
@@ -184,20 +185,13 @@ fn fetched_library(manifest: &Manifest, choice: &ModelChoice) -> Result<PathBuf,
     let cache = &choice.location.cache;
     let name = choice.provider.to_string();
     if let Some(provider) = manifest.provider(&name) {
-        for part in &provider.source.files {
-            let whole = refuse_wrong(
-                &cache.join(&part.file),
-                Some(part.bytes),
-                Some(&part.sha256),
-            );
-            whole.map_err(|e| match e {
-                ManifestError::File { file, reason } => ManifestError::OptionalFile {
-                    name: name.clone(),
-                    file,
-                    reason,
-                },
-                other => other,
-            })?;
+        let mut files = verify_provider(provider, cache).into_iter();
+        if let Some(fault) = files.find(|f| f.state.is_fault()) {
+            return Err(ManifestError::OptionalFile {
+                name,
+                file: fault.path,
+                reason: fault.state.to_string(),
+            });
         }
         return Ok(cache.join(&provider.file));
     }

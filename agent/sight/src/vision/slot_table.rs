@@ -8,7 +8,7 @@ use kakou_contract::PlateColour;
 
 use super::reader::Reading;
 use kakou_traffic::geometry::Quad;
-use kakou_traffic::plate::{CharRead, PlateRead, check, is_province};
+use kakou_traffic::plate::{CharRead, PlateRead, check};
 
 /// Characters a text can have at most.
 pub(super) const SLOTS: usize = 9;
@@ -24,6 +24,9 @@ const END: usize = 0;
 /// does this.
 const ZERO: usize = 1;
 const LETTER_O: usize = 35;
+/// Behind the letters stand the 31 provinces, behind them the marks.
+const FIRST_PROVINCE: usize = LETTER_O + 1;
+const FIRST_MARK: usize = FIRST_PROVINCE + 31;
 
 /// The last one is anything else.
 const GROUNDS: [PlateColour; COLOURS - 1] = [
@@ -60,8 +63,8 @@ impl CharKind {
     fn of(class: usize) -> Option<Self> {
         match class {
             END => None,
-            _ if is_province(symbol(class)) => Some(Self::Province),
-            _ if class <= LETTER_O => Some(Self::Serial),
+            ZERO..FIRST_PROVINCE => Some(Self::Serial),
+            FIRST_PROVINCE..FIRST_MARK => Some(Self::Province),
             _ => Some(Self::Mark),
         }
     }

@@ -39,6 +39,11 @@ fn the_alphabet_is_the_models() {
     assert_eq!(ALPHABET.chars().count(), CLASSES - 1);
     assert_eq!((class('0'), class('O')), (ZERO, LETTER_O));
     assert_eq!((class('试'), symbol(80)), (80, '试'));
+    for class in 1..CLASSES {
+        let is_province = kakou_traffic::plate::is_province(symbol(class));
+        let kind = CharKind::of(class);
+        assert_eq!(kind == Some(CharKind::Province), is_province, "{class}");
+    }
 }
 
 #[test]
@@ -112,6 +117,14 @@ fn what_can_be_a_plate_goes_before_what_cannot_but_only_if_it_was_seen() {
     // None was: the plate is another country's, or its first character is wrong.
     set(&mut table, 0, '湘', 0.1);
     assert_eq!(table.read(grammar).text(), "0A12345");
+    // Of one kind, a character counts from a small part of the best one's probability on.
+    let mut table = seen("皖S12345", 0.95);
+    set(&mut table, 1, 'S', 0.3);
+    set(&mut table, 1, '5', 0.6);
+    assert_eq!(any_text(&table).text(), "皖512345");
+    assert_eq!(table.read(grammar).text(), "皖S12345");
+    set(&mut table, 1, 'S', 0.001);
+    assert_eq!(table.read(grammar).text(), "皖512345", "hardly seen");
 }
 
 #[test]
