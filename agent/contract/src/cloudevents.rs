@@ -53,7 +53,7 @@ fn source(site: &Id, agent: &Id) -> String {
 impl Attributes {
     pub(crate) fn of<M: Message>(message: &M) -> Self {
         Self {
-            id: message.id().to_string(),
+            id: message.event_id(),
             source: source(message.site(), message.agent()),
             event_type: M::KIND.event_type(),
             subject: message.subject(),

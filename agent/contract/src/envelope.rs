@@ -30,8 +30,8 @@ pub struct Envelope {
     pub correlation: Option<Vec<u8>>,
     /// The broker keeps the last one of the topic for those who subscribe later.
     pub retain: bool,
-    /// When the content was captured by a live camera, in milliseconds since 1970. What is sent
-    /// more than a minute later is marked late. `None` for what is never late: status, audit and
+    /// When the last frame that the content tells of was captured by a live camera, in milliseconds
+    /// since 1970. What is sent more than a minute later is marked late. `None` for what is never late: status, audit and
     /// answers, pictures, and everything of a recording, whose capture times lie in the past by
     /// nature.
     pub captured_ms: Option<i64>,
@@ -62,7 +62,7 @@ impl Envelope {
         priority: Priority,
         keep: Keep,
     ) -> Result<Self, MessageError> {
-        let captured_ms = Some(message.time().timestamp_millis());
+        let captured_ms = Some(message.captured_at().timestamp_millis());
         Ok(Self {
             captured_ms,
             ..Self::of(message, priority, keep)?

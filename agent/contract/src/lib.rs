@@ -55,7 +55,10 @@ pub use continuity::{Continuity, Finding};
 pub use ed25519_dalek::{SigningKey, VerifyingKey};
 pub use envelope::{Committed, Cursor, Envelope};
 pub use fields::FieldError;
-pub use hit::{Difference, Doubt, HitMessage, ListEntry, MatchKind, WeakCharacter};
+pub use hit::{
+    Contradiction, Difference, Doubt, HitMessage, HitState, ListEntry, MatchKind, Retraction,
+    Trait, WeakCharacter,
+};
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{

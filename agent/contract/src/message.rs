@@ -167,10 +167,19 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
 
     /// The same for every repeat of this message.
     fn id(&self) -> Uuid;
+    /// CloudEvents `id`: different for each message, the same for its repeats.
+    fn event_id(&self) -> String {
+        self.id().to_string()
+    }
     fn site(&self) -> &Id;
     fn agent(&self) -> &Id;
     /// When it happened, not when it was sent.
     fn time(&self) -> DateTime<FixedOffset>;
+    /// When the last frame was captured that the message tells of. What is sent more than a minute
+    /// later is late, however long the vehicle stood.
+    fn captured_at(&self) -> DateTime<FixedOffset> {
+        self.time()
+    }
     fn topic(&self) -> Topic;
     /// CloudEvents `subject`: what at the agent this is about.
     fn subject(&self) -> String;

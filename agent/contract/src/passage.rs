@@ -24,13 +24,14 @@ pub const PICTURE_BYTES_MAX: u64 = 268_435_455;
 /// could be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PassageMessage {
-    /// Sent more than a minute after it was captured: history, no reason to stop a vehicle.
+    /// Sent more than a minute after the vehicle was last seen: history, no reason to stop it.
     ///
     /// The first field: it is decided when the message is sent, after it was signed.
     #[serde(default)]
     pub is_late: bool,
     pub schema_version: SchemaVersion,
-    /// UUIDv7 of the passage time. Repeats of a message carry the same id.
+    /// UUIDv7 of the time at which the vehicle was first seen; it has it from then on. Repeats of a
+    /// message carry the same id.
     pub id: Uuid,
     pub site: Id,
     pub agent: Id,
@@ -283,6 +284,9 @@ impl Message for PassageMessage {
 
     fn id(&self) -> Uuid {
         self.id
+    }
+    fn captured_at(&self) -> DateTime<FixedOffset> {
+        self.last_seen
     }
     fn site(&self) -> &Id {
         &self.site

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    Doubt, HitMessage, Level, ListEntry, MatchKind, PassageMessage, Plate, PlateKind,
+    Doubt, HitMessage, HitState, Level, ListEntry, MatchKind, PassageMessage, Plate, PlateKind,
     SchemaVersion, WeakCharacter,
 };
 use uuid::Uuid;
@@ -104,6 +104,9 @@ impl List {
             is_late: false,
             schema_version: SchemaVersion::CURRENT,
             id,
+            state: HitState::Confirmed,
+            retraction: None,
+            decided_at: Some(passage.last_seen),
             sequence: None,
             site: passage.site.clone(),
             agent: passage.agent.clone(),
@@ -115,6 +118,11 @@ impl List {
             reason: entry.reason.clone(),
             entry: ListEntry {
                 plate: entry.plate.clone(),
+                kind: entry.kind,
+                colour: None,
+                class: None,
+                authority: None,
+                basis: None,
                 list: self.name.clone(),
                 list_version: Some(self.version.clone()),
                 valid_until: entry.valid_until,
@@ -123,6 +131,7 @@ impl List {
                 kind: MatchKind::Exact,
                 confidence: plate.confidence,
                 differences: Vec::new(),
+                contradictions: Vec::new(),
                 weakest: weakest.map(|(at, c)| WeakCharacter {
                     position: u8::try_from(at).unwrap_or(u8::MAX),
                     char: c.char,
