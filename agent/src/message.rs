@@ -7,10 +7,11 @@ use kakou_contract::{
     SchemaVersion, Sha256Hex, Vehicle, replay_id,
 };
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use kakou_sight::camera::{Frame, Moment};
 use kakou_sight::evidence::{CONTENT_TYPE, Picture};
-use kakou_traffic::passage::{Best, NoPlate, Passage};
+use kakou_traffic::passage::{Best, NoPlate, Passage, VehicleId};
 use kakou_traffic::plate::VotedPlate;
 
 /// Who speaks: the same in every message of one camera.
@@ -25,10 +26,27 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// The message of a recorded passage. Its id is made from its time and content, so that two
-    /// replays agree.
+    /// The id of a vehicle's passage, which it has from its first frame on. Two replays of one
+    /// recording agree; `stream` tells recordings apart that begin at the same time.
+    pub fn passage_id(&self, stream: &[u8; 32], vehicle: VehicleId) -> Uuid {
+        let mut h = Sha256::new();
+        for part in [
+            self.site.as_str(),
+            self.agent.as_str(),
+            self.camera.as_str(),
+        ] {
+            h.update(part);
+            h.update([0]);
+        }
+        h.update(stream);
+        h.update(vehicle.number.to_be_bytes());
+        replay_id(vehicle.since.wall, &h.finalize())
+    }
+
+    /// The message of a passage, or of what is known of it so far.
     pub fn passage(
         &self,
+        id: Uuid,
         p: &Passage<Frame>,
         best: &Best<Frame>,
         pictures: &[Picture],
@@ -61,7 +79,7 @@ impl Speaker {
         Ok(PassageMessage {
             is_late: false,
             schema_version: SchemaVersion::CURRENT,
-            id: replay_id(time, &self.content_hash(p, pictures)),
+            id,
             site: self.site.clone(),
             agent: self.agent.clone(),
             camera: self.camera.clone(),
@@ -93,24 +111,6 @@ impl Speaker {
             .iter()
             .find(|(l, _)| l == id)
             .and_then(|(_, name)| name.clone())
-    }
-
-    fn content_hash(&self, p: &Passage<Frame>, pictures: &[Picture]) -> [u8; 32] {
-        let mut h = Sha256::new();
-        for part in [
-            self.site.as_str(),
-            self.agent.as_str(),
-            self.camera.as_str(),
-        ] {
-            h.update(part);
-            h.update([0]);
-        }
-        h.update(p.number.to_be_bytes());
-        h.update(p.plate.as_ref().map_or("", |v| v.text.as_str()));
-        for picture in pictures {
-            h.update(picture.sha256);
-        }
-        h.finalize().into()
     }
 }
 

@@ -3,6 +3,7 @@
 //! the data alone.
 
 use chrono::{DateTime, FixedOffset};
+use uuid::Uuid;
 
 use crate::message::{Message, MessageKind};
 use crate::passage::{Evidence, PassageMessage};
@@ -64,14 +65,14 @@ impl Attributes {
         }
     }
 
-    /// Those of a picture that is sent as a message of its own: its id is made of the passage and
-    /// the role, so that a repeat shows.
-    pub fn of_evidence(passage: &PassageMessage, evidence: &Evidence) -> Self {
+    /// Those of a picture that is sent as a message of its own: its id is made of its owner (the
+    /// passage, or a provisional hit) and the role, so that a repeat shows.
+    pub fn of_evidence(owner: Uuid, passage: &PassageMessage, evidence: &Evidence) -> Self {
         Self {
-            id: format!("{}/{}", passage.id, evidence.role),
+            id: format!("{owner}/{}", evidence.role),
             source: source(&passage.site, &passage.agent),
             event_type: MessageKind::Evidence.event_type(),
-            subject: passage.id.to_string(),
+            subject: owner.to_string(),
             time: evidence.captured_at.unwrap_or(passage.time),
             datacontenttype: evidence.content_type.clone(),
             dataschema: None,

@@ -7,9 +7,10 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, FixedOffset};
+use uuid::Uuid;
 
 use crate::{
-    Attributes, AuditEvent, AuditMessage, Evidence, Id, Keep, Message, MessageError,
+    Attributes, AuditEvent, AuditMessage, Evidence, HitState, Id, Keep, Message, MessageError,
     PassageMessage, Priority, SchemaVersion, Topic, live_id,
 };
 
@@ -88,8 +89,10 @@ impl Envelope {
         Self::of(&message, Priority::Control, Keep::Control)
     }
 
-    /// A picture of a passage, as a message of its own.
+    /// A picture of a passage, as a message of its own. `owner` is the passage, or the provisional
+    /// hit that was told before the passage was complete.
     pub fn picture(
+        owner: Uuid,
         passage: &PassageMessage,
         evidence: &Evidence,
         keep: Keep,
@@ -98,16 +101,24 @@ impl Envelope {
         let topic = Topic::Evidence {
             site: passage.site.clone(),
             agent: passage.agent.clone(),
-            passage: passage.id,
+            passage: owner,
             role: evidence.role,
         };
         Self::with(
             Priority::Picture,
             keep,
             topic,
-            Attributes::of_evidence(passage, evidence),
+            Attributes::of_evidence(owner, passage, evidence),
             bytes,
         )
+    }
+
+    /// The hit and its state, where this is a message of a hit's life.
+    pub fn hit(&self) -> Option<(Uuid, HitState)> {
+        let (id, state) = self.id.split_once('/')?;
+        let state = state.split('/').next()?;
+        let is_hit = self.priority == Priority::Hit;
+        is_hit.then_some((id.parse().ok()?, state.parse().ok()?))
     }
 
     fn with(

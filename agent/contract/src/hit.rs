@@ -179,7 +179,7 @@ impl Default for HitState {
 
 crate::codes::word_list! {
     /// Why a hit was none.
-    pub enum Retraction {
+    pub enum RetractionReason {
         /// The vote over all reads of the vehicle gives another text.
         VoteChanged = "vote_changed", "识读结果已变";
         /// It stayed outside all lanes.
@@ -225,6 +225,16 @@ pub struct Doubt {
     /// The least sure character of the read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weakest: Option<WeakCharacter>,
+}
+
+/// What took a hit back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Retraction {
+    pub reason: RetractionReason,
+    /// The plate's text as it is known now; missing where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = PLATE_MAX))]
+    pub plate: Option<String>,
 }
 
 crate::codes::word_list! {

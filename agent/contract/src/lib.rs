@@ -57,7 +57,7 @@ pub use envelope::{Committed, Cursor, Envelope};
 pub use fields::FieldError;
 pub use hit::{
     Contradiction, Difference, Doubt, HitMessage, HitState, ListEntry, MatchKind, Retraction,
-    Trait, WeakCharacter,
+    RetractionReason, Trait, WeakCharacter,
 };
 pub use id::{ID_MAX, Id, IdError, live_id, replay_id};
 pub use message::{Message, MessageError, MessageKind, SchemaVersion};

@@ -6,7 +6,7 @@
 //! kakou/v1/{site}/{agent}/status                         retained, also the last will
 //! kakou/v1/{site}/{agent}/audit
 //! kakou/v1/{site}/{agent}/result                         answers to commands without a response topic
-//! kakou/v1/{site}/{agent}/evidence/{passage id}/{role}   a picture's bytes
+//! kakou/v1/{site}/{agent}/evidence/{owner}/{role}        a picture's bytes; its passage or hit
 //! kakou/v1/{site}/{agent}/cmd/{command}                  from the platform to the agent
 //! ```
 

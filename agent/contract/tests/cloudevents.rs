@@ -38,7 +38,7 @@ fn a_passage_carries_its_attributes() {
 fn a_picture_is_told_from_its_passage_and_from_its_siblings() {
     let m = passage();
     let id = m.id;
-    let a = Attributes::of_evidence(&m, &m.evidence[1]);
+    let a = Attributes::of_evidence(m.id, &m, &m.evidence[1]);
     assert_eq!(
         table(&a),
         format!(

@@ -146,7 +146,7 @@ fn code_tables_are_those_of_the_code() {
 
 #[test]
 fn the_topic_table_has_every_topic_and_every_command_its_row() {
-    let places = ["", "/{camera}", "/{level}/{camera}", "/{passage id}/{role}"];
+    let places = ["", "/{camera}", "/{level}/{camera}", "/{owner}/{role}"];
     for (page, text) in pages() {
         for kind in MessageKind::ALL {
             let found = places.iter().any(|rest| {

@@ -81,7 +81,7 @@ fn a_picture_is_a_message_of_its_own_that_names_its_passage() {
     let passage: PassageMessage = golden("passage.json");
     let evidence = &passage.evidence[1];
     let bytes = Bytes::from_static(b"JPEG");
-    let picture = Envelope::picture(&passage, evidence, Keep::Passage, bytes.clone());
+    let picture = Envelope::picture(passage.id, &passage, evidence, Keep::Passage, bytes.clone());
     assert_eq!(Some(&picture.topic), evidence.topic.as_ref());
     let topic: Topic = picture.topic.parse().unwrap();
     assert!(matches!(

@@ -111,6 +111,15 @@ impl Outbox {
         self.shared.stats.borrow().retention
     }
 
+    /// The payloads of provisional hits whose end is not committed. Blocks.
+    pub fn open_hits(&self) -> Result<Vec<Vec<u8>>, OutboxError> {
+        let (reply, answer) = oneshot::channel();
+        self.asks
+            .blocking_send(Ask::OpenHits { reply })
+            .map_err(|_| self.closed())?;
+        answer.blocking_recv().map_err(|_| self.closed())?
+    }
+
     /// The payload of a message, if it is still there.
     pub async fn stored_payload(&self, sequence: u64) -> Result<Option<Vec<u8>>, OutboxError> {
         let sequence = checked("sequence", sequence)?;

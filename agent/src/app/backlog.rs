@@ -12,17 +12,17 @@ use kakou_contract::{AuditEvent, Envelope, HitMessage, Priority};
 #[derive(Debug, Clone)]
 pub struct Group {
     pub envelopes: Vec<Envelope>,
-    /// The hit among them.
-    pub hit: Option<HitMessage>,
-    /// The hit has been handed to the way past the outbox.
+    /// The hits among them.
+    pub hits: Vec<HitMessage>,
+    /// They have been handed to the way past the outbox.
     pub hit_is_past: bool,
 }
 
 impl Group {
-    pub fn new(envelopes: Vec<Envelope>, hit: Option<HitMessage>) -> Self {
+    pub fn new(envelopes: Vec<Envelope>, hits: Vec<HitMessage>) -> Self {
         Self {
             envelopes,
-            hit,
+            hits,
             hit_is_past: false,
         }
     }
@@ -116,7 +116,7 @@ impl Backlog {
             let candidates = first..self.groups.len().saturating_sub(1);
             let Some(victim) = candidates
                 .clone()
-                .find(|i| self.groups[*i].hit.is_none())
+                .find(|i| self.groups[*i].hits.is_empty())
                 .or_else(|| candidates.clone().next())
             else {
                 break;
@@ -150,9 +150,9 @@ impl Backlog {
     pub fn hits_to_send_past(&mut self) -> Vec<HitMessage> {
         self.groups
             .iter_mut()
-            .filter_map(|g| match std::mem::replace(&mut g.hit_is_past, true) {
-                true => None,
-                false => g.hit.clone(),
+            .flat_map(|g| match std::mem::replace(&mut g.hit_is_past, true) {
+                true => Vec::new(),
+                false => g.hits.clone(),
             })
             .collect()
     }
@@ -179,7 +179,7 @@ mod tests {
         let mut envelope = Envelope::live(&hit, Priority::Passage, Keep::Passage).unwrap();
         envelope.payload = vec![0; bytes].into();
         envelope.id = id.to_owned();
-        Group::new(vec![envelope], is_hit.then_some(hit))
+        Group::new(vec![envelope], Vec::from_iter(is_hit.then_some(hit)))
     }
 
     fn ids(groups: &[Group]) -> Vec<&str> {

@@ -8,21 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::{AuditEvent, CameraState, Health, Message, PerSecond, live_id};
+use kakou_contract::{
+    AuditEvent, CameraState, Health, HitMessage, HitState, Message, PassageMessage, PerSecond,
+    live_id,
+};
 use kakou_sight::camera::{CameraChange, CameraEvent, Condition};
 use kakou_sight::share::Share;
 use kakou_sight::vision::ModelPool;
 use kakou_time::SharedClock;
+use kakou_traffic::hits::Word;
 
 use super::backlog::Group;
 use super::camera_view::CameraView;
-use super::drafts::{Footage, drafts};
+use super::drafts::{Footage, drafts, provisional};
+use super::hits::{HitDesk, group};
 use super::models::Models;
 use super::recorder::Intake;
 use super::supervise::{Part, Pulse, Stop};
 use super::watchlist::Watchlist;
 use crate::config::{CameraConfig, CameraSource, Config};
-use crate::pipeline::{Pipeline, Record};
+use crate::pipeline::{Event, Pipeline, Record, Sighting};
 
 /// A wait looks this often whether it is to end.
 const PIECE: Duration = Duration::from_millis(50);
@@ -35,6 +40,7 @@ pub struct CameraWorker {
     pub clock: SharedClock,
     pub intake: Intake,
     pub watchlist: Watchlist,
+    pub hits: HitDesk,
     pub view: Arc<CameraView>,
     pub shared_models: Models,
     pub share: Share,
@@ -56,6 +62,8 @@ impl Part for CameraWorker {
 
     fn failed(&mut self, cause: &str) {
         let now = self.clock.wall();
+        // A run that panicked has not ended what it followed.
+        self.tell_alone(self.hits.tell(|hits| hits.abandoned(self.view.id(), now)));
         let (state, detail) = (CameraState::PipelineFailed, Some(cause.to_owned()));
         if let Some(was) = self.view.enter(state, now, detail.clone()) {
             self.record_change(state, was, now, detail);
@@ -75,6 +83,17 @@ impl CameraWorker {
             }
             pulse.waits_for("waiting for the models");
             std::thread::sleep(PIECE);
+        }
+    }
+
+    /// Messages of hits that come with no passage.
+    fn tell_alone(&self, hits: Vec<HitMessage>) {
+        for hit in hits {
+            let id = hit.id;
+            match group(hit) {
+                Ok(group) => self.intake.keep(group),
+                Err(e) => tracing::error!(camera = self.camera.id, hit = %id, "not told: {e}"),
+            }
         }
     }
 
@@ -141,7 +160,7 @@ impl Run<'_> {
             CameraSource::Live(live) => self.live(live, &mut pipeline, &mut condition),
         };
         // What is still open has passed as far as anyone will know.
-        self.keep_all(pipeline.finish());
+        self.tell_all(pipeline.finish());
         watched?;
         while !self.stopping() {
             self.sleep(Duration::from_millis(200), &mut |_| Ok(()))?;
@@ -209,17 +228,75 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn keep_all(&self, records: Vec<Record>) {
-        records.into_iter().for_each(|record| self.keep(record));
+    pub(super) fn tell_all(&self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Sure(sighting) => self.sure(*sighting),
+                Event::Passed(record) => self.keep(*record),
+                Event::Dropped { passages, why } => {
+                    let now = self.clock.wall();
+                    self.tell_alone(self.hits.tell(|hits| hits.dropped(&passages, why, now)));
+                }
+            }
+        }
     }
 
-    /// Hands a passage over to be committed, with its hit and its pictures.
+    /// What the lists say of a vehicle.
+    fn find(&self, passage: &PassageMessage) -> Option<HitMessage> {
+        let list = self.watchlist.current();
+        list.hit(passage, live_id(self.clock.wall()))
+    }
+
+    /// A vehicle in sight: if it is listed, whoever waits for it learns so now.
+    fn sure(&self, mut sighting: Sighting) {
+        sighting.message.clock = Some(self.clock.status());
+        let passage = &sighting.message;
+        let found = self.find(passage);
+        let enough = found
+            .as_ref()
+            .is_some_and(|hit| self.hits.is_enough(hit.level, hit.doubt.confidence.get()));
+        let word = self.word(passage);
+        let told = self
+            .hits
+            .tell(|hits| hits.sure(passage.id, word, found, enough));
+        for mut hit in told {
+            if hit.state != HitState::Provisional {
+                self.tell_alone(vec![hit]);
+                continue;
+            }
+            let id = hit.id;
+            let drafts = sighting.illustrated(id).and_then(|(so_far, pictures)| {
+                hit.evidence.clone_from(&so_far.evidence);
+                Ok(provisional(&hit, &so_far, &pictures)?)
+            });
+            match drafts {
+                Ok(envelopes) => self.intake.keep(Group::new(envelopes, vec![hit])),
+                Err(e) => {
+                    // The hit matters more than its pictures.
+                    tracing::error!(camera = self.camera.id, hit = %id, "told without pictures: {e:#}");
+                    self.tell_alone(vec![hit]);
+                }
+            }
+        }
+    }
+
+    fn word<'a>(&self, passage: &'a PassageMessage) -> Word<'a> {
+        Word {
+            text: passage.plate.as_ref().map(|plate| plate.text.as_str()),
+            now: self.now(),
+            decided_at: passage.last_seen,
+        }
+    }
+
+    /// Hands a passage over to be committed, with its hits and its pictures.
     fn keep(&self, mut record: Record) {
         record.message.clock = Some(self.clock.status());
-        let list = self.watchlist.current();
-        let hit = list.hit(&record.message, live_id(record.message.time));
-        match drafts(&record, hit.as_ref(), Footage::Live) {
-            Ok(envelopes) => self.intake.keep(Group::new(envelopes, hit)),
+        let passage = &record.message;
+        let found = self.find(passage);
+        let (ids, word) = ((passage.id, record.also.as_slice()), self.word(passage));
+        let hits = self.hits.tell(|hits| hits.passed(ids, word, found));
+        match drafts(&record, &hits, Footage::Live) {
+            Ok(envelopes) => self.intake.keep(Group::new(envelopes, hits)),
             Err(e) => {
                 // One passage that cannot be written must not end the others.
                 tracing::error!(camera = self.camera.id, passage = %record.message.id(), "not recorded: {e:#}");

@@ -14,6 +14,7 @@ use kakou_time::SharedClock;
 
 use super::camera::CameraWorker;
 use super::camera_view::{CameraView, CameraViews};
+use super::hits::HitDesk;
 use super::models::Models;
 use super::recorder::Recorder;
 use super::supervise::{Parts, Pulse, Stop, spawn_thread};
@@ -29,6 +30,7 @@ pub struct Surroundings {
     pub clock: SharedClock,
     pub recorder: Recorder,
     pub watchlist: Watchlist,
+    pub hits: HitDesk,
     pub models: Models,
     pub parts: Parts,
     pub views: CameraViews,
@@ -102,6 +104,7 @@ impl Cameras {
             clock,
             recorder,
             watchlist,
+            hits,
             models,
             ..
         } = &self.around;
@@ -119,6 +122,7 @@ impl Cameras {
             clock: Arc::clone(clock),
             intake: recorder.intake(name.as_str()),
             watchlist: watchlist.clone(),
+            hits: hits.clone(),
             view: Arc::clone(&view),
             shared_models: models.clone(),
             share: self.share.clone(),
@@ -157,6 +161,7 @@ impl Cameras {
         changed.ended.sort();
         self.running = stays;
         self.share.among(with_source(&config).count());
+        self.around.hits.configure(&config.hits);
         for gone in &goes {
             self.around.parts.remove(&gone.pulse);
         }

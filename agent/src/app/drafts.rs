@@ -1,6 +1,10 @@
 //! From a record of the pipeline to what the outbox commits in one transaction.
 
-use kakou_contract::{Envelope, HitMessage, Keep, Message, MessageError, Priority};
+use kakou_contract::{
+    Envelope, HitMessage, HitState, Keep, Message, MessageError, PassageMessage, Priority,
+};
+
+use kakou_sight::evidence::Picture;
 
 use crate::pipeline::Record;
 
@@ -14,26 +18,49 @@ pub enum Footage {
     Recorded,
 }
 
-/// The hit if there is one, the passage, and its pictures: all of them or none are committed.
+/// The hits that it ends or is, the passage, and its pictures: all of them or none are committed.
 pub fn drafts(
     record: &Record,
-    hit: Option<&HitMessage>,
+    hits: &[HitMessage],
     footage: Footage,
 ) -> Result<Vec<Envelope>, MessageError> {
-    let keep = if hit.is_some() {
+    let is_hit = |hit: &HitMessage| matches!(hit.state, HitState::Confirmed | HitState::Again);
+    let keep = if hits.iter().any(is_hit) {
         Keep::Hit
     } else {
         Keep::Passage
     };
-    let mut all = Vec::with_capacity(2 + record.pictures.len());
-    if let Some(hit) = hit {
-        all.push(envelope(hit, Priority::Hit, keep, footage)?);
+    let mut all = Vec::with_capacity(hits.len() + 1 + record.pictures.len());
+    for hit in hits {
+        all.push(envelope(hit, Priority::Hit, Keep::Hit, footage)?);
     }
     let passage = &record.message;
     all.push(envelope(passage, Priority::Passage, keep, footage)?);
     for (evidence, picture) in passage.evidence.iter().zip(&record.pictures) {
         let bytes = picture.bytes.clone();
-        all.push(Envelope::picture(passage, evidence, keep, bytes));
+        all.push(Envelope::picture(
+            passage.id, passage, evidence, keep, bytes,
+        ));
+    }
+    Ok(all)
+}
+
+/// What is told of a vehicle in sight, with the pictures it was read in.
+pub fn provisional(
+    hit: &HitMessage,
+    so_far: &PassageMessage,
+    pictures: &[Picture],
+) -> Result<Vec<Envelope>, MessageError> {
+    let mut all = vec![Envelope::live(hit, Priority::Hit, Keep::Hit)?];
+    for (evidence, picture) in so_far.evidence.iter().zip(pictures) {
+        let bytes = picture.bytes.clone();
+        all.push(Envelope::picture(
+            hit.id,
+            so_far,
+            evidence,
+            Keep::Hit,
+            bytes,
+        ));
     }
     Ok(all)
 }

@@ -137,8 +137,8 @@ impl Run<'_> {
     /// Not looked at: what was open is over.
     fn off_duty(&self, watched: &mut Watched<'_>) -> anyhow::Result<()> {
         self.happened(watched.condition, CameraEvent::OffDuty);
-        let records = watched.pipeline.finish();
-        self.keep_all(records);
+        let events = watched.pipeline.finish();
+        self.tell_all(events);
         self.sleep(Duration::from_secs(1), &mut |_| Ok(()))
     }
 
@@ -233,8 +233,8 @@ impl Run<'_> {
             watched.still += 1;
             // Passages that wait for their vehicle to come back go out by time.
             if !watched.pipeline.is_busy() && watched.pipeline.is_pending() {
-                let records = watched.pipeline.idle(self.time(frame.captured), false);
-                self.keep_all(records);
+                let events = watched.pipeline.idle(self.time(frame.captured), false);
+                self.tell_all(events);
             }
             frame
         };
@@ -263,10 +263,10 @@ impl Run<'_> {
         watched: &mut Watched<'_>,
     ) -> anyhow::Result<LiveFrame> {
         let mut frame = self.frame_of(&arrived, watched.number);
-        let mut records = watched.pipeline.begin(&frame);
+        let mut events = watched.pipeline.begin(&frame);
         let Some(mut task) = watched.pipeline.task(&frame) else {
             // Something moves, but it was looked for a moment ago.
-            self.keep_all(records);
+            self.tell_all(events);
             return Ok(arrived);
         };
         let pool = self.pool();
@@ -287,7 +287,7 @@ impl Run<'_> {
         drop(models);
         match look {
             Ok(look) => {
-                records.extend(watched.pipeline.follow(&frame, look));
+                events.extend(watched.pipeline.follow(&frame, look));
                 self.view
                     .looked_after(self.now().saturating_sub(frame.time.mono));
                 watched.number += 1;
@@ -299,11 +299,11 @@ impl Run<'_> {
                 self.happened(watched.condition, CameraEvent::Damaged);
             }
             Err(e) => {
-                self.keep_all(records);
+                self.tell_all(events);
                 return Err(e.into());
             }
         }
-        self.keep_all(records);
+        self.tell_all(events);
         Ok(arrived)
     }
 
@@ -325,8 +325,8 @@ impl Run<'_> {
         let settled = now.saturating_sub(SETTLED + self.latency());
         if settled > watched.last + IDLE && watched.pipeline.is_pending() {
             watched.last = settled;
-            let records = watched.pipeline.idle(self.time(settled), true);
-            self.keep_all(records);
+            let events = watched.pipeline.idle(self.time(settled), true);
+            self.tell_all(events);
         }
         Ok(())
     }

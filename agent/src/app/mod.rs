@@ -14,6 +14,7 @@
 //! | `camera_view` | what a camera shows to the others |
 //! | `models` | the models that all cameras share |
 //! | `recorder`, `backlog`, `past`, `drafts` | from a record to the outbox, or past it |
+//! | `hits` | the life of hits, over all cameras and restarts |
 //! | `link` | the uplink and its way past the outbox |
 //! | `watchlist`, `watchfile` | the list in use, and its file |
 //! | `commands`, `listener` | what the platform may ask for |
@@ -26,6 +27,7 @@ mod camera_view;
 mod cameras;
 mod commands;
 mod drafts;
+mod hits;
 mod keeper;
 mod link;
 mod listener;
@@ -67,6 +69,7 @@ use crate::config::Config;
 use camera_view::CameraViews;
 use cameras::{Cameras, Surroundings};
 use commands::Commander;
+use hits::HitDesk;
 use keeper::{Keeper, notify};
 use link::{Link, LinkPart, Order, uplink_config};
 use listener::Listener;
@@ -163,12 +166,15 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     let stop_models = Stop::default();
     let opener = ModelsPart(sources.models.clone());
     let opener = spawn_thread(opener, models, stop_models.clone(), || true)?;
+    // Before a camera can open new ones.
+    hits::end_open(&outbox, &recorder.intake("hits"), &clock);
     let mut cameras = Cameras::new(
         &config,
         Surroundings {
             clock: Arc::clone(&clock),
             recorder: recorder.clone(),
             watchlist: sources.watchlist.clone(),
+            hits: HitDesk::new(&config.hits),
             models: sources.models.clone(),
             parts: parts.clone(),
             views: sources.views.clone(),

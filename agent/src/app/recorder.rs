@@ -150,7 +150,7 @@ impl Intake {
     pub fn audit(&self, event: AuditEvent) {
         let kind = event.kind();
         match self.0.audit(event) {
-            Ok(envelope) => self.keep(Group::new(vec![envelope], None)),
+            Ok(envelope) => self.keep(Group::new(vec![envelope], Vec::new())),
             Err(e) => tracing::error!(event = kind, "it was not recorded: {e}"),
         }
     }
@@ -283,7 +283,7 @@ impl Work {
         backlog.lost = Default::default();
         match self.audit(event) {
             // There is always room for what was just made.
-            Ok(envelope) => drop(backlog.push(Group::new(vec![envelope], None))),
+            Ok(envelope) => drop(backlog.push(Group::new(vec![envelope], Vec::new()))),
             Err(e) => tracing::error!("what was lost was not recorded: {e}"),
         }
     }
@@ -393,7 +393,7 @@ mod tests {
         let hit_envelope = Envelope::live(&hit, Priority::Hit, Keep::Hit).unwrap();
         let envelope = Envelope::live(&passage, Priority::Passage, Keep::Hit).unwrap();
         let both = vec![named(hit_envelope, "hit"), named(envelope, "passage")];
-        Group::new(both, Some(hit))
+        Group::new(both, vec![hit])
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -92,7 +92,7 @@ impl Run<'_> {
                         },
                     );
                     match pipeline.frame(&frame) {
-                        Ok(records) => self.keep_all(records),
+                        Ok(events) => self.tell_all(events),
                         Err(e) if e.concern() == Concern::Frame => {
                             tracing::warn!("skipped a frame: {e}");
                             self.happened(condition, CameraEvent::Damaged);

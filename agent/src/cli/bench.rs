@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::bench_providers;
 use super::common::{ConfigArgs, print_line};
 use super::replay::choose_camera;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Event, Pipeline};
 use kakou_sight::camera::{Assumed, Frame, Next, open};
 use kakou_sight::vision::{Provider, Spent};
 use kakou_time::Stopwatch;
@@ -194,12 +194,12 @@ fn one_round(
         };
         size = frame.size();
         let start = Stopwatch::start();
-        passages += pipeline.frame(&frame)?.len() as u64;
+        passages += passed(pipeline.frame(&frame)?);
         work += start.elapsed();
         frames += 1;
     }
     let start = Stopwatch::start();
-    passages += pipeline.finish().len() as u64;
+    passages += passed(pipeline.finish());
     work += start.elapsed();
     anyhow::ensure!(
         frames > 0,
@@ -294,4 +294,8 @@ fn show(m: &Measured) -> anyhow::Result<()> {
     }
     print_line(&format!("overhead            {:8.3}", m.overhead))?;
     print_line(&format!("resident            {:8.1} MiB", m.resident_mib))
+}
+
+fn passed(events: Vec<Event>) -> u64 {
+    events.into_iter().filter_map(Event::passed).count() as u64
 }

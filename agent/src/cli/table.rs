@@ -7,7 +7,9 @@ use std::io::{self, IsTerminal, Write};
 
 use chrono::{FixedOffset, NaiveDate};
 use indicatif::ProgressBar;
-use kakou_contract::{HitMessage, Level, PassageMessage, Plate, PlateColour, PlateKind, Vehicle};
+use kakou_contract::{
+    HitMessage, HitState, Level, PassageMessage, Plate, PlateColour, PlateKind, Vehicle,
+};
 use unicode_width::UnicodeWidthStr;
 
 const HEADINGS: [&str; 8] = [
@@ -91,21 +93,32 @@ impl Table {
         lines
     }
 
-    /// A hit is no row: it is a sentence that cannot be overlooked.
+    /// A hit is no row: it is a sentence that cannot be overlooked, one for each step of its life.
     pub fn hit(&self, message: &HitMessage) -> String {
         let plate = self.painted(
             &grouped(&clean(&message.plate.text)),
             message.plate.colour.map(|c| c.value),
         );
         let level = message.level.as_str().to_uppercase();
-        let (on, off) = if self.coloured {
-            (alarm(message.level), "\x1b[0m")
-        } else {
-            ("", "")
+        // What takes an alarm back is none.
+        let alarms = matches!(message.state, HitState::Provisional | HitState::Confirmed);
+        let (on, off) = match (self.coloured, alarms) {
+            (true, true) => (alarm(message.level), "\x1b[0m"),
+            (true, false) => ("\x1b[1m", "\x1b[0m"),
+            (false, _) => ("", ""),
         };
+        let taken_back = message.retraction.as_ref().map(|why| {
+            let reason = why.reason.as_str().replace('_', " ");
+            let now = why
+                .plate
+                .as_deref()
+                .map(|plate| format!(": {}", grouped(&clean(plate))));
+            format!(" ({reason}{})", now.unwrap_or_default())
+        });
+        let differs = differs(message);
         let late = if message.is_late { " (late)" } else { "" };
         let text = format!(
-            "{}/{} {}: {}; match {} {}{late}",
+            "{}/{} {}: {}; match {}{differs} {}{late}",
             message.site,
             message.camera,
             clean(&message.category),
@@ -113,8 +126,12 @@ impl Table {
             message.doubt.kind,
             message.doubt.confidence,
         );
+        let (state, taken_back) = (message.state, taken_back.unwrap_or_default());
+        // The last digits tell one hit from another; those before are the time.
+        let id = message.id.simple().to_string();
+        let id = id.get(26..).unwrap_or_default();
         format!(
-            "{on}HIT {level}{off} {} {plate} {text}",
+            "{on}HIT {level} {state}{off}{taken_back} {id} {} {plate} {text}",
             message.time.format("%H:%M:%S%.3f")
         )
     }
@@ -256,6 +273,28 @@ fn paint(text: &str, colour: Option<PlateColour>) -> String {
     format!("\x1b[{style}m{text}\x1b[0m")
 }
 
+/// Where a near match differs, for people: ` (read 0, listed D at 5)`.
+fn differs(message: &HitMessage) -> String {
+    let shown = |c: Option<char>| c.map_or(NONE.to_owned(), |c| clean(&c.to_string()));
+    let all: Vec<String> = message
+        .doubt
+        .differences
+        .iter()
+        .map(|d| {
+            let at = u32::from(d.position) + 1;
+            format!("read {}, listed {} at {at}", shown(d.read), shown(d.listed))
+        })
+        .chain(message.doubt.contradictions.iter().map(|c| {
+            let what = c.what.as_str().replace('_', " ");
+            format!("{what} {}, listed {}", clean(&c.seen), clean(&c.listed))
+        }))
+        .collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", all.join("; ")),
+    }
+}
+
 fn alarm(level: Level) -> &'static str {
     match level {
         Level::Red => "\x1b[1;97;41m",
@@ -321,6 +360,23 @@ mod tests {
                 .unwrap()
                 .contains("— (not readable)")
         );
+    }
+
+    #[test]
+    fn a_hit_is_told_with_where_it_is_in_its_life() {
+        let of = |golden: &[u8]| Table::new(false).hit(&HitMessage::from_json(golden).unwrap());
+        let confirmed = of(include_bytes!("../../contract/golden/hit.json"));
+        assert!(
+            confirmed.starts_with("HIT RED confirmed 0f6fb1202"),
+            "{confirmed}"
+        );
+        let near = of(include_bytes!("../../contract/golden/hit-near.json"));
+        assert!(near.starts_with("HIT YELLOW provisional "), "{near}");
+        let differs = "match near (read 0, listed D at 5; vehicle class car, listed truck)";
+        assert!(near.contains(differs), "{near}");
+        let retracted = of(include_bytes!("../../contract/golden/hit-retracted.json"));
+        let why = "HIT RED retracted (vote changed: 冀Z·7KDT9) ";
+        assert!(retracted.starts_with(why), "{retracted}");
     }
 
     #[test]

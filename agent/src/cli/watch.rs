@@ -11,7 +11,6 @@ use clap::ValueEnum;
 use kakou_contract::{Filter, Id, Message, PartState, StatusMessage};
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
-use uuid::Uuid;
 
 use super::broker::BrokerUrl;
 use super::table::{Table, clean};
@@ -215,9 +214,9 @@ impl<O: Write, E: Write> View<O, E> {
             }
         };
         let id = match &known {
-            Known::Passage(message) => message.id(),
-            Known::Hit(message) => message.id(),
-            Known::Status(message) => message.id(),
+            Known::Passage(message) => message.event_id(),
+            Known::Hit(message) => message.event_id(),
+            Known::Status(message) => message.event_id(),
             Known::Other(_) => return Ok(()),
         };
         if !self.seen.is_new(id) {
@@ -311,8 +310,8 @@ fn json_line(payload: &[u8]) -> String {
 /// The ids seen last, in bounded memory: the oldest is forgotten.
 struct Seen {
     limit: usize,
-    ids: HashSet<Uuid>,
-    order: VecDeque<Uuid>,
+    ids: HashSet<String>,
+    order: VecDeque<String>,
 }
 
 impl Seen {
@@ -324,8 +323,8 @@ impl Seen {
         }
     }
 
-    fn is_new(&mut self, id: Uuid) -> bool {
-        if !self.ids.insert(id) {
+    fn is_new(&mut self, id: String) -> bool {
+        if !self.ids.insert(id.clone()) {
             return false;
         }
         self.order.push_back(id);
@@ -456,10 +455,10 @@ mod tests {
     #[test]
     fn memory_of_ids_is_bounded() {
         let mut seen = Seen::new(10);
-        let ids: Vec<Uuid> = (0..11).map(|_| Uuid::now_v7()).collect();
-        assert!(ids.iter().all(|id| seen.is_new(*id)));
+        let ids: Vec<String> = (0..11).map(|n| n.to_string()).collect();
+        assert!(ids.iter().all(|id| seen.is_new((*id).clone())));
         assert_eq!((seen.ids.len(), seen.order.len()), (10, 10));
-        assert!(!seen.is_new(ids[10]) && seen.is_new(ids[0]));
+        assert!(!seen.is_new(ids[10].clone()) && seen.is_new(ids[0].clone()));
     }
 
     #[test]

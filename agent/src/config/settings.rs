@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kakou_contract::Direction;
+use kakou_contract::{Direction, Level};
 use kakou_outbox::{OutboxLimits, Retention};
 use kakou_sight::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, SightConfig};
 use kakou_sight::evidence::EvidenceConfig;
@@ -24,6 +24,7 @@ pub struct Config {
     pub agent_times: AgentConfig,
     /// The watchlist's file.
     pub watchlist: Option<PathBuf>,
+    pub hits: HitConfig,
     /// A file in the Prometheus text format, written every few seconds.
     pub metrics: Option<PathBuf>,
     /// Cameras that may compute at the same time.
@@ -111,6 +112,23 @@ pub struct PassageTimes {
     pub lost_after_s: f32,
     pub standing_lost_after_s: f32,
     pub rejoin_s: f32,
+    /// The plate of a vehicle in sight is told from this probability on.
+    pub sure: f32,
+}
+
+/// When a hit is told, and what is the same story.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HitConfig {
+    /// The least probability by level, in the order of `Level::ALL`.
+    pub sure: [f32; Level::ALL.len()],
+    pub story: Duration,
+}
+
+impl HitConfig {
+    pub fn sure_of(&self, level: Level) -> f32 {
+        let at = Level::ALL.iter().position(|l| *l == level);
+        at.and_then(|i| self.sure.get(i)).copied().unwrap_or(1.0)
+    }
 }
 
 /// One camera. Lanes and masks are in parts of the picture's width and height (0 to 1), so that

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use chrono::{DateTime, FixedOffset};
 
-use crate::pipeline::{Pipeline, PipelineError, Record};
+use crate::pipeline::{Event, Pipeline, PipelineError, Record};
 use kakou_sight::camera::{Assumed, FrameSource, Next, SourceError, open};
 
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +70,18 @@ pub fn replay<E: From<ReplayError>>(
                 Next::Frame(frame) => {
                     summary.start.get_or_insert(frame.time.wall);
                     summary.frames += 1;
-                    for record in pipeline.frame(&frame).map_err(ReplayError::from)? {
+                    let events = pipeline.frame(&frame).map_err(ReplayError::from)?;
+                    for record in events.into_iter().filter_map(Event::passed) {
                         summary.passages += 1;
-                        on(ReplayEvent::Record(Box::new(record)))?;
+                        on(ReplayEvent::Record(record))?;
                     }
                     on(ReplayEvent::Progress(summary.frames, total))?;
                 }
             }
         }
-        for record in pipeline.finish() {
+        for record in pipeline.finish().into_iter().filter_map(Event::passed) {
             summary.passages += 1;
-            on(ReplayEvent::Record(Box::new(record)))?;
+            on(ReplayEvent::Record(record))?;
         }
         Ok(summary)
     })

@@ -1,4 +1,4 @@
-//! One camera's way from a frame to finished passages: vision, track, passage, evidence, message.
+//! One camera's way from a frame to what it tells: vision, track, passage, evidence, message.
 //!
 //! A frame goes in by two halves, so that the models are on loan no longer than they are needed:
 //! [`Pipeline::look`] runs them, [`Pipeline::follow`] does everything else. [`Pipeline::frame`]
@@ -9,6 +9,7 @@
 //! cannot be made is an ERROR in the log, and the others go on. Time never runs backwards: a frame
 //! from before the time that was told last is left out.
 
+mod event;
 mod failing;
 mod record;
 mod stream;
@@ -17,19 +18,22 @@ mod timeline;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_contract::{EvidenceRole, Id, IdError, ModelUsed, Topic};
+use kakou_contract::{Id, IdError, ModelUsed};
+use uuid::Uuid;
 
 use crate::config::{CameraConfig, Config, PassageTimes};
 use crate::message::Speaker;
+use event::illustrated;
 use failing::Failing;
 use kakou_sight::camera::{Frame, Moment};
-use kakou_sight::evidence::{EvidenceConfig, EvidenceError, pictures};
+use kakou_sight::evidence::{EvidenceConfig, EvidenceError};
 use kakou_sight::vision::{Due, LookConfig, LookError, ModelPool, ModelSet, OpenError, Spent};
 use kakou_time::Stopwatch;
 use kakou_traffic::detections::{Detections, Expected};
-use kakou_traffic::passage::{Best, Passage};
+use kakou_traffic::passage::{Best, Dropped, News, Passage, VehicleId};
 use stream::Stream;
 
+pub use event::{Event, Sighting};
 pub use record::Record;
 
 /// Whom an error concerns.
@@ -98,7 +102,7 @@ pub struct Pipeline {
     times: PassageTimes,
     evidence: EvidenceConfig,
     look: LookConfig,
-    speaker: Speaker,
+    speaker: Arc<Speaker>,
     models: Arc<ModelPool>,
     stream: Option<Stream>,
     stages: Stages,
@@ -127,7 +131,7 @@ impl Pipeline {
                 source,
             })
         };
-        let speaker = Speaker {
+        let speaker = Arc::new(Speaker {
             site: id("site", &config.site)?,
             agent: id("agent", &config.agent)?,
             camera: id("camera", &camera.id)?,
@@ -142,7 +146,7 @@ impl Pipeline {
                 .cloned()
                 .map(|(name, version)| ModelUsed { name, version })
                 .collect(),
-        };
+        });
         Ok(Self {
             camera: camera.clone(),
             times: config.passage.clone(),
@@ -170,27 +174,27 @@ impl Pipeline {
         Arc::clone(&self.models)
     }
 
-    /// Takes in one frame; returns the passages that ended with it.
-    pub fn frame(&mut self, frame: &Frame) -> Result<Vec<Record>, PipelineError> {
-        let mut records = self.begin(frame);
+    /// Takes in one frame; returns what it told.
+    pub fn frame(&mut self, frame: &Frame) -> Result<Vec<Event>, PipelineError> {
+        let mut events = self.begin(frame);
         if let Some(task) = self.task(frame) {
             let models = self.models();
             let look = self.look(&mut models.take(), frame, task)?;
-            records.extend(self.follow(frame, look));
+            events.extend(self.follow(frame, look));
         }
-        Ok(records)
+        Ok(events)
     }
 
     /// Makes ready for a frame of this size: another size is another picture, so what was open
     /// ends, and the lanes are laid anew.
-    pub fn begin(&mut self, frame: &Frame) -> Vec<Record> {
+    pub fn begin(&mut self, frame: &Frame) -> Vec<Event> {
         let size = frame.size();
         if self.stream.as_ref().is_some_and(|s| s.size == size) {
             return Vec::new();
         }
-        let records = self.finish();
-        self.stream = Some(Stream::new(&self.camera, &self.times, &self.look, size));
-        records
+        let events = self.finish();
+        self.stream = Some(Stream::new(&self.camera, &self.times, &self.look, frame));
+        events
     }
 
     /// Whether a frame of this time comes too late: time was told to go on beyond it.
@@ -268,7 +272,7 @@ impl Pipeline {
     }
 
     /// The second half: which vehicle it is, and what has passed by it.
-    pub fn follow(&mut self, frame: &Frame, look: Look) -> Vec<Record> {
+    pub fn follow(&mut self, frame: &Frame, look: Look) -> Vec<Event> {
         let Look { seen } = look;
         let Some(stream) = &mut self.stream else {
             return Vec::new();
@@ -291,12 +295,12 @@ impl Pipeline {
         stream.attention.update(now, &seen, &updates);
         stream.open = updates.tracks.len();
         let kept = frame.compact();
-        let ended = stream.passages.update(&kept, frame.time, &seen, &updates);
+        let news = stream.passages.update(&kept, frame.time, &seen, &updates);
         stream.last = Some(kept);
         stream.seen = seen;
         self.stages.track += watch.elapsed();
         self.frames += 1;
-        self.records(ended)
+        self.events(news)
     }
 
     /// What was seen in the frame looked at last.
@@ -321,7 +325,7 @@ impl Pipeline {
 
     /// Time went on without a frame to look at: nothing moved, or the camera is `away`, and what is
     /// followed is out of sight. Returns what ended by that.
-    pub fn idle(&mut self, time: Moment, away: bool) -> Vec<Record> {
+    pub fn idle(&mut self, time: Moment, away: bool) -> Vec<Event> {
         let Some(stream) = &mut self.stream else {
             return Vec::new();
         };
@@ -340,63 +344,103 @@ impl Pipeline {
         stream.vision.update(time.mono, &nothing, &updates);
         stream.attention.update(time.mono, &nothing, &updates);
         stream.open = updates.tracks.len();
-        let ended = stream.passages.update(&last, time, &nothing, &updates);
-        self.records(ended)
+        let news = stream.passages.update(&last, time, &nothing, &updates);
+        self.events(news)
     }
 
     /// The recording is over: what is still open ends as passages.
-    pub fn finish(&mut self) -> Vec<Record> {
+    pub fn finish(&mut self) -> Vec<Event> {
         let Some(stream) = &mut self.stream else {
             return Vec::new();
         };
-        let ended = stream.passages.finish();
+        let news = stream.passages.finish();
         for (reason, n) in stream.passages.rejected() {
             tracing::debug!(camera = %self.camera.id, ?reason, n, "tracks that were no passage");
         }
-        let records = self.records(ended);
+        let events = self.events(news);
         self.stream = None;
-        records
+        events
     }
 
-    fn records(&mut self, ended: Vec<Passage<Frame>>) -> Vec<Record> {
+    fn events(&mut self, news: News<Frame>) -> Vec<Event> {
         let watch = Stopwatch::start();
-        let records = ended
-            .into_iter()
-            .filter_map(|passage| {
-                let number = passage.number;
-                self.record(passage)
-                    .inspect_err(|e| {
-                        tracing::error!(camera = %self.camera.id, number, "a passage is lost: {e}");
-                    })
-                    .ok()
-            })
-            .collect();
+        let News {
+            dropped,
+            passed,
+            sure,
+        } = news;
+        let mut events = Vec::with_capacity(dropped.len() + passed.len() + sure.len());
+        events.extend(dropped.into_iter().map(|d| self.dropped(&d)));
+        events.extend(passed.into_iter().map(|p| self.passed(p)));
+        events.extend(sure.into_iter().filter_map(|p| self.sure(p)));
         self.stages.evidence += watch.elapsed();
-        records
+        events
+    }
+
+    fn dropped(&self, dropped: &Dropped) -> Event {
+        let vehicles = std::iter::once(&dropped.vehicle).chain(&dropped.also);
+        Event::Dropped {
+            passages: vehicles.map(|v| self.passage_id(*v)).collect(),
+            why: Some(dropped.why),
+        }
+    }
+
+    fn passed(&self, passage: Passage<Frame>) -> Event {
+        let number = passage.number;
+        let (id, also) = self.ids(&passage);
+        self.record(passage).map_or_else(
+            |e| {
+                tracing::error!(camera = %self.camera.id, number, "a passage is lost: {e}");
+                Event::Dropped {
+                    passages: std::iter::once(id).chain(also).collect(),
+                    why: None,
+                }
+            },
+            |record| Event::Passed(Box::new(record)),
+        )
+    }
+
+    fn sure(&self, mut passage: Passage<Frame>) -> Option<Event> {
+        let best = passage.best.take()?;
+        let (id, _) = self.ids(&passage);
+        let message = self
+            .speaker
+            .passage(id, &passage, &best, &[])
+            .inspect_err(
+                |e| tracing::error!(camera = %self.camera.id, "a plate in sight is not told: {e}"),
+            )
+            .ok()?;
+        Some(Event::Sure(Box::new(Sighting {
+            message,
+            speaker: Arc::clone(&self.speaker),
+            passage,
+            best,
+            evidence: self.evidence.clone(),
+        })))
+    }
+
+    /// The passage's id, and those of others that turned out to be the same vehicle.
+    fn ids(&self, passage: &Passage<Frame>) -> (Uuid, Vec<Uuid>) {
+        let also = passage.also.iter().map(|v| self.passage_id(*v));
+        (self.passage_id(passage.vehicle), also.collect())
+    }
+
+    fn passage_id(&self, vehicle: VehicleId) -> Uuid {
+        let stream = self.stream.as_ref().map(|s| s.mark).unwrap_or_default();
+        self.speaker.passage_id(&stream, vehicle)
     }
 
     fn record(&self, mut passage: Passage<Frame>) -> Result<Record, RecordError> {
         // A passage without a picture cannot be shown to anybody; the rules of `passage` give each
         // one.
         let best: Best<Frame> = passage.best.take().ok_or(RecordError::NoFrame)?;
-        let pictures = pictures(
-            &best.frame,
-            best.quad.as_ref(),
-            best.vehicle.as_ref(),
-            &self.evidence,
-        )
-        .map_err(|source| RecordError::Evidence {
-            frame: best.frame.name.to_string(),
-            source,
-        })?;
-        let mut message = self.speaker.passage(&passage, &best, &pictures)?;
-        for evidence in &mut message.evidence {
-            let topic = evidence_topic(&self.speaker, message.id, evidence.role);
-            evidence.topic = Some(topic.to_string());
-        }
+        let (id, also) = self.ids(&passage);
+        let (message, pictures) =
+            illustrated(&self.speaker, (id, id), &passage, &best, &self.evidence)?;
         let lanes = self.stream.as_ref().map(|s| Arc::clone(&s.lanes));
         Ok(Record {
             message,
+            also,
             pictures,
             best,
             lanes: lanes.unwrap_or_default(),
@@ -416,13 +460,4 @@ enum RecordError {
     },
     #[error(transparent)]
     Id(#[from] IdError),
-}
-
-fn evidence_topic(speaker: &Speaker, passage: uuid::Uuid, role: EvidenceRole) -> Topic {
-    Topic::Evidence {
-        site: speaker.site.clone(),
-        agent: speaker.agent.clone(),
-        passage,
-        role,
-    }
 }

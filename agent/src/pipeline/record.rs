@@ -8,11 +8,14 @@ use kakou_sight::evidence::Picture;
 use kakou_sight::evidence::draw::{PassageDrawing, annotated};
 use kakou_traffic::geometry::Polygon;
 use kakou_traffic::passage::Best;
+use uuid::Uuid;
 
 /// A passage with everything that is sent or kept of it.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub message: PassageMessage,
+    /// Ids that parts of this passage were told by before they turned out to be one vehicle.
+    pub also: Vec<Uuid>,
     pub pictures: Vec<Picture>,
     pub(super) best: Best<Frame>,
     pub(super) lanes: Arc<[Polygon]>,

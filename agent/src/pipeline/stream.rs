@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use super::timeline::Timeline;
 use crate::config::{CameraConfig, PassageTimes, scaled};
-use kakou_sight::camera::Frame;
+use kakou_sight::camera::{Frame, Pixels};
 use kakou_sight::vision::{LookArea, LookConfig, Vision};
 use kakou_traffic::attention::Attention;
 use kakou_traffic::detections::Detections;
 use kakou_traffic::geometry::{Line, Point, Polygon, Rect};
 use kakou_traffic::passage::{Lane, PassageConfig, Passages};
 use kakou_traffic::track::{TrackConfig, Tracker};
+use sha2::{Digest, Sha256};
 
 /// What could only be set up when the size of the frames was known.
 pub(super) struct Stream {
     pub(super) size: (u32, u32),
+    /// The hash of the first frame's pixels: no other stream has it.
+    pub(super) mark: [u8; 32],
     pub(super) area: LookArea,
     pub(super) vision: Vision,
     pub(super) lanes: Arc<[Polygon]>,
@@ -42,8 +45,9 @@ impl Stream {
         camera: &CameraConfig,
         times: &PassageTimes,
         look: &LookConfig,
-        size: (u32, u32),
+        first: &Frame,
     ) -> Self {
+        let size = first.size();
         let (w, h) = (size.0 as f32, size.1 as f32);
         let lanes: Vec<Polygon> = camera
             .lanes
@@ -67,6 +71,7 @@ impl Stream {
                 })
                 .collect(),
             rejoin: Duration::from_secs_f32(times.rejoin_s),
+            sure: times.sure,
             ..PassageConfig::default()
         };
         let track = TrackConfig {
@@ -82,8 +87,13 @@ impl Stream {
                 .map(|m| scaled(m, size.0, size.1))
                 .collect(),
         };
+        let pixels: &[u8] = match &first.pixels {
+            Pixels::Planes(planes) => &planes.bytes,
+            Pixels::File { bytes, .. } => bytes,
+        };
         Self {
             size,
+            mark: Sha256::digest(pixels).into(),
             area,
             vision: Vision::new(look.clone()),
             lanes: lanes.into(),

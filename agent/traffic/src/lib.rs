@@ -23,10 +23,12 @@
 //! | `plate` | plate grammar, colours, kinds, confusable characters, the vote over reads |
 //! | `passage` | when a vehicle has passed: traffic lane, direction, class, the best picture |
 //! | `watchlist` | whether its plate is on a list |
+//! | `hits` | the life of a hit, from the first sure read to its one end |
 
 pub mod attention;
 pub mod detections;
 pub mod geometry;
+pub mod hits;
 pub mod passage;
 pub mod plate;
 pub mod track;

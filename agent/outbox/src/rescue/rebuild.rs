@@ -113,6 +113,7 @@ pub(super) fn rebuild(
     let author = parse_agent(agent.as_deref(), path)?;
     let evicted = source.as_ref().and_then(Source::counts);
     let commands = source.as_ref().map(Source::commands).unwrap_or_default();
+    let open_hits = source.as_ref().map(Source::open_hits).unwrap_or_default();
     let ages = source.as_ref().map(Source::ages).unwrap_or_default();
     let detail = format!(
         "{} messages saved, {} numbers lost; numbers from {} to {} are not given, they may have been",
@@ -143,6 +144,12 @@ pub(super) fn rebuild(
             tx.run(
                 "INSERT OR IGNORE INTO command (request, at, answer) VALUES (?, ?, ?)",
                 params![request, at, answer],
+            )?;
+        }
+        for (id, payload) in &open_hits {
+            tx.run(
+                "INSERT OR IGNORE INTO open_hit (id, payload) VALUES (?, ?)",
+                params![id, payload],
             )?;
         }
         for (to, from) in tx.counts.iter_mut().zip(evicted.unwrap_or_default()) {

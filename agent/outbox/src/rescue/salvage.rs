@@ -128,6 +128,16 @@ impl Source {
         all
     }
 
+    /// Provisional hits without an end.
+    pub(super) fn open_hits(&self) -> Vec<(String, Vec<u8>)> {
+        let mut all = Vec::new();
+        self.each("SELECT id, payload FROM open_hit", |r| {
+            all.push((r.get(0)?, r.get(1)?));
+            Ok(())
+        });
+        all
+    }
+
     /// Bytes in use: what a new database takes.
     pub(super) fn used(&self) -> Option<u64> {
         let (size, pages, free) = pages(&self.conn).ok()?;

@@ -12,6 +12,7 @@
 //! | `revived` | put back in line by another process; a live agent takes it up within a second |
 //! | `command` | a command that was executed, and the proven time: it is not executed again |
 //! | `age` | proven time (see `policy/age.rs`), and the last message that was committed by then |
+//! | `open_hit` | a provisional hit whose end is not committed yet |
 //! | `setting` | who this outbox belongs to, its public key, what the platform has set |
 //!
 //! The columns named `lane` hold a priority: its `Priority::index`.
@@ -19,7 +20,7 @@
 use rusqlite::Connection;
 
 /// `PRAGMA user_version` of a database that this program writes.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 /// Each entry brings the schema from its index to the next version.
 const STEPS: [&str; VERSION as usize] = [
@@ -33,6 +34,8 @@ const STEPS: [&str; VERSION as usize] = [
     "CREATE TABLE age (proven INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
      UPDATE command SET at = 0;
      DELETE FROM setting WHERE key = 'undated';",
+    // What an agent that ended abruptly has to end at its next start.
+    "CREATE TABLE open_hit (id TEXT PRIMARY KEY, payload BLOB NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// Before the first table: these can not be changed later without rewriting the file.

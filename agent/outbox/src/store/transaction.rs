@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use kakou_contract::seal::{Sealed, digest, digest_numbered, numbered, without_number};
-use kakou_contract::{Envelope, Keep, Priority, Ranges};
+use kakou_contract::{Envelope, HitState, Keep, Priority, Ranges};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::db::Head;
@@ -226,6 +226,7 @@ impl Tx<'_> {
                     ])
                     .map_err(fault)?;
                 self.head = Head { sequence, hash };
+                note_hit(tx, envelope).map_err(fault)?;
                 // `index` is below 4 by its definition.
                 self.counts[envelope.priority.index()].enter(Stage::Waiting, size);
             }
@@ -334,6 +335,22 @@ impl Tx<'_> {
         };
         read().map_err(|e| self.fault(e))
     }
+}
+
+/// Keeps a provisional hit until the message that ends it is committed.
+fn note_hit(tx: &Transaction<'_>, envelope: &Envelope) -> rusqlite::Result<()> {
+    let Some((hit, state)) = envelope.hit() else {
+        return Ok(());
+    };
+    let hit = hit.to_string();
+    if state == HitState::Provisional {
+        tx.prepare_cached("INSERT OR REPLACE INTO open_hit (id, payload) VALUES (?, ?)")?
+            .execute(params![hit, &envelope.payload[..]])?;
+    } else {
+        tx.prepare_cached("DELETE FROM open_hit WHERE id = ?")?
+            .execute([hit])?;
+    }
+    Ok(())
 }
 
 fn next_number(last: u64) -> Result<u64, OutboxError> {

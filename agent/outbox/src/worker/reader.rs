@@ -28,6 +28,9 @@ pub(crate) enum Ask {
         bytes: usize,
         reply: Reply<Vec<Committed>>,
     },
+    OpenHits {
+        reply: oneshot::Sender<Result<Vec<Vec<u8>>, OutboxError>>,
+    },
     Payload {
         sequence: u64,
         reply: oneshot::Sender<Result<Option<Vec<u8>>, OutboxError>>,
@@ -113,6 +116,10 @@ impl Reader {
                     let _ = reply.send(self.fetch(after, &priorities, messages, bytes));
                 }
                 Ask::Close => break,
+                Ask::OpenHits { reply } => {
+                    let found = self.open_hits();
+                    let _ = reply.send(found.map_err(|e| self.fault(&e)));
+                }
                 Ask::Payload { sequence, reply } => {
                     let found = self
                         .conn
@@ -122,6 +129,13 @@ impl Reader {
                 }
             }
         }
+    }
+
+    fn open_hits(&self) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let mut statement = self
+            .conn
+            .prepare("SELECT payload FROM open_hit ORDER BY id")?;
+        statement.query_map([], |r| r.get(0))?.collect()
     }
 
     pub(super) fn fault(&self, e: &rusqlite::Error) -> OutboxError {

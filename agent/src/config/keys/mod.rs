@@ -6,6 +6,7 @@
 pub(super) mod broker;
 pub(super) mod camera;
 pub(super) mod general;
+pub(super) mod hits;
 pub(super) mod lane;
 pub(super) mod outbox;
 pub(super) mod passage;
@@ -15,6 +16,7 @@ pub(super) mod watching;
 use broker::BROKER;
 use camera::CAMERA;
 use general::{METRICS, TIMING, WATCHLIST};
+use hits::HITS;
 use outbox::OUTBOX;
 use passage::{EVIDENCE, PASSAGE};
 use vision::VISION;
@@ -31,7 +33,8 @@ pub(super) static TOP: Section = Section {
     },
     settings: &[&general::SITE, &general::AGENT],
     sections: &[
-        &BROKER, &OUTBOX, &WATCHLIST, &METRICS, &TIMING, &VISION, &PASSAGE, &EVIDENCE, &CAMERA,
+        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &METRICS, &TIMING, &VISION, &PASSAGE, &EVIDENCE,
+        &CAMERA,
     ],
     mistaken: &[
         ("cameras", "write [[camera]], once for each camera"),

@@ -17,11 +17,11 @@ use kakou_sight::models::locate;
 use kakou_sight::vision::{LookConfig, ModelChoice};
 
 use super::keys::{
-    broker as broker_keys, camera as camera_keys, general, outbox as outbox_keys,
+    broker as broker_keys, camera as camera_keys, general, hits as hit_keys, outbox as outbox_keys,
     passage as passage_keys, vision,
 };
 use super::part::Part;
-use super::settings::{AgentConfig, Config, PassageTimes};
+use super::settings::{AgentConfig, Config, HitConfig, PassageTimes};
 
 pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     for setting in [&general::SITE, &general::AGENT] {
@@ -38,6 +38,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     let broker = top.part(&broker_keys::BROKER);
     let watchlist = top.part(&general::WATCHLIST);
     let metrics = top.part(&general::METRICS);
+    let hits = hits(&top.part(&hit_keys::HITS));
     let file = |given: Option<PathBuf>| given.map(|path| base.join(path));
     Config {
         site: top.get(&general::SITE),
@@ -55,7 +56,8 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
             .flatten(),
         workers: looks.get(&vision::WORKERS).into(),
         models: models(&looks, base),
-        passage: passage(&top.part(&passage_keys::PASSAGE), &looks),
+        passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
+        hits,
         look: look(&looks),
         evidence: evidence(&top.part(&passage_keys::EVIDENCE)),
         cameras: camera::cameras(&top.parts(&camera_keys::CAMERA), base),
@@ -97,11 +99,24 @@ fn look(looks: &Part<'_>) -> LookConfig {
     }
 }
 
-fn passage(times: &Part<'_>, looks: &Part<'_>) -> PassageTimes {
+fn hits(part: &Part<'_>) -> HitConfig {
+    HitConfig {
+        sure: [
+            part.get(&hit_keys::SURE_RED),
+            part.get(&hit_keys::SURE_ORANGE),
+            part.get(&hit_keys::SURE_YELLOW),
+            part.get(&hit_keys::SURE_BLUE),
+        ],
+        story: Duration::from_secs(part.get(&hit_keys::STORY_S).into()),
+    }
+}
+
+fn passage(times: &Part<'_>, looks: &Part<'_>, hits: &HitConfig) -> PassageTimes {
     let passage = PassageTimes {
         lost_after_s: times.get(&passage_keys::LOST_AFTER_S),
         standing_lost_after_s: times.get(&passage_keys::STANDING_LOST_AFTER_S),
         rejoin_s: times.get(&passage_keys::REJOIN_S),
+        sure: hits.sure.into_iter().fold(1.0, f32::min),
     };
     let moving = times.named(&passage_keys::LOST_AFTER_S, passage.lost_after_s);
     if passage.standing_lost_after_s < passage.lost_after_s {

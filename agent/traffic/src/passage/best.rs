@@ -87,14 +87,16 @@ impl<F: Clone> Candidates<F> {
     }
 
     /// The frame that shows `text` best, else the text nearest to it; without a text the best view.
-    pub(crate) fn take(self, text: Option<&str>) -> Option<Best<F>> {
+    pub(crate) fn showing(&self, text: Option<&str>) -> Option<&Best<F>> {
         let away = |c: &Candidate<F>| text.map_or(0.0, |t| distance(&c.text, t));
-        let nearest = self.read.into_iter().min_by(|a, b| {
+        let nearest = self.read.iter().min_by(|a, b| {
             away(a)
                 .total_cmp(&away(b))
                 .then(b.quality.total_cmp(&a.quality))
                 .then_with(|| a.text.cmp(&b.text))
         });
-        nearest.map(|c| c.best).or(self.plain.map(|p| p.1))
+        nearest
+            .map(|c| &c.best)
+            .or(self.plain.as_ref().map(|p| &p.1))
     }
 }

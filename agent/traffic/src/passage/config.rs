@@ -37,6 +37,11 @@ pub struct PassageConfig {
     /// Passages remembered for `rejoin`.
     pub keep_recent: usize,
 
+    /// The plate of a vehicle that is still in sight is told from this probability on that its whole
+    /// text is right, and told again this often.
+    pub sure: f32,
+    pub tell_again: Duration,
+
     /// For how long a vehicle must have been within its lane. A sure read within a lane needs no
     /// time.
     pub min_lane_time: Duration,
@@ -93,6 +98,8 @@ impl Default for PassageConfig {
             hold_lost: Duration::from_millis(1500),
             hold_cut: Duration::from_secs(3),
             keep_recent: 64,
+            sure: 0.9,
+            tell_again: Duration::from_secs(1),
             min_lane_time: Duration::from_millis(150),
             vehicle_evidence: 1.25,
             vehicle_time: Duration::from_millis(600),

@@ -14,7 +14,7 @@ use crate::track::{TrackId, TrackView, Updates};
 use super::best::Candidates;
 use super::lane::{Anchor, LaneVote};
 use super::travel::Travel;
-use super::{Best, PassageConfig};
+use super::{Best, PassageConfig, VehicleId};
 
 /// Track ids remembered per vehicle; it takes very broken tracking to need more.
 const KEEP_IDS: usize = 16;
@@ -43,8 +43,19 @@ pub(crate) struct Scene<'a, F> {
     pub(crate) config: &'a PassageConfig,
 }
 
+/// What was said of a vehicle while it was in sight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) at: Duration,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence<F> {
+    pub(crate) id: VehicleId,
+    pub(crate) said: Option<Said>,
+    /// Vehicles of which something was said and that turned out to be this one.
+    pub(crate) also: Vec<VehicleId>,
     pub(crate) first: Moment,
     pub(crate) last: Moment,
     pub(crate) frames: u32,
@@ -89,8 +100,11 @@ pub(crate) struct Evidence<F> {
 }
 
 impl<F: Clone> Evidence<F> {
-    pub(crate) fn new(s: &Scene<'_, F>, id: TrackId) -> Self {
+    pub(crate) fn new(s: &Scene<'_, F>, id: VehicleId, track: TrackId) -> Self {
         Self {
+            id,
+            said: None,
+            also: Vec::new(),
             first: s.time,
             last: s.time,
             frames: 0,
@@ -104,7 +118,7 @@ impl<F: Clone> Evidence<F> {
             around: 0,
             on_other: 0,
             hosts: Vec::new(),
-            ids: vec![id],
+            ids: vec![track],
             sure_read: false,
             plate_travel: Travel::default(),
             first_plate: None,
@@ -345,8 +359,32 @@ impl<F: Clone> Evidence<F> {
         (alone && most.1 as f32 >= HOSTED * self.plate_hits as f32).then_some(most.0)
     }
 
+    /// Whose id stays: that of which something was said, else the earlier one. Two of which
+    /// something was said are both remembered.
+    fn join_ids(&mut self, other: &Self) {
+        self.also.extend(&other.also);
+        let others_first = match (&self.said, &other.said) {
+            (Some(own), Some(others)) => others.at < own.at,
+            (Some(_), None) => false,
+            (None, Some(_)) => true,
+            (None, None) => other.id.since.mono < self.id.since.mono,
+        };
+        let both = self.said.is_some() && other.said.is_some();
+        let gone = if others_first {
+            self.said.clone_from(&other.said);
+            std::mem::replace(&mut self.id, other.id)
+        } else {
+            other.id
+        };
+        if both {
+            self.also.push(gone);
+        }
+        self.also.truncate(KEEP_IDS);
+    }
+
     /// Joins what turned out to be the same vehicle.
     pub(crate) fn absorb(&mut self, other: Self) {
+        self.join_ids(&other);
         let later = other.first.mono >= self.first.mono;
         let (early, late) = if later {
             (&*self, &other)

@@ -1,6 +1,6 @@
 //! When a vehicle has passed: lane, direction, class and the vote over its reads. Pure.
 //!
-//! One vehicle is one passage. A track that ended waits a moment, in which its vehicle may show up
+//! One vehicle is one passage. While it is in sight, its plate is told as soon as it is sure. A track that ended waits a moment, in which its vehicle may show up
 //! again (behind a truck, after a cut); then it goes out, and its plate is remembered so that a
 //! late reappearance does not become a second record.
 mod best;
@@ -19,6 +19,8 @@ mod rate_tests;
 #[cfg(test)]
 mod scene_tests;
 #[cfg(test)]
+mod sure_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod uptime_tests;
@@ -32,6 +34,46 @@ pub use rules::Reject;
 
 use crate::geometry::{Quad, Rect};
 use crate::plate::{PlateRead, VotedPlate};
+
+/// A vehicle from the moment it is followed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VehicleId {
+    /// Counts up from 1 in the order in which vehicles came into sight.
+    pub number: u64,
+    /// When it was seen first.
+    pub since: Moment,
+}
+
+/// What one frame told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News<F> {
+    /// Vehicles of which something was said, and that will be no passage of their own.
+    pub dropped: Vec<Dropped>,
+    /// Passages that are complete, in the order they passed.
+    pub passed: Vec<Passage<F>>,
+    /// Vehicles in sight whose plate is sure, as it is known so far: said when it becomes sure or
+    /// another, and again from time to time. Their `number` is 0, and `passed_at` is when the frame
+    /// was captured that shows the plate best.
+    pub sure: Vec<Passage<F>>,
+}
+
+impl<F> Default for News<F> {
+    fn default() -> Self {
+        Self {
+            dropped: Vec::new(),
+            passed: Vec::new(),
+            sure: Vec::new(),
+        }
+    }
+}
+
+/// A vehicle that is no passage although something was said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropped {
+    pub vehicle: VehicleId,
+    pub also: Vec<VehicleId>,
+    pub why: Reject,
+}
 
 /// Why a passage has no plate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +106,10 @@ pub struct Best<F> {
 pub struct Passage<F> {
     /// Counts up from 1 in the order of output.
     pub number: u64,
+    pub vehicle: VehicleId,
+    /// Others of which something was said while they were followed and that turned out to be this
+    /// vehicle.
+    pub also: Vec<VehicleId>,
     /// The lane's id; `None` only where no lanes are configured.
     pub lane: Option<String>,
     pub direction: Direction,

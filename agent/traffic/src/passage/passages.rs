@@ -9,10 +9,10 @@ use crate::detections::Detections;
 use crate::geometry::{Point, Rect};
 use crate::track::{EndReason, TrackId, TrackView, Updates, are_in_line};
 
-use super::evidence::{Evidence, Scene};
-use super::rules::{Reject, judge, passage};
+use super::evidence::{Evidence, Said, Scene};
+use super::rules::{Reject, judge, passage, sure_plate};
 use super::same::{Trace, same_vehicle};
-use super::{Passage, PassageConfig};
+use super::{Dropped, News, Passage, PassageConfig, VehicleId};
 
 /// An ended track that waits for its vehicle to show up again.
 #[derive(Debug, Clone)]
@@ -30,7 +30,10 @@ pub struct Passages<F> {
     held: Vec<Held<F>>,
     recent: VecDeque<Trace>,
     rejected: BTreeMap<Reject, u64>,
+    dropped: Vec<Dropped>,
     number: u64,
+    /// Vehicles followed so far.
+    followed: u64,
 }
 
 impl<F: Clone> Passages<F> {
@@ -41,7 +44,9 @@ impl<F: Clone> Passages<F> {
             held: Vec::new(),
             recent: VecDeque::new(),
             rejected: BTreeMap::new(),
+            dropped: Vec::new(),
             number: 0,
+            followed: 0,
         }
     }
 
@@ -55,14 +60,8 @@ impl<F: Clone> Passages<F> {
         self.open.len() + self.held.len()
     }
 
-    /// Takes one frame; returns the passages that are complete, in the order they passed.
-    pub fn update(
-        &mut self,
-        frame: &F,
-        time: Moment,
-        det: &Detections,
-        upd: &Updates,
-    ) -> Vec<Passage<F>> {
+    /// Takes one frame; returns what it tells.
+    pub fn update(&mut self, frame: &F, time: Moment, det: &Detections, upd: &Updates) -> News<F> {
         for m in &upd.merged {
             if let Some(gone) = self.open.remove(&m.gone) {
                 match self.open.get_mut(&m.into) {
@@ -93,11 +92,52 @@ impl<F: Clone> Passages<F> {
             out.extend(self.close(h.evidence, false));
         }
         self.forget(time.mono);
-        self.send(out)
+        let sure = self.sure(time, det, upd);
+        News {
+            sure,
+            ..self.send(out)
+        }
+    }
+
+    /// Vehicles in sight whose plate is sure now.
+    fn sure(&mut self, time: Moment, det: &Detections, upd: &Updates) -> Vec<Passage<F>> {
+        let mut out = Vec::new();
+        for view in &upd.tracks {
+            let Some(e) = self.open.get_mut(&view.id).filter(|e| e.ballot.reads() > 0) else {
+                continue;
+            };
+            let find = view.plate_find.and_then(|i| det.plates.get(i));
+            let read_now = find.is_some_and(|plate| plate.read.is_some());
+            let in_sight = view.plate.is_some() || view.vehicle_find.is_some();
+            let due = e
+                .said
+                .as_ref()
+                .is_some_and(|said| said.at + self.config.tell_again <= time.mono);
+            if !read_now && !(due && in_sight) {
+                continue;
+            }
+            let Some(plate) = sure_plate(e, &self.config) else {
+                continue;
+            };
+            let news = e.said.as_ref().is_none_or(|said| said.text != plate.text);
+            if !news && !due {
+                continue;
+            }
+            e.said = Some(Said {
+                text: plate.text.clone(),
+                at: time.mono,
+            });
+            let mut so_far = passage(e, Ok(plate), &self.config);
+            if let Some(best) = &so_far.best {
+                so_far.passed_at = best.time;
+            }
+            out.push(so_far);
+        }
+        out
     }
 
     /// The stream ends: everything open ends as a passage, where it is one.
-    pub fn finish(&mut self) -> Vec<Passage<F>> {
+    pub fn finish(&mut self) -> News<F> {
         let open = std::mem::take(&mut self.open);
         self.held.extend(open.into_values().map(|evidence| Held {
             due: Duration::ZERO,
@@ -123,10 +163,15 @@ impl<F: Clone> Passages<F> {
             config: &self.config,
         };
         for view in &upd.tracks {
-            let e = self
-                .open
-                .entry(view.id)
-                .or_insert_with(|| Evidence::new(&scene, view.id));
+            let followed = &mut self.followed;
+            let e = self.open.entry(view.id).or_insert_with(|| {
+                *followed += 1;
+                let id = VehicleId {
+                    number: *followed,
+                    since: time,
+                };
+                Evidence::new(&scene, id, view.id)
+            });
             e.see(&scene, view);
         }
         for view in upd
@@ -201,7 +246,7 @@ impl<F: Clone> Passages<F> {
             if trace.last.mono > known.last.mono {
                 known.extend(&trace);
             }
-            self.reject(Reject::Repeated);
+            self.reject(evidence, Reject::Repeated);
             return None;
         }
         match judge(&evidence, &self.config, finishing) {
@@ -210,10 +255,10 @@ impl<F: Clone> Passages<F> {
                 while self.recent.len() > self.config.keep_recent {
                     self.recent.pop_front();
                 }
-                Some(passage(evidence, word, &self.config))
+                Some(passage(&evidence, word, &self.config))
             }
             Err(why) => {
-                self.reject(why);
+                self.reject(evidence, why);
                 None
             }
         }
@@ -232,16 +277,27 @@ impl<F: Clone> Passages<F> {
         self.recent.retain(|t| t.last.mono + rejoin >= since);
     }
 
-    fn reject(&mut self, why: Reject) {
+    fn reject(&mut self, evidence: Evidence<F>, why: Reject) {
         *self.rejected.entry(why).or_default() += 1;
+        if evidence.said.is_some() {
+            self.dropped.push(Dropped {
+                vehicle: evidence.id,
+                also: evidence.also,
+                why,
+            });
+        }
     }
 
-    fn send(&mut self, mut out: Vec<Passage<F>>) -> Vec<Passage<F>> {
-        out.sort_by_key(|p| p.passed_at.mono);
-        for p in &mut out {
+    fn send(&mut self, mut passed: Vec<Passage<F>>) -> News<F> {
+        passed.sort_by_key(|p| p.passed_at.mono);
+        for p in &mut passed {
             self.number += 1;
             p.number = self.number;
         }
-        out
+        News {
+            dropped: std::mem::take(&mut self.dropped),
+            passed,
+            sure: Vec::new(),
+        }
     }
 }

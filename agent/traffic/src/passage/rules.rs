@@ -50,6 +50,17 @@ pub(crate) fn judge<F: Clone>(
     }
 }
 
+/// The plate of a vehicle that is still in sight, if it would make a passage already and its text
+/// is sure. What follows may still change it.
+pub(crate) fn sure_plate<F: Clone>(e: &Evidence<F>, c: &PassageConfig) -> Option<VotedPlate> {
+    let shadow = e.shadowed as f32 > c.shadow_share * e.frames.max(1) as f32;
+    if shadow || (!c.lanes.is_empty() && e.lane(c).is_none()) {
+        return None;
+    }
+    let plate = e.voted()?;
+    (plate.confidence >= c.sure && real_plate(e, &plate, c)).then_some(plate)
+}
+
 fn no_plate<F>(e: &Evidence<F>, c: &PassageConfig, why: NotReadable) -> NoPlate {
     if e.plate_hits == 0 {
         if e.plate_looks == 0 {
@@ -150,34 +161,35 @@ fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Dire
 }
 
 /// Writes the passage; the number is given when it goes out.
-pub(crate) fn passage<F: Clone>(e: Evidence<F>, word: PlateWord, c: &PassageConfig) -> Passage<F> {
+pub(crate) fn passage<F: Clone>(e: &Evidence<F>, word: PlateWord, c: &PassageConfig) -> Passage<F> {
     let lane = e.lane(c);
-    let direction = direction(&e, lane, c);
-    let class = e.class();
+    let direction = direction(e, lane, c);
     let (plate, no_plate) = match word {
         Ok(p) => (Some(p), None),
         Err(n) => (None, Some(n)),
     };
     let crossing: Option<Moment> = lane.and_then(|l| e.lanes.crossing(l)).map(|x| x.time);
-    let best = e.best.take(plate.as_ref().map(|p| p.text.as_str()));
-    let read_at = best.as_ref().filter(|_| plate.is_some()).map(|b| b.time);
+    let best = e.best.showing(plate.as_ref().map(|p| p.text.as_str()));
+    let read_at = best.filter(|_| plate.is_some()).map(|b| b.time);
     let config = lane.and_then(|l| c.lanes.get(l));
     let moves = matches!(direction, Direction::Approaching | Direction::Leaving);
     Passage {
         number: 0,
+        vehicle: e.id,
+        also: e.also.clone(),
         lane: config.map(|l| l.id.clone()),
         direction,
         wrong_way: moves
             && config
                 .and_then(|l| l.expected)
                 .is_some_and(|d| d != direction),
-        class,
+        class: e.class(),
         plate,
         no_plate,
         first_seen: e.first,
         last_seen: e.last,
         passed_at: crossing.or(read_at).unwrap_or(e.last),
         frames: e.frames,
-        best,
+        best: best.cloned(),
     }
 }

@@ -56,9 +56,10 @@ pub(super) fn run_changed(
     for (now, mut det) in world.frames() {
         change(world.seconds_at(now), &mut det);
         let upd = tracker.update(now, SIZE, &det);
-        out.extend(passages.update(&(now.as_micros() as u64), time(now), &det, &upd));
+        let frame = now.as_micros() as u64;
+        out.extend(passages.update(&frame, time(now), &det, &upd).passed);
     }
-    out.extend(passages.finish());
+    out.extend(passages.finish().passed);
     assert_eq!(passages.pending(), 0);
     assert!(
         out.iter()
@@ -234,10 +235,11 @@ fn an_hour_of_traffic_keeps_little() {
         let upd = tracker.update(now, SIZE, &det);
         out += passages
             .update(&handle.clone(), time(now), &det, &upd)
+            .passed
             .len();
         assert!(std::sync::Arc::strong_count(&handle) < 30 && passages.pending() < 8);
     }
-    out += passages.finish().len();
+    out += passages.finish().passed.len();
     assert_eq!(out, 61);
     assert_eq!(std::sync::Arc::strong_count(&handle), 1);
 }

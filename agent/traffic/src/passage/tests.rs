@@ -212,6 +212,7 @@ fn records_go_out_promptly() {
         let upd = tracker.update(now, crate::track::sim::SIZE, &det);
         if let Some(p) = passages
             .update(&0, super::scene_tests::time(now), &det, &upd)
+            .passed
             .first()
         {
             let wait = now - p.last_seen.mono;

@@ -20,6 +20,7 @@ fn from_the_beginning(world: &World, config: &PassageConfig) -> Vec<Passage<u64>
     };
     let mut passages = run(world, config);
     for p in &mut passages {
+        p.vehicle.since = earlier(p.vehicle.since);
         p.first_seen = earlier(p.first_seen);
         p.passed_at = earlier(p.passed_at);
         p.last_seen = earlier(p.last_seen);

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kakou_contract::{Envelope, Held};
+use kakou_contract::{Envelope, Held, HitState};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Publish, PublishProperties};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
@@ -27,6 +27,8 @@ use crate::in_flight::{InFlight, is_text};
 
 /// Requests to the event loop beside publishes and acknowledgements: SUBSCRIBE, DISCONNECT.
 const OTHER_REQUESTS: usize = 8;
+/// A vehicle that was in sight this long ago is not at the barrier any more.
+const PROVISIONAL_EXPIRES_S: u32 = 600;
 
 type Poll = Pin<Box<dyn Future<Output = (EventLoop, Result<Event, ConnectionError>)> + Send>>;
 
@@ -161,6 +163,7 @@ fn packet(envelope: &Envelope, payload: Bytes) -> Publish {
     let properties = PublishProperties {
         payload_format_indicator: is_text(envelope).then_some(1),
         content_type: envelope.content_type.clone(),
+        message_expiry_interval: expires(envelope),
         user_properties: envelope.user_properties.clone(),
         correlation_data: envelope.correlation.clone().map(Into::into),
         ..PublishProperties::default()
@@ -170,6 +173,13 @@ fn packet(envelope: &Envelope, payload: Bytes) -> Publish {
     // Any id but 0, which `size` takes for "no id yet" and leaves out.
     publish.pkid = 1;
     publish
+}
+
+/// After how many seconds the broker may forget a message that nobody has taken. Only what is
+/// useless later expires: a provisional hit, whose end does not.
+fn expires(envelope: &Envelope) -> Option<u32> {
+    let (_, state) = envelope.hit()?;
+    (state == HitState::Provisional).then_some(PROVISIONAL_EXPIRES_S)
 }
 
 async fn poll(mut event_loop: EventLoop) -> (EventLoop, Result<Event, ConnectionError>) {

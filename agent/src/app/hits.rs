@@ -1,0 +1,81 @@
+//! The hits of the whole box: what all cameras share of them, and what a start finds open.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kakou_contract::{Envelope, Level};
+use kakou_contract::{HitMessage, Keep, Message, MessageError, Priority};
+use kakou_outbox::Outbox;
+use kakou_time::SharedClock;
+use kakou_traffic::hits::{Hits, unresolved};
+
+use super::backlog::Group;
+use super::recorder::Intake;
+use crate::config::HitConfig;
+
+struct Inner {
+    hits: Hits,
+    config: HitConfig,
+}
+
+/// A clone is another hand on the same one.
+#[derive(Clone)]
+pub struct HitDesk(Arc<Mutex<Inner>>);
+
+impl HitDesk {
+    pub fn new(config: &HitConfig) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            hits: Hits::new(config.story),
+            config: config.clone(),
+        })))
+    }
+
+    /// Takes what a reload changed into use.
+    pub fn configure(&self, config: &HitConfig) {
+        let mut inner = self.lock();
+        inner.hits.set_story(config.story);
+        inner.config = config.clone();
+    }
+
+    /// Whether a hit of this level may be told while the vehicle is in sight.
+    pub fn is_enough(&self, level: Level, confidence: f32) -> bool {
+        confidence >= self.lock().config.sure_of(level)
+    }
+
+    /// What the life of hits makes of something.
+    pub fn tell<T>(&self, what: impl FnOnce(&mut Hits) -> T) -> T {
+        what(&mut self.lock().hits)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message of a hit's life, alone.
+pub fn group(hit: HitMessage) -> Result<Group, MessageError> {
+    let envelope = Envelope::live(&hit, Priority::Hit, Keep::Hit)?;
+    Ok(Group::new(vec![envelope], vec![hit]))
+}
+
+/// Ends what an agent that ended abruptly has left open. Blocks.
+pub fn end_open(outbox: &Outbox, intake: &Intake, clock: &SharedClock) {
+    let open = match outbox.open_hits() {
+        Ok(open) => open,
+        Err(e) => {
+            tracing::error!("hits that the last run left open cannot be read: {e}");
+            return;
+        }
+    };
+    for payload in open {
+        let ended = HitMessage::from_json(&payload)
+            .map(|hit| unresolved(hit, clock.wall()))
+            .and_then(group);
+        match ended {
+            Ok(group) => {
+                tracing::warn!(hit = group.id(), "left open by the last run: unresolved");
+                intake.keep(group);
+            }
+            Err(e) => tracing::error!("a hit that the last run left open cannot be ended: {e}"),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The life of a hit: the real binary, a real Mosquitto, and a listed vehicle that stands at the
+//! line.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+#[path = "support/agent.rs"]
+#[allow(dead_code)]
+mod agent;
+#[path = "uplink/mosquitto.rs"]
+#[allow(dead_code)]
+mod mosquitto;
+mod support;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use agent::{Checkpoint, on};
+use kakou_contract::{
+    EvidenceRole, HitMessage, HitState, Message, PassageMessage, RetractionReason, Topic,
+};
+use kakou_uplink::Received;
+use uuid::Uuid;
+
+/// Stands in the sample footage from about 4 to 8 s.
+const STANDING: &str = "鲁E6K829";
+/// The frame that is held.
+const HELD_AT: usize = 60;
+
+/// The sample footage `day`, in which the car at the line stands for so many seconds longer.
+fn standing(to: &Path, seconds: usize) {
+    let from = support::root().join("agent/samples/day");
+    std::fs::create_dir_all(to).unwrap();
+    let frames = std::fs::read_dir(&from)
+        .unwrap()
+        .filter(|f| {
+            f.as_ref()
+                .unwrap()
+                .path()
+                .extension()
+                .is_some_and(|e| e == "jpg")
+        })
+        .count();
+    let order = (0..HELD_AT)
+        .chain(std::iter::repeat_n(HELD_AT, 10 * seconds))
+        .chain(HELD_AT..frames);
+    let mut times = String::new();
+    for (i, frame) in order.enumerate() {
+        let name = format!("{i:06}.jpg");
+        std::fs::copy(from.join(format!("{frame:06}.jpg")), to.join(&name)).unwrap();
+        let time = chrono::DateTime::from_timestamp_millis(100 * i as i64).unwrap();
+        times += &format!(
+            "{{\"file\": \"{name}\", \"time\": \"{}\"}}\n",
+            time.to_rfc3339()
+        );
+    }
+    std::fs::write(to.join("frames.jsonl"), times).unwrap();
+}
+
+/// A checkpoint whose camera sees that footage.
+async fn checkpoint(seconds: usize) -> Checkpoint {
+    let gate = Checkpoint::new("").await;
+    standing(&gate.path("standing"), seconds);
+    let day = format!("{:?}", support::root().join("agent/samples/day"));
+    let standing = format!("{:?}", gate.path("standing"));
+    gate.write_config(&gate.config().replace(&day, &standing));
+    gate
+}
+
+fn hit(m: &Received) -> Option<HitMessage> {
+    on(m, "/hit/")
+}
+
+fn of_standing(m: &Received) -> Option<HitMessage> {
+    hit(m).filter(|hit| hit.plate.text == STANDING)
+}
+
+fn passage_of_standing(m: &Received) -> Option<PassageMessage> {
+    on::<PassageMessage>(m, "/passage/")
+        .filter(|p| p.plate.as_ref().is_some_and(|p| p.text == STANDING))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_vehicle_is_told_while_it_stands_and_confirmed_when_it_has_gone() {
+    let mut gate = checkpoint(20).await;
+    let _agent = gate.start();
+    let told = gate.next("provisional hit", of_standing).await;
+    assert_eq!(told.state, HitState::Provisional);
+    let frame = told
+        .evidence
+        .iter()
+        .find(|e| e.role == EvidenceRole::Frame)
+        .unwrap();
+    assert!(told.evidence.iter().any(|e| e.role == EvidenceRole::Plate));
+    let topic: Topic = frame.topic.as_deref().unwrap().parse().unwrap();
+    assert!(matches!(topic, Topic::Evidence { passage, .. } if passage == told.id));
+    // Its picture comes, although its passage is far from over.
+    let picture = gate.next("picture", |m| {
+        (Some(&m.topic) == frame.topic.as_ref()).then(|| m.payload.clone())
+    });
+    assert_eq!(picture.await.len() as u64, frame.bytes);
+    let ended = gate.next("end of the hit", of_standing).await;
+    assert_eq!((ended.state, ended.id), (HitState::Confirmed, told.id));
+    assert_eq!((ended.passage_id, ended.is_late), (told.passage_id, false));
+    let stood = ended.decided_at.unwrap() - told.decided_at.unwrap();
+    assert!(stood.num_seconds() >= 15, "told {stood} before the end");
+    let passage = gate.next("passage", passage_of_standing).await;
+    assert_eq!(passage.id, told.passage_id);
+    assert!((passage.last_seen - passage.first_seen).num_seconds() >= 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_hit_has_one_life() {
+    let mut gate = Checkpoint::new("").await;
+    let agent = gate.start();
+    let mut lives: HashMap<Uuid, Vec<HitState>> = HashMap::new();
+    let mut plates: HashMap<(Uuid, String), Uuid> = HashMap::new();
+    // The last vehicle of the footage.
+    while lives
+        .values()
+        .filter(|s| s.contains(&HitState::Confirmed))
+        .count()
+        < 6
+    {
+        let hit = gate.next("hit", hit).await;
+        lives.entry(hit.id).or_default().push(hit.state);
+        let entry = (hit.passage_id, hit.entry.plate.clone());
+        assert_eq!(*plates.entry(entry).or_insert(hit.id), hit.id);
+        hit.check().unwrap();
+    }
+    agent.signal("-TERM");
+    let early = lives
+        .values()
+        .filter(|s| s[0] == HitState::Provisional)
+        .count();
+    assert!(
+        early >= 4,
+        "most are told before they have passed: {lives:?}"
+    );
+    for states in lives.values() {
+        let fits = matches!(
+            states.as_slice(),
+            [HitState::Confirmed]
+                | [
+                    HitState::Provisional,
+                    HitState::Confirmed | HitState::Retracted
+                ]
+        );
+        assert!(fits, "{lives:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hit_that_a_kill_left_open_ends_as_unresolved() {
+    let mut gate = checkpoint(30).await;
+    let mut agent = gate.start();
+    let told = gate.next("provisional hit", of_standing).await;
+    assert_eq!(told.state, HitState::Provisional);
+    agent.0.kill().unwrap();
+    agent.0.wait().unwrap();
+    let _agent = gate.start();
+    // What was not acknowledged when it was killed is sent once more.
+    let new = |m: &Received| of_standing(m).filter(|hit| *hit != told);
+    let ended = gate.next("end of the hit", new).await;
+    assert_eq!((ended.state, ended.id), (HitState::Unresolved, told.id));
+    assert!(!ended.is_late);
+    // The vehicle is there again for the agent that was started again.
+    let again = gate.next("the next hit", of_standing).await;
+    assert_eq!(again.state, HitState::Provisional);
+    assert!(again.id != told.id && again.passage_id != told.passage_id);
+    let end = gate.next("its end", of_standing).await;
+    assert_eq!((end.state, end.id), (HitState::Confirmed, again.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_is_taken_away_takes_its_hit_back() {
+    let mut gate = checkpoint(30).await;
+    let agent = gate.start();
+    let told = gate.next("provisional hit", of_standing).await;
+    let list = std::fs::read_to_string(gate.path("list.csv")).unwrap();
+    let shorter: String = list
+        .lines()
+        .filter(|line| !line.starts_with(STANDING))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(gate.path("list.csv"), shorter).unwrap();
+    gate.reload(&agent).await;
+    let ended = gate.next("retraction", of_standing).await;
+    assert_eq!((ended.state, ended.id), (HitState::Retracted, told.id));
+    assert_eq!(
+        ended.retraction.unwrap().reason,
+        RetractionReason::NotListed
+    );
+    let passage = gate.next("passage", passage_of_standing).await;
+    assert_eq!(passage.id, told.passage_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_cameras_tell_one_story() {
+    let mut gate = checkpoint(5).await;
+    let config = gate.config();
+    let camera = &config[config.find("[[camera]]").unwrap()..];
+    let rear = camera.replace("id = \"cam-1\"", "id = \"rear\"");
+    gate.write_config(&format!("{config}\n{rear}"));
+    let _agent = gate.start();
+    let mut all: Vec<HitMessage> = Vec::new();
+    // Both cameras see the vehicle go.
+    while all
+        .iter()
+        .filter(|h| h.state != HitState::Provisional)
+        .count()
+        < 2
+    {
+        all.push(gate.next("hit", of_standing).await);
+    }
+    let states: Vec<HitState> = all.iter().map(|h| h.state).collect();
+    assert_eq!(states[0], HitState::Provisional);
+    assert!(
+        states.contains(&HitState::Confirmed) && states.contains(&HitState::Again),
+        "{states:?}"
+    );
+    assert!(all.iter().all(|h| h.id == all[0].id), "{states:?}");
+    let confirmed = all.iter().find(|h| h.state == HitState::Confirmed).unwrap();
+    let again = all.iter().find(|h| h.state == HitState::Again).unwrap();
+    assert_ne!(
+        (again.camera.as_str(), again.passage_id),
+        (confirmed.camera.as_str(), confirmed.passage_id)
+    );
+}
