@@ -18,9 +18,10 @@ mod support;
 use std::collections::HashMap;
 use std::path::Path;
 
-use agent::{Checkpoint, on};
+use agent::{Checkpoint, answer, on, request};
 use kakou_contract::{
-    EvidenceRole, HitMessage, HitState, Message, PassageMessage, RetractionReason, Topic,
+    AuditEvent, AuditMessage, Command, EvidenceRole, HitMessage, HitState, Message, PassageMessage,
+    ResultCode, RetractionReason, Topic, Verdict,
 };
 use kakou_uplink::Received;
 use uuid::Uuid;
@@ -196,6 +197,48 @@ async fn an_entry_that_is_taken_away_takes_its_hit_back() {
     );
     let passage = gate.next("passage", passage_of_standing).await;
     assert_eq!(passage.id, told.passage_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_officers_answer_is_recorded_counted_and_sent_on() {
+    let mut gate = checkpoint(20).await;
+    let _agent = gate.start();
+    let told = gate.next("provisional hit", of_standing).await;
+    let mut asked = request(Command::Answer {
+        hit: told.id,
+        verdict: Verdict::WrongPlate,
+        note: Some("a trailer's plate".to_owned()),
+    });
+    gate.send(&asked);
+    let done = gate.next("answer", answer).await;
+    assert!(done.ok, "{done:?}");
+    let counts = done.data.unwrap();
+    assert_eq!(counts["entry"]["wrong_plate"], 1, "{counts}");
+    let recorded = gate.next("audit", |m| {
+        on::<AuditMessage>(m, "/audit")
+            .map(|a| a.event)
+            .filter(|e| e.kind() == "answer")
+    });
+    let AuditEvent::Answer {
+        hit,
+        by,
+        plate,
+        note,
+        ..
+    } = recorded.await
+    else {
+        panic!("another event")
+    };
+    assert_eq!(
+        (hit, by.as_str(), plate.as_deref()),
+        (told.id, "duty officer", Some(STANDING))
+    );
+    assert_eq!(note.as_deref(), Some("a trailer's plate"));
+    // Nobody answers without a name.
+    (asked.request_id, asked.by) = (told.id, None);
+    gate.send(&asked);
+    let refused = gate.next("answer", answer).await;
+    assert_eq!((refused.ok, refused.code), (false, ResultCode::Invalid));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codes::{CameraState, Priority};
-use crate::command::{BY_MAX, HOURS_MAX};
+use crate::command::{BY_MAX, HOURS_MAX, NOTE_MAX, Verdict};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::passage::PLATE_MAX;
 use crate::result::ResultCode;
 use crate::sequence::Sequence;
-use crate::values::Sha256Hex;
+use crate::values::{Confidence, Sha256Hex};
 use crate::{Id, Topic};
 
 /// How many ranges an agent puts into one audit message; of more it makes several messages, so that
@@ -200,6 +201,35 @@ pub enum AuditEvent {
         #[schemars(range(min = 1, max = HOURS_MAX))]
         hit_hours: u32,
     },
+    /// An officer answered to a hit.
+    Answer {
+        /// Its `id`.
+        hit: Uuid,
+        verdict: Verdict,
+        #[schemars(length(max = BY_MAX))]
+        by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(max = NOTE_MAX))]
+        note: Option<String>,
+        /// The list that the hit was from; missing when the agent does not remember the hit.
+        #[serde(
+            default,
+            serialize_with = "crate::text::clipped",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Option<String>")]
+        list: Option<String>,
+        /// The listed plate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = PLATE_MAX))]
+        plate: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        camera: Option<Id>,
+        /// The entry was wrong so often that from now on its hit is told in sight from this
+        /// probability on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raised: Option<Confidence>,
+    },
 }
 
 impl AuditEvent {
@@ -215,6 +245,7 @@ impl AuditEvent {
             Self::ConfigReload { .. } => "config_reload",
             Self::Camera { .. } => "camera",
             Self::Retention { .. } => "retention",
+            Self::Answer { .. } => "answer",
         }
     }
 

@@ -24,6 +24,8 @@ pub const RESEND_MAX: u64 = 100_000;
 pub const HOURS_MAX: u32 = 8_760;
 /// The longest `by`, in characters.
 pub const BY_MAX: usize = 200;
+/// The longest `note`, in characters.
+pub const NOTE_MAX: usize = 1_000;
 
 crate::codes::word_list! {
     /// The commands an agent knows.
@@ -40,6 +42,20 @@ crate::codes::word_list! {
         Retention = "retention", "设置保存期";
         /// Reads config and watchlist again.
         Reload = "reload", "重新加载";
+        /// What an officer found out about a hit.
+        Answer = "answer", "反馈预警";
+    }
+}
+
+crate::codes::word_list! {
+    /// What an officer found out about a hit.
+    pub enum Verdict {
+        /// It is the vehicle that is looked for.
+        Confirmed = "confirmed", "确认";
+        /// The vehicle carries another plate.
+        WrongPlate = "wrong_plate", "号牌不符";
+        /// The plate is right, and the vehicle was let go.
+        Released = "released", "放行";
     }
 }
 
@@ -61,6 +77,13 @@ pub enum Command {
         hit_hours: u32,
     },
     Reload,
+    /// `by` says who answers.
+    Answer {
+        /// The hit's `id`.
+        hit: Uuid,
+        verdict: Verdict,
+        note: Option<String>,
+    },
 }
 
 /// A command with what stands around it: the JSON that the platform sends.
@@ -117,6 +140,7 @@ impl Command {
             Self::Resend { .. } => CommandName::Resend,
             Self::Retention { .. } => CommandName::Retention,
             Self::Reload => CommandName::Reload,
+            Self::Answer { .. } => CommandName::Answer,
         }
     }
 
@@ -173,6 +197,16 @@ impl Command {
             } => {
                 json!({ "passage_hours": passage_hours, "hit_hours": hit_hours })
             }
+            Self::Answer {
+                hit,
+                verdict,
+                note: None,
+            } => json!({ "hit": hit, "verdict": verdict }),
+            Self::Answer {
+                hit,
+                verdict,
+                note: Some(note),
+            } => json!({ "hit": hit, "verdict": verdict, "note": note }),
         };
         match arguments {
             Value::Object(map) => map,
@@ -219,6 +253,19 @@ struct RetentionFields {
     hit_hours: u32,
 }
 
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is made")]
+struct AnswerFields {
+    /// Who answers.
+    #[schemars(length(min = 1, max = BY_MAX), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    by: String,
+    /// The hit's `id`.
+    hit: Uuid,
+    verdict: Verdict,
+    #[schemars(length(min = 1, max = NOTE_MAX), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    note: Option<String>,
+}
+
 impl CommandName {
     /// The JSON Schema (2020-12) of a request: it allows what [`Command::parse`] takes, but for
     /// the rules between two fields.
@@ -233,6 +280,7 @@ impl CommandName {
             Self::Snapshot => Some(generator().into_root_schema_for::<SnapshotFields>()),
             Self::Resend => Some(generator().into_root_schema_for::<ResendFields>()),
             Self::Retention => Some(generator().into_root_schema_for::<RetentionFields>()),
+            Self::Answer => Some(generator().into_root_schema_for::<AnswerFields>()),
         };
         let mut schema = generator().into_root_schema_for::<Frame>().to_value();
         if let Some(own) = own.map(|own| own.to_value()) {
@@ -252,9 +300,15 @@ impl CommandName {
     }
 }
 
-/// Adds the fields of `own`, and which of them must be there.
+/// Adds the fields of `own`, which of them must be there, and what they refer to.
 fn join(schema: &mut Value, own: Value) {
     let Value::Object(mut own) = own else { return };
+    if let (Value::Object(all), Some(Value::Object(more))) = (&mut *schema, own.remove("$defs")) {
+        match all.get_mut("$defs") {
+            Some(Value::Object(defs)) => defs.extend(more),
+            _ => drop(all.insert("$defs".to_owned(), Value::Object(more))),
+        }
+    }
     if let (Some(Value::Object(all)), Some(Value::Object(more))) =
         (schema.get_mut("properties"), own.remove("properties"))
     {
@@ -287,6 +341,11 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
             passage_hours: fields.take("passage_hours", HOURS)?,
             hit_hours: fields.take("hit_hours", HOURS)?,
         },
+        CommandName::Answer => Command::Answer {
+            hit: fields.take("hit", "the `id` of a hit")?,
+            verdict: fields.take("verdict", "confirmed, wrong_plate or released")?,
+            note: fields.take_if("note", "a text")?,
+        },
     };
     fields.none_left()?;
     let request = Request {
@@ -303,6 +362,10 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
 const AT: &str = "RFC 3339 with an offset, as 2031-05-04T08:15:30+08:00";
 const HOURS: &str = "a whole number of hours, 1 to 8760";
 const NUMBER: &str = "a sequence number, 1 to 9007199254740992";
+
+fn note_fault(note: &str) -> bool {
+    note.is_empty() || note.chars().count() > NOTE_MAX || note.chars().any(char::is_control)
+}
 
 fn by_fault(by: &str) -> Option<&'static str> {
     let bad = by.is_empty() || by.chars().count() > BY_MAX || by.chars().any(char::is_control);
@@ -326,8 +389,18 @@ impl Request {
                 format!("give {mend}"),
             ));
         }
-        match self.command {
-            Command::Resend { first, last } if first > last => {
+        match &self.command {
+            Command::Answer { .. } if self.by.is_none() => {
+                Err(FieldError::value("by", "missing", "say who answers"))
+            }
+            Command::Answer {
+                note: Some(note), ..
+            } if note_fault(note) => Err(FieldError::value(
+                "note",
+                "not usable",
+                format!("give 1 to {NOTE_MAX} characters, none of them a control character"),
+            )),
+            &Command::Resend { first, last } if first > last => {
                 let mend = format!("give {first} or more, or a smaller first");
                 Err(FieldError::value(
                     "last",
@@ -335,7 +408,7 @@ impl Request {
                     mend,
                 ))
             }
-            Command::Resend { first, last } if last.get() - first.get() >= RESEND_MAX => {
+            &Command::Resend { first, last } if last.get() - first.get() >= RESEND_MAX => {
                 let mend = format!(
                     "ask for at most {RESEND_MAX} at once: up to {}",
                     first.get() + (RESEND_MAX - 1)
@@ -346,7 +419,7 @@ impl Request {
                     mend,
                 ))
             }
-            Command::Retention {
+            &Command::Retention {
                 passage_hours,
                 hit_hours,
             } => {

@@ -49,7 +49,7 @@ pub use codes::{
     CameraState, Direction, EvidenceRole, Held, Level, NoPlateReason, PLATE_KIND_STANDARD,
     PlateColour, PlateKind, Priority, VehicleClass,
 };
-pub use command::{Command, CommandError, CommandFault, CommandName, Request};
+pub use command::{Command, CommandError, CommandFault, CommandName, Request, Verdict};
 pub use continuity::{Continuity, Finding};
 /// To verify seals with this crate alone.
 pub use ed25519_dalek::{SigningKey, VerifyingKey};

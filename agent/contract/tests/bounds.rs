@@ -452,7 +452,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 12] = [
     "request_id",
     "sent_at",
     "expires_at",
@@ -462,6 +462,9 @@ const FIELDS: [&str; 9] = [
     "last",
     "passage_hours",
     "hit_hours",
+    "hit",
+    "verdict",
+    "note",
 ];
 
 /// A request with the fields of its command, each of them good, near a bound, or anything.
@@ -469,7 +472,9 @@ fn any_request() -> impl Strategy<Value = (CommandName, Value)> {
     let value = |field: &'static str| {
         let good = match field {
             "camera" => json!("cam-1"),
-            "by" => json!("duty officer"),
+            "by" | "note" => json!("duty officer"),
+            "hit" => json!("01c2abf3-496c-73d0-8dee-7c50f6fb1202"),
+            "verdict" => json!("wrong_plate"),
             "expires_at" => json!("2031-05-04T09:20:00+08:00"),
             _ => json!(7),
         };
@@ -482,6 +487,7 @@ fn any_request() -> impl Strategy<Value = (CommandName, Value)> {
             CommandName::Snapshot => &["camera"],
             CommandName::Resend => &["first", "last"],
             CommandName::Retention => &["passage_hours", "hit_hours"],
+            CommandName::Answer => &["by", "hit", "verdict", "note"],
             CommandName::Ping | CommandName::Status | CommandName::Reload => &["by", "expires_at"],
         };
         let values: Vec<_> = own.iter().map(|field| value(field)).collect();

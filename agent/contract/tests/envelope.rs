@@ -66,7 +66,7 @@ fn only_a_status_stays_with_the_broker() {
 fn only_what_a_live_camera_saw_can_be_late() {
     let hit: HitMessage = golden("hit.json");
     let live = Envelope::live(&hit, Priority::Hit, Keep::Hit).unwrap();
-    assert_eq!(live.captured_ms, Some(hit.time.timestamp_millis()));
+    assert_eq!(live.captured_ms, Some(hit.captured_at().timestamp_millis()));
     let recorded = Envelope::of(&hit, Priority::Hit, Keep::Hit).unwrap();
     assert_eq!(recorded.captured_ms, None);
     let live = Envelope {

@@ -234,7 +234,7 @@ mod tests {
         else {
             panic!("nothing is told")
         };
-        let captured = HitMessage::from_json(HIT).unwrap().time;
+        let captured = HitMessage::from_json(HIT).unwrap().captured_at();
         assert_eq!((messages, from, to), (2, captured, captured));
     }
 }

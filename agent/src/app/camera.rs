@@ -252,9 +252,7 @@ impl Run<'_> {
         sighting.message.clock = Some(self.clock.status());
         let passage = &sighting.message;
         let found = self.find(passage);
-        let enough = found
-            .as_ref()
-            .is_some_and(|hit| self.hits.is_enough(hit.level, hit.doubt.confidence.get()));
+        let enough = found.as_ref().is_some_and(|hit| self.hits.is_enough(hit));
         let word = self.word(passage);
         let told = self
             .hits

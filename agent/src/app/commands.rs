@@ -22,7 +22,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::answers::Answer as Answered;
 use super::camera_view::CameraViews;
+use super::hits::HitDesk;
 use super::reload::ReloadRequest;
 use super::supervise::{Caught, caught};
 
@@ -35,6 +37,7 @@ pub struct Commander {
     pub clock: SharedClock,
     pub outbox: Outbox,
     pub cameras: CameraViews,
+    pub hits: HitDesk,
     /// Has the status sent.
     pub status_now: tokio::sync::mpsc::Sender<()>,
     pub reload: tokio::sync::mpsc::Sender<ReloadRequest>,
@@ -161,7 +164,7 @@ impl Commander {
             return Answer::not(ResultCode::Repeated, why);
         };
         match self.outbox.claim(request.request_id.to_string()).await {
-            Ok(Claim::New) => self.carry_out(request.command).await,
+            Ok(Claim::New) => self.carry_out(request).await,
             Ok(Claim::Known { answer }) => {
                 let first = match answer {
                     Some(n) => self.outbox.stored_payload(n).await.ok().flatten(),
@@ -236,8 +239,22 @@ impl Commander {
         Ok(())
     }
 
-    async fn carry_out(&self, command: Command) -> Answer {
-        match command {
+    async fn carry_out(&self, request: Request) -> Answer {
+        match request.command {
+            Command::Answer { hit, verdict, note } => {
+                let by = request.by.unwrap_or_default();
+                let answer = Answered {
+                    hit,
+                    verdict,
+                    by,
+                    note,
+                };
+                let (event, counts) = self.hits.answer(answer, self.clock.wall());
+                Answer {
+                    event: Some(event),
+                    ..Answer::done(Some(counts))
+                }
+            }
             Command::Ping => Answer::done(None),
             Command::Status => match self.status_now.try_send(()) {
                 Ok(()) => Answer::done(None),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::config::HitConfig;
 
 struct Rig {
     commander: Commander,
@@ -21,6 +22,13 @@ fn rig() -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let (site, agent): (Id, Id) = ("north".parse().unwrap(), "box-1".parse().unwrap());
     let options = OutboxOptions::new(folder.path(), site.clone(), agent.clone());
+    let hits = HitDesk::new(
+        &HitConfig {
+            sure: [0.9; 4],
+            story: Duration::from_secs(300),
+        },
+        folder.path(),
+    );
     let (status_now, status) = mpsc::channel(1);
     let (reload, reloads) = mpsc::channel(1);
     Rig {
@@ -30,6 +38,7 @@ fn rig() -> Rig {
             clock: Arc::new(SystemClock::new()),
             outbox: Outbox::open(options).unwrap(),
             cameras: CameraViews::default(),
+            hits,
             status_now,
             reload,
             under_way: Mutex::default(),

@@ -1,19 +1,23 @@
 //! The hits of the whole box: what all cameras share of them, and what a start finds open.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kakou_contract::{Envelope, Level};
-use kakou_contract::{HitMessage, Keep, Message, MessageError, Priority};
+use chrono::{DateTime, FixedOffset};
+use kakou_contract::{AuditEvent, Envelope, HitMessage, Keep, Message, MessageError, Priority};
 use kakou_outbox::Outbox;
 use kakou_time::SharedClock;
 use kakou_traffic::hits::{Hits, unresolved};
+use serde_json::Value;
 
+use super::answers::{Answer, Answers};
 use super::backlog::Group;
 use super::recorder::Intake;
 use crate::config::HitConfig;
 
 struct Inner {
     hits: Hits,
+    answers: Answers,
     config: HitConfig,
 }
 
@@ -22,9 +26,11 @@ struct Inner {
 pub struct HitDesk(Arc<Mutex<Inner>>);
 
 impl HitDesk {
-    pub fn new(config: &HitConfig) -> Self {
+    /// `state`: the folder in which answers are counted.
+    pub fn new(config: &HitConfig, state: &Path) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             hits: Hits::new(config.story),
+            answers: Answers::open(state),
             config: config.clone(),
         })))
     }
@@ -36,14 +42,28 @@ impl HitDesk {
         inner.config = config.clone();
     }
 
-    /// Whether a hit of this level may be told while the vehicle is in sight.
-    pub fn is_enough(&self, level: Level, confidence: f32) -> bool {
-        confidence >= self.lock().config.sure_of(level)
+    /// Whether a hit may be told while the vehicle is in sight.
+    pub fn is_enough(&self, hit: &HitMessage) -> bool {
+        let inner = self.lock();
+        let sure = inner.config.sure_of(hit.level);
+        hit.doubt.confidence.get() >= inner.answers.sure_of(hit, sure)
     }
 
     /// What the life of hits makes of something.
-    pub fn tell<T>(&self, what: impl FnOnce(&mut Hits) -> T) -> T {
-        what(&mut self.lock().hits)
+    pub fn tell(&self, what: impl FnOnce(&mut Hits) -> Vec<HitMessage>) -> Vec<HitMessage> {
+        let mut inner = self.lock();
+        let told = what(&mut inner.hits);
+        told.iter().for_each(|hit| inner.answers.told(hit));
+        told
+    }
+
+    /// An officer's answer. Returns what is to be recorded, and what who answered is told.
+    pub fn answer(&self, answer: Answer, at: DateTime<FixedOffset>) -> (AuditEvent, Value) {
+        let mut inner = self.lock();
+        let Inner {
+            answers, config, ..
+        } = &mut *inner;
+        answers.answer(answer, at, |level| config.sure_of(level))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -14,13 +14,14 @@
 //! | `camera_view` | what a camera shows to the others |
 //! | `models` | the models that all cameras share |
 //! | `recorder`, `backlog`, `past`, `drafts` | from a record to the outbox, or past it |
-//! | `hits` | the life of hits, over all cameras and restarts |
+//! | `hits`, `answers` | the life of hits over all cameras and restarts, and what officers answer |
 //! | `link` | the uplink and its way past the outbox |
 //! | `watchlist`, `watchfile` | the list in use, and its file |
 //! | `commands`, `listener` | what the platform may ask for |
 //! | `overview`, `status`, `reporter`, `metrics` | how all of it is, and who is told |
 //! | `prepare`, `reload`, `settings` | a config that is taken into use |
 
+mod answers;
 mod backlog;
 mod camera;
 mod camera_view;
@@ -166,6 +167,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     let stop_models = Stop::default();
     let opener = ModelsPart(sources.models.clone());
     let opener = spawn_thread(opener, models, stop_models.clone(), || true)?;
+    let desk = HitDesk::new(&config.hits, &state);
     // Before a camera can open new ones.
     hits::end_open(&outbox, &recorder.intake("hits"), &clock);
     let mut cameras = Cameras::new(
@@ -174,7 +176,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             clock: Arc::clone(&clock),
             recorder: recorder.clone(),
             watchlist: sources.watchlist.clone(),
-            hits: HitDesk::new(&config.hits),
+            hits: desk.clone(),
             models: sources.models.clone(),
             parts: parts.clone(),
             views: sources.views.clone(),
@@ -194,6 +196,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             clock: Arc::clone(&clock),
             outbox: outbox.clone(),
             cameras: sources.views.clone(),
+            hits: desk,
             status_now,
             reload: reload.clone(),
             under_way: Mutex::default(),

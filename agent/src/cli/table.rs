@@ -367,7 +367,7 @@ mod tests {
         let of = |golden: &[u8]| Table::new(false).hit(&HitMessage::from_json(golden).unwrap());
         let confirmed = of(include_bytes!("../../contract/golden/hit.json"));
         assert!(
-            confirmed.starts_with("HIT RED confirmed 0f6fb1202"),
+            confirmed.starts_with("HIT RED confirmed fb1202 "),
             "{confirmed}"
         );
         let near = of(include_bytes!("../../contract/golden/hit-near.json"));
