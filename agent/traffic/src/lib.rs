@@ -22,6 +22,7 @@
 //! | `track` | which find belongs to which vehicle |
 //! | `plate` | plate grammar, colours, kinds, confusable characters, the vote over reads |
 //! | `passage` | when a vehicle has passed: traffic lane, direction, class, the best picture |
+//! | `schedule` | spans of time in a week |
 //! | `watchlist` | whether its plate is on a list |
 //! | `hits` | the life of a hit, from the first sure read to its one end |
 
@@ -31,5 +32,6 @@ pub mod geometry;
 pub mod hits;
 pub mod passage;
 pub mod plate;
+pub mod schedule;
 pub mod track;
 pub mod watchlist;

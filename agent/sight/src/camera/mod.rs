@@ -18,7 +18,6 @@ mod repeats;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod scene;
-mod schedule;
 mod sight;
 mod stamp;
 mod video;
@@ -40,7 +39,7 @@ pub use live::{Decoder, Fault, FaultKind, Live, LiveConfig, LiveEvent, LiveFrame
 pub use picture::decode;
 pub use planes::{Coding, Layout, Planes};
 pub use rate::Rate;
-pub use schedule::{Schedule, Span, SpanError};
+pub use kakou_traffic::schedule::{Schedule, Span, SpanError};
 pub use sight::{Sight, SightConfig, View};
 pub use stamp::Stamper;
 pub use video::VideoSource;

@@ -12,6 +12,7 @@ use super::*;
 use crate::detections::Detections;
 use crate::plate::confusable;
 use crate::track::sim::{Rng, Vehicle, World};
+use crate::watchlist::{Builder, ListOptions};
 
 const SERIAL: &str = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 const LETTERS: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ";
@@ -149,16 +150,17 @@ proptest! {
 
 #[test]
 fn both_vehicles_of_a_convoy_are_found_on_a_list() {
-    let csv = "plate,level,category,reason\n皖A12341,red,a,b\n皖A12347,red,a,b\n";
-    let list = crate::watchlist::List::parse("fleet", csv.as_bytes())
-        .unwrap()
-        .list;
+    let mut list = Builder::new(ListOptions::default());
+    list.header(1, &["plate", "level", "category"]).unwrap();
+    for (line, plate) in [(2, "皖A12341"), (3, "皖A12347")] {
+        list.row(line, &[plate, "red", "a"]).unwrap();
+    }
+    let list = list.finish(String::new(), None).list;
     let world = convoy("皖A12341", "皖A12347", 5.0, 8.0, &mut Rng::new(1));
     let passages = run_changed(&world, &lanes(), |_, _| {});
     let hits = passages.iter().filter(|p| {
         let plate = p.plate.as_ref().unwrap();
-        list.matches(&plate.text, plate.kind, p.passed_at.wall)
-            .is_some()
+        !list.named(&plate.text).is_empty()
     });
     assert_eq!(hits.count(), 2);
     let gap = passages[1].passed_at.mono - passages[0].passed_at.mono;

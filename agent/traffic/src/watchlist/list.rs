@@ -1,167 +1,123 @@
-//! The entries of a list, and the hits that passages are.
-
-use std::collections::HashMap;
+//! A list that is in use, and what is found in it.
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::{
-    Doubt, HitMessage, HitState, Level, ListEntry, MatchKind, PassageMessage, Plate, PlateKind,
-    SchemaVersion, WeakCharacter,
-};
-use uuid::Uuid;
+use kakou_contract::{Level, PlateColour, PlateKind, VehicleClass};
 
-use super::row::as_read;
+use super::codes::{self, unpack};
+use super::exact::Exact;
+use super::patterns::Patterns;
+use super::rules::Rules;
+use super::store::{Meta, OFFICE_O, Shared};
 
-/// From this confidence on a plate's colour is sure enough to rule an entry out by its kind.
-const SURE_COLOUR: f32 = 0.7;
-
-/// A plate that is looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub plate: String,
-    /// Plates of two kinds may have the same text: they are two vehicles. `None`: a plate of any
-    /// kind.
-    pub kind: Option<PlateKind>,
-    pub level: Level,
-    pub category: String,
-    pub reason: String,
-    pub valid_until: Option<DateTime<FixedOffset>>,
-}
-
-impl Entry {
-    fn holds(&self, kind: Option<PlateKind>, at: DateTime<FixedOffset>) -> bool {
-        let same_kind = self.kind.zip(kind).is_none_or(|(own, seen)| own == seen);
-        same_kind && self.valid_until.is_none_or(|until| at <= until)
-    }
-}
-
-/// A list that is in use.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The entries of one list. What is done with it says its [`super::Policy`].
+#[derive(Debug, Clone, Default)]
 pub struct List {
     pub name: String,
-    /// The first 12 digits of `sha256`.
+    /// Who answers for entries that name nobody.
+    pub authority: Option<String>,
+    pub basis: Option<String>,
+    /// As the list says, else the first 12 digits of `sha256`.
     pub version: String,
     /// Of the list's bytes, in hexadecimal digits.
     pub sha256: String,
     /// Rows that are not used.
     pub refused: u64,
-    /// By the text that a reader gives for the plate; for each the most severe entry first, then by
-    /// line.
-    entries: HashMap<String, Vec<(u64, Entry)>>,
+    pub(super) exact: Exact,
+    pub(super) patterns: Patterns,
+    pub(super) shared: Shared,
+}
+
+/// One entry, as it stands in the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry<'a> {
+    pub plate: String,
+    /// Plates of two kinds may have the same text: they are two vehicles. `None`: a plate of any
+    /// kind.
+    pub kind: Option<PlateKind>,
+    pub colour: Option<PlateColour>,
+    pub class: Option<VehicleClass>,
+    pub level: Level,
+    pub category: &'a str,
+    pub reason: &'a str,
+    pub authority: Option<&'a str>,
+    pub basis: Option<&'a str>,
+    pub valid_from: Option<DateTime<FixedOffset>>,
+    pub valid_until: Option<DateTime<FixedOffset>>,
+    pub rules: Option<&'a Rules>,
+    pub line: u64,
 }
 
 impl List {
-    /// Without an entry yet.
-    pub(super) fn new(name: &str, sha256: String) -> Self {
-        Self {
-            name: name.to_owned(),
-            version: sha256.chars().take(12).collect(),
-            sha256,
-            ..Self::default()
-        }
-    }
-
     pub fn len(&self) -> usize {
-        self.entries.values().map(Vec::len).sum()
+        self.exact.len() + self.patterns.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    /// Adds an entry. Returns the line of an earlier one for the same plate and kind, if there is
-    /// one.
-    pub(super) fn add(&mut self, line: u64, entry: Entry) -> Option<u64> {
-        let entries = self.entries.entry(as_read(&entry.plate)).or_default();
-        let before = entries.iter().find(|(_, e)| e.kind == entry.kind);
-        let before = before.map(|(line, _)| *line);
-        entries.push((line, entry));
-        entries.sort_by_key(|(line, e)| (severity(e.level), *line));
-        before
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.exact.bytes() + self.patterns.bytes() + self.shared.bytes()
     }
 
-    /// The most severe entry for exactly this plate that holds at this time. `kind`: what the plate
-    /// surely is.
-    pub fn matches(
-        &self,
-        plate: &str,
-        kind: Option<PlateKind>,
-        at: DateTime<FixedOffset>,
-    ) -> Option<&Entry> {
-        let entries = self.entries.get(&as_read(plate))?;
-        entries.iter().map(|(_, e)| e).find(|e| e.holds(kind, at))
-    }
-
-    /// The hit that a passage is, if it is one.
-    pub fn hit(&self, passage: &PassageMessage, id: Uuid) -> Option<HitMessage> {
-        let plate = passage.plate.as_ref()?;
-        let entry = self.matches(&plate.text, sure_kind(plate), passage.time)?;
-        let weakest = plate
-            .characters
+    /// Whole plates in the order of their characters, then patterns in the order of the list.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let whole = self
+            .exact
             .iter()
-            .enumerate()
-            .min_by(|(_, a), (_, b)| a.confidence.get().total_cmp(&b.confidence.get()));
-        Some(HitMessage {
-            is_late: false,
-            schema_version: SchemaVersion::CURRENT,
-            id,
-            state: HitState::Confirmed,
-            retraction: None,
-            decided_at: Some(passage.last_seen),
-            sequence: None,
-            site: passage.site.clone(),
-            agent: passage.agent.clone(),
-            camera: passage.camera.clone(),
-            passage_id: passage.id,
-            time: passage.time,
-            level: entry.level,
-            category: entry.category.clone(),
-            reason: entry.reason.clone(),
-            entry: ListEntry {
-                plate: entry.plate.clone(),
-                kind: entry.kind,
-                colour: None,
-                class: None,
-                authority: None,
-                basis: None,
-                list: self.name.clone(),
-                list_version: Some(self.version.clone()),
-                valid_until: entry.valid_until,
-            },
-            doubt: Doubt {
-                kind: MatchKind::Exact,
-                confidence: plate.confidence,
-                differences: Vec::new(),
-                contradictions: Vec::new(),
-                weakest: weakest.map(|(at, c)| WeakCharacter {
-                    position: u8::try_from(at).unwrap_or(u8::MAX),
-                    char: c.char,
-                    confidence: c.confidence,
-                }),
-            },
-            lane: passage.lane.clone(),
-            direction: passage.direction,
-            picture: passage.picture,
-            vehicle: passage.vehicle.clone(),
-            plate: plate.clone(),
-            evidence: passage.evidence.clone(),
-            clock: passage.clock,
+            .map(|(key, meta)| self.entry(&unpack(key).collect::<Vec<u8>>(), meta));
+        let patterns = self.patterns.iter();
+        whole.chain(patterns.map(|(pattern, meta)| self.entry(pattern, meta)))
+    }
+
+    /// Every entry that names just this plate, whether or not it holds now, the most severe first.
+    pub fn named(&self, plate: &str) -> Vec<Entry<'_>> {
+        let Some(text) = codes::codes(&super::plates::normalised(plate)) else {
+            return Vec::new();
+        };
+        let Some(key) = codes::pack(&text) else {
+            return Vec::new();
+        };
+        let metas = self.exact.get(key).iter();
+        metas.map(|meta| self.entry(&text, meta)).collect()
+    }
+
+    pub(super) fn entry(&self, plate: &[u8], meta: &Meta) -> Entry<'_> {
+        let office = |(at, c)| match (at, c) {
+            (1, '0') if meta.level & OFFICE_O != 0 => 'O',
+            (_, c) => c,
+        };
+        let chars = plate.iter().map(|c| codes::char_of(*c));
+        let shared = &self.shared;
+        // An entry without an authority or a basis of its own has the list's.
+        let authority = shared.said(meta.authority).or(self.authority.as_deref());
+        let basis = shared.said(meta.basis).or(self.basis.as_deref());
+        Entry {
+            plate: chars.enumerate().map(office).collect(),
+            kind: meta.kind(),
+            colour: meta.colour(),
+            class: meta.class(),
+            level: meta.level(),
+            category: self.shared.text(meta.category),
+            reason: self.shared.text(meta.reason),
+            authority,
+            basis,
+            valid_from: self.shared.time(meta.from),
+            valid_until: self.shared.time(meta.until),
+            rules: self.shared.rules(meta.rules),
+            line: meta.line.into(),
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// Whether it is within its validity. `at`: now, by a clock that is right.
+    pub fn is_valid(&self, at: Option<DateTime<FixedOffset>>) -> bool {
+        at.is_none_or(|at| {
+            let seconds = at.timestamp();
+            self.valid_from.is_none_or(|from| from.timestamp() <= seconds)
+                && self.valid_until.is_none_or(|until| seconds <= until.timestamp())
         })
     }
-}
-
-/// The kind, unless it rests on a colour that is in doubt: a hit too many is seen by a person, one
-/// too few by nobody.
-fn sure_kind(plate: &Plate) -> Option<PlateKind> {
-    let colour = plate.colour.as_ref()?;
-    plate
-        .kind
-        .filter(|_| colour.confidence.get() >= SURE_COLOUR)
-}
-
-/// 0 is the worst.
-fn severity(level: Level) -> usize {
-    Level::ALL
-        .iter()
-        .position(|l| *l == level)
-        .unwrap_or(usize::MAX)
 }
