@@ -72,7 +72,8 @@ pub use seal::{Seal, SealError, Sealed};
 pub use sequence::{Sequence, SequenceError, WHOLE_MAX};
 pub use status::{
     AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PartState,
-    PartStatus, PublicKey, Software, StatusMessage, UplinkStatus, WatchlistStatus,
+    LISTS_MAX, ListStatus, PartStatus, PublicKey, Software, StatusMessage, UplinkStatus,
+    WatchlistStatus,
 };
 pub use text::{TEXT_MAX, clip};
 pub use topics::{Filter, QOS, Topic, TopicError};

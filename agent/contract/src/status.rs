@@ -214,21 +214,21 @@ pub struct UplinkStatus {
     pub connected_since: Option<DateTime<FixedOffset>>,
 }
 
-/// Which watchlist passages are compared with.
+/// Which watchlists passages are compared with: all of them together, and each by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WatchlistStatus {
-    /// `degraded` while the configured list is not the one in use.
+    /// `degraded` while a configured list is not the one in use.
     pub health: Health,
-    /// The configured file's name, without its folder.
+    /// The configured file's name, without its folder; of several lists each.
     #[serde(serialize_with = "crate::text::clipped")]
     #[schemars(with = "String")]
     pub file: String,
-    /// Plates in the list in use; 0 while there is none.
+    /// Plates in the lists in use; 0 while there is none.
     pub entries: u64,
-    /// Of the list in use. Missing while there is none.
+    /// Of the list in use. Missing while there is none, and where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256Hex>,
-    /// When the file of the list in use was last written.
+    /// When the file of the list in use was last written; of several the oldest.
     #[serde(
         default,
         with = "crate::time::option",
@@ -236,7 +236,7 @@ pub struct WatchlistStatus {
     )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub modified: Option<DateTime<FixedOffset>>,
-    /// Since when the list is in use.
+    /// Since when the list is in use; of several the newest.
     #[serde(
         default,
         with = "crate::time::option",
@@ -244,7 +244,69 @@ pub struct WatchlistStatus {
     )]
     #[schemars(with = "Option<DateTime<FixedOffset>>")]
     pub since: Option<DateTime<FixedOffset>>,
-    /// For people: why the configured list is not in use.
+    /// For people: why a configured list is not in use.
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub detail: Option<String>,
+    /// Each configured list. Missing in messages of agents older than this field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = LISTS_MAX))]
+    pub lists: Vec<ListStatus>,
+}
+
+/// The most watchlists of a box.
+pub const LISTS_MAX: usize = 64;
+
+/// One watchlist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListStatus {
+    /// What hits call it.
+    #[serde(serialize_with = "crate::text::clipped")]
+    #[schemars(with = "String")]
+    pub name: String,
+    /// `degraded` while the configured file is not the list in use.
+    pub health: Health,
+    /// Plates in it; 0 while it is not in use.
+    pub entries: u64,
+    /// Lines of it that could not be used.
+    pub refused: u64,
+    /// As hits say it.
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub version: Option<String>,
+    /// Who answers for it.
+    #[serde(
+        default,
+        serialize_with = "crate::text::clipped",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub authority: Option<String>,
+    /// When the file in use was last written.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub modified: Option<DateTime<FixedOffset>>,
+    /// Since when it is in use.
+    #[serde(
+        default,
+        with = "crate::time::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<DateTime<FixedOffset>>")]
+    pub since: Option<DateTime<FixedOffset>>,
+    /// For people: why the configured file is not in use.
     #[serde(
         default,
         serialize_with = "crate::text::clipped",

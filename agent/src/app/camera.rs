@@ -17,6 +17,7 @@ use kakou_sight::share::Share;
 use kakou_sight::vision::ModelPool;
 use kakou_time::SharedClock;
 use kakou_traffic::hits::Word;
+use kakou_traffic::watchlist::Conditions;
 
 use super::backlog::Group;
 use super::camera_view::CameraView;
@@ -243,8 +244,9 @@ impl Run<'_> {
 
     /// What the lists say of a vehicle.
     fn find(&self, passage: &PassageMessage) -> Option<HitMessage> {
-        let list = self.watchlist.current();
-        list.hit(passage, live_id(self.clock.wall()))
+        let lists = self.watchlist.current();
+        let conditions = passage.clock.map(Conditions::from).unwrap_or_default();
+        lists.hit(passage, &conditions, live_id(self.clock.wall()))
     }
 
     /// A vehicle in sight: if it is listed, whoever waits for it learns so now.

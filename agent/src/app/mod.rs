@@ -48,7 +48,7 @@ mod signals;
 mod signs;
 mod status;
 mod supervise;
-mod watchfile;
+pub mod watchfile;
 mod watchlist;
 
 pub use drafts::{Footage, drafts};
@@ -142,7 +142,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         views: CameraViews::default(),
         link: link.clone(),
         parts: parts.clone(),
-        watchlist: Watchlist::new(config.watchlist.as_deref(), Arc::clone(&clock)),
+        watchlist: Watchlist::new(&config.watchlist, Arc::clone(&clock)),
         models: Models::new(prepare::wanted_models(&config)),
     };
     let past = HitsPast::new(link.clone());
@@ -215,7 +215,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         uplink,
     );
     let (watchlist_part, metrics_part) = (part("watchlist"), part("metrics"));
-    if config.watchlist.is_none() {
+    if config.watchlist.is_empty() {
         parts.remove(&watchlist_part);
     }
     if config.metrics.is_none() {

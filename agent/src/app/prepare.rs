@@ -13,7 +13,7 @@ use kakou_time::Clock;
 use super::cameras::with_source;
 use super::models::Wanted;
 use super::watchfile::{ReadList, read_at_rest};
-use crate::config::{BrokerConfig, CameraConfig, CameraSource, Config};
+use crate::config::{BrokerConfig, CameraConfig, CameraSource, Config, ListConfig};
 
 /// How long a list that is still being written is waited for.
 const LIST_RESTS_WITHIN: Duration = Duration::from_secs(5);
@@ -36,11 +36,18 @@ pub fn try_models(config: &Config) -> anyhow::Result<Arc<ModelPool>> {
     wanted.open().context("models")
 }
 
-/// Reads the watchlist, if there is one. Blocks for some seconds where it is still being written.
-pub fn watchlist(config: &Config, clock: &dyn Clock) -> anyhow::Result<Option<ReadList>> {
-    let read = |file: &Path| read_at_rest(file, LIST_RESTS_WITHIN, clock);
-    let list = config.watchlist.as_deref().map(read);
-    list.transpose().context("watchlist")
+/// Reads the watchlists. Blocks for some seconds where one is still being written.
+pub fn watchlist(
+    config: &Config,
+    clock: &dyn Clock,
+) -> anyhow::Result<Vec<(ListConfig, ReadList)>> {
+    let read = |l: &ListConfig| Ok((l.clone(), list(l, clock)?));
+    config.watchlist.iter().map(read).collect()
+}
+
+/// Reads one of them.
+pub fn list(list: &ListConfig, clock: &dyn Clock) -> anyhow::Result<ReadList> {
+    read_at_rest(list, LIST_RESTS_WITHIN, clock).context("watchlist")
 }
 
 /// Reads what a connection to the broker needs: certificates, key and password. Returns the files

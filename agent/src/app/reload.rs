@@ -30,7 +30,7 @@ use super::recorder::Intake;
 use super::settings::Settings;
 use super::supervise::{Pulse, TaskPart};
 use super::watchfile::ReadList;
-use crate::config::Config;
+use crate::config::{Config, ListConfig};
 
 /// What a camera may take to end what it has open.
 const CAMERA_END: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ pub struct Reloader {
 /// A config that can be taken into use, with all that had to be made for it.
 struct Prepared {
     config: Config,
-    list: Option<ReadList>,
+    lists: Vec<(ListConfig, ReadList)>,
     models: Option<(Wanted, Arc<ModelPool>)>,
     uplink: Option<Box<UplinkConfig>>,
     cameras: PreparedCameras,
@@ -109,13 +109,11 @@ impl Reloader {
     async fn list_alone(&self) -> Result<Value, String> {
         let watchlist = self.sources.watchlist.clone();
         let looked = tokio::task::spawn_blocking(move || watchlist.look()).await;
-        match looked {
-            Ok(Ok(event)) => {
-                event.into_iter().for_each(|event| self.intake.audit(event));
-                Ok(json!({ "read_again": ["watchlist"] }))
-            }
-            Ok(Err(e)) => Err(e.to_string()),
-            Err(e) => Err(e.to_string()),
+        let looked = looked.map_err(|e| e.to_string())?;
+        looked.events.into_iter().for_each(|event| self.intake.audit(event));
+        match looked.fault {
+            None => Ok(json!({ "read_again": ["watchlist"] })),
+            Some(e) => Err(e.to_string()),
         }
     }
 
@@ -132,18 +130,15 @@ impl Reloader {
     async fn commit(&self, prepared: Prepared) -> anyhow::Result<Value> {
         let Prepared {
             config,
-            list,
+            lists,
             models,
             uplink,
             cameras,
         } = prepared;
         let mut taken = vec!["watchlist"];
         taken.extend(self.commit_outbox(&config).await?);
-        let event = self
-            .sources
-            .watchlist
-            .replace(config.watchlist.clone(), list);
-        event.into_iter().for_each(|event| self.intake.audit(event));
+        let events = self.sources.watchlist.replace(lists);
+        events.into_iter().for_each(|event| self.intake.audit(event));
         if let Some(uplink) = uplink {
             // The part that takes it ends only with the agent.
             let _ = self.link.send(Order::Change(uplink)).await;
@@ -155,7 +150,7 @@ impl Reloader {
         }
         let parts = &self.sources.parts;
         for (is_there, part) in [
-            (config.watchlist.is_some(), &self.watchlist_part),
+            (!config.watchlist.is_empty(), &self.watchlist_part),
             (config.metrics.is_some(), &self.metrics_part),
         ] {
             match is_there {
@@ -212,7 +207,7 @@ fn prepare_all(
 ) -> anyhow::Result<Prepared> {
     let config = load()?;
     refuse_what_needs_a_restart(old, &config)?;
-    let list = prepare::watchlist(&config, &*sources.clock)?;
+    let lists = prepare::watchlist(&config, &*sources.clock)?;
     let uplink = match config.broker.as_ref() {
         Some(broker) if Some(broker) != old.broker.as_ref() => {
             prepare::broker(broker)?;
@@ -245,7 +240,7 @@ fn prepare_all(
     let cameras = cameras.prepare(&config, others)?;
     Ok(Prepared {
         config,
-        list,
+        lists,
         models,
         uplink,
         cameras,

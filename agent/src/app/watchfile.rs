@@ -1,15 +1,19 @@
-//! Reading the watchlist's file. A list is taken as a whole or not at all, and not while it is
-//! still being written.
+//! Reading a watchlist's file. A list is taken as a whole or not at all, and not while it is still
+//! being written.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::Sha256Hex;
+use kakou_sheet::{BYTES_MAX, SheetError, Take, Told};
 use kakou_time::Clock;
-use kakou_traffic::watchlist::List;
+use kakou_traffic::watchlist::{Builder, Column, List, ListOptions, Parsed};
 use sha2::{Digest, Sha256};
+
+use crate::config::ListConfig;
 
 /// A file that changed this recently may still be written to.
 const REST: Duration = Duration::from_secs(1);
@@ -35,14 +39,22 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Of a file that can be a list: a pipe would be waited for, a device never ends.
     pub fn of(path: &Path) -> Result<Self, ListError> {
-        let fault = |e: std::io::Error| ListError::Read {
+        let fault = |why: String| ListError::Read {
             path: path.into(),
-            why: e.to_string(),
+            why,
         };
-        let data = std::fs::metadata(path).map_err(fault)?;
+        let data = std::fs::metadata(path).map_err(|e| fault(e.to_string()))?;
+        if !data.is_file() {
+            return Err(fault("is no file".to_owned()));
+        }
+        if data.len() > BYTES_MAX {
+            let (bytes, most) = (data.len(), BYTES_MAX);
+            return Err(fault(SheetError::TooLarge { bytes, most }.to_string()));
+        }
         Ok(Self {
-            modified: data.modified().map_err(fault)?,
+            modified: data.modified().map_err(|e| fault(e.to_string()))?,
             bytes: data.len(),
         })
     }
@@ -85,54 +97,111 @@ pub struct ReadList {
     pub stamp: Stamp,
     /// Lines that could not be used.
     pub refused: u64,
+    /// Format and encoding, as the content told them.
+    pub told: Told,
 }
 
-/// Reads a list that is at rest.
-pub fn read(path: &Path) -> Result<ReadList, ListError> {
+/// A list out of bytes, with its report.
+#[derive(Debug)]
+pub struct Decoded {
+    pub parsed: Parsed,
+    pub told: Told,
+    pub sha256: Sha256Hex,
+}
+
+/// Hands rows on to the list.
+struct Rows(Builder);
+
+impl Take for Rows {
+    fn knows(&self, name: &str) -> bool {
+        Column::by_name(name).is_some_and(|column| column != Column::Other)
+    }
+    fn header(&mut self, line: u64, names: &[&str]) -> Result<(), String> {
+        self.0.header(line, names).map_err(|e| e.to_string())
+    }
+    fn row(&mut self, line: u64, cells: &[&str]) -> Result<(), String> {
+        self.0.row(line, cells).map_err(|e| e.to_string())
+    }
+    fn bad_row(&mut self, line: u64, why: String) {
+        self.0.bad_row(line, why);
+    }
+}
+
+/// A list out of bytes, whatever they are.
+pub fn decode(options: &ListOptions, bytes: &[u8]) -> Result<Decoded, SheetError> {
+    let sha256 = Sha256Hex(Sha256::digest(bytes).into());
+    let mut rows = Rows(Builder::new(options.clone()));
+    let told = kakou_sheet::read(bytes, &mut rows)?;
+    let mut parsed = rows.0.finish(sha256.to_string(), told.version.as_deref());
+    if let (None, Some(said)) = (&options.authority, &told.authority) {
+        parsed.list.authority = Some(said.clone());
+    }
+    Ok(Decoded {
+        parsed,
+        told,
+        sha256,
+    })
+}
+
+/// A file's bytes; never more than a list may have.
+pub fn bytes_of(path: &Path) -> Result<Vec<u8>, ListError> {
     let stamp = Stamp::of(path)?;
-    let bytes = std::fs::read(path).map_err(|e| ListError::Read {
+    let fault = |e: std::io::Error| ListError::Read {
         path: path.into(),
         why: e.to_string(),
-    })?;
+    };
+    let file = std::fs::File::open(path).map_err(fault)?;
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fault)?;
     if Stamp::of(path)? != stamp || bytes.len() as u64 != stamp.bytes {
         return Err(ListError::Unrested { path: path.into() });
     }
-    let name = path
-        .file_stem()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    Ok(bytes)
+}
+
+/// Reads a list that is at rest.
+pub fn read(config: &ListConfig) -> Result<ReadList, ListError> {
+    let path = config.file.as_path();
+    let stamp = Stamp::of(path)?;
+    let bytes = bytes_of(path)?;
     let unusable = |why: String| ListError::Unusable {
         path: path.into(),
         why,
     };
-    let parsed = List::parse(&name, &bytes).map_err(|e| unusable(e.to_string()))?;
-    if let (true, Some(first)) = (parsed.list.is_empty(), parsed.refused.first()) {
+    let Decoded {
+        parsed,
+        told,
+        sha256,
+    } = decode(&config.options, &bytes).map_err(|e| unusable(e.to_string()))?;
+    if let (true, Some(first)) = (parsed.list.is_empty(), parsed.refused.told.first()) {
         return Err(unusable(first.to_string()));
     }
-    for line in parsed.refused.iter().take(LINES_LOGGED) {
+    for line in parsed.refused.told.iter().take(LINES_LOGGED) {
         tracing::warn!(file = %path.display(), "{line}");
     }
-    for line in parsed.notes.iter().take(LINES_LOGGED) {
+    for line in parsed.notes.told.iter().take(LINES_LOGGED) {
         tracing::info!(file = %path.display(), "{line}");
     }
     Ok(ReadList {
         list: Arc::new(parsed.list),
-        sha256: Sha256Hex(Sha256::digest(&bytes).into()),
+        sha256,
         stamp,
-        refused: parsed.refused.len() as u64,
+        refused: parsed.refused.count,
+        told,
     })
 }
 
 /// Reads a list, and waits for at most `within` until nobody writes to it any more. Blocks.
 pub fn read_at_rest(
-    path: &Path,
+    config: &ListConfig,
     within: Duration,
     clock: &dyn Clock,
 ) -> Result<ReadList, ListError> {
+    let path = config.file.as_path();
     let (until, mut rest) = (clock.mono() + within, Rest::default());
     loop {
         let outcome = match rest.is_at_rest(Stamp::of(path)?, clock) {
-            true => read(path),
+            true => read(config),
             false => Err(ListError::Unrested { path: path.into() }),
         };
         match outcome {
@@ -145,7 +214,7 @@ pub fn read_at_rest(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use chrono::TimeDelta;
     use kakou_time::SimulatedClock;
@@ -153,6 +222,18 @@ mod tests {
     use super::*;
 
     const HEAD: &str = "plate,level,category,reason,valid_until\n";
+
+    pub fn config(path: &Path) -> ListConfig {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        ListConfig {
+            file: path.into(),
+            options: ListOptions {
+                name,
+                ..ListOptions::default()
+            },
+            policy: kakou_traffic::watchlist::Policy::default(),
+        }
+    }
 
     #[test]
     fn a_file_is_left_to_rest_while_it_changes() {
@@ -182,13 +263,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.csv");
         std::fs::write(&path, format!("{HEAD}no plate at all,red,a,b,\n")).unwrap();
-        let why = read(&path).unwrap_err().to_string();
+        let why = read(&config(&path)).unwrap_err().to_string();
         assert!(
             why.contains("list.csv: line 2") && why.contains("no line of it can be used"),
             "{why}"
         );
         // A list that is empty on purpose is one.
         std::fs::write(&path, HEAD).unwrap();
-        assert!(read(&path).unwrap().list.is_empty());
+        assert!(read(&config(&path)).unwrap().list.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let why = read(&config(dir.path())).unwrap_err().to_string();
+        assert!(why.contains("is no file"), "{why}");
+        let device = read(&config(Path::new("/dev/zero"))).unwrap_err().to_string();
+        assert!(device.contains("is no file"), "{device}");
+        let large = dir.path().join("large.csv");
+        std::fs::File::create(&large).unwrap().set_len(BYTES_MAX + 1).unwrap();
+        let why = read(&config(&large)).unwrap_err().to_string();
+        assert!(why.contains("256 MiB"), "{why}");
+    }
+
+    #[test]
+    fn a_list_says_its_version_and_its_authority() {
+        let text = format!("# version 7/2031\n# authority PSB\n{HEAD}鲁E6K829,red,a,b,\n");
+        let read = decode(&ListOptions::default(), text.as_bytes()).unwrap();
+        let list = read.parsed.list;
+        assert_eq!(list.version, "7/2031");
+        assert_eq!(list.named("鲁E6K829")[0].authority, Some("PSB"));
+        assert_eq!(list.sha256, read.sha256.to_string());
     }
 }

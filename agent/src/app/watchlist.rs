@@ -1,159 +1,270 @@
-//! The watchlist in use, and the part that reads its file again when it changes.
+//! The watchlists in use, and the part that reads their files again when they change.
 //!
 //! A list that cannot be read leaves the one in force in force. At a start without a readable list
-//! there is none, the status says `degraded`, and the file is tried again until it can be read.
+//! there is none, the status says `degraded`, and the file is tried again until it can be read. One
+//! list's fault is none of the others'.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::{AuditEvent, Health, WatchlistStatus};
+use kakou_contract::{AuditEvent, Health, LISTS_MAX, ListStatus, WatchlistStatus};
 use kakou_time::SharedClock;
-use kakou_traffic::watchlist::List;
+use kakou_traffic::watchlist::{Listed, Lists, Weights};
 
 use super::recorder::Intake;
 use super::supervise::{Pulse, TaskPart};
 use super::watchfile::{ListError, ReadList, Rest, Stamp, read};
+use crate::config::ListConfig;
 
-/// How often the file is looked at.
+/// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
+/// A list that loses more than this share of its plates was perhaps not meant to.
+const LOST: f64 = 0.5;
 
-#[derive(Default)]
-struct Inner {
-    /// The configured file.
-    file: Option<PathBuf>,
-    list: Arc<List>,
-    /// What `list` was read from, and since when it is in use.
+/// A configured list.
+struct Slot {
+    config: ListConfig,
+    /// What is in use, and since when.
     source: Option<(ReadList, DateTime<FixedOffset>)>,
     /// Why the configured file is not the list in use.
     fault: Option<String>,
     rest: Rest,
 }
 
-/// The list in use; a clone is another hand on the same one.
+impl Slot {
+    fn new(config: ListConfig) -> Self {
+        Self {
+            config,
+            source: None,
+            fault: None,
+            rest: Rest::default(),
+        }
+    }
+
+    fn status(&self) -> ListStatus {
+        let source = self.source.as_ref();
+        let is_in_use = source.is_some() && self.fault.is_none();
+        let list = source.map(|(read, _)| &read.list);
+        let authority = self.config.options.authority.clone();
+        ListStatus {
+            name: self.config.options.name.clone(),
+            health: match is_in_use {
+                true => Health::Ok,
+                false => Health::Degraded,
+            },
+            entries: list.map_or(0, |l| l.len() as u64),
+            refused: source.map_or(0, |(read, _)| read.refused),
+            version: list.map(|l| l.version.clone()),
+            authority: list.and_then(|l| l.authority.clone()).or(authority),
+            modified: source.map(|(read, _)| read.stamp.modified()),
+            since: source.map(|(_, since)| *since),
+            detail: self
+                .fault
+                .clone()
+                .or_else(|| source.is_none().then(|| "not read yet".to_owned())),
+        }
+    }
+
+    /// Takes what was read into use. Returns what to record of it.
+    fn put(&mut self, read: ReadList, now: DateTime<FixedOffset>) -> AuditEvent {
+        let list = &read.list;
+        let before = self.source.as_ref().map_or(0, |(read, _)| read.list.len());
+        tracing::info!(
+            plates = list.len(),
+            refused = read.refused,
+            version = list.version,
+            read = %read.told,
+            "watchlist {} is in use",
+            list.name
+        );
+        if (list.len() as f64) < before as f64 * LOST {
+            tracing::warn!(
+                before,
+                now = list.len(),
+                "watchlist {} has lost most of its plates",
+                list.name
+            );
+        }
+        let event = AuditEvent::Watchlist {
+            list: list.name.clone(),
+            version: list.version.clone(),
+            entries: list.len() as u64,
+            refused: read.refused,
+        };
+        self.source = Some((read, now));
+        self.fault = None;
+        event
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    slots: Vec<Slot>,
+    lists: Arc<Lists>,
+}
+
+impl Inner {
+    /// Makes the snapshot anew, after a list has changed.
+    fn swap(&mut self, weights: &Arc<Weights>) {
+        let listed = self.slots.iter().filter_map(|slot| {
+            Some(Listed {
+                list: Arc::clone(&slot.source.as_ref()?.0.list),
+                policy: Arc::new(slot.config.policy.clone()),
+            })
+        });
+        self.lists = Arc::new(Lists::new(listed.collect(), Arc::clone(weights)));
+    }
+}
+
+/// What came of a look at the files.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What to record of it.
+    pub events: Vec<AuditEvent>,
+    /// Why a list is not in use; the lists in force stay.
+    pub fault: Option<ListError>,
+}
+
+/// The lists in use; a clone is another hand on the same ones.
 #[derive(Clone)]
 pub struct Watchlist {
     inner: Arc<Mutex<Inner>>,
+    weights: Arc<Weights>,
     clock: SharedClock,
 }
 
 impl Watchlist {
-    /// None yet: it is read by [`Self::look`].
-    pub fn new(file: Option<&Path>, clock: SharedClock) -> Self {
+    /// None yet: they are read by [`Self::look`].
+    pub fn new(lists: &[ListConfig], clock: SharedClock) -> Self {
+        let slots = lists.iter().cloned().map(Slot::new).collect();
         let inner = Inner {
-            file: file.map(Path::to_path_buf),
+            slots,
             ..Inner::default()
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
+            weights: Arc::default(),
             clock,
         }
     }
 
-    /// The list that passages are compared with now.
-    pub fn current(&self) -> Arc<List> {
-        Arc::clone(&self.lock().list)
+    /// The lists that passages are compared with now: a snapshot, which no reload changes.
+    pub fn current(&self) -> Arc<Lists> {
+        Arc::clone(&self.lock().lists)
     }
 
-    /// What the status says of it; `None` where no list is configured.
+    /// What the status says of them; `None` where no list is configured.
     pub fn status(&self) -> Option<WatchlistStatus> {
         let inner = self.lock();
-        let file = inner.file.as_ref()?;
-        let source = inner.source.as_ref();
-        let is_in_use = source.is_some() && inner.fault.is_none();
+        let lists: Vec<ListStatus> = inner.slots.iter().map(Slot::status).collect();
+        let one = inner.slots.first()?;
+        let alone = inner.slots.len() == 1;
+        let file = |slot: &Slot| {
+            let name = slot.config.file.file_name();
+            name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let files: Vec<String> = inner.slots.iter().map(file).collect();
+        let details = lists.iter().filter_map(|l| {
+            let detail = l.detail.as_ref()?;
+            Some(match alone {
+                true => detail.clone(),
+                false => format!("{}: {detail}", l.name),
+            })
+        });
+        let details: Vec<String> = details.collect();
         Some(WatchlistStatus {
-            health: if is_in_use {
-                Health::Ok
-            } else {
-                Health::Degraded
+            health: match lists.iter().all(|l| l.health == Health::Ok) {
+                true => Health::Ok,
+                false => Health::Degraded,
             },
-            file: file
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            entries: inner.list.len() as u64,
-            sha256: source.map(|(read, _)| read.sha256),
-            modified: source.map(|(read, _)| read.stamp.modified()),
-            since: source.map(|(_, since)| *since),
-            detail: inner
-                .fault
-                .clone()
-                .or_else(|| source.is_none().then(|| "not read yet".to_owned())),
+            file: files.join(", "),
+            entries: inner.lists.len() as u64,
+            sha256: one.source.as_ref().filter(|_| alone).map(|(read, _)| read.sha256),
+            modified: lists.iter().filter_map(|l| l.modified).min(),
+            since: lists.iter().filter_map(|l| l.since).max(),
+            detail: (!details.is_empty()).then(|| details.join("; ")),
+            lists: lists.into_iter().take(LISTS_MAX).collect(),
         })
     }
 
-    /// Looks whether the configured file has changed, and takes it into use if so. Returns what to
-    /// record of that. `Err`: the list in force stays.
-    pub fn look(&self) -> Result<Option<AuditEvent>, ListError> {
-        let Some(file) = self.lock().file.clone() else {
-            return Ok(None);
-        };
-        let outcome = self.read_if_changed(&file);
-        let mut inner = self.lock();
-        if inner.file.as_ref() != Some(&file) {
-            // A reload named another one meanwhile.
-            return Ok(None);
-        }
-        match outcome {
-            Ok(None) => Ok(None),
-            Ok(Some(read)) => {
-                let now = self.clock.wall();
-                Ok(Some(put(&mut inner, read, now)))
+    /// Looks whether configured files have changed, and takes them into use if so.
+    pub fn look(&self) -> Looked {
+        let configs: Vec<ListConfig> = self.lock().slots.iter().map(|s| s.config.clone()).collect();
+        let mut looked = Looked::default();
+        for config in configs {
+            let outcome = self.read_if_changed(&config);
+            let now = self.clock.wall();
+            let mut inner = self.lock();
+            // A reload may have named others meanwhile.
+            let Some(slot) = inner.slots.iter_mut().find(|s| s.config == config) else {
+                continue;
+            };
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(read)) => {
+                    looked.events.push(slot.put(read, now));
+                    inner.swap(&self.weights);
+                }
+                Err(e) => {
+                    let stays = match slot.source.is_some() {
+                        true => "the last list stays in use",
+                        false => "no list is in use",
+                    };
+                    slot.fault = Some(format!("{e}; {stays}"));
+                    looked.fault.get_or_insert(e);
+                }
             }
-            Err(e) => {
-                let stays = match inner.source.is_some() {
-                    true => "the last list stays in use",
-                    false => "no list is in use",
-                };
-                inner.fault = Some(format!("{e}; {stays}"));
-                Err(e)
-            }
         }
+        looked
     }
 
     /// A file that has not changed is taken to be what it was; one that is still written to is left
     /// alone.
-    fn read_if_changed(&self, file: &Path) -> Result<Option<ReadList>, ListError> {
-        let stamp = Stamp::of(file)?;
+    fn read_if_changed(&self, config: &ListConfig) -> Result<Option<ReadList>, ListError> {
+        let stamp = Stamp::of(&config.file)?;
         let mut inner = self.lock();
-        if inner.source.as_ref().is_some_and(|(r, _)| r.stamp == stamp) {
-            inner.fault = None;
+        let Some(slot) = inner.slots.iter_mut().find(|s| s.config == *config) else {
+            return Ok(None);
+        };
+        if slot.source.as_ref().is_some_and(|(r, _)| r.stamp == stamp) {
+            slot.fault = None;
             return Ok(None);
         }
-        if !inner.rest.is_at_rest(stamp, &*self.clock) {
+        if !slot.rest.is_at_rest(stamp, &*self.clock) {
             return Ok(None);
         }
         drop(inner);
-        match read(file) {
+        match read(config) {
             Ok(read) => Ok(Some(read)),
             Err(ListError::Unrested { .. }) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// Takes what a reload has read into use; without a file there is no list. Returns what to
+    /// Takes what a reload has read into use; without files there are no lists. Returns what to
     /// record of it.
-    pub fn replace(&self, file: Option<PathBuf>, read: Option<ReadList>) -> Option<AuditEvent> {
+    pub fn replace(&self, lists: Vec<(ListConfig, ReadList)>) -> Vec<AuditEvent> {
         let now = self.clock.wall();
         let mut inner = self.lock();
-        let same = match (&inner.source, &read) {
-            (Some((old, _)), Some(new)) => inner.file == file && old.sha256 == new.sha256,
-            _ => false,
-        };
-        inner.file = file;
-        match read {
-            None => {
-                inner.list = Arc::default();
-                inner.source = None;
-                inner.fault = None;
-                None
-            }
-            Some(read) => {
-                let event = put(&mut inner, read, now);
-                (!same).then_some(event)
-            }
+        let mut old = std::mem::take(&mut inner.slots);
+        let mut events = Vec::new();
+        for (config, read) in lists {
+            let known = old.iter().position(|slot| slot.config.file == config.file);
+            let mut slot = Slot::new(config);
+            let before = known.map(|at| old.swap_remove(at));
+            let same = before.as_ref().is_some_and(|before| {
+                let source = before.source.as_ref();
+                before.config == slot.config
+                    && source.is_some_and(|(r, _)| r.sha256 == read.sha256)
+            });
+            slot.source = before.and_then(|before| before.source);
+            let event = slot.put(read, now);
+            events.extend((!same).then_some(event));
+            inner.slots.push(slot);
         }
+        inner.swap(&self.weights);
+        events
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -161,28 +272,7 @@ impl Watchlist {
     }
 }
 
-fn put(inner: &mut Inner, read: ReadList, now: DateTime<FixedOffset>) -> AuditEvent {
-    let list = &read.list;
-    tracing::info!(
-        plates = list.len(),
-        refused = read.refused,
-        version = list.version,
-        "watchlist {} is in use",
-        list.name
-    );
-    let event = AuditEvent::Watchlist {
-        list: list.name.clone(),
-        version: list.version.clone(),
-        entries: list.len() as u64,
-        refused: read.refused,
-    };
-    inner.list = Arc::clone(list);
-    inner.source = Some((read, now));
-    inner.fault = None;
-    event
-}
-
-/// Looks at the file again and again.
+/// Looks at the files again and again.
 pub struct WatchlistPart {
     pub watchlist: Watchlist,
     pub intake: Intake,
@@ -193,8 +283,12 @@ impl TaskPart for WatchlistPart {
         loop {
             let watchlist = self.watchlist.clone();
             // A folder in the network may let a read wait.
-            if let Some(event) = tokio::task::spawn_blocking(move || watchlist.look()).await?? {
+            let looked = tokio::task::spawn_blocking(move || watchlist.look()).await?;
+            for event in looked.events {
                 self.intake.audit(event);
+            }
+            if let Some(fault) = looked.fault {
+                return Err(fault.into());
             }
             pulse.working();
             tokio::time::sleep(EVERY).await;
@@ -207,9 +301,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
+    use std::path::Path;
+
     use chrono::TimeDelta;
     use kakou_time::{Clock, SimulatedClock};
 
+    use super::super::watchfile::tests::config;
     use super::*;
 
     fn write(path: &Path, plates: &[&str]) {
@@ -229,19 +326,55 @@ mod tests {
         Arc::new(SimulatedClock::new(wall, Duration::ZERO))
     }
 
+    fn is_still(watchlist: &Watchlist) -> bool {
+        let looked = watchlist.look();
+        looked.events.is_empty() && looked.fault.is_none()
+    }
+
+    #[test]
+    fn one_lists_fault_is_none_of_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one.csv"), dir.path().join("other.csv"));
+        write(&one, &["鲁E6K829"]);
+        let clock = clock_after(&one);
+        let watchlist = Watchlist::new(&[config(&other), config(&one)], clock);
+        let looked = watchlist.look();
+        assert!(looked.fault.is_some() && looked.events.len() == 1);
+        let status = watchlist.status().unwrap();
+        assert_eq!((status.health, status.entries, status.lists.len()), (Health::Degraded, 1, 2));
+        assert_eq!((status.file.as_str(), status.sha256), ("other.csv, one.csv", None));
+        assert!(status.detail.unwrap().starts_with("other: "));
+        let healths: Vec<Health> = status.lists.iter().map(|l| l.health).collect();
+        assert_eq!(healths, [Health::Degraded, Health::Ok]);
+    }
+
+    #[test]
+    fn a_snapshot_stays_what_it_is_while_a_list_is_swapped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list.csv");
+        write(&path, &["鲁E6K829"]);
+        let watchlist = Watchlist::new(&[config(&path)], clock_after(&path));
+        watchlist.look();
+        let before = watchlist.current();
+        write(&path, &["浙AD62983", "京A12345"]);
+        let again = vec![(config(&path), read(&config(&path)).unwrap())];
+        assert_eq!(watchlist.replace(again).len(), 1);
+        assert_eq!((before.len(), watchlist.current().len()), (1, 2));
+    }
+
     #[test]
     fn a_list_that_cannot_be_read_leaves_the_old_one_in_force_and_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.csv");
         write(&path, &["鲁E6K829", "浙AD62983"]);
         let clock = clock_after(&path);
-        let watchlist = Watchlist::new(Some(&path), clock.clone());
+        let watchlist = Watchlist::new(&[config(&path)], clock.clone());
         assert_eq!(watchlist.status().unwrap().health, Health::Degraded);
         assert!(matches!(
-            watchlist.look(),
-            Ok(Some(AuditEvent::Watchlist { entries: 2, .. }))
+            watchlist.look().events[..],
+            [AuditEvent::Watchlist { entries: 2, .. }]
         ));
-        assert!(matches!(watchlist.look(), Ok(None)));
+        assert!(is_still(&watchlist));
         let good = watchlist.status().unwrap();
         assert_eq!(
             (good.health, good.entries, good.since, good.sha256.is_some()),
@@ -249,7 +382,7 @@ mod tests {
         );
 
         std::fs::rename(&path, dir.path().join("gone")).unwrap();
-        assert!(watchlist.look().is_err());
+        assert!(watchlist.look().fault.is_some());
         let status = watchlist.status().unwrap();
         assert_eq!(
             (status.health, status.entries, status.sha256),
@@ -264,7 +397,7 @@ mod tests {
         assert_eq!(watchlist.current().len(), 2);
 
         std::fs::rename(dir.path().join("gone"), &path).unwrap();
-        assert!(matches!(watchlist.look(), Ok(None)));
+        assert!(is_still(&watchlist));
         assert_eq!(watchlist.status().unwrap().health, Health::Ok);
     }
 
@@ -275,8 +408,8 @@ mod tests {
         write(&path, &["鲁E6K829"]);
         let clock = clock_after(&path);
         let late = dir.path().join("late.csv");
-        let watchlist = Watchlist::new(Some(&late), clock);
-        assert!(watchlist.look().is_err());
+        let watchlist = Watchlist::new(&[config(&late)], clock);
+        assert!(watchlist.look().fault.is_some());
         let status = watchlist.status().unwrap();
         assert_eq!(
             (status.health, status.entries, status.sha256),
@@ -284,7 +417,7 @@ mod tests {
         );
         assert!(status.detail.unwrap().contains("no list is in use"));
         std::fs::rename(&path, &late).unwrap();
-        assert!(matches!(watchlist.look(), Ok(Some(_))));
+        assert_eq!(watchlist.look().events.len(), 1);
         assert_eq!(watchlist.status().unwrap().health, Health::Ok);
     }
 
@@ -293,17 +426,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.csv");
         write(&path, &["鲁E6K829"]);
-        let watchlist = Watchlist::new(None, clock_after(&path));
-        assert!(matches!(watchlist.look(), Ok(None)));
+        let watchlist = Watchlist::new(&[], clock_after(&path));
+        assert!(is_still(&watchlist));
         assert!(watchlist.status().is_none());
-        let again = || Some(read(&path).unwrap());
-        assert!(watchlist.replace(Some(path.clone()), again()).is_some());
+        let again = || vec![(config(&path), read(&config(&path)).unwrap())];
+        assert_eq!(watchlist.replace(again()).len(), 1);
         assert!(
-            watchlist.replace(Some(path.clone()), again()).is_none(),
+            watchlist.replace(again()).is_empty(),
             "the same list is no news"
         );
         assert_eq!(watchlist.status().unwrap().entries, 1);
-        assert!(watchlist.replace(None, None).is_none());
+        assert!(watchlist.replace(Vec::new()).is_empty());
         assert!(watchlist.current().is_empty() && watchlist.status().is_none());
     }
 }

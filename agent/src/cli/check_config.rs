@@ -116,21 +116,22 @@ impl Report {
     }
 
     fn watchlist(&mut self, config: &Config, no_files: bool, clock: &dyn Clock) {
-        let Some(file) = &config.watchlist else {
-            return;
-        };
-        let found = match no_files {
-            true => String::new(),
-            false => match prepare::watchlist(config, clock) {
-                Ok(Some(read)) => {
-                    let (plates, refused) = (read.list.len(), read.refused);
-                    format!("{plates} plates; lines that cannot be used: {refused}")
-                }
-                Ok(None) => String::new(),
-                Err(e) => self.fault(&e),
-            },
-        };
-        self.line(format!("watchlist {}", file.display()), &found);
+        for list in &config.watchlist {
+            let found = match no_files {
+                true => String::new(),
+                false => match prepare::list(list, clock) {
+                    Ok(read) => {
+                        let (plates, refused) = (read.list.len(), read.refused);
+                        format!(
+                            "{plates} plates; lines that cannot be used: {refused}; {}",
+                            read.told
+                        )
+                    }
+                    Err(e) => self.fault(&e),
+                },
+            };
+            self.line(format!("watchlist {}", list.file.display()), &found);
+        }
     }
 
     fn camera(&mut self, camera: &CameraConfig, no_files: bool) {

@@ -18,6 +18,10 @@ mod run;
 mod send;
 pub mod table;
 mod watch;
+mod watchlist;
+mod watchlist_diff;
+mod watchlist_test;
+mod watchlist_write;
 
 use clap::{Parser, Subcommand};
 
@@ -55,6 +59,8 @@ enum Command {
     Models(models::Command),
     Watch(watch::Args),
     #[command(subcommand)]
+    Watchlist(watchlist::Command),
+    #[command(subcommand)]
     Outbox(outbox::Command),
     Load(load::Args),
     #[command(subcommand)]
@@ -75,6 +81,7 @@ impl Cli {
             Command::Config(c) => config::run(&c),
             Command::Models(c) => models::run(c),
             Command::Watch(a) => watch::run(a),
+            Command::Watchlist(c) => watchlist::run(c),
             Command::Outbox(c) => outbox::run(c),
             Command::Load(a) => load::run(a),
             Command::Camera(c) => camera::run(c),

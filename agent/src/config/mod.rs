@@ -26,7 +26,7 @@ use std::path::Path;
 pub use at::{ConfigError, Finding};
 pub use define::Language;
 pub use settings::{
-    AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, HitConfig, LaneConfig,
+    AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, HitConfig, LaneConfig, ListConfig,
     OutboxConfig, PassageTimes, Watching, scaled,
 };
 

@@ -9,6 +9,7 @@ use kakou_sight::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, Sig
 use kakou_sight::evidence::EvidenceConfig;
 use kakou_sight::vision::{LookConfig, ModelChoice};
 use kakou_traffic::geometry::{Line, Point, Polygon};
+use kakou_traffic::watchlist::{ListOptions, Policy};
 use kakou_uplink::{BrokerAddress, Login, TlsFiles, UplinkConfig};
 
 use super::at::Finding;
@@ -22,8 +23,8 @@ pub struct Config {
     pub outbox: OutboxConfig,
     /// How often the agent reports, and how long it may take to stop.
     pub agent_times: AgentConfig,
-    /// The watchlist's file.
-    pub watchlist: Option<PathBuf>,
+    /// The watchlists, in the order in which they are written; none: there are no hits.
+    pub watchlist: Vec<ListConfig>,
     pub hits: HitConfig,
     /// A file in the Prometheus text format, written every few seconds.
     pub metrics: Option<PathBuf>,
@@ -96,6 +97,16 @@ pub struct OutboxConfig {
     pub state: PathBuf,
     pub limits: OutboxLimits,
     pub retention: Retention,
+}
+
+/// One watchlist.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListConfig {
+    pub file: PathBuf,
+    /// Its name, and what holds for rows that do not say it.
+    pub options: ListOptions,
+    /// What is done with it.
+    pub policy: Policy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

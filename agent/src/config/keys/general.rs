@@ -1,5 +1,4 @@
-//! The keys before the first header, and the small sections: `[watchlist]`, `[metrics]`,
-//! `[timing]`.
+//! The keys before the first header, and the small sections: `[metrics]`, `[timing]`.
 
 use super::super::define::{Absent, Header, Is, Required, Section, Setting, TakenUp, Words};
 use super::super::kinds::{FilePath, Id, Integer};
@@ -26,31 +25,6 @@ pub static AGENT: Setting<Id, Is<String>> = Setting {
         en: "This box. Choose a name that is unique in the city, and keep it: the state folder \
              belongs to one site and agent.",
         zh: "本机编号，须在全市唯一。确定后不要更改：状态目录只属于一个 site 和 agent。",
-    },
-};
-
-pub static WATCHLIST: Section = Section {
-    path: "watchlist",
-    header: Header::Once,
-    doc: Words {
-        en: "The plates to watch for. Without this section there are no hits.",
-        zh: "布控名单。不写本节则不产生命中。",
-    },
-    settings: &[&WATCHLIST_FILE],
-    sections: &[],
-    mistaken: &[],
-};
-
-pub static WATCHLIST_FILE: Setting<FilePath, Required> = Setting {
-    name: "file",
-    kind: FilePath,
-    fallback: Required,
-    example: Some("\"watchlist.csv\""),
-    taken_up: TakenUp::Reload,
-    doc: Words {
-        en: "A CSV file in UTF-8 with the columns plate, level, category, reason and valid_until. \
-             The agent reads it again when it changes.",
-        zh: "UTF-8 编码的 CSV 文件，列为 plate、level、category、reason、valid_until。文件变化后自动重新读取。",
     },
 };
 

@@ -12,14 +12,16 @@ pub(super) mod outbox;
 pub(super) mod passage;
 pub(super) mod vision;
 pub(super) mod watching;
+pub(super) mod watchlist;
 
 use broker::BROKER;
 use camera::CAMERA;
-use general::{METRICS, TIMING, WATCHLIST};
+use general::{METRICS, TIMING};
 use hits::HITS;
 use outbox::OUTBOX;
 use passage::{EVIDENCE, PASSAGE};
 use vision::VISION;
+use watchlist::WATCHLIST;
 
 use super::define::{Header, Section, Words};
 

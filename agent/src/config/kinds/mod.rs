@@ -3,6 +3,7 @@
 
 mod list;
 mod number;
+mod scores;
 mod shape;
 mod text;
 
@@ -12,6 +13,7 @@ use super::define::{Language, Refused, Written};
 
 pub(super) use list::{List, Size};
 pub(super) use number::{Flag, Integer, Number};
+pub(super) use scores::Scores;
 pub(super) use shape::{Outline, Outlines, Segment};
 pub(super) use text::{Choice, FilePath, Id, Parsed, SecretFile, Text};
 

@@ -8,6 +8,7 @@ mod camera;
 mod lane;
 mod outbox;
 mod source;
+mod watchlist;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use kakou_sight::vision::{LookConfig, ModelChoice};
 
 use super::keys::{
     broker as broker_keys, camera as camera_keys, general, hits as hit_keys, outbox as outbox_keys,
-    passage as passage_keys, vision,
+    passage as passage_keys, vision, watchlist as watchlist_keys,
 };
 use super::part::Part;
 use super::settings::{AgentConfig, Config, HitConfig, PassageTimes};
@@ -36,7 +37,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     }
     let looks = top.part(&vision::VISION);
     let broker = top.part(&broker_keys::BROKER);
-    let watchlist = top.part(&general::WATCHLIST);
+    let watchlist = top.part(&watchlist_keys::WATCHLIST);
     let metrics = top.part(&general::METRICS);
     let hits = hits(&top.part(&hit_keys::HITS));
     let file = |given: Option<PathBuf>| given.map(|path| base.join(path));
@@ -46,10 +47,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         broker: broker.is_given().then(|| broker::broker(&broker, base)),
         outbox: outbox::outbox(&top.part(&outbox_keys::OUTBOX), base),
         agent_times: agent(&top.part(&general::TIMING)),
-        watchlist: watchlist
-            .is_given()
-            .then(|| file(watchlist.get(&general::WATCHLIST_FILE)))
-            .flatten(),
+        watchlist: watchlist::watchlist(&watchlist, base),
         metrics: metrics
             .is_given()
             .then(|| file(metrics.get(&general::METRICS_FILE)))

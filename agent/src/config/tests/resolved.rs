@@ -111,8 +111,8 @@ fn paths_count_from_the_folder_of_the_config() {
         "{key:?}"
     );
     assert_eq!(
-        config.watchlist.as_deref(),
-        Some(Path::new("/etc/kakou/list.csv"))
+        config.watchlist[0].file,
+        Path::new("/etc/kakou/list.csv")
     );
     assert_eq!(config.metrics.as_deref(), Some(Path::new("/m.prom")));
     assert_eq!(config.outbox.state, Path::new("/etc/kakou/state"));

@@ -1,0 +1,134 @@
+//! `[watchlist]` and its lists.
+
+use std::path::Path;
+
+use kakou_traffic::watchlist::{ListOptions, Mode, Policy, Require, Rules, Unlisted};
+
+use super::super::keys::watchlist::{self as keys, Needed};
+use super::super::part::Part;
+use super::super::settings::ListConfig;
+
+pub(super) fn watchlist(part: &Part<'_>, base: &Path) -> Vec<ListConfig> {
+    let common = Common {
+        require: require(part),
+        near: part.get(&keys::NEAR),
+        min_score: part.get(&keys::MIN_SCORE),
+    };
+    let alone = part.get(&keys::FILE).map(|file| ListConfig {
+        options: ListOptions {
+            name: stem(&file),
+            require: common.require,
+            ..ListOptions::default()
+        },
+        file: base.join(file),
+        policy: common.policy(None, None),
+    });
+    let parts = part.parts(&keys::LIST);
+    if part.is_given() && alone.is_none() && parts.is_empty() && part.place(&keys::FILE).is_none() {
+        let reason = "is missing; write file = \"watchlist.csv\", or [[watchlist.list]] once for each list";
+        part.wrong(&keys::FILE, reason);
+    }
+    let mut all: Vec<ListConfig> = alone.into_iter().collect();
+    for part in &parts {
+        let list = list(part, base, &common);
+        // A file that was refused has been told.
+        if let Some(other) = all.iter().find(|l| l.options.name == list.options.name)
+            && !list.options.name.is_empty()
+        {
+            let reason = format!(
+                "`{}` is also the name of {}; names must differ",
+                list.options.name,
+                other.file.display()
+            );
+            part.wrong(&keys::NAME, reason);
+        }
+        all.push(list);
+    }
+    all
+}
+
+/// What holds for lists that do not say it themselves.
+struct Common {
+    require: Require,
+    near: Option<bool>,
+    min_score: [f32; 4],
+}
+
+impl Common {
+    fn policy(&self, near: Option<bool>, min_score: Option<[f32; 4]>) -> Policy {
+        let usual = Policy::default();
+        Policy {
+            near: near.or(self.near).map_or(usual.near, |near| [near; 4]),
+            min_score: min_score.unwrap_or(self.min_score),
+            ..usual
+        }
+    }
+}
+
+fn require(part: &Part<'_>) -> Require {
+    let needed = part.get(&keys::REQUIRE);
+    let has = |what| needed.iter().any(|(n, _)| *n == what);
+    Require {
+        authority: has(Needed::Authority),
+        basis: has(Needed::Basis),
+        end: has(Needed::End),
+    }
+}
+
+fn list(part: &Part<'_>, base: &Path, common: &Common) -> ListConfig {
+    let file = part.get(&keys::LIST_FILE).unwrap_or_default();
+    let (level, category) = (part.get(&keys::LEVEL), part.get(&keys::CATEGORY));
+    let mut policy = common.policy(part.get(&keys::LIST_NEAR), part.get(&keys::LIST_MIN_SCORE));
+    policy.mode = part.get(&keys::MODE);
+    policy.rules = rules(part);
+    let usual = policy.unlisted;
+    policy.unlisted = Unlisted {
+        level: level.unwrap_or(usual.level),
+        category: category.clone().unwrap_or(usual.category),
+        reason: part.get(&keys::REASON).unwrap_or_default(),
+    };
+    let allow = policy.mode == Mode::Allow;
+    if !allow && part.place(&keys::REASON).is_some() {
+        let reason = "is told of vehicles that a list of those allowed does not have; without mode = \"allow\" each entry has its own";
+        part.doubtful(&keys::REASON, reason);
+    }
+    ListConfig {
+        options: ListOptions {
+            name: part.get(&keys::NAME).unwrap_or_else(|| stem(&file)),
+            authority: part.get(&keys::AUTHORITY),
+            basis: part.get(&keys::BASIS),
+            // Who is allowed needs neither: only the others are told of.
+            level: level.or(allow.then_some(policy.unlisted.level)),
+            category: category.or(allow.then(|| "allowed".to_owned())),
+            require: common.require,
+            mend: false,
+        },
+        file: base.join(file),
+        policy,
+    }
+}
+
+fn rules(part: &Part<'_>) -> Rules {
+    let ids = |given: Option<Vec<(String, std::ops::Range<usize>)>>| {
+        given.into_iter().flatten().map(|(id, _)| id).collect()
+    };
+    let mut rules = Rules {
+        cameras: ids(part.get(&keys::CAMERAS)),
+        lanes: ids(part.get(&keys::LANES)),
+        direction: part.get(&keys::DIRECTION),
+        ..Rules::default()
+    };
+    let days = part.get(&keys::DAYS).unwrap_or_default();
+    let hours = part.get(&keys::HOURS).unwrap_or_default();
+    if let Err(why) = rules.set_times(&days, "") {
+        part.wrong(&keys::DAYS, why);
+    } else if let Err(why) = rules.set_times(&days, &hours) {
+        part.wrong(&keys::HOURS, why);
+    }
+    rules
+}
+
+fn stem(file: &Path) -> String {
+    let stem = file.file_stem().map(|n| n.to_string_lossy().into_owned());
+    stem.unwrap_or_default()
+}
