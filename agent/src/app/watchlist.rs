@@ -105,15 +105,17 @@ struct Inner {
 }
 
 impl Inner {
-    /// Makes the snapshot anew, after a list has changed.
-    fn swap(&mut self, weights: &Arc<Weights>) {
+    /// Makes the snapshot anew, after a list has changed. Returns the one before, to be dropped
+    /// where nobody waits: a large list takes its time.
+    fn swap(&mut self, weights: &Arc<Weights>) -> Arc<Lists> {
         let listed = self.slots.iter().filter_map(|slot| {
             Some(Listed {
                 list: Arc::clone(&slot.source.as_ref()?.0.list),
                 policy: Arc::new(slot.config.policy.clone()),
             })
         });
-        self.lists = Arc::new(Lists::new(listed.collect(), Arc::clone(weights)));
+        let lists = Arc::new(Lists::new(listed.collect(), Arc::clone(weights)));
+        std::mem::replace(&mut self.lists, lists)
     }
 }
 
@@ -204,7 +206,9 @@ impl Watchlist {
                 Ok(None) => {}
                 Ok(Some(read)) => {
                     looked.events.push(slot.put(read, now));
-                    inner.swap(&self.weights);
+                    let before = inner.swap(&self.weights);
+                    drop(inner);
+                    drop(before);
                 }
                 Err(e) => {
                     let stays = match slot.source.is_some() {
@@ -263,7 +267,9 @@ impl Watchlist {
             events.extend((!same).then_some(event));
             inner.slots.push(slot);
         }
-        inner.swap(&self.weights);
+        let before = inner.swap(&self.weights);
+        drop(inner);
+        drop((before, old));
         events
     }
 

@@ -56,8 +56,9 @@ pub static REQUIRE: Setting<List<Choice<Needed>>, Is<Vec<(Needed, std::ops::Rang
         doc: Words {
             en: "What an entry must have: who listed it (`authority`), by which law, order or case \
                  (`basis`), and until when (`end`). An entry without it is refused by its line. \
-                 `authority` and `basis` of the list count for all of its entries.",
-            zh: "条目必须具备的内容：布控单位（`authority`）、法律依据或案件编号（`basis`）、截止时间（`end`）。缺少的条目按行拒绝。名单自身的 `authority` 和 `basis` 对其全部条目有效。",
+                 `authority` and `basis` of the list count for all of its entries. Lists of those allowed \
+                 are not asked.",
+            zh: "条目必须具备的内容：布控单位（`authority`）、法律依据或案件编号（`basis`）、截止时间（`end`）。缺少的条目按行拒绝。名单自身的 `authority` 和 `basis` 对其全部条目有效。允许名单不受此限。",
         },
     };
 

@@ -1,10 +1,10 @@
 //! What readers take for what, and how often: the weights of near matches.
 
-use super::codes::{CODES, code};
+use super::codes::{CODES, char_of, code};
 use crate::plate::confusable;
 
 /// The most characters that one character is looked for as.
-const MOST: usize = 8;
+const MOST: usize = 12;
 
 /// One confusion: a reader said `read`, and `meant` stood there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Weights(Vec<Vec<(u8, f32)>>);
 
 impl Weights {
     /// Confusions of characters that no plate has, or with themselves, are left out; of each
-    /// character the eight likeliest are kept.
+    /// character the twelve likeliest are kept.
     pub fn new(table: impl IntoIterator<Item = Confusion>) -> Self {
         let mut rows = vec![Vec::new(); CODES];
         for Confusion { read, meant, odds } in table {
@@ -43,6 +43,22 @@ impl Weights {
         Self(rows)
     }
 
+    /// From how often a reader gives one character where another stands, by `odds(read, stands)`.
+    /// Pairs that are known to look alike are looked for however seldom they were counted.
+    pub fn counted(odds: impl Fn(char, char) -> f32) -> Self {
+        let counted = all().map(|(read, meant)| {
+            let share = odds(read, meant) / odds(read, read).max(f32::MIN_POSITIVE);
+            let alike = look_alike(read, meant);
+            let odds = match (share >= LEAST, alike) {
+                (true, _) => share,
+                (false, true) => share.max(LEAST_ALIKE),
+                (false, false) => 0.0,
+            };
+            Confusion { read, meant, odds }
+        });
+        Self::new(counted)
+    }
+
     pub(super) fn of(&self, read: u8) -> &[(u8, f32)] {
         self.0
             .get(usize::from(read))
@@ -54,24 +70,29 @@ impl Default for Weights {
     /// The pairs that readers are known for, all alike, and provinces that look alike.
     fn default() -> Self {
         const PAIR: f32 = 0.01;
-        let latin = || ('0'..='9').chain('A'..='Z');
-        let pairs = latin().flat_map(|a| latin().map(move |b| (a, b)));
-        let known = pairs.filter(|(a, b)| confusable(*a, *b));
-        let provinces = PROVINCES_ALIKE.iter().flat_map(|alike| {
-            alike
-                .chars()
-                .flat_map(|a| alike.chars().map(move |b| (a, b)))
-        });
-        Self::new(
-            known
-                .chain(provinces)
-                .map(|(read, meant)| Confusion {
-                    read,
-                    meant,
-                    odds: PAIR,
-                }),
-        )
+        let known = all().filter(|(read, meant)| look_alike(*read, *meant));
+        Self::new(known.map(|(read, meant)| Confusion {
+            read,
+            meant,
+            odds: PAIR,
+        }))
     }
+}
+
+/// A pair that was counted less often is not looked for.
+const LEAST: f32 = 2e-3;
+/// The odds of characters that look alike but were hardly ever confused.
+const LEAST_ALIKE: f32 = 5e-4;
+
+/// Each pair of characters that plates have.
+fn all() -> impl Iterator<Item = (char, char)> {
+    let chars = || (1..CODES as u8).map(char_of);
+    chars().flat_map(move |read| chars().map(move |meant| (read, meant)))
+}
+
+fn look_alike(a: char, b: char) -> bool {
+    let both = |alike: &&str| alike.contains(a) && alike.contains(b);
+    confusable(a, b) || (a != b && PROVINCES_ALIKE.iter().any(both))
 }
 
 /// Provinces that share much of their strokes.
@@ -79,3 +100,46 @@ const PROVINCES_ALIKE: &[&str] = &[
     "京琼", "鲁鄂", "苏赣", "皖浙", "渝湘", "津浙", "豫粤", "陕闽", "贵青", "吉青", "桂赣", "甘吉",
     "晋青", "新皖", "云宁", "藏蒙",
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn odds(weights: &Weights, read: char, meant: char) -> f32 {
+        let mut of = weights.of(code(read).unwrap()).iter();
+        let found = of.find(|(c, _)| *c == code(meant).unwrap());
+        found.map_or(0.0, |(_, odds)| *odds)
+    }
+
+    #[test]
+    fn what_was_counted_counts_and_what_looks_alike_is_never_left_out() {
+        let counted = Weights::counted(|read, stands| match (read, stands) {
+            ('京', '琼') => 0.2,
+            ('7', '2') => 0.05,
+            (a, b) if a == b => 0.8,
+            _ => 1e-4,
+        });
+        assert!((odds(&counted, '京', '琼') - 0.25).abs() < 1e-6);
+        assert!((odds(&counted, '7', '2') - 0.0625).abs() < 1e-6);
+        assert_eq!(odds(&counted, '2', '7'), 0.0);
+        assert_eq!(odds(&counted, 'A', 'P'), 0.0);
+        for (a, b) in all().filter(|(a, b)| look_alike(*a, *b)) {
+            assert!(odds(&counted, a, b) > 0.0 && odds(&Weights::default(), a, b) > 0.0, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_taken_with_its_faults() {
+        let row = |read, meant, odds| Confusion { read, meant, odds };
+        let strange = Weights::new([
+            row('8', 'B', f32::NAN),
+            row('8', '8', 0.5),
+            row('8', '囧', 0.5),
+            row('8', '3', 7.0),
+            row('8', '3', 0.1),
+        ]);
+        assert_eq!(odds(&strange, '8', '3'), 1.0);
+        assert_eq!(strange.of(code('8').unwrap()).len(), 1);
+    }
+}
