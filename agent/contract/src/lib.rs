@@ -71,8 +71,8 @@ pub use result::{ResultCode, ResultMessage};
 pub use seal::{Seal, SealError, Sealed};
 pub use sequence::{Sequence, SequenceError, WHOLE_MAX};
 pub use status::{
-    AgentState, CameraStatus, DiskStatus, Health, KeyError, OfflineReason, OutboxStatus, PartState,
-    LISTS_MAX, ListStatus, PartStatus, PublicKey, Software, StatusMessage, UplinkStatus,
+    AgentState, CameraStatus, DiskStatus, Health, KeyError, LISTS_MAX, ListStatus, OfflineReason,
+    OutboxStatus, PartState, PartStatus, PublicKey, Software, StatusMessage, UplinkStatus,
     WatchlistStatus,
 };
 pub use text::{TEXT_MAX, clip};

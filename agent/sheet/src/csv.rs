@@ -55,7 +55,11 @@ fn separator(text: &str, take: &dyn Take) -> Option<u8> {
     let known = |separator: &u8| {
         let mut reader = reader(text, *separator);
         let mut most = 0;
-        for record in reader.byte_records().take(HEADER_WITHIN).map_while(Result::ok) {
+        for record in reader
+            .byte_records()
+            .take(HEADER_WITHIN)
+            .map_while(Result::ok)
+        {
             let cells = cells(&record);
             most = most.max(cells.iter().filter(|name| take.knows(name)).count());
         }
@@ -203,7 +207,9 @@ fn fault(
             }
             false => ": it is cut short".to_owned(),
         };
-        return Some(format!("the row has {many} cells, the header {columns}{hint}"));
+        return Some(format!(
+            "the row has {many} cells, the header {columns}{hint}"
+        ));
     }
     let long = cells.iter().map(|c| c.len()).max().unwrap_or(0);
     (long > CELL_MAX).then(|| format!("a cell has {long} bytes; {CELL_MAX} are taken at most"))
@@ -233,8 +239,10 @@ fn comments(text: &str) -> Result<Comments, SheetError> {
         // Spreadsheets put separators behind.
         let value = |name: &str| {
             let rest = words.strip_prefix(name)?;
-            let value = rest.trim_matches([' ', '\t', ',', ';', '|', ':', '=', '"', '\u{3000}', '：']);
-            rest.starts_with([' ', '\t', ',', ';', '|', ':', '=', '：']).then_some(value)
+            let value =
+                rest.trim_matches([' ', '\t', ',', ';', '|', ':', '=', '"', '\u{3000}', '：']);
+            rest.starts_with([' ', '\t', ',', ';', '|', ':', '=', '：'])
+                .then_some(value)
         };
         if let Some(number) = value(COUNT) {
             let number = number.parse();

@@ -52,7 +52,14 @@ fn told(bytes: &[u8]) -> (Encoding, &[u8]) {
     // Of a text in UTF-16 every other byte of separators and line ends is zero; none of another
     // encoding is.
     let start = bytes.get(..bytes.len().min(4096)).unwrap_or(bytes);
-    let zeros = |first: usize| start.iter().skip(first).step_by(2).filter(|b| **b == 0).count();
+    let zeros = |first: usize| {
+        start
+            .iter()
+            .skip(first)
+            .step_by(2)
+            .filter(|b| **b == 0)
+            .count()
+    };
     let (even, odd) = (zeros(0), zeros(1));
     let encoding = if even + odd > start.len() / 64 {
         match even > odd {

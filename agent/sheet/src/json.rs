@@ -12,7 +12,14 @@ use crate::{CELL_MAX, COLUMNS_MAX, Encoding, Format, ROWS_MAX, SheetError, Take,
 
 /// What the array of entries is called.
 const ENTRIES: [&str; 8] = [
-    "entries", "list", "plates", "watchlist", "data", "items", "rows", "名单",
+    "entries",
+    "list",
+    "plates",
+    "watchlist",
+    "data",
+    "items",
+    "rows",
+    "名单",
 ];
 
 /// A whole list, its rows unread.
@@ -228,7 +235,11 @@ fn text(value: &Value) -> Result<String, String> {
         Value::String(text) => text.clone(),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::Array(all) => all.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(","),
+        Value::Array(all) => all
+            .iter()
+            .map(text)
+            .collect::<Result<Vec<_>, _>>()?
+            .join(","),
         // As messages carry a kind.
         Value::Object(map) => match map.get("code") {
             Some(Value::String(code)) => code.clone(),
@@ -236,7 +247,10 @@ fn text(value: &Value) -> Result<String, String> {
         },
     };
     match text.len() > CELL_MAX {
-        true => Err(format!("has {} bytes; {CELL_MAX} are taken at most", text.len())),
+        true => Err(format!(
+            "has {} bytes; {CELL_MAX} are taken at most",
+            text.len()
+        )),
         false => Ok(text),
     }
 }

@@ -46,7 +46,10 @@ fn fault(bytes: &[u8]) -> SheetError {
 }
 
 fn cells(kept: &Kept) -> Vec<Vec<&str>> {
-    kept.rows.iter().map(|(_, r)| r.iter().map(String::as_str).collect()).collect()
+    kept.rows
+        .iter()
+        .map(|(_, r)| r.iter().map(String::as_str).collect())
+        .collect()
 }
 
 const LIST: &str = "号牌号码,级别,reason\n鲁E6K829,红,\"被盗,追查\"\n京A12345,蓝,\n";
@@ -55,7 +58,15 @@ const LIST: &str = "号牌号码,级别,reason\n鲁E6K829,红,\"被盗,追查\"\
 fn encodings_are_told_by_their_content() {
     let utf16 = |little: bool| -> Vec<u8> {
         let units = LIST.encode_utf16();
-        units.flat_map(|u| if little { u.to_le_bytes() } else { u.to_be_bytes() }).collect()
+        units
+            .flat_map(|u| {
+                if little {
+                    u.to_le_bytes()
+                } else {
+                    u.to_be_bytes()
+                }
+            })
+            .collect()
     };
     let with = |mark: &[u8], text: &[u8]| [mark, text].concat();
     let gb = encoding_rs::GB18030.encode(LIST).0.into_owned();
@@ -72,19 +83,28 @@ fn encodings_are_told_by_their_content() {
         let (told, kept) = kept(&bytes);
         assert_eq!(told.encoding, Some(encoding));
         assert_eq!(kept.names, ["号牌号码", "级别", "reason"], "{encoding}");
-        assert_eq!(cells(&kept), [["鲁E6K829", "红", "被盗,追查"], ["京A12345", "蓝", ""]]);
+        assert_eq!(
+            cells(&kept),
+            [["鲁E6K829", "红", "被盗,追查"], ["京A12345", "蓝", ""]]
+        );
         assert_eq!((told.rows, kept.bad.len()), (2, 0));
     }
 }
 
 #[test]
 fn a_damaged_line_is_told_and_the_others_are_read() {
-    let mut bytes = "plate,level\n鲁E6K829,red\n京A12345,red\n皖A12345,red\n".as_bytes().to_vec();
+    let mut bytes = "plate,level\n鲁E6K829,red\n京A12345,red\n皖A12345,red\n"
+        .as_bytes()
+        .to_vec();
     let at = bytes.windows(3).position(|w| w == "京".as_bytes()).unwrap();
     bytes[at + 1] = b' ';
     let (told, kept) = kept(&bytes);
     assert_eq!((told.encoding, kept.rows.len()), (Some(Encoding::Utf8), 2));
-    assert!(kept.bad[0].0 == 3 && kept.bad[0].1.contains("UTF-8"), "{:?}", kept.bad);
+    assert!(
+        kept.bad[0].0 == 3 && kept.bad[0].1.contains("UTF-8"),
+        "{:?}",
+        kept.bad
+    );
 }
 
 #[test]
@@ -94,24 +114,44 @@ fn separators_titles_and_leftovers_are_understood() {
             "布控名单\n\nplate{separator}level{separator}reason\n鲁E6K829{separator}red{separator}a\n{separator}{separator}\n京A12345{separator}red{separator}b{separator}\n"
         );
         let (told, kept) = kept(text.as_bytes());
-        assert_eq!(told.format, Format::Csv { separator: separator.chars().next().unwrap() });
+        assert_eq!(
+            told.format,
+            Format::Csv {
+                separator: separator.chars().next().unwrap()
+            }
+        );
         let lines: Vec<u64> = kept.rows.iter().map(|r| r.0).collect();
         assert_eq!((lines, kept.bad.len()), (vec![4, 6], 0), "{separator:?}");
         // As Excel ends its lines.
         let lines = |kept: &Kept| kept.rows.iter().map(|r| r.0).collect::<Vec<u64>>();
-        let excel = text.replace('\n', "\r\n").replace("京", "# a comment\r\n\r\n京");
+        let excel = text
+            .replace('\n', "\r\n")
+            .replace("京", "# a comment\r\n\r\n京");
         assert_eq!(lines(&self::kept(excel.as_bytes()).1), [4, 8]);
     }
-    let (told, kept) = kept(b"sep=;\r\n# version 7/a\r\n# authority: PSB;\r\nplate;level\r\nAB1234;red\r\n");
-    assert_eq!((told.version.as_deref(), told.authority.as_deref()), (Some("7/a"), Some("PSB")));
-    assert_eq!(kept.rows, [(5, vec!["AB1234".to_owned(), "red".to_owned()])]);
+    let (told, kept) =
+        kept(b"sep=;\r\n# version 7/a\r\n# authority: PSB;\r\nplate;level\r\nAB1234;red\r\n");
+    assert_eq!(
+        (told.version.as_deref(), told.authority.as_deref()),
+        (Some("7/a"), Some("PSB"))
+    );
+    assert_eq!(
+        kept.rows,
+        [(5, vec!["AB1234".to_owned(), "red".to_owned()])]
+    );
 }
 
 #[test]
 fn rows_that_are_torn_are_told_by_their_line() {
     let (_, kept) = kept(b"plate,level,reason\nA,red\nB,red,a,b\nC,red,\"open\nD,red,x\nE,red,y\n");
     assert_eq!(kept.bad[0].0, 2);
-    assert!(kept.bad[0].1.contains("2 cells, the header 3: it is cut short"), "{:?}", kept.bad);
+    assert!(
+        kept.bad[0]
+            .1
+            .contains("2 cells, the header 3: it is cut short"),
+        "{:?}",
+        kept.bad
+    );
     assert!(kept.bad[1].0 == 3 && kept.bad[1].1.contains("must stand in quotes"));
     // What an open quote swallows is one cell; the row is whole by its count, or is told.
     assert_eq!(kept.rows.len() + kept.bad.len(), 3);
@@ -123,7 +163,10 @@ fn a_table_that_is_cut_off_is_not_used() {
     let counted = format!("# entries 2\n{LIST}");
     assert_eq!(kept(counted.trim_end().as_bytes()).0.rows, 2);
     let first = counted.find('京').unwrap();
-    assert_eq!(fault(&counted.as_bytes()[..first]), SheetError::Count { said: 2, found: 1 });
+    assert_eq!(
+        fault(&counted.as_bytes()[..first]),
+        SheetError::Count { said: 2, found: 1 }
+    );
     let none = format!("{LIST}#entries,,,,\n");
     assert_eq!(fault(none.as_bytes()), SheetError::NoCount { line: 4 });
 }
@@ -132,9 +175,18 @@ fn a_table_that_is_cut_off_is_not_used() {
 fn what_is_no_table_is_told() {
     assert_eq!(fault(b""), SheetError::Empty);
     assert_eq!(fault(b" \n\n"), SheetError::Empty);
-    assert!(matches!(fault(b"nothing,known\n1,2\n"), SheetError::NoHeader { line: 1 }));
-    assert_eq!(fault(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest"), SheetError::OldWorkbook);
-    assert!(matches!(fault(b"PK\x03\x04nothing"), SheetError::Workbook(_)));
+    assert!(matches!(
+        fault(b"nothing,known\n1,2\n"),
+        SheetError::NoHeader { line: 1 }
+    ));
+    assert_eq!(
+        fault(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest"),
+        SheetError::OldWorkbook
+    );
+    assert!(matches!(
+        fault(b"PK\x03\x04nothing"),
+        SheetError::Workbook(_)
+    ));
     for (text, part) in [
         ("[{\"plate\": 1,}]", "line 1"),
         ("{\"other\": []}", "no array \"entries\""),
@@ -152,7 +204,9 @@ fn json_is_read_in_each_of_its_forms() {
     let lines = rows.replace("},\n", "}\n");
     for text in [
         format!("[{rows}]"),
-        format!("{{\"version\": 7, \"authority\": \"PSB\", \"entries\": [{rows}], \"more\": {{}}}}"),
+        format!(
+            "{{\"version\": 7, \"authority\": \"PSB\", \"entries\": [{rows}], \"more\": {{}}}}"
+        ),
         format!("{lines}\n"),
     ] {
         let (told, kept) = kept(text.as_bytes());
@@ -161,11 +215,23 @@ fn json_is_read_in_each_of_its_forms() {
             let at = kept.names.iter().position(|n| n == name).unwrap();
             kept.rows[row].1[at].clone()
         };
-        assert_eq!((named(0, "plate"), named(0, "reason")), ("鲁E6K829".into(), String::new()));
-        assert_eq!((named(1, "level"), named(1, "reason")), ("4".into(), "a,b".into()));
-        assert_eq!(kept.rows.iter().map(|r| r.0).collect::<Vec<_>>(), [1, 2], "{text}");
+        assert_eq!(
+            (named(0, "plate"), named(0, "reason")),
+            ("鲁E6K829".into(), String::new())
+        );
+        assert_eq!(
+            (named(1, "level"), named(1, "reason")),
+            ("4".into(), "a,b".into())
+        );
+        assert_eq!(
+            kept.rows.iter().map(|r| r.0).collect::<Vec<_>>(),
+            [1, 2],
+            "{text}"
+        );
     }
-    let (told, kept) = kept(b"[\"AB1234\",\n 7, {\"plate\": \"x\", \"kind\": {\"code\": \"02\"}},\n{\"plate\": {}}]");
+    let (told, kept) = kept(
+        b"[\"AB1234\",\n 7, {\"plate\": \"x\", \"kind\": {\"code\": \"02\"}},\n{\"plate\": {}}]",
+    );
     assert_eq!((kept.rows.len(), told.rows), (2, 4));
     assert_eq!(kept.bad.iter().map(|b| b.0).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(kept.names, ["plate", "kind"]);
@@ -179,28 +245,42 @@ fn workbook(sheet: &str, texts: &str) -> Vec<u8> {
     for (name, text) in [
         (
             "[Content_Types].xml",
-            "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>".to_owned(),
+            "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>"
+                .to_owned(),
         ),
         (
             "_rels/.rels",
-            format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"rId1\" Type=\"{relations}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"),
+            format!(
+                "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"rId1\" Type=\"{relations}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
         ),
         (
             "xl/_rels/workbook.xml.rels",
-            format!("<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"rId1\" Type=\"{relations}/worksheet\" Target=\"worksheets/sheet1.xml\"/><Relationship Id=\"rId2\" Type=\"{relations}/sharedStrings\" Target=\"sharedStrings.xml\"/><Relationship Id=\"rId3\" Type=\"{relations}/styles\" Target=\"styles.xml\"/></Relationships>"),
+            format!(
+                "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"rId1\" Type=\"{relations}/worksheet\" Target=\"worksheets/sheet1.xml\"/><Relationship Id=\"rId2\" Type=\"{relations}/sharedStrings\" Target=\"sharedStrings.xml\"/><Relationship Id=\"rId3\" Type=\"{relations}/styles\" Target=\"styles.xml\"/></Relationships>"
+            ),
         ),
         (
             "xl/workbook.xml",
-            format!("<workbook xmlns=\"{main}\" xmlns:r=\"{relations}\"><sheets><sheet name=\"名单\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>"),
+            format!(
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{relations}\"><sheets><sheet name=\"名单\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>"
+            ),
         ),
         (
             "xl/styles.xml",
-            format!("<styleSheet xmlns=\"{main}\"><cellXfs count=\"2\"><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/></cellXfs></styleSheet>"),
+            format!(
+                "<styleSheet xmlns=\"{main}\"><cellXfs count=\"2\"><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/></cellXfs></styleSheet>"
+            ),
         ),
-        ("xl/sharedStrings.xml", format!("<sst xmlns=\"{main}\">{texts}</sst>")),
+        (
+            "xl/sharedStrings.xml",
+            format!("<sst xmlns=\"{main}\">{texts}</sst>"),
+        ),
         (
             "xl/worksheets/sheet1.xml",
-            format!("<worksheet xmlns=\"{main}\"><dimension ref=\"A1:XFD1048576\"/><sheetData>{sheet}</sheetData></worksheet>"),
+            format!(
+                "<worksheet xmlns=\"{main}\"><dimension ref=\"A1:XFD1048576\"/><sheetData>{sheet}</sheetData></worksheet>"
+            ),
         ),
     ] {
         zip.start_file(name, SimpleFileOptions::default()).unwrap();
@@ -220,34 +300,66 @@ const TEXTS: &str = "<si><t>号牌号码</t></si><si><t>级别</t></si>";
 #[test]
 fn a_workbook_is_read_with_its_dates_and_lines() {
     let (told, kept) = kept(&workbook(SHEET, TEXTS));
-    assert_eq!((told.format, told.encoding, told.rows), (Format::Xlsx, None, 3));
+    assert_eq!(
+        (told.format, told.encoding, told.rows),
+        (Format::Xlsx, None, 3)
+    );
     assert_eq!(kept.names, ["号牌号码", "级别", "有效期至", "种类"]);
-    assert_eq!(kept.rows[0], (4, ["鲁E6K829", "红", "2031-05-04", "2"].map(str::to_owned).to_vec()));
-    assert_eq!(kept.rows[1], (6, ["京A12345", "", "2031-05-04 08:30:00", ""].map(str::to_owned).to_vec()));
-    assert!(kept.bad[0].0 == 7 && kept.bad[0].1.contains("#REF!"), "{:?}", kept.bad);
+    assert_eq!(
+        kept.rows[0],
+        (
+            4,
+            ["鲁E6K829", "红", "2031-05-04", "2"]
+                .map(str::to_owned)
+                .to_vec()
+        )
+    );
+    assert_eq!(
+        kept.rows[1],
+        (
+            6,
+            ["京A12345", "", "2031-05-04 08:30:00", ""]
+                .map(str::to_owned)
+                .to_vec()
+        )
+    );
+    assert!(
+        kept.bad[0].0 == 7 && kept.bad[0].1.contains("#REF!"),
+        "{:?}",
+        kept.bad
+    );
 }
 
 #[test]
 fn a_bomb_is_not_unpacked() {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("xl/sharedStrings.xml", SimpleFileOptions::default()).unwrap();
+    zip.start_file("xl/sharedStrings.xml", SimpleFileOptions::default())
+        .unwrap();
     let part = vec![b' '; 1 << 20];
     for _ in 0..300 {
         zip.write_all(&part).unwrap();
     }
     let bytes = zip.finish().unwrap().into_inner();
     assert!(bytes.len() < 1 << 20);
-    assert!(matches!(fault(&bytes), SheetError::Bomb { .. }), "{:?}", fault(&bytes));
+    assert!(
+        matches!(fault(&bytes), SheetError::Bomb { .. }),
+        "{:?}",
+        fault(&bytes)
+    );
     // Many files take memory before any of them is unpacked.
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for at in 0..6_000 {
-        zip.start_file(at.to_string(), SimpleFileOptions::default()).unwrap();
+        zip.start_file(at.to_string(), SimpleFileOptions::default())
+            .unwrap();
     }
     let bytes = zip.finish().unwrap().into_inner();
     assert!(fault(&bytes).to_string().contains("5000 files"));
     // Tags without number, which would each become a text.
     let tags = "<si/>".repeat(17_000_000);
-    assert!(matches!(fault(&workbook(SHEET, &tags)), SheetError::Bomb { .. }));
+    assert!(matches!(
+        fault(&workbook(SHEET, &tags)),
+        SheetError::Bomb { .. }
+    ));
 }
 
 #[test]
@@ -260,7 +372,13 @@ fn what_is_written_is_read_back() {
     let text = write_csv(rows.iter().map(|r| r.iter().map(|c| (*c).into()).collect()));
     let (told, kept) = kept(text.as_bytes());
     assert_eq!(told.format, Format::Csv { separator: ',' });
-    assert_eq!(cells(&kept), [["鲁E6K829", "red", "a,b \"c\"\nd"], ["京A12345", "blue", "#x;"]]);
+    assert_eq!(
+        cells(&kept),
+        [
+            ["鲁E6K829", "red", "a,b \"c\"\nd"],
+            ["京A12345", "blue", "#x;"]
+        ]
+    );
 }
 
 proptest! {

@@ -100,7 +100,9 @@ impl Rows {
         let text = text.trim();
         if text.len() > CELL_MAX {
             let bytes = text.len();
-            self.fault = Some(format!("a cell has {bytes} bytes; {CELL_MAX} are taken at most"));
+            self.fault = Some(format!(
+                "a cell has {bytes} bytes; {CELL_MAX} are taken at most"
+            ));
             return;
         }
         if self.cells.len() <= column {

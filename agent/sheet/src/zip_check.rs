@@ -73,7 +73,9 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), SheetError> {
 /// Looks at the end of the archive, where it says how many files it has: reading the directory
 /// takes memory for each.
 fn check_directory(bytes: &[u8]) -> Result<(), SheetError> {
-    let tail = bytes.get(bytes.len().saturating_sub(66_000)..).unwrap_or(bytes);
+    let tail = bytes
+        .get(bytes.len().saturating_sub(66_000)..)
+        .unwrap_or(bytes);
     for window in tail.windows(22) {
         let files = match window {
             [b'P', b'K', 5, 6, ..] => u16::from_le_bytes([window[10], window[11]]),

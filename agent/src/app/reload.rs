@@ -110,7 +110,10 @@ impl Reloader {
         let watchlist = self.sources.watchlist.clone();
         let looked = tokio::task::spawn_blocking(move || watchlist.look()).await;
         let looked = looked.map_err(|e| e.to_string())?;
-        looked.events.into_iter().for_each(|event| self.intake.audit(event));
+        looked
+            .events
+            .into_iter()
+            .for_each(|event| self.intake.audit(event));
         match looked.fault {
             None => Ok(json!({ "read_again": ["watchlist"] })),
             Some(e) => Err(e.to_string()),
@@ -138,7 +141,9 @@ impl Reloader {
         let mut taken = vec!["watchlist"];
         taken.extend(self.commit_outbox(&config).await?);
         let events = self.sources.watchlist.replace(lists);
-        events.into_iter().for_each(|event| self.intake.audit(event));
+        events
+            .into_iter()
+            .for_each(|event| self.intake.audit(event));
         if let Some(uplink) = uplink {
             // The part that takes it ends only with the agent.
             let _ = self.link.send(Order::Change(uplink)).await;

@@ -152,7 +152,9 @@ pub fn bytes_of(path: &Path) -> Result<Vec<u8>, ListError> {
     };
     let file = std::fs::File::open(path).map_err(fault)?;
     let mut bytes = Vec::new();
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(fault)?;
+    file.take(BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fault)?;
     if Stamp::of(path)? != stamp || bytes.len() as u64 != stamp.bytes {
         return Err(ListError::Unrested { path: path.into() });
     }
@@ -278,10 +280,15 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let why = read(&config(dir.path())).unwrap_err().to_string();
         assert!(why.contains("is no file"), "{why}");
-        let device = read(&config(Path::new("/dev/zero"))).unwrap_err().to_string();
+        let device = read(&config(Path::new("/dev/zero")))
+            .unwrap_err()
+            .to_string();
         assert!(device.contains("is no file"), "{device}");
         let large = dir.path().join("large.csv");
-        std::fs::File::create(&large).unwrap().set_len(BYTES_MAX + 1).unwrap();
+        std::fs::File::create(&large)
+            .unwrap()
+            .set_len(BYTES_MAX + 1)
+            .unwrap();
         let why = read(&config(&large)).unwrap_err().to_string();
         assert!(why.contains("256 MiB"), "{why}");
     }

@@ -164,7 +164,8 @@ impl Watchlist {
         let alone = inner.slots.len() == 1;
         let file = |slot: &Slot| {
             let name = slot.config.file.file_name();
-            name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+            name.map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default()
         };
         let files: Vec<String> = inner.slots.iter().map(file).collect();
         let details = lists.iter().filter_map(|l| {
@@ -182,7 +183,11 @@ impl Watchlist {
             },
             file: files.join(", "),
             entries: inner.lists.len() as u64,
-            sha256: one.source.as_ref().filter(|_| alone).map(|(read, _)| read.sha256),
+            sha256: one
+                .source
+                .as_ref()
+                .filter(|_| alone)
+                .map(|(read, _)| read.sha256),
             modified: lists.iter().filter_map(|l| l.modified).min(),
             since: lists.iter().filter_map(|l| l.since).max(),
             detail: (!details.is_empty()).then(|| details.join("; ")),
@@ -259,8 +264,7 @@ impl Watchlist {
             let before = known.map(|at| old.swap_remove(at));
             let same = before.as_ref().is_some_and(|before| {
                 let source = before.source.as_ref();
-                before.config == slot.config
-                    && source.is_some_and(|(r, _)| r.sha256 == read.sha256)
+                before.config == slot.config && source.is_some_and(|(r, _)| r.sha256 == read.sha256)
             });
             slot.source = before.and_then(|before| before.source);
             let event = slot.put(read, now);
@@ -347,8 +351,14 @@ mod tests {
         let looked = watchlist.look();
         assert!(looked.fault.is_some() && looked.events.len() == 1);
         let status = watchlist.status().unwrap();
-        assert_eq!((status.health, status.entries, status.lists.len()), (Health::Degraded, 1, 2));
-        assert_eq!((status.file.as_str(), status.sha256), ("other.csv, one.csv", None));
+        assert_eq!(
+            (status.health, status.entries, status.lists.len()),
+            (Health::Degraded, 1, 2)
+        );
+        assert_eq!(
+            (status.file.as_str(), status.sha256),
+            ("other.csv, one.csv", None)
+        );
         assert!(status.detail.unwrap().starts_with("other: "));
         let healths: Vec<Health> = status.lists.iter().map(|l| l.health).collect();
         assert_eq!(healths, [Health::Degraded, Health::Ok]);

@@ -225,7 +225,11 @@ fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let lists: Vec<(PathBuf, ListOptions)> = match &args.config {
         Some(config) => {
             let lists = Config::read(config)?.watchlist;
-            ensure!(!lists.is_empty(), "{}: there is no [watchlist]", config.display());
+            ensure!(
+                !lists.is_empty(),
+                "{}: there is no [watchlist]",
+                config.display()
+            );
             lists.into_iter().map(|l| (l.file, l.options)).collect()
         }
         None => {
@@ -235,9 +239,9 @@ fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     };
     let mut faults = 0_u64;
     for (file, options) in &lists {
-        let read = bytes_of(file).map_err(anyhow::Error::from).and_then(|bytes| {
-            decode(options, &bytes).with_context(|| file.display().to_string())
-        });
+        let read = bytes_of(file)
+            .map_err(anyhow::Error::from)
+            .and_then(|bytes| decode(options, &bytes).with_context(|| file.display().to_string()));
         match read {
             Ok(read) => {
                 report(file, &read, args.all)?;

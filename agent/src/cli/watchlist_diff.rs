@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use kakou_traffic::watchlist::{Column, Entry, List};
 
 use super::common::print_line;
-use super::watchlist_write::{cell, line};
 use super::table::clean;
+use super::watchlist_write::{cell, line};
 
 /// What makes two entries the same one: the plate, its kind and its place in the list's order.
 type Key = (String, Option<kakou_contract::PlateKind>, usize);

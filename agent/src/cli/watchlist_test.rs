@@ -28,7 +28,12 @@ pub struct TestArgs {
     /// The plate as the reader gives it, for example 鲁E6K829.
     plate: String,
     /// A list; may be given several times.
-    #[arg(long = "list", short, value_name = "FILE", required_unless_present = "config")]
+    #[arg(
+        long = "list",
+        short,
+        value_name = "FILE",
+        required_unless_present = "config"
+    )]
     lists: Vec<PathBuf>,
     /// The lists of this config, used as it says.
     #[arg(long, value_name = "FILE", conflicts_with = "lists")]
@@ -143,7 +148,10 @@ fn told(found: &Match<'_>) -> String {
         ));
     }
     for c in &found.contradictions {
-        text.push_str(&format!("; {} seen {}, listed {}", c.what, c.seen, c.listed));
+        text.push_str(&format!(
+            "; {} seen {}, listed {}",
+            c.what, c.seen, c.listed
+        ));
     }
     text
 }

@@ -86,7 +86,9 @@ fn used(list: &List) -> Vec<Column> {
         *used |= always;
     }
     let all = COLUMNS.into_iter().zip(used);
-    all.filter(|(_, used)| *used).map(|(column, _)| column).collect()
+    all.filter(|(_, used)| *used)
+        .map(|(column, _)| column)
+        .collect()
 }
 
 pub fn text(list: &List, form: Written) -> anyhow::Result<String> {
@@ -113,7 +115,11 @@ pub fn text(list: &List, form: Written) -> anyhow::Result<String> {
         .map(|entry| columns.iter().map(|c| cell(entry, *c)).collect());
     text.push_str(&kakou_sheet::write_csv(std::iter::once(header).chain(rows)));
     if form == Written::Csv {
-        text.push_str(&format!("# version {}\n# entries {}\n", list.version, list.len()));
+        text.push_str(&format!(
+            "# version {}\n# entries {}\n",
+            list.version,
+            list.len()
+        ));
     }
     Ok(text)
 }
@@ -165,8 +171,10 @@ pub fn show(read: &Decoded, limit: usize) -> anyhow::Result<()> {
     print_line(&format!("refused lines: {}", read.parsed.refused.count))?;
     let levels = levels.into_iter().map(|(l, n)| (l.to_string(), n));
     print_line(&format!("levels: {}", counts(levels.collect())))?;
-    let mut most: Vec<(String, u64)> =
-        categories.into_iter().map(|(c, n)| (c.to_owned(), n)).collect();
+    let mut most: Vec<(String, u64)> = categories
+        .into_iter()
+        .map(|(c, n)| (c.to_owned(), n))
+        .collect();
     most.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     most.truncate(20);
     print_line(&format!("categories: {}", counts(most)))?;
@@ -185,7 +193,12 @@ pub fn show(read: &Decoded, limit: usize) -> anyhow::Result<()> {
 
 /// An entry in one line, for people.
 pub fn line(entry: &Entry<'_>) -> String {
-    let mut line = format!("{}  {}  {}", grouped(&entry.plate), entry.level, entry.category);
+    let mut line = format!(
+        "{}  {}  {}",
+        grouped(&entry.plate),
+        entry.level,
+        entry.category
+    );
     for column in COLUMNS {
         if matches!(column, Column::Plate | Column::Level | Column::Category) {
             continue;

@@ -26,8 +26,8 @@ use std::path::Path;
 pub use at::{ConfigError, Finding};
 pub use define::Language;
 pub use settings::{
-    AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, HitConfig, LaneConfig, ListConfig,
-    OutboxConfig, PassageTimes, Watching, scaled,
+    AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, HitConfig, LaneConfig,
+    ListConfig, OutboxConfig, PassageTimes, Watching, scaled,
 };
 
 use at::At;

@@ -23,7 +23,10 @@ struct Rng(u64);
 
 impl Rng {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % n
     }
     fn plate(&mut self) -> String {
@@ -46,7 +49,15 @@ impl Rng {
 fn list(seed: u64, plates: &mut Vec<String>) -> List {
     let mut rng = Rng(seed);
     let mut builder = Builder::new(ListOptions::default());
-    let header = ["plate", "level", "category", "reason", "basis", "authority", "valid_until"];
+    let header = [
+        "plate",
+        "level",
+        "category",
+        "reason",
+        "basis",
+        "authority",
+        "valid_until",
+    ];
     builder.header(1, &header).unwrap();
     for line in 0..ENTRIES {
         let plate = rng.plate();
@@ -54,7 +65,15 @@ fn list(seed: u64, plates: &mut Vec<String>) -> List {
         // A reason and a case of its own for each entry: the worst for memory.
         let reason = format!("reported missing, case file {line}");
         let basis = format!("A{line:07}");
-        let cells = [&plate, ["orange", "blue"][rng.below(2)], "stolen", &reason, &basis, "municipal police", &day];
+        let cells = [
+            &plate,
+            ["orange", "blue"][rng.below(2)],
+            "stolen",
+            &reason,
+            &basis,
+            "municipal police",
+            &day,
+        ];
         builder.row(line as u64 + 2, &cells).unwrap();
         if plates.len() < MESSAGES {
             plates.push(plate);
@@ -74,11 +93,17 @@ fn message(text: &str, doubt: bool, rng: &mut Rng) -> PassageMessage {
     plate.corrected.clear();
     (plate.kind, plate.colour) = (None, None);
     let unsure = rng.below(7);
-    plate.characters = (0..).zip(text.chars()).map(|(at, char)| Character {
-        char,
-        confidence: if doubt && at == unsure { 0.7 } else { 0.99 }.into(),
-        runner_up: (doubt && at == unsure).then(|| RunnerUp { char: '8', confidence: 0.2.into() }),
-    }).collect();
+    plate.characters = (0..)
+        .zip(text.chars())
+        .map(|(at, char)| Character {
+            char,
+            confidence: if doubt && at == unsure { 0.7 } else { 0.99 }.into(),
+            runner_up: (doubt && at == unsure).then(|| RunnerUp {
+                char: '8',
+                confidence: 0.2.into(),
+            }),
+        })
+        .collect();
     passage
 }
 
@@ -90,7 +115,11 @@ fn median(mut times: Vec<Duration>) -> (Duration, Duration) {
 /// What the process holds in memory, in MiB.
 fn resident() -> f64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = text.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(0.0);
+    let pages: f64 = text
+        .split(' ')
+        .nth(1)
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(0.0);
     pages * 4096.0 / f64::from(1 << 20)
 }
 
@@ -103,24 +132,44 @@ fn main() {
     let before = resident();
     let built = Instant::now();
     let list = Arc::new(list(1, &mut listed));
-    println!("{} entries: built in {:.2} s, {:.0} MiB by its own count, {:.0} MiB more resident",
-        list.len(), built.elapsed().as_secs_f64(), list.bytes() as f64 / f64::from(1 << 20), resident() - before);
+    println!(
+        "{} entries: built in {:.2} s, {:.0} MiB by its own count, {:.0} MiB more resident",
+        list.len(),
+        built.elapsed().as_secs_f64(),
+        list.bytes() as f64 / f64::from(1 << 20),
+        resident() - before
+    );
 
     let mut rng = Rng(7);
     let strangers: Vec<String> = (0..MESSAGES).map(|_| rng.plate()).collect();
     let with = |near: bool| {
-        let policy = Policy { near: [near; 4], ..Policy::default() };
-        Lists::new(vec![Listed { list: Arc::clone(&list), policy: policy.into() }], Arc::default())
+        let policy = Policy {
+            near: [near; 4],
+            ..Policy::default()
+        };
+        Lists::new(
+            vec![Listed {
+                list: Arc::clone(&list),
+                policy: policy.into(),
+            }],
+            Arc::default(),
+        )
     };
     let conditions = Conditions::default();
     for (what, plates, near, doubt) in [
         ("exact, not listed", &strangers, false, false),
         ("exact, listed", &listed, false, false),
         ("near, not listed", &strangers, true, false),
-        ("near, not listed, one character in doubt", &strangers, true, true),
+        (
+            "near, not listed, one character in doubt",
+            &strangers,
+            true,
+            true,
+        ),
     ] {
         let lists = with(near);
-        let messages: Vec<PassageMessage> = plates.iter().map(|p| message(p, doubt, &mut rng)).collect();
+        let messages: Vec<PassageMessage> =
+            plates.iter().map(|p| message(p, doubt, &mut rng)).collect();
         let mut hits = 0_u64;
         let mut times = Vec::new();
         // One clock for a hundred: it costs as much as a look-up.
@@ -135,8 +184,13 @@ fn main() {
         }
         let each = whole.elapsed().as_secs_f64() / (READS / 4) as f64;
         let (middle, slow) = median(times);
-        println!("{what:42} median {:7.3} us, p99 {:7.3} us, mean {:7.3} us; hits {hits} of {}",
-            middle.as_secs_f64() * 1e6, slow.as_secs_f64() * 1e6, each * 1e6, READS / 4);
+        println!(
+            "{what:42} median {:7.3} us, p99 {:7.3} us, mean {:7.3} us; hits {hits} of {}",
+            middle.as_secs_f64() * 1e6,
+            slow.as_secs_f64() * 1e6,
+            each * 1e6,
+            READS / 4
+        );
     }
     index_alone(&list, &listed, &strangers);
     swap(&list);
@@ -148,7 +202,11 @@ fn index_alone(list: &List, listed: &[String], strangers: &[String]) {
     texts.sort_unstable();
     texts.dedup();
     let fst = fst::Set::from_iter(&texts).unwrap();
-    println!("fst: {:.1} MiB for {} plates", fst.as_fst().as_bytes().len() as f64 / f64::from(1 << 20), texts.len());
+    println!(
+        "fst: {:.1} MiB for {} plates",
+        fst.as_fst().as_bytes().len() as f64 / f64::from(1 << 20),
+        texts.len()
+    );
     let map: HashMap<&str, u32> = texts.iter().map(String::as_str).zip(0..).collect();
     for (what, plates) in [("listed", listed), ("not listed", strangers)] {
         let time = |find: &dyn Fn(&str) -> bool| {
@@ -160,14 +218,26 @@ fn index_alone(list: &List, listed: &[String], strangers: &[String]) {
             black_box(found);
             start.elapsed().as_secs_f64() / (20 * plates.len()) as f64 * 1e6
         };
-        println!("{what:12} fst {:.3} us, HashMap of texts {:.3} us, this index with codes and entries {:.3} us",
-            time(&|p| fst.contains(p)), time(&|p| map.contains_key(p)), time(&|p| !list.named(p).is_empty()));
+        println!(
+            "{what:12} fst {:.3} us, HashMap of texts {:.3} us, this index with codes and entries {:.3} us",
+            time(&|p| fst.contains(p)),
+            time(&|p| map.contains_key(p)),
+            time(&|p| !list.named(p).is_empty())
+        );
     }
 }
 
 /// A reader goes on while a list of as many is built and swapped in.
 fn swap(list: &Arc<List>) {
-    let of = |list: Arc<List>| Arc::new(Lists::new(vec![Listed { list, policy: Arc::default() }], Arc::default()));
+    let of = |list: Arc<List>| {
+        Arc::new(Lists::new(
+            vec![Listed {
+                list,
+                policy: Arc::default(),
+            }],
+            Arc::default(),
+        ))
+    };
     let current = Arc::new(Mutex::new(of(Arc::clone(list))));
     let writer = {
         let current = Arc::clone(&current);
@@ -189,6 +259,10 @@ fn swap(list: &Arc<List>) {
         looks += 1;
         std::thread::sleep(Duration::from_millis(1));
     }
-    println!("swap: {:.1} us; meanwhile {looks} looks, the longest {:.2} ms; {:.0} MiB resident with both",
-        writer.join().unwrap().as_secs_f64() * 1e6, longest.as_secs_f64() * 1e3, resident());
+    println!(
+        "swap: {:.1} us; meanwhile {looks} looks, the longest {:.2} ms; {:.0} MiB resident with both",
+        writer.join().unwrap().as_secs_f64() * 1e6,
+        longest.as_secs_f64() * 1e3,
+        resident()
+    );
 }

@@ -25,7 +25,8 @@ pub(super) fn watchlist(part: &Part<'_>, base: &Path) -> Vec<ListConfig> {
     });
     let parts = part.parts(&keys::LIST);
     if part.is_given() && alone.is_none() && parts.is_empty() && part.place(&keys::FILE).is_none() {
-        let reason = "is missing; write file = \"watchlist.csv\", or [[watchlist.list]] once for each list";
+        let reason =
+            "is missing; write file = \"watchlist.csv\", or [[watchlist.list]] once for each list";
         part.wrong(&keys::FILE, reason);
     }
     let mut all: Vec<ListConfig> = alone.into_iter().collect();
@@ -101,7 +102,11 @@ fn list(part: &Part<'_>, base: &Path, common: &Common) -> ListConfig {
             level: level.or(allow.then_some(policy.unlisted.level)),
             category: category.or(allow.then(|| "allowed".to_owned())),
             // It asks for reasons to look for a vehicle, not to let it pass.
-            require: if allow { Require::default() } else { common.require },
+            require: if allow {
+                Require::default()
+            } else {
+                common.require
+            },
             mend: false,
         },
         file: base.join(file),

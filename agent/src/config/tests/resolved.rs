@@ -110,10 +110,7 @@ fn paths_count_from_the_folder_of_the_config() {
         key.ends_with("key") && key != Path::new("/etc/kakou/credential:key"),
         "{key:?}"
     );
-    assert_eq!(
-        config.watchlist[0].file,
-        Path::new("/etc/kakou/list.csv")
-    );
+    assert_eq!(config.watchlist[0].file, Path::new("/etc/kakou/list.csv"));
     assert_eq!(config.metrics.as_deref(), Some(Path::new("/m.prom")));
     assert_eq!(config.outbox.state, Path::new("/etc/kakou/state"));
     assert_eq!(

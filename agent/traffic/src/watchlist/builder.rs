@@ -189,7 +189,11 @@ impl Builder {
     fn take(&mut self, line: u64, fields: &Fields<'_>) -> Result<(), String> {
         let plate = self.plate(line, fields.of(Column::Plate))?;
         let kind = fields.parsed(Column::Kind, words::kind)?;
-        let text: String = plate.codes.iter().map(|c| super::codes::char_of(*c)).collect();
+        let text: String = plate
+            .codes
+            .iter()
+            .map(|c| super::codes::char_of(*c))
+            .collect();
         if let (Some(kind), Some(possible)) = (kind, possible_kinds(&text))
             && !plate.is_pattern()
             && !possible.contains(&kind)
@@ -229,7 +233,10 @@ impl Builder {
             reason: text(Column::Reason).ok_or_else(full)?,
             authority: text(Column::Authority).ok_or_else(full)?,
             basis: text(Column::Basis).ok_or_else(full)?,
-            category: self.sharing.text(&clip(&category, TEXT_MAX)).ok_or_else(full)?,
+            category: self
+                .sharing
+                .text(&clip(&category, TEXT_MAX))
+                .ok_or_else(full)?,
             from: self.sharing.time(from),
             until: self.sharing.time(until),
             rules: self.sharing.rules(rules),
@@ -241,7 +248,9 @@ impl Builder {
         };
         if plate.is_pattern() {
             if self.patterns.len() >= PATTERNS_MAX {
-                return Err(format!("the list has more than {PATTERNS_MAX} patterns already"));
+                return Err(format!(
+                    "the list has more than {PATTERNS_MAX} patterns already"
+                ));
             }
             self.patterns.push((plate.codes.into_boxed_slice(), meta));
         } else {
@@ -261,7 +270,8 @@ impl Builder {
             Err(fault) => match &fault.meant {
                 Some(meant) if self.options.mend => {
                     let taken = looked(meant).map_err(|e| e.to_string())?;
-                    self.notes.push(line, format!("{}; taken as {meant}", fault.why));
+                    self.notes
+                        .push(line, format!("{}; taken as {meant}", fault.why));
                     Ok(taken)
                 }
                 _ => Err(fault.to_string()),
@@ -271,16 +281,21 @@ impl Builder {
 
     fn required(&self, fields: &Fields<'_>, has_end: bool) -> Result<(), String> {
         let (require, options) = (self.options.require, &self.options);
-        let said = |column, fallback: &Option<String>| {
-            !fields.of(column).is_empty() || fallback.is_some()
-        };
+        let said =
+            |column, fallback: &Option<String>| !fields.of(column).is_empty() || fallback.is_some();
         for (wanted, there, what) in [
-            (require.authority, said(Column::Authority, &options.authority), "authority"),
+            (
+                require.authority,
+                said(Column::Authority, &options.authority),
+                "authority",
+            ),
             (require.basis, said(Column::Basis, &options.basis), "basis"),
             (require.end, has_end, "end (valid_until)"),
         ] {
             if wanted && !there {
-                return Err(format!("it has no {what}, which [watchlist] require asks for"));
+                return Err(format!(
+                    "it has no {what}, which [watchlist] require asks for"
+                ));
             }
         }
         Ok(())
@@ -379,7 +394,9 @@ fn tell_doubles(list: &List, notes: &mut BadLines) {
             && (earlier.kind, earlier.rules) == (meta.kind, meta.rules)
         {
             let (first, second) = (earlier.line.min(meta.line), earlier.line.max(meta.line));
-            let text: String = super::codes::unpack(key).map(super::codes::char_of).collect();
+            let text: String = super::codes::unpack(key)
+                .map(super::codes::char_of)
+                .collect();
             let why = format!(
                 "{text} stands in line {first} too; of those that hold the more severe or the first counts"
             );

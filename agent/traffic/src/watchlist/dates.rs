@@ -12,10 +12,26 @@ pub(super) enum Side {
 }
 
 /// Words for "no end".
-const OPEN: &[&str] = &["长期", "长期有效", "永久", "永久有效", "无", "无期限", "-", "—", "none", "never", "permanent"];
+const OPEN: &[&str] = &[
+    "长期",
+    "长期有效",
+    "永久",
+    "永久有效",
+    "无",
+    "无期限",
+    "-",
+    "—",
+    "none",
+    "never",
+    "permanent",
+];
 
 /// A time; `None`: open. Days are days in China.
-pub(super) fn time(column: &str, text: &str, side: Side) -> Result<Option<DateTime<FixedOffset>>, String> {
+pub(super) fn time(
+    column: &str,
+    text: &str,
+    side: Side,
+) -> Result<Option<DateTime<FixedOffset>>, String> {
     let text = text.trim();
     if text.is_empty() || OPEN.contains(&text.to_lowercase().as_str()) {
         return Ok(None);
@@ -67,7 +83,10 @@ fn split(text: &str) -> Option<(String, Option<String>)> {
         .collect();
     // "2031年5月4日8时30分"
     if let Some((day, time)) = plain.split_once('日') {
-        let time = time.trim().replace(['时', '点', '分'], ":").replace('秒', "");
+        let time = time
+            .trim()
+            .replace(['时', '点', '分'], ":")
+            .replace('秒', "");
         let time = time.trim_end_matches(':');
         let time = match (time.is_empty(), time.contains(':')) {
             (true, _) => None,
@@ -87,11 +106,14 @@ fn date(text: &str) -> Option<NaiveDate> {
     if text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit()) {
         return NaiveDate::parse_from_str(text, "%Y%m%d").ok();
     }
-    let mut parts = text.split(['-', '/', '.', '年', '月']).filter(|p| !p.is_empty());
+    let mut parts = text
+        .split(['-', '/', '.', '年', '月'])
+        .filter(|p| !p.is_empty());
     let mut number = || parts.next()?.trim().parse::<u32>().ok();
     let (year, month, day) = (number()?, number()?, number()?);
     let fits = (1990..=9999).contains(&year) && parts.next().is_none();
-    fits.then(|| NaiveDate::from_ymd_opt(year as i32, month, day)).flatten()
+    fits.then(|| NaiveDate::from_ymd_opt(year as i32, month, day))
+        .flatten()
 }
 
 #[cfg(test)]
@@ -107,22 +129,47 @@ mod tests {
     #[test]
     fn a_day_is_written_in_many_ways() {
         for text in [
-            "2031-05-04", "2031/5/4", "2031-5-4", "2031.5.4", "20310504", "2031年5月4日",
-            "2031年05月04日", "2031/5/4 0:00", "2031-05-04 00:00:00", "2031-05-04 24:00", "２０３１／５／４",
+            "2031-05-04",
+            "2031/5/4",
+            "2031-5-4",
+            "2031.5.4",
+            "20310504",
+            "2031年5月4日",
+            "2031年05月04日",
+            "2031/5/4 0:00",
+            "2031-05-04 00:00:00",
+            "2031-05-04 24:00",
+            "２０３１／５／４",
         ] {
             assert_eq!(until(text).unwrap(), "2031-05-04T23:59:59+08:00", "{text}");
         }
-        for text in ["2031-05-04 08:30", "2031/5/4 8:30", "2031年5月4日 8:30", "2031年5月4日8时30分", "2031-05-04T08:30:00"] {
+        for text in [
+            "2031-05-04 08:30",
+            "2031/5/4 8:30",
+            "2031年5月4日 8:30",
+            "2031年5月4日8时30分",
+            "2031-05-04T08:30:00",
+        ] {
             assert_eq!(until(text).unwrap(), "2031-05-04T08:30:00+08:00", "{text}");
         }
-        assert_eq!(until("2031-05-04T08:30:00Z").unwrap(), "2031-05-04T08:30:00+00:00");
+        assert_eq!(
+            until("2031-05-04T08:30:00Z").unwrap(),
+            "2031-05-04T08:30:00+00:00"
+        );
         let from = time("valid_from", "2031/5/4", Side::From).unwrap().unwrap();
         assert_eq!(from.to_rfc3339(), "2031-05-04T00:00:00+08:00");
     }
 
     #[test]
     fn what_is_no_date_is_told_and_what_has_no_end_is_open() {
-        for text in ["tomorrow", "5/4/2031", "2031-13-01", "31-05-04", "2031", "2031-05-04 25:00"] {
+        for text in [
+            "tomorrow",
+            "5/4/2031",
+            "2031-13-01",
+            "31-05-04",
+            "2031",
+            "2031-05-04 25:00",
+        ] {
             let why = time("valid_until", text, Side::Until).unwrap_err();
             assert!(why.contains(text) && why.contains("2031-05-04"), "{why}");
         }

@@ -116,8 +116,11 @@ impl Entry<'_> {
     pub fn is_valid(&self, at: Option<DateTime<FixedOffset>>) -> bool {
         at.is_none_or(|at| {
             let seconds = at.timestamp();
-            self.valid_from.is_none_or(|from| from.timestamp() <= seconds)
-                && self.valid_until.is_none_or(|until| seconds <= until.timestamp())
+            self.valid_from
+                .is_none_or(|from| from.timestamp() <= seconds)
+                && self
+                    .valid_until
+                    .is_none_or(|until| seconds <= until.timestamp())
         })
     }
 }

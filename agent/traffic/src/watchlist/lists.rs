@@ -178,7 +178,9 @@ impl Lists {
         let lists = || self.lists.iter().enumerate().filter(|(_, l)| here(l));
         let mut found = Vec::new();
         for (at, listed) in lists().filter(|(_, l)| l.policy.mode == Mode::Watch) {
-            self.as_it_stands(&seen, listed, |find| found.extend(seen.judged(find, listed, at)));
+            self.as_it_stands(&seen, listed, |find| {
+                found.extend(seen.judged(find, listed, at))
+            });
         }
         let mut doubts = None;
         for (at, listed) in lists() {
@@ -214,7 +216,12 @@ impl Lists {
     }
 
     /// Finds the read itself, among whole plates and patterns.
-    fn as_it_stands<'a>(&self, seen: &Seen<'_>, listed: &'a Listed, mut take: impl FnMut(Find<'a>)) {
+    fn as_it_stands<'a>(
+        &self,
+        seen: &Seen<'_>,
+        listed: &'a Listed,
+        mut take: impl FnMut(Find<'a>),
+    ) {
         let list = &*listed.list;
         let confidence = seen.plate.confidence.get();
         let find = |plate, meta, kind, score| Find {
@@ -375,7 +382,10 @@ impl<'s> Seen<'s> {
     fn unlisted<'a>(&self, listed: &'a Listed, at: usize) -> Option<Match<'a>> {
         let (list, unlisted) = (&*listed.list, &listed.policy.unlisted);
         let score = self.plate.confidence.get();
-        if !listed.policy.takes(unlisted.level, MatchKind::Unlisted, score) {
+        if !listed
+            .policy
+            .takes(unlisted.level, MatchKind::Unlisted, score)
+        {
             return None;
         }
         Some(Match {
@@ -417,7 +427,11 @@ impl<'s> Seen<'s> {
     fn fixed_score(&self, pattern: &[u8]) -> f32 {
         let places = fixed_places(pattern, &self.codes);
         let doubt = |at: usize| {
-            let sure = self.plate.characters.get(at).map_or(1.0, |c| c.confidence.get());
+            let sure = self
+                .plate
+                .characters
+                .get(at)
+                .map_or(1.0, |c| c.confidence.get());
             1e-4 - sure.max(1e-3).ln()
         };
         let all: f32 = (0..self.codes.len()).map(doubt).sum();

@@ -10,17 +10,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::plate::check;
 
-const HEADER: &str =
-    "plate,level,category,kind,colour,class,valid_from,valid_until,days,hours,cameras,lanes,direction";
+const HEADER: &str = "plate,level,category,kind,colour,class,valid_from,valid_until,days,hours,cameras,lanes,direction";
 
 pub(super) fn list(rows: &str) -> List {
     let mut builder = Builder::new(ListOptions {
         name: "test".into(),
         ..ListOptions::default()
     });
-    builder.header(1, &HEADER.split(',').collect::<Vec<_>>()).unwrap();
+    builder
+        .header(1, &HEADER.split(',').collect::<Vec<_>>())
+        .unwrap();
     for (line, row) in (2..).zip(rows.lines()) {
-        builder.row(line, &row.split(',').collect::<Vec<_>>()).unwrap();
+        builder
+            .row(line, &row.split(',').collect::<Vec<_>>())
+            .unwrap();
     }
     let parsed = builder.finish("00".into(), None);
     assert_eq!(parsed.refused.told, []);
@@ -85,7 +88,11 @@ fn a_hit_of_each_kind_stands_the_check_of_its_message() {
         let seen = passage(text, 0.9);
         let hit = all.hit(&seen, &Conditions::default(), seen.id).unwrap();
         hit.check().unwrap();
-        assert_eq!((hit.doubt.kind, hit.entry.plate.as_str()), (kind, plate), "{text}");
+        assert_eq!(
+            (hit.doubt.kind, hit.entry.plate.as_str()),
+            (kind, plate),
+            "{text}"
+        );
         assert_eq!((hit.passage_id, hit.entry.list.as_str()), (seen.id, "test"));
     }
     assert!(best(&all, "鲁F6K829").is_none());
@@ -112,14 +119,27 @@ fn near_is_not_told_at_red_unless_wanted_and_never_beside_the_plate_itself() {
     let rows = "京A1234S,red,a\n";
     assert!(best(&lists(rows), "京A12345").is_none());
     let with = |near, min_score, rows| {
-        let policy = Policy { near: [near; 4], min_score: [min_score; 4], ..Policy::default() };
-        Lists::new(vec![Listed { list: list(rows).into(), policy: policy.into() }], Default::default())
+        let policy = Policy {
+            near: [near; 4],
+            min_score: [min_score; 4],
+            ..Policy::default()
+        };
+        Lists::new(
+            vec![Listed {
+                list: list(rows).into(),
+                policy: policy.into(),
+            }],
+            Default::default(),
+        )
     };
     assert!(best(&with(true, 0.0, rows), "京A12345").is_some());
     assert!(best(&with(true, 0.5, rows), "京A12345").is_none());
     let both = with(true, 0.0, "京A1234S,red,a\n京A12345,blue,b\n");
     let found = best(&both, "京A12345").unwrap();
-    assert_eq!((found.kind, found.entry.level), (MatchKind::Exact, Level::Blue));
+    assert_eq!(
+        (found.kind, found.entry.level),
+        (MatchKind::Exact, Level::Blue)
+    );
     let yellow = "京A1234S,yellow,a\n";
     assert!(best(&with(false, 0.0, yellow), "京A12345").is_none());
     assert!(best(&with(false, 0.95, "京A12345,red,a\n"), "京A12345").is_none());
@@ -133,16 +153,29 @@ fn the_most_severe_entry_that_holds_counts() {
         "鲁E6K829,red,stolen,,,,2031-01-01\n鲁E6*,yellow,a\n鲁E6K829,blue,b\n",
     ] {
         let all = lists(rows);
-        assert_eq!(best(&all, "鲁E6K829").unwrap().entry.level, Level::Yellow, "{rows}");
+        assert_eq!(
+            best(&all, "鲁E6K829").unwrap().entry.level,
+            Level::Yellow,
+            "{rows}"
+        );
         // Nothing expires by a clock that is wrong.
-        let wrong = Conditions { clock_is_right: false };
+        let wrong = Conditions {
+            clock_is_right: false,
+        };
         let found = all.best(&passage("鲁E6K829", 0.9), &wrong).unwrap();
         assert_eq!(found.entry.level, Level::Red);
     }
     // Over several lists.
-    let of = |rows| Listed { list: list(rows).into(), policy: Default::default() };
+    let of = |rows| Listed {
+        list: list(rows).into(),
+        policy: Default::default(),
+    };
     let several = Lists::new(
-        vec![of("鲁E6K829,blue,a\n"), of("鲁E*,orange,b\n"), of("鲁E6K829,yellow,c\n")],
+        vec![
+            of("鲁E6K829,blue,a\n"),
+            of("鲁E*,orange,b\n"),
+            of("鲁E6K829,yellow,c\n"),
+        ],
         Default::default(),
     );
     assert_eq!(best(&several, "鲁E6K829").unwrap().entry.category, "b");
@@ -157,8 +190,13 @@ fn rules_of_place_and_time_hold() {
         assert!(best(&all, plate).is_none(), "{plate}");
     }
     assert!(best(&all, "鲁E6K826").is_some());
-    let wrong = Conditions { clock_is_right: false };
-    assert!(all.best(&passage("鲁E6K829", 0.9), &wrong).is_some(), "no schedule applies");
+    let wrong = Conditions {
+        clock_is_right: false,
+    };
+    assert!(
+        all.best(&passage("鲁E6K829", 0.9), &wrong).is_some(),
+        "no schedule applies"
+    );
     assert!(all.best(&passage("鲁E6K828", 0.9), &wrong).is_none());
 }
 
@@ -168,7 +206,13 @@ fn what_contradicts_is_named_and_counts() {
     let found = best(&all, "鲁E6K829").unwrap();
     let what: Vec<Trait> = found.contradictions.iter().map(|c| c.what).collect();
     assert_eq!(what, [Trait::PlateColour, Trait::VehicleClass]);
-    assert_eq!((found.contradictions[0].seen.as_str(), found.contradictions[0].listed.as_str()), ("blue", "yellow"));
+    assert_eq!(
+        (
+            found.contradictions[0].seen.as_str(),
+            found.contradictions[0].listed.as_str()
+        ),
+        ("blue", "yellow")
+    );
     assert!(found.score < 0.1);
     // Two kinds of one text are two vehicles.
     let large = lists("鲁E6K829,red,large,01\n鲁E6K829,blue,small,02\n");
@@ -176,7 +220,14 @@ fn what_contradicts_is_named_and_counts() {
     let other = lists("鲁E6K829,red,large,01\n");
     assert!(best(&other, "鲁E6K829").is_none());
     let mut unsure = passage("鲁E6K829", 0.9);
-    unsure.plate.as_mut().unwrap().colour.as_mut().unwrap().confidence = 0.5_f32.into();
+    unsure
+        .plate
+        .as_mut()
+        .unwrap()
+        .colour
+        .as_mut()
+        .unwrap()
+        .confidence = 0.5_f32.into();
     let found = other.best(&unsure, &Conditions::default()).unwrap();
     assert_eq!(found.contradictions[0].what, Trait::PlateKind);
     assert!((found.score - 0.9 * 0.55).abs() < 1e-3, "{}", found.score);
@@ -193,18 +244,33 @@ fn a_list_of_those_allowed_tells_of_the_others() {
     };
     let closed = |rules| {
         let list = list("鲁E6K829,blue,resident\n鲁B*,blue,bus,,,,,2024-01-01\n").into();
-        Lists::new(vec![Listed { list, policy: policy(rules).into() }], Default::default())
+        Lists::new(
+            vec![Listed {
+                list,
+                policy: policy(rules).into(),
+            }],
+            Default::default(),
+        )
     };
     let all = closed(Rules::default());
     assert!(best(&all, "鲁E6K829").is_none());
     // Read with one character that is easily confused.
     assert!(best(&all, "鲁EGK829").is_none());
     let found = best(&all, "京N8P5Z7").unwrap();
-    assert_eq!((found.kind, found.entry.plate.as_str(), found.entry.category), (MatchKind::Unlisted, "*", "not_allowed"));
+    assert_eq!(
+        (found.kind, found.entry.plate.as_str(), found.entry.category),
+        (MatchKind::Unlisted, "*", "not_allowed")
+    );
     let seen = passage("京N8P5Z7", 0.9);
-    all.hit(&seen, &Conditions::default(), seen.id).unwrap().check().unwrap();
+    all.hit(&seen, &Conditions::default(), seen.id)
+        .unwrap()
+        .check()
+        .unwrap();
     assert!(best(&all, "鲁B88888").is_some(), "no longer allowed");
-    let nowhere = Rules { cameras: vec!["cam-9".into()], ..Rules::default() };
+    let nowhere = Rules {
+        cameras: vec!["cam-9".into()],
+        ..Rules::default()
+    };
     assert!(best(&closed(nowhere), "京N8P5Z7").is_none());
 }
 
@@ -213,11 +279,17 @@ fn what_could_be_read_fits_what_is_listed() {
     // The last character is lost: the pattern leaves it open.
     let all = lists("鲁E6K82?,orange,a\n皖A12345,yellow,b\n");
     let found = best(&all, "鲁E6K82").unwrap();
-    assert_eq!((found.kind, found.entry.category), (MatchKind::Pattern, "a"));
+    assert_eq!(
+        (found.kind, found.entry.category),
+        (MatchKind::Pattern, "a")
+    );
     // One is lost of a whole plate.
     let found = best(&all, "皖A1245").unwrap();
     assert_eq!((found.kind, found.differences.len()), (MatchKind::Near, 1));
-    assert_eq!((found.differences[0].read, found.differences[0].listed), (None, Some('3')));
+    assert_eq!(
+        (found.differences[0].read, found.differences[0].listed),
+        (None, Some('3'))
+    );
     assert_eq!(found.entry.plate, "皖A12345");
     assert!(found.score < 0.02);
     // A province that was not read.
@@ -249,8 +321,12 @@ fn slow_pattern(pattern: &[char], text: &[Option<char>]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
         (Some(('*', rest)), None) => slow_pattern(rest, text),
-        (Some(('*', rest)), Some((_, tail))) => slow_pattern(rest, text) || slow_pattern(pattern, tail),
-        (Some((p, rest)), Some((t, tail))) => (*p == '?' || Some(*p) == *t) && slow_pattern(rest, tail),
+        (Some(('*', rest)), Some((_, tail))) => {
+            slow_pattern(rest, text) || slow_pattern(pattern, tail)
+        }
+        (Some((p, rest)), Some((t, tail))) => {
+            (*p == '?' || Some(*p) == *t) && slow_pattern(rest, tail)
+        }
         _ => false,
     }
 }
@@ -258,7 +334,9 @@ fn slow_pattern(pattern: &[char], text: &[Option<char>]) -> bool {
 /// What may stand for one read character, by the rules in words.
 fn slow_odds(read: &Character, first: bool, meant: char, weights: &[Confusion]) -> f32 {
     let sure = read.confidence.get();
-    let known = weights.iter().filter(|w| w.read == read.char && w.meant == meant);
+    let known = weights
+        .iter()
+        .filter(|w| w.read == read.char && w.meant == meant);
     let mut odds = known.map(|w| w.odds).fold(0.0, f32::max);
     let mut left = 1.0 - sure;
     if let Some(second) = read.runner_up {
@@ -281,7 +359,8 @@ fn slow_odds(read: &Character, first: bool, meant: char, weights: &[Confusion]) 
 /// How an entry for a whole plate matches: 0 for itself, else its odds.
 fn slow_near(plate: &str, seen: &PassageMessage, weights: &[Confusion]) -> Option<f32> {
     let read = seen.plate.as_ref().unwrap();
-    let (listed, text): (Vec<char>, Vec<char>) = (plate.chars().collect(), read.text.chars().collect());
+    let (listed, text): (Vec<char>, Vec<char>) =
+        (plate.chars().collect(), read.text.chars().collect());
     let mut best: Option<f32> = None;
     let mut take = |odds: f32| best = Some(best.map_or(odds, |b: f32| b.max(odds)));
     if listed.len() == text.len() {
@@ -304,7 +383,9 @@ fn slow_near(plate: &str, seen: &PassageMessage, weights: &[Confusion]) -> Optio
                 let serial = lost.is_ascii_alphanumeric() && lost != 'O' && lost != 'I';
                 let (fits, many) = match i {
                     0 => (province(lost) && text[0].is_ascii(), 31),
-                    _ if i == text.len() => (serial || "使领警学挂港澳试临超应急民航".contains(lost), 48),
+                    _ if i == text.len() => {
+                        (serial || "使领警学挂港澳试临超应急民航".contains(lost), 48)
+                    }
                     _ => (serial, 34),
                 };
                 if shorter == text && fits {
@@ -338,7 +419,11 @@ fn slow_gaps(seen: &PassageMessage) -> Vec<Vec<Option<char>>> {
 }
 
 /// The level and odds of the best entry, by trying each.
-fn slow(entries: &[(String, Level)], seen: &PassageMessage, weights: &[Confusion]) -> Option<(MatchKind, Level, f32)> {
+fn slow(
+    entries: &[(String, Level)],
+    seen: &PassageMessage,
+    weights: &[Confusion],
+) -> Option<(MatchKind, Level, f32)> {
     let text = &seen.plate.as_ref().unwrap().text;
     let mut direct: Vec<(Level, u8)> = Vec::new();
     let mut near: Vec<(f32, Level)> = Vec::new();
@@ -355,7 +440,11 @@ fn slow(entries: &[(String, Level)], seen: &PassageMessage, weights: &[Confusion
         }
     }
     if let Some((level, order)) = direct.into_iter().min() {
-        let kind = if order == 0 { MatchKind::Exact } else { MatchKind::Pattern };
+        let kind = if order == 0 {
+            MatchKind::Exact
+        } else {
+            MatchKind::Pattern
+        };
         return Some((kind, level, 1.0));
     }
     let most = near.iter().map(|n| n.0).reduce(f32::max)?;
@@ -377,7 +466,12 @@ fn arb_pattern() -> impl Strategy<Value = String> {
 }
 
 fn arb_seen() -> impl Strategy<Value = PassageMessage> {
-    let doubt = (0.05_f32..1.0, 0.0_f32..1.0, "[01258BSZDQ京琼]", any::<bool>());
+    let doubt = (
+        0.05_f32..1.0,
+        0.0_f32..1.0,
+        "[01258BSZDQ京琼]",
+        any::<bool>(),
+    );
     let text = prop_oneof![4 => arb_plate(), 1 => "[京琼鲁皖AB][01258BSZDQA]{3,7}"];
     (text, proptest::collection::vec(doubt, 9), any::<bool>()).prop_map(|(text, doubts, sure)| {
         let mut seen = passage(&text, 0.8);
@@ -393,10 +487,22 @@ fn arb_seen() -> impl Strategy<Value = PassageMessage> {
 }
 
 fn table() -> Vec<Confusion> {
-    let pairs = [("8B", 0.04), ("5S", 0.03), ("0D", 0.1), ("0Q", 0.02), ("2Z", 0.06), ("京琼", 0.05), ("1B", 0.001)];
+    let pairs = [
+        ("8B", 0.04),
+        ("5S", 0.03),
+        ("0D", 0.1),
+        ("0Q", 0.02),
+        ("2Z", 0.06),
+        ("京琼", 0.05),
+        ("1B", 0.001),
+    ];
     let both = pairs.iter().flat_map(|(pair, odds)| {
         let (a, b) = (pair.chars().next().unwrap(), pair.chars().nth(1).unwrap());
-        [(a, b), (b, a)].map(|(read, meant)| Confusion { read, meant, odds: *odds })
+        [(a, b), (b, a)].map(|(read, meant)| Confusion {
+            read,
+            meant,
+            odds: *odds,
+        })
     });
     both.collect()
 }

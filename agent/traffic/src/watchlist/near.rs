@@ -75,7 +75,9 @@ impl Doubts {
             .enumerate()
             .map(|(at, read)| {
                 let (sure, second) = characters.get(at).map_or(none, |c| {
-                    let second = c.runner_up.and_then(|r| Some((code(r.char)?, r.confidence.get())));
+                    let second = c
+                        .runner_up
+                        .and_then(|r| Some((code(r.char)?, r.confidence.get())));
                     (c.confidence.get(), second)
                 });
                 others(at, *read, sure, second, weights)

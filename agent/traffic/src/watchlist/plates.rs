@@ -46,7 +46,13 @@ impl std::fmt::Display for NoPlate {
 pub(super) fn normalised(plate: &str) -> String {
     plate
         .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '·' | '•' | '・' | '‧' | '∙' | '●' | '-' | '.' | '．' | '－' | '_'))
+        .filter(|c| {
+            !c.is_whitespace()
+                && !matches!(
+                    c,
+                    '·' | '•' | '・' | '‧' | '∙' | '●' | '-' | '.' | '．' | '－' | '_'
+                )
+        })
         .map(|c| {
             if ('！'..='～').contains(&c) {
                 char::from_u32(c as u32 - 0xfee0).unwrap_or(c)
@@ -92,7 +98,10 @@ pub(super) fn looked(plate: &str) -> Result<Looked, NoPlate> {
     }
     let codes = codes::codes(plate).ok_or_else(|| never("it is no plate".to_owned()))?;
     // Readers know neither letter in serials; on plates from abroad they give the digit.
-    let note = plate.is_ascii().then(|| as_digits(plate)).filter(|read| read != plate);
+    let note = plate
+        .is_ascii()
+        .then(|| as_digits(plate))
+        .filter(|read| read != plate);
     let note = note.map(|read| {
         format!(
             "plate {plate:?} has a letter O or I, which the reader gives as a digit: list {read} \
@@ -101,7 +110,8 @@ pub(super) fn looked(plate: &str) -> Result<Looked, NoPlate> {
     });
     Ok(Looked {
         codes,
-        office_o: plate.chars().nth(1) == Some('O') && plate.chars().next().is_some_and(is_province),
+        office_o: plate.chars().nth(1) == Some('O')
+            && plate.chars().next().is_some_and(is_province),
         note,
     })
 }
@@ -122,9 +132,8 @@ fn pattern(plate: &str) -> Result<Looked, String> {
     };
     let mut all = Vec::new();
     for c in plate.chars() {
-        let code = code(c).ok_or_else(|| {
-            format!("pattern {plate:?} can never match: {c} stands on no plate")
-        })?;
+        let code = code(c)
+            .ok_or_else(|| format!("pattern {plate:?} can never match: {c} stands on no plate"))?;
         if !(code == MANY && all.last() == Some(&MANY)) {
             all.push(code);
         }
@@ -141,7 +150,8 @@ fn pattern(plate: &str) -> Result<Looked, String> {
     codes::spell_as_read(&mut all);
     Ok(Looked {
         codes: all,
-        office_o: plate.chars().nth(1) == Some('O') && plate.chars().next().is_some_and(is_province),
+        office_o: plate.chars().nth(1) == Some('O')
+            && plate.chars().next().is_some_and(is_province),
         note: None,
     })
 }

@@ -54,7 +54,10 @@ impl Rules {
         let plain_hours = plain(hours);
         let each = match plain_hours.is_empty() {
             true => vec!["00:00-24:00"],
-            false => plain_hours.split([',', ';', ' ']).filter(|h| !h.is_empty()).collect(),
+            false => plain_hours
+                .split([',', ';', ' '])
+                .filter(|h| !h.is_empty())
+                .collect(),
         };
         if plain_days.is_empty() && plain_hours.is_empty() {
             return Ok(());
@@ -111,9 +114,10 @@ fn plain_days(text: &str) -> String {
         days = days.replace(named, plain);
     }
     for week in ["星期", "礼拜", "周"] {
-        for (number, day) in "一二三四五六日天1234567".chars().zip(
-            "mon tue wed thu fri sat sun sun mon tue wed thu fri sat sun".split(' '),
-        ) {
+        for (number, day) in "一二三四五六日天1234567"
+            .chars()
+            .zip("mon tue wed thu fri sat sun sun mon tue wed thu fri sat sun".split(' '))
+        {
             days = days.replace(&format!("{week}{number}"), day);
         }
     }
@@ -144,12 +148,24 @@ mod tests {
         };
         let friday_noon = "2026-03-13T12:00:00+08:00";
         let saturday_noon = "2026-03-14T12:00:00+08:00";
-        for days in ["mon-fri", "周一至周五", "星期一－星期五", "工作日", "Monday - Friday", "周1-周5"] {
+        for days in [
+            "mon-fri",
+            "周一至周五",
+            "星期一－星期五",
+            "工作日",
+            "Monday - Friday",
+            "周1-周5",
+        ] {
             let rules = rules(days, "");
             assert!(on(&rules, friday_noon), "{days}");
             assert!(!on(&rules, saturday_noon), "{days}");
         }
-        for hours in ["11:00-13:00", "11：00～13：00", "01:00-02:00; 11:30-12:30", "11:00 至 13:00"] {
+        for hours in [
+            "11:00-13:00",
+            "11：00～13：00",
+            "01:00-02:00; 11:30-12:30",
+            "11:00 至 13:00",
+        ] {
             let rules = rules("", hours);
             assert!(on(&rules, saturday_noon), "{hours}");
             assert!(!on(&rules, "2026-03-14T14:00:00+08:00"), "{hours}");
@@ -180,7 +196,11 @@ mod tests {
         assert!(!here(&["cam-2"], &[], None).hold(&seen, None));
         assert!(!here(&[], &["2"], None).hold(&seen, None));
         assert!(!here(&[], &[], Some(Direction::Approaching)).hold(&seen, None));
-        let unsaid = Sighting { lane: None, direction: Direction::Unknown, ..seen };
+        let unsaid = Sighting {
+            lane: None,
+            direction: Direction::Unknown,
+            ..seen
+        };
         assert!(here(&[], &[], Some(Direction::Approaching)).hold(&unsaid, None));
         assert!(!here(&[], &["1"], None).hold(&unsaid, None));
     }

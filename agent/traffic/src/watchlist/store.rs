@@ -94,7 +94,9 @@ impl Shared {
 
     pub fn time(&self, id: u32) -> Option<DateTime<FixedOffset>> {
         let (seconds, offset) = *self.times.get((id as usize).checked_sub(1)?)?;
-        FixedOffset::east_opt(offset)?.timestamp_opt(seconds, 0).single()
+        FixedOffset::east_opt(offset)?
+            .timestamp_opt(seconds, 0)
+            .single()
     }
 
     /// Seconds since 1970.
@@ -128,7 +130,10 @@ impl Sharing {
         }
         let digest = digest(text);
         let shared = &self.shared;
-        if let Some(id) = self.texts.find(digest, |id| shared.text(TextId(*id)) == text) {
+        if let Some(id) = self
+            .texts
+            .find(digest, |id| shared.text(TextId(*id)) == text)
+        {
             return Some(TextId(*id));
         }
         let end = u32::try_from(self.shared.texts.len() + text.len()).ok()?;
@@ -175,11 +180,13 @@ impl Sharing {
 }
 
 fn digest(text: &str) -> u64 {
-    text.as_bytes().chunks(8).fold(text.len() as u64, |sum, chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash(sum ^ u64::from_le_bytes(word))
-    })
+    text.as_bytes()
+        .chunks(8)
+        .fold(text.len() as u64, |sum, chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            hash(sum ^ u64::from_le_bytes(word))
+        })
 }
 
 #[cfg(test)]
@@ -193,9 +200,20 @@ mod tests {
         let texts = ["stolen", "被盗车辆", "stolen", "", "第九个字"];
         let ids: Vec<TextId> = texts.iter().map(|t| sharing.text(t).unwrap()).collect();
         let time = DateTime::parse_from_rfc3339("2031-05-04T23:59:59+08:00").unwrap();
-        let times = [sharing.time(Some(time)), sharing.time(None), sharing.time(Some(time))];
-        let here = Rules { cameras: vec!["cam-1".into()], ..Rules::default() };
-        let rules = [sharing.rules(here.clone()), sharing.rules(Rules::default()), sharing.rules(here.clone())];
+        let times = [
+            sharing.time(Some(time)),
+            sharing.time(None),
+            sharing.time(Some(time)),
+        ];
+        let here = Rules {
+            cameras: vec!["cam-1".into()],
+            ..Rules::default()
+        };
+        let rules = [
+            sharing.rules(here.clone()),
+            sharing.rules(Rules::default()),
+            sharing.rules(here.clone()),
+        ];
         let shared = sharing.done();
         assert_eq!(ids[0], ids[2]);
         for (text, id) in texts.iter().zip(ids) {
@@ -215,7 +233,10 @@ mod tests {
     #[test]
     fn what_stands_in_a_byte_comes_back() {
         for kind in PlateKind::ALL {
-            assert_eq!(from_place(PlateKind::ALL, place(PlateKind::ALL, Some(*kind))), Some(*kind));
+            assert_eq!(
+                from_place(PlateKind::ALL, place(PlateKind::ALL, Some(*kind))),
+                Some(*kind)
+            );
         }
         assert_eq!(place::<PlateKind>(PlateKind::ALL, None), 0);
         assert_eq!((severity(Level::Red), severity(Level::Blue)), (0, 3));

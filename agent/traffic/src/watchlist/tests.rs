@@ -63,11 +63,26 @@ fn a_chinese_list_is_read() {
     assert_eq!(p.refused.told, []);
     let entry = &p.list.named("鲁E6K829")[0];
     assert_eq!(
-        (entry.kind, entry.level, entry.category, entry.authority, entry.basis),
-        (Some(PlateKind::Small), Level::Red, "stolen", Some("市局刑侦"), Some("鲁公（2030）第7号"))
+        (
+            entry.kind,
+            entry.level,
+            entry.category,
+            entry.authority,
+            entry.basis
+        ),
+        (
+            Some(PlateKind::Small),
+            Level::Red,
+            "stolen",
+            Some("市局刑侦"),
+            Some("鲁公（2030）第7号")
+        )
     );
     assert_eq!(entry.rules.unwrap().cameras, ["cam-1", "cam-2"]);
-    assert_eq!(entry.valid_from.unwrap().to_rfc3339(), "2030-01-01T00:00:00+08:00");
+    assert_eq!(
+        entry.valid_from.unwrap().to_rfc3339(),
+        "2030-01-01T00:00:00+08:00"
+    );
     assert!(!entry.is_valid(at("2029-12-31T23:59:59+08:00")));
 }
 
@@ -77,7 +92,10 @@ fn what_can_never_match_is_refused_with_what_was_meant() {
         ("京A0O123", "京A00123 was probably meant"),
         ("京AO1234", "京A01234 was probably meant"),
         ("粤BI2345", "粤B12345 was probably meant"),
-        ("粤B?I345", "no letter I in place 4; 粤B?1345 was probably meant"),
+        (
+            "粤B?I345",
+            "no letter I in place 4; 粤B?1345 was probably meant",
+        ),
         ("京I12345", "no letter I in place 2"),
         ("魯E6K829", "鲁E6K829 was probably meant"),
         ("鲁E6K829\u{200b}", "鲁E6K829 was probably meant"),
@@ -108,17 +126,35 @@ fn what_was_meant_is_taken_where_that_is_wanted() {
         mend: true,
         ..ListOptions::default()
     };
-    let p = built(options, HEADER, "京A0O123,red,a,b,\n魯E6K829,red,a,b,\n囧E6K829,red,a,b,");
+    let p = built(
+        options,
+        HEADER,
+        "京A0O123,red,a,b,\n魯E6K829,red,a,b,\n囧E6K829,red,a,b,",
+    );
     assert_eq!((p.list.len(), p.list.refused, p.notes.count), (2, 1, 2));
     assert_eq!(p.list.named("京A00123").len(), 1);
-    assert!(p.notes.told[0].to_string().contains("line 2: ") && p.notes.told[0].why.contains("taken as 京A00123"));
+    assert!(
+        p.notes.told[0].to_string().contains("line 2: ")
+            && p.notes.told[0].why.contains("taken as 京A00123")
+    );
 }
 
 #[test]
 fn what_may_match_is_taken() {
     for plate in [
-        "京N8P5Z7", "沪A12345D", "使014578", "WJ京1234X", "粤Z1234港", "云S0000应急", "民航B0150",
-        "34A36837", "V01234", "AB1234", "京A·12345", "京Ａ１２３４５", " 京 a 12345 ",
+        "京N8P5Z7",
+        "沪A12345D",
+        "使014578",
+        "WJ京1234X",
+        "粤Z1234港",
+        "云S0000应急",
+        "民航B0150",
+        "34A36837",
+        "V01234",
+        "AB1234",
+        "京A·12345",
+        "京Ａ１２３４５",
+        " 京 a 12345 ",
     ] {
         let p = parse(HEADER, &format!("{plate},red,a,b,"));
         assert_eq!((p.refused.told, p.notes.told), (vec![], vec![]), "{plate}");
@@ -126,7 +162,11 @@ fn what_may_match_is_taken() {
     }
     // The reader gives no letter O on plates from abroad, and that is said.
     let p = parse(HEADER, "VO1234,red,a,b,");
-    assert!(p.list.len() == 1 && p.notes.told[0].why.contains("V01234"), "{:?}", p.notes);
+    assert!(
+        p.list.len() == 1 && p.notes.told[0].why.contains("V01234"),
+        "{:?}",
+        p.notes
+    );
     for pattern in ["鲁E6K8??", "鲁E*", "*829", "鲁?6K829", "京O*", "粤B·88***"] {
         let p = parse(HEADER, &format!("{pattern},red,a,b,"));
         assert_eq!((p.refused.told, p.list.len()), (vec![], 1), "{pattern}");
@@ -139,9 +179,16 @@ fn what_may_match_is_taken() {
 fn an_office_of_letter_o_is_one_plate_in_both_spellings() {
     for plate in ["苏O12345", "苏012345"] {
         let list = parse(HEADER, &format!("{plate},red,a,b,")).list;
-        assert_eq!((list.named("苏O12345").len(), list.named("苏012345").len()), (1, 1));
+        assert_eq!(
+            (list.named("苏O12345").len(), list.named("苏012345").len()),
+            (1, 1)
+        );
         assert!(list.named("苏D12345").is_empty());
-        assert_eq!(list.entries().next().unwrap().plate, plate, "as it stands in the list");
+        assert_eq!(
+            list.entries().next().unwrap().plate,
+            plate,
+            "as it stands in the list"
+        );
     }
 }
 
@@ -149,8 +196,15 @@ fn an_office_of_letter_o_is_one_plate_in_both_spellings() {
 fn doubles_are_told_but_two_kinds_of_one_text_are_two_vehicles() {
     let p = parse(WITH_KIND, "鲁E6K829,blue,a,b,\n鲁E6K829,red,c,d,");
     assert_eq!(p.list.named("鲁E6K829")[0].level, Level::Red);
-    assert!(p.notes.told[0].to_string().contains("line 3: 鲁E6K829 stands in line 2 too"));
-    let p = parse(WITH_KIND, "鲁E6K829,red,a,large,,01\n鲁E6K829,blue,a,small,,2");
+    assert!(
+        p.notes.told[0]
+            .to_string()
+            .contains("line 3: 鲁E6K829 stands in line 2 too")
+    );
+    let p = parse(
+        WITH_KIND,
+        "鲁E6K829,red,a,large,,01\n鲁E6K829,blue,a,small,,2",
+    );
     assert_eq!((p.list.len(), p.notes.count), (2, 0));
 }
 
@@ -169,14 +223,31 @@ fn a_kind_that_is_none_or_never_goes_with_the_plate_is_refused() {
 
 #[test]
 fn what_is_required_is_refused_by_its_line() {
-    let all = Require { authority: true, basis: true, end: true };
+    let all = Require {
+        authority: true,
+        basis: true,
+        end: true,
+    };
     let header = "plate,level,category,authority,basis,valid_until";
     let rows = "鲁E6K829,red,a,PSB,case 7,2031-05-04\n京A12345,red,a,,case 7,2031-05-04\n京A12346,red,a,PSB,,2031-05-04\n京A12347,red,a,PSB,case 7,长期";
-    let p = built(ListOptions { require: all, ..ListOptions::default() }, header, rows);
+    let p = built(
+        ListOptions {
+            require: all,
+            ..ListOptions::default()
+        },
+        header,
+        rows,
+    );
     let told: Vec<String> = p.refused.told.iter().map(ToString::to_string).collect();
     assert_eq!((p.list.len(), told.len()), (1, 3));
-    for (told, (line, what)) in told.iter().zip([(3, "no authority"), (4, "no basis"), (5, "no end")]) {
-        assert!(told.starts_with(&format!("line {line}: ")) && told.contains(what), "{told}");
+    for (told, (line, what)) in
+        told.iter()
+            .zip([(3, "no authority"), (4, "no basis"), (5, "no end")])
+    {
+        assert!(
+            told.starts_with(&format!("line {line}: ")) && told.contains(what),
+            "{told}"
+        );
     }
     // What the list says for all of its rows counts.
     let options = ListOptions {
@@ -198,7 +269,10 @@ fn a_wrong_header_is_told() {
         builder.header(1, names).unwrap_err().to_string()
     };
     assert!(fault(&["plate", "level"]).contains("\"category\" is missing"));
-    assert!(fault(&["plate", "level", "category", "valid_untl"]).contains("\"valid_until\" was probably meant"));
+    assert!(
+        fault(&["plate", "level", "category", "valid_untl"])
+            .contains("\"valid_until\" was probably meant")
+    );
     assert!(fault(&["plate", "车牌", "level", "category"]).contains("plate stands there twice"));
     assert!(fault(&[]).contains("is missing"));
     // What a list has beside is left out, and told.
@@ -226,7 +300,10 @@ fn a_list_says_which_it_is() {
 fn a_report_stays_short() {
     let rows = "x,red,a,b,\n".repeat(5_000);
     let p = parse(HEADER, &rows);
-    assert_eq!((p.refused.count, p.list.refused, p.refused.told.len()), (5_000, 5_000, 1_000));
+    assert_eq!(
+        (p.refused.count, p.list.refused, p.refused.told.len()),
+        (5_000, 5_000, 1_000)
+    );
 }
 
 proptest! {

@@ -49,7 +49,14 @@ pub(super) fn contradictions(
     {
         // The kind rests on the colour: a hit too many is seen by a person, one too few by nobody.
         let sure = colour.map_or(KIND_BY_TEXT, |c| c.confidence.get());
-        against(Trait::PlateKind, seen.code(), listed.code(), sure, OF_PLATE, true)?;
+        against(
+            Trait::PlateKind,
+            seen.code(),
+            listed.code(),
+            sure,
+            OF_PLATE,
+            true,
+        )?;
     }
     if let (Some(listed), Some(seen)) = (meta.colour(), colour)
         && listed != seen.value
@@ -63,7 +70,14 @@ pub(super) fn contradictions(
     {
         let (is, should) = (seen.class.as_str(), listed.as_str());
         let sure = seen.class_confidence.get();
-        against(Trait::VehicleClass, is, should, sure, OF_VEHICLE, is_pattern)?;
+        against(
+            Trait::VehicleClass,
+            is,
+            should,
+            sure,
+            OF_VEHICLE,
+            is_pattern,
+        )?;
     }
     Some(all)
 }

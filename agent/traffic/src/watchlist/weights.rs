@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(odds(&counted, '2', '7'), 0.0);
         assert_eq!(odds(&counted, 'A', 'P'), 0.0);
         for (a, b) in all().filter(|(a, b)| look_alike(*a, *b)) {
-            assert!(odds(&counted, a, b) > 0.0 && odds(&Weights::default(), a, b) > 0.0, "{a} {b}");
+            assert!(
+                odds(&counted, a, b) > 0.0 && odds(&Weights::default(), a, b) > 0.0,
+                "{a} {b}"
+            );
         }
     }
 

@@ -30,74 +30,223 @@ const COLUMNS: &[(Column, &[&str])] = &[
     (
         Column::Plate,
         &[
-            "plate", "number", "plateno", "platenumber", "licenseplate", "licenceplate", "号牌号码",
-            "号牌", "车牌", "车牌号", "车牌号码", "车号", "车辆号牌", "号码", "号码号牌", "机动车号牌",
+            "plate",
+            "number",
+            "plateno",
+            "platenumber",
+            "licenseplate",
+            "licenceplate",
+            "号牌号码",
+            "号牌",
+            "车牌",
+            "车牌号",
+            "车牌号码",
+            "车号",
+            "车辆号牌",
+            "号码",
+            "号码号牌",
+            "机动车号牌",
             "hphm",
         ],
     ),
     (
         Column::Kind,
-        &["kind", "platekind", "platetype", "号牌种类", "车牌种类", "号牌类型", "车牌类型", "种类", "hpzl"],
+        &[
+            "kind",
+            "platekind",
+            "platetype",
+            "号牌种类",
+            "车牌种类",
+            "号牌类型",
+            "车牌类型",
+            "种类",
+            "hpzl",
+        ],
     ),
     (
         Column::Colour,
-        &["colour", "color", "platecolour", "platecolor", "号牌颜色", "车牌颜色", "颜色", "hpys"],
+        &[
+            "colour",
+            "color",
+            "platecolour",
+            "platecolor",
+            "号牌颜色",
+            "车牌颜色",
+            "颜色",
+            "hpys",
+        ],
     ),
     (
         Column::Class,
-        &["class", "vehicleclass", "vehicletype", "车型", "车辆类型", "车辆类别", "cllx"],
+        &[
+            "class",
+            "vehicleclass",
+            "vehicletype",
+            "车型",
+            "车辆类型",
+            "车辆类别",
+            "cllx",
+        ],
     ),
     (
         Column::Category,
-        &["category", "类别", "布控类别", "布控类型", "预警类型", "预警类别", "类型", "名单类型", "bklx"],
+        &[
+            "category",
+            "类别",
+            "布控类别",
+            "布控类型",
+            "预警类型",
+            "预警类别",
+            "类型",
+            "名单类型",
+            "bklx",
+        ],
     ),
     (
         Column::Level,
-        &["level", "severity", "priority", "级别", "预警级别", "布控级别", "布控等级", "预警等级", "等级", "bkjb"],
+        &[
+            "level",
+            "severity",
+            "priority",
+            "级别",
+            "预警级别",
+            "布控级别",
+            "布控等级",
+            "预警等级",
+            "等级",
+            "bkjb",
+        ],
     ),
     (
         Column::Authority,
-        &["authority", "agency", "issuer", "机关", "布控单位", "布控机关", "发布单位", "申请单位", "列控单位", "单位", "bkdw"],
+        &[
+            "authority",
+            "agency",
+            "issuer",
+            "机关",
+            "布控单位",
+            "布控机关",
+            "发布单位",
+            "申请单位",
+            "列控单位",
+            "单位",
+            "bkdw",
+        ],
     ),
     (
         Column::Basis,
         &[
-            "basis", "legalbasis", "case", "caseno", "casenumber", "依据", "法律依据", "布控依据", "案件编号",
-            "案号", "案件号", "文号", "法律文书号",
+            "basis",
+            "legalbasis",
+            "case",
+            "caseno",
+            "casenumber",
+            "依据",
+            "法律依据",
+            "布控依据",
+            "案件编号",
+            "案号",
+            "案件号",
+            "文号",
+            "法律文书号",
         ],
     ),
     (
         Column::Reason,
-        &["reason", "note", "notes", "remark", "remarks", "原因", "布控原因", "事由", "案由", "说明", "备注"],
+        &[
+            "reason",
+            "note",
+            "notes",
+            "remark",
+            "remarks",
+            "原因",
+            "布控原因",
+            "事由",
+            "案由",
+            "说明",
+            "备注",
+        ],
     ),
     (
         Column::From,
         &[
-            "validfrom", "from", "start", "startdate", "生效日期", "生效时间", "开始时间", "开始日期", "起始时间",
-            "起始日期", "布控开始时间", "布控起始时间", "布控日期", "布控时间", "有效期起", "有效期自",
+            "validfrom",
+            "from",
+            "start",
+            "startdate",
+            "生效日期",
+            "生效时间",
+            "开始时间",
+            "开始日期",
+            "起始时间",
+            "起始日期",
+            "布控开始时间",
+            "布控起始时间",
+            "布控日期",
+            "布控时间",
+            "有效期起",
+            "有效期自",
         ],
     ),
     (
         Column::Until,
         &[
-            "validuntil", "validto", "until", "expires", "expiry", "end", "enddate", "有效期", "有效期至",
-            "有效期止", "有效日期", "截止日期", "截止时间", "结束时间", "结束日期", "到期日期", "到期时间", "失效日期", "失效时间",
-            "布控结束时间", "布控截止时间", "布控有效期",
+            "validuntil",
+            "validto",
+            "until",
+            "expires",
+            "expiry",
+            "end",
+            "enddate",
+            "有效期",
+            "有效期至",
+            "有效期止",
+            "有效日期",
+            "截止日期",
+            "截止时间",
+            "结束时间",
+            "结束日期",
+            "到期日期",
+            "到期时间",
+            "失效日期",
+            "失效时间",
+            "布控结束时间",
+            "布控截止时间",
+            "布控有效期",
         ],
     ),
     (Column::Days, &["days", "weekdays", "星期", "日"]),
-    (Column::Hours, &["hours", "times", "时段", "时间段", "生效时段", "布控时段"]),
-    (Column::Cameras, &["cameras", "camera", "相机", "摄像机", "卡口", "布控卡口", "布控范围"]),
+    (
+        Column::Hours,
+        &["hours", "times", "时段", "时间段", "生效时段", "布控时段"],
+    ),
+    (
+        Column::Cameras,
+        &[
+            "cameras",
+            "camera",
+            "相机",
+            "摄像机",
+            "卡口",
+            "布控卡口",
+            "布控范围",
+        ],
+    ),
     (Column::Lanes, &["lanes", "lane", "车道", "车道号"]),
     (Column::Direction, &["direction", "方向", "行驶方向"]),
-    (Column::Other, &["no", "id", "index", "line", "#", "序号", "编号"]),
+    (
+        Column::Other,
+        &["no", "id", "index", "line", "#", "序号", "编号"],
+    ),
 ];
 
 impl Column {
     /// By its name in a header. Case, spaces, underscores and what stands in brackets do not count.
     pub fn by_name(name: &str) -> Option<Self> {
         let bare = bare(name);
-        let known = COLUMNS.iter().find(|(_, names)| names.contains(&bare.as_str()));
+        let known = COLUMNS
+            .iter()
+            .find(|(_, names)| names.contains(&bare.as_str()));
         known.map(|(column, _)| *column)
     }
 
@@ -148,7 +297,10 @@ fn bare(name: &str) -> String {
 /// A level by its colour or its rank.
 pub(super) fn level(text: &str) -> Result<Level, String> {
     let bare = bare(text);
-    let bare = bare.trim_end_matches("预警").trim_end_matches('色').trim_end_matches('级');
+    let bare = bare
+        .trim_end_matches("预警")
+        .trim_end_matches('色')
+        .trim_end_matches('级');
     match bare {
         "red" | "红" | "一" | "1" | "i" | "ⅰ" => Ok(Level::Red),
         "orange" | "橙" | "二" | "2" | "ii" | "ⅱ" => Ok(Level::Orange),
@@ -164,27 +316,85 @@ pub(super) fn level(text: &str) -> Result<Level, String> {
 const CATEGORIES: &[(&str, &[&str])] = &[
     (
         "stolen",
-        &["stolen", "theft", "被盗", "被盗抢", "盗抢", "盗抢车", "盗抢车辆", "失窃", "被盗车辆", "被抢"],
+        &[
+            "stolen",
+            "theft",
+            "被盗",
+            "被盗抢",
+            "盗抢",
+            "盗抢车",
+            "盗抢车辆",
+            "失窃",
+            "被盗车辆",
+            "被抢",
+        ],
     ),
     (
         "wanted",
-        &["wanted", "在逃", "通缉", "在逃人员", "涉案", "涉案车辆", "嫌疑", "嫌疑车辆", "肇事逃逸"],
+        &[
+            "wanted",
+            "在逃",
+            "通缉",
+            "在逃人员",
+            "涉案",
+            "涉案车辆",
+            "嫌疑",
+            "嫌疑车辆",
+            "肇事逃逸",
+        ],
     ),
     (
         "clone_suspected",
-        &["clonesuspected", "clone", "cloned", "套牌", "套牌嫌疑", "涉嫌套牌", "套牌车", "假套牌", "假牌套牌"],
+        &[
+            "clonesuspected",
+            "clone",
+            "cloned",
+            "套牌",
+            "套牌嫌疑",
+            "涉嫌套牌",
+            "套牌车",
+            "假套牌",
+            "假牌套牌",
+        ],
     ),
     (
         "hazardous_goods",
-        &["hazardousgoods", "hazmat", "dangerousgoods", "危化品", "危险品", "危险货物", "危化品车", "危险品车辆"],
+        &[
+            "hazardousgoods",
+            "hazmat",
+            "dangerousgoods",
+            "危化品",
+            "危险品",
+            "危险货物",
+            "危化品车",
+            "危险品车辆",
+        ],
     ),
     (
         "emission_class",
-        &["emissionclass", "emission", "emissions", "排放", "排放标准", "黄标车", "高排放", "排放超标"],
+        &[
+            "emissionclass",
+            "emission",
+            "emissions",
+            "排放",
+            "排放标准",
+            "黄标车",
+            "高排放",
+            "排放超标",
+        ],
     ),
     (
         "overdue_inspection",
-        &["overdueinspection", "inspectionoverdue", "逾期未检", "逾期未检验", "未年检", "脱审", "未检验", "逾期未年检"],
+        &[
+            "overdueinspection",
+            "inspectionoverdue",
+            "逾期未检",
+            "逾期未检验",
+            "未年检",
+            "脱审",
+            "未检验",
+            "逾期未年检",
+        ],
     ),
 ];
 
@@ -201,10 +411,9 @@ pub(super) fn category(text: &str) -> &str {
 pub(super) fn kind(text: &str) -> Result<PlateKind, String> {
     let code = text.split([' ', ':', '：']).next().unwrap_or(text);
     let by_name = || {
-        PlateKind::ALL
-            .iter()
-            .copied()
-            .find(|k| k.zh() == text || k.zh().trim_end_matches("号牌") == text.trim_end_matches("号牌"))
+        PlateKind::ALL.iter().copied().find(|k| {
+            k.zh() == text || k.zh().trim_end_matches("号牌") == text.trim_end_matches("号牌")
+        })
     };
     PlateKind::from_code(&format!("{code:0>2}"))
         .or_else(by_name)
@@ -213,7 +422,10 @@ pub(super) fn kind(text: &str) -> Result<PlateKind, String> {
 
 pub(super) fn colour(text: &str) -> Result<PlateColour, String> {
     let lower = text.to_lowercase().replace([' ', '-'], "_");
-    let short = text.trim_end_matches('色').trim_end_matches("牌").trim_end_matches('色');
+    let short = text
+        .trim_end_matches('色')
+        .trim_end_matches("牌")
+        .trim_end_matches('色');
     let other = match short {
         "渐变绿" | "绿底" => Some(PlateColour::Green),
         "黄绿双拼" | "黄绿双" => Some(PlateColour::YellowGreen),
@@ -232,9 +444,13 @@ pub(super) fn colour(text: &str) -> Result<PlateColour, String> {
 pub(super) fn class(text: &str) -> Result<VehicleClass, String> {
     let lower = text.to_lowercase();
     let other = match text {
-        "轿车" | "小客车" | "小型汽车" | "小型车" | "越野车" | "面包车" => Some(VehicleClass::Car),
+        "轿车" | "小客车" | "小型汽车" | "小型车" | "越野车" | "面包车" => {
+            Some(VehicleClass::Car)
+        }
         "大客车" | "公交车" | "大型客车" | "巴士" => Some(VehicleClass::Bus),
-        "卡车" | "大货车" | "重型货车" | "挂车" | "货运车" => Some(VehicleClass::Truck),
+        "卡车" | "大货车" | "重型货车" | "挂车" | "货运车" => {
+            Some(VehicleClass::Truck)
+        }
         "摩托" | "两轮摩托车" => Some(VehicleClass::Motorcycle),
         _ => None,
     };
@@ -243,9 +459,7 @@ pub(super) fn class(text: &str) -> Result<VehicleClass, String> {
         .copied()
         .find(|c| c.as_str() == lower || c.zh() == text)
         .or(other)
-        .ok_or_else(|| {
-            format!("class {text:?} is none of car, bus, truck, motorcycle, bicycle")
-        })
+        .ok_or_else(|| format!("class {text:?} is none of car, bus, truck, motorcycle, bicycle"))
 }
 
 pub(super) fn direction(text: &str) -> Result<Direction, String> {
@@ -281,11 +495,17 @@ mod tests {
         assert_eq!(Column::by_name("车主"), None);
         assert_eq!(Column::meant("valid_untl"), Some("valid_until"));
         assert_eq!(Column::meant("reasn"), Some("reason"));
-        assert_eq!((Column::meant("owner"), Column::meant("车主")), (None, None));
+        assert_eq!(
+            (Column::meant("owner"), Column::meant("车主")),
+            (None, None)
+        );
         for (column, names) in COLUMNS {
             assert_eq!(Column::by_name(column.name()), Some(*column));
             let twice = |n: &str| COLUMNS.iter().filter(|(_, all)| all.contains(&n)).count();
-            assert!(names.iter().all(|n| bare(n) == *n && twice(n) == 1), "{names:?}");
+            assert!(
+                names.iter().all(|n| bare(n) == *n && twice(n) == 1),
+                "{names:?}"
+            );
         }
     }
 
@@ -313,7 +533,10 @@ mod tests {
             assert_eq!(colour(text), Ok(PlateColour::YellowGreen), "{text}");
         }
         assert_eq!(colour("蓝色"), Ok(PlateColour::Blue));
-        assert_eq!((class("货车"), class("Car")), (Ok(VehicleClass::Truck), Ok(VehicleClass::Car)));
+        assert_eq!(
+            (class("货车"), class("Car")),
+            (Ok(VehicleClass::Truck), Ok(VehicleClass::Car))
+        );
         assert_eq!(direction("驶离"), Ok(Direction::Leaving));
         assert!(direction("north").is_err());
     }
