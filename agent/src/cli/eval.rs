@@ -1,26 +1,34 @@
-//! `kakou eval`: accuracy on pictures whose plates are known.
+//! `kakou eval`: accuracy on pictures whose plates are known, and whether what is said of them holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::common::{ConfigArgs, print_line};
-use crate::measure::eval::{GroupScore, PlateOutcome, Report, Score, TruthPicture, read_truth};
+use super::eval_calibration::Calibration;
+use super::eval_report::{name_errors, show};
+use crate::measure::eval::{
+    Confusions, Recording, Score, TruthPicture, matches, read_truth, recordings, stories,
+};
 use kakou_sight::camera::decode;
-use kakou_sight::vision::{Opener, PlateFinder};
+use kakou_sight::vision::{ModelPool, Opener, PlateFinder};
 use kakou_time::Stopwatch;
 use kakou_traffic::detections::PlateFind;
 
-/// Measure accuracy on a folder of pictures with a truth.jsonl.
+/// Measure accuracy on folders of pictures with a truth.jsonl each.
 ///
 /// A line of truth.jsonl is {"image", "text"} for a cropped plate, {"image", "text", "colour",
 /// "quad"} for a cut-out in which the plate must be found, or {"image", "plates": [{"text",
 /// "colour", "quad"}]} for a whole frame; a plate may also have "rows" and "hard". A plates.jsonl beside it is preferred. Every picture is
-/// looked at by itself, at several scales; recordings are measured with `kakou replay --truth`.
+/// looked at by itself, at several scales; recordings are measured with `kakou replay --truth`, and
+/// by --calibration.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder with pictures and truth.jsonl, or such a file.
-    set: PathBuf,
+    /// Folders with pictures and truth.jsonl, such files, or folders of such folders.
+    #[arg(required = true, value_name = "SET")]
+    sets: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
     /// Print one JSON object on stdout: pictures, plates, right, wrong, missed, false_reads,
@@ -30,35 +38,97 @@ pub struct Args {
     /// Name every plate that was not read right, and every false read, on stderr.
     #[arg(long)]
     errors: bool,
+    /// Print how often texts were right that were said with a probability: of single reads, and for
+    /// sets whose truth.jsonl names recordings ({"footage", "passages"}) of the votes after 1, 2,
+    /// 4, 8 and all reads of a vehicle, and what an early word would be worth by its threshold.
+    #[arg(long)]
+    calibration: bool,
+    /// With --calibration: write what each probability was made of into this file, a JSON object a
+    /// line. models/train/calibration fits the weights on it.
+    #[arg(long, value_name = "FILE", requires = "calibration")]
+    signs: Option<PathBuf>,
+    /// With --calibration: frames a second of a recording without times.
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = super::replay::positive, requires = "calibration")]
+    fps: f64,
+    /// Write what was read for which character into this file (CSV).
+    #[arg(long, value_name = "FILE")]
+    confusions: Option<PathBuf>,
+}
+
+/// One of the sets given.
+enum Set {
+    Pictures(Vec<TruthPicture>),
+    Recordings(Vec<Recording>),
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
-    let pictures = read_truth(&args.set)?;
+    let mut sets = Vec::new();
+    for given in &args.sets {
+        for path in folders(given) {
+            let name = name_of(&path);
+            let set = match recordings(&path).filter(|_| args.calibration) {
+                Some(recordings) => Set::Recordings(recordings),
+                None => Set::Pictures(read_truth(&path)?),
+            };
+            sets.push((name, set));
+        }
+    }
+    let mut calibration = Calibration::new(args.signs.as_deref())?;
     let mut plates = Opener::new(&config.models)?.plates()?;
+    let mut pool = None;
+    let mut confusions = Confusions::default();
     let mut score = Score::default();
     let mut spent = Duration::ZERO;
-    for picture in &pictures {
-        let image = match decode(&picture.image) {
-            Ok(i) => i,
-            Err(e) => {
-                let reason = format!("{}: {e}", picture.image.display());
-                eprintln!("kakou: {reason}");
-                score.broken(picture, reason);
-                continue;
+    for (name, set) in &sets {
+        match set {
+            Set::Pictures(pictures) => {
+                for picture in pictures {
+                    let Some((finds, took)) = look_at(&mut plates, picture, &mut score)? else {
+                        continue;
+                    };
+                    spent += took;
+                    let matched = matches(picture, &finds);
+                    for (plate, at) in picture.plates.iter().zip(&matched.plates) {
+                        let Some(find) = at.and_then(|i| finds.get(i)) else {
+                            continue;
+                        };
+                        if let Some(read) = &find.read {
+                            confusions.add(&plate.text, read);
+                        }
+                        calibration.single(name, picture, plate, find)?;
+                    }
+                    let (outcomes, false_reads) = score.add(picture, &finds);
+                    if args.errors {
+                        name_errors(picture, &outcomes, &false_reads);
+                    }
+                }
             }
-        };
-        let start = Stopwatch::start();
-        let finds = look(&mut plates, picture, &image)?;
-        spent += start.elapsed();
-        let (outcomes, false_reads) = score.add(picture, &finds);
-        if args.errors {
-            name_errors(picture, &outcomes, &false_reads);
+            Set::Recordings(recordings) => {
+                let pool = match &mut pool {
+                    Some(pool) => pool,
+                    none => none.insert(ModelPool::open(&config.models, 1)?),
+                };
+                for recording in recordings {
+                    let stories = stories(&mut pool.take(), &config.look, recording, args.fps)?;
+                    calibration.stories(name, recording, stories)?;
+                }
+            }
         }
     }
     let report = score.finish(spent);
-    if args.json {
+    if let Some(path) = &args.confusions {
+        let csv = confusions.csv(&command());
+        std::fs::write(path, csv).with_context(|| format!("writing {}", path.display()))?;
+    }
+    if args.calibration {
+        calibration.print(args.json)?;
+    } else if args.json {
         print_line(&serde_json::to_string(&report)?)?;
+    } else if args.confusions.is_some() {
+        for (truth, read, n, of) in confusions.worst().into_iter().take(40) {
+            print_line(&format!("  {truth} read as {read}      {n} of {of}"))?;
+        }
     } else {
         show(&report)?;
     }
@@ -69,76 +139,64 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn look(
+/// The folder itself, or those in it that have a truth, where it has none.
+fn folders(given: &Path) -> Vec<PathBuf> {
+    let has_truth = |path: &Path| {
+        ["truth.jsonl", "plates.jsonl"]
+            .iter()
+            .any(|f| path.join(f).is_file())
+    };
+    let mut inside: Vec<PathBuf> = match std::fs::read_dir(given) {
+        Ok(entries) if !has_truth(given) => entries
+            .filter_map(|e| e.ok().map(|e| e.path()))
+            .filter(|path| has_truth(path))
+            .collect(),
+        _ => Vec::new(),
+    };
+    inside.sort();
+    if inside.is_empty() {
+        inside.push(given.to_path_buf());
+    }
+    inside
+}
+
+fn name_of(set: &Path) -> String {
+    let full = set.canonicalize().unwrap_or_else(|_| set.to_path_buf());
+    let folder = if full.is_file() {
+        full.parent()
+    } else {
+        Some(full.as_path())
+    };
+    let name = folder.and_then(Path::file_name).unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// How this was called, for the head of a table.
+fn command() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("kakou {}", words.join(" "))
+}
+
+/// What is found in a picture, and the time that it took; `None`: it cannot be read.
+fn look_at(
     plates: &mut PlateFinder,
     picture: &TruthPicture,
-    image: &image::RgbImage,
-) -> anyhow::Result<Vec<PlateFind>> {
-    Ok(if picture.is_crop {
-        vec![plates.read_crop(image)?]
-    } else {
-        plates.still(image)?
-    })
-}
-
-fn name_errors(picture: &TruthPicture, outcomes: &[PlateOutcome], false_reads: &[String]) {
-    let image = picture.image.display();
-    for (plate, outcome) in picture.plates.iter().zip(outcomes) {
-        match outcome {
-            PlateOutcome::Right => {}
-            PlateOutcome::Wrong { read } => eprintln!("{image}: {} was read {read}", plate.text),
-            PlateOutcome::Missed => eprintln!("{image}: {} was missed", plate.text),
+    score: &mut Score,
+) -> anyhow::Result<Option<(Vec<PlateFind>, Duration)>> {
+    let image = match decode(&picture.image) {
+        Ok(i) => i,
+        Err(e) => {
+            let reason = format!("{}: {e}", picture.image.display());
+            eprintln!("kakou: {reason}");
+            score.broken(picture, reason);
+            return Ok(None);
         }
-    }
-    for text in false_reads {
-        eprintln!("{image}: {text} was read where no plate is");
-    }
-}
-
-fn show(r: &Report) -> anyhow::Result<()> {
-    let part =
-        |n: usize, of: usize| format!("{n} of {of} ({:.1} %)", n as f64 * 100.0 / of.max(1) as f64);
-    print_line(&format!("pictures           {}", r.pictures))?;
-    print_line(&format!("whole plates right {}", part(r.right, r.plates)))?;
-    print_line(&format!("  wrong, missed    {}, {}", r.wrong, r.missed))?;
-    print_line(&format!(
-        "characters right   {}",
-        part(r.characters_right, r.characters)
-    ))?;
-    print_line(&format!("false reads        {}", r.false_reads))?;
-    if r.colours > 0 {
-        print_line(&format!(
-            "colours right      {}",
-            part(r.colours_right, r.colours)
-        ))?;
-    }
-    print_line(&format!(
-        "provinces read wrong, surely {}",
-        r.sure_wrong_provinces
-    ))?;
-    let group = |name: &str, s: &GroupScore| {
-        print_line(&format!("  {name:<16} {}", part(s.right, s.plates)))
     };
-    for (colour, s) in &r.by_colour {
-        group(colour, s)?;
-    }
-    for (rows, s) in &r.by_rows {
-        group(&format!("{rows} row(s)"), s)?;
-    }
-    for (length, s) in &r.by_length {
-        group(&format!("{length} characters"), s)?;
-    }
-    for (kind, s) in &r.by_kind {
-        group(&format!("kind {kind}"), s)?;
-    }
-    if r.hard.plates > 0 {
-        group("hard to read", &r.hard)?;
-    }
-    for (province, s) in &r.by_province {
-        group(province, s)?;
-    }
-    for (want, got, n) in r.confusions.iter().take(12) {
-        print_line(&format!("  {want} read as {got}      {n}"))?;
-    }
-    print_line(&format!("per picture        {:.1} ms", r.ms_per_picture))
+    let start = Stopwatch::start();
+    let finds = if picture.is_crop {
+        vec![plates.read_crop(&image)?]
+    } else {
+        plates.still(&image)?
+    };
+    Ok(Some((finds, start.elapsed())))
 }

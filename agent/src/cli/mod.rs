@@ -10,6 +10,8 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod eval;
+mod eval_calibration;
+mod eval_report;
 mod load;
 mod models;
 mod outbox;

@@ -1,6 +1,15 @@
-//! Accuracy on a folder of pictures with `truth.jsonl`.
+//! Accuracy on a folder of pictures with `truth.jsonl`, whether the probabilities hold, and what is
+//! taken for what.
 
+mod calibration;
+mod confusions;
+mod early;
+mod recording;
 mod score;
 mod truth;
-pub use score::{GroupScore, PlateOutcome, Report, Score};
+pub use calibration::{Bin, Reliability, Said};
+pub use confusions::Confusions;
+pub use early::{Early, Story, Word, table as early_table};
+pub use recording::{Recording, RecordingError, recordings, stories};
+pub use score::{GroupScore, Matched, PlateOutcome, Report, Score, matches};
 pub use truth::{PlateTruthError, TruthPicture, TruthPlate, read as read_truth};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::truth::{TruthPicture, TruthPlate};
 use kakou_contract::PlateColour;
 use kakou_traffic::detections::PlateFind;
-use kakou_traffic::plate::{is_province, kind};
+use kakou_traffic::plate::{PlateRead, is_province, kind};
 
 /// From this confidence on a wrong province is one that nobody doubts.
 const SURE: f32 = 0.9;
@@ -72,43 +72,29 @@ pub struct Score {
 }
 
 /// One step of the alignment of a truth with a read.
-type Pair = (Option<char>, Option<char>);
+pub(super) type Pair = (Option<char>, Option<char>);
 
 impl Score {
-    /// Compares the reads of one picture with its truth. Reads go to the plate they lie on; a plate
-    /// without a quad takes the read that is most like it. Returns the outcome for each plate of
-    /// the truth and the false reads.
+    /// Compares the reads of one picture with its truth. Returns the outcome for each plate of the
+    /// truth and the false reads.
     pub fn add(
         &mut self,
         picture: &TruthPicture,
         finds: &[PlateFind],
     ) -> (Vec<PlateOutcome>, Vec<String>) {
         self.report.pictures += 1;
-        let mut left: Vec<(&PlateFind, String)> = finds
+        let matched = matches(picture, finds);
+        let outcomes = picture
+            .plates
             .iter()
-            .filter_map(|f| f.read.as_ref().map(|r| (f, r.text())))
+            .zip(&matched.plates)
+            .map(|(plate, at)| self.count(plate, at.map(|i| &finds[i])))
             .collect();
-        let mut outcomes = Vec::new();
-        for plate in &picture.plates {
-            let best = (0..left.len())
-                .filter_map(|i| {
-                    likeness(plate, left[i].0, &left[i].1, picture.is_crop).map(|l| (i, l))
-                })
-                .max_by(|a, b| a.1.total_cmp(&b.1));
-            let taken = best.map(|(i, _)| left.remove(i));
-            outcomes.push(self.count(plate, taken.as_ref().map(|(f, t)| (*f, t.as_str()))));
-        }
-        // A second read on the same plate is no read of another plate.
-        let on_truth = |f: &PlateFind| {
-            picture
-                .plates
-                .iter()
-                .any(|p| likeness(p, f, "", false).is_some())
-        };
-        let false_reads: Vec<String> = left
-            .into_iter()
-            .filter(|(f, _)| !on_truth(f))
-            .map(|(_, t)| t)
+        let false_reads: Vec<String> = matched
+            .left
+            .iter()
+            .filter_map(|i| finds[*i].read.as_ref())
+            .map(PlateRead::text)
             .collect();
         self.report.false_reads += false_reads.len();
         (outcomes, false_reads)
@@ -123,10 +109,11 @@ impl Score {
         }
     }
 
-    fn count(&mut self, plate: &TruthPlate, read: Option<(&PlateFind, &str)>) -> PlateOutcome {
+    fn count(&mut self, plate: &TruthPlate, find: Option<&PlateFind>) -> PlateOutcome {
         let r = &mut self.report;
         let text = plate.text.as_str();
-        let right = read.is_some_and(|(_, t)| t == text);
+        let read = find.and_then(|f| f.read.as_ref().map(|r| (f, r.text())));
+        let right = read.as_ref().is_some_and(|(_, t)| t == text);
         r.plates += 1;
         let (province, kind) = (province(text), kind_code(plate));
         let none = || "-".to_owned();
@@ -163,7 +150,7 @@ impl Score {
         if let (Some(province), Some(first)) = (province, first) {
             r.sure_wrong_provinces += usize::from(first.ch != province && first.conf > SURE);
         }
-        for (want, got) in align(text, got) {
+        for (want, got) in align(text, &got) {
             if want.is_some() && want == got {
                 r.characters_right += 1;
             } else {
@@ -176,9 +163,7 @@ impl Score {
             PlateOutcome::Right
         } else {
             r.wrong += 1;
-            PlateOutcome::Wrong {
-                read: got.to_owned(),
-            }
+            PlateOutcome::Wrong { read: got }
         }
     }
 
@@ -194,6 +179,54 @@ impl Score {
         self.report.confusions = pairs;
         self.report
     }
+}
+
+/// Which read is of which plate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    /// For each plate of the truth the find whose read is taken for it.
+    pub plates: Vec<Option<usize>>,
+    /// Finds with a read that lie on no plate of the truth.
+    pub left: Vec<usize>,
+}
+
+/// Reads go to the plate they lie on; a plate without a quad takes the read that is most like it.
+pub fn matches(picture: &TruthPicture, finds: &[PlateFind]) -> Matched {
+    let mut left: Vec<(usize, String)> = finds
+        .iter()
+        .enumerate()
+        .filter_map(|(i, f)| f.read.as_ref().map(|r| (i, r.text())))
+        .collect();
+    let mut plates = vec![None; picture.plates.len()];
+    // The likest pair first: else one plate takes the read of another that is a little like it.
+    loop {
+        let pairs = plates
+            .iter()
+            .enumerate()
+            .filter(|(_, taken)| taken.is_none());
+        let best = pairs
+            .flat_map(|(p, _)| (0..left.len()).map(move |at| (p, at)))
+            .filter_map(|(p, at)| {
+                let (i, text) = &left[at];
+                likeness(&picture.plates[p], &finds[*i], text, picture.is_crop).map(|l| (p, at, l))
+            })
+            .reduce(|best, pair| if pair.2 > best.2 { pair } else { best });
+        let Some((p, at, _)) = best else { break };
+        plates[p] = Some(left.remove(at).0);
+    }
+    // A second read on the same plate is no read of another plate.
+    let on_truth = |f: &PlateFind| {
+        picture
+            .plates
+            .iter()
+            .any(|p| likeness(p, f, "", false).is_some())
+    };
+    let left = left
+        .into_iter()
+        .map(|(i, _)| i)
+        .filter(|i| !on_truth(&finds[*i]))
+        .collect();
+    Matched { plates, left }
 }
 
 /// The province that a text begins with.
@@ -224,13 +257,13 @@ fn likeness(plate: &TruthPlate, find: &PlateFind, text: &str, is_crop: bool) -> 
                 .filter(|(a, b)| a == b)
                 .count();
             let n = plate.text.chars().count().max(1);
-            (right * 2 >= n).then(|| right as f32 / n as f32)
+            (right * 2 > n).then(|| right as f32 / n as f32)
         }
     }
 }
 
 /// Least-cost alignment (Levenshtein) of two texts.
-fn align(want: &str, got: &str) -> Vec<Pair> {
+pub(super) fn align(want: &str, got: &str) -> Vec<Pair> {
     let (a, b): (Vec<char>, Vec<char>) = (want.chars().collect(), got.chars().collect());
     let mut cost = vec![vec![0usize; b.len() + 1]; a.len() + 1];
     for i in 0..=a.len() {
