@@ -188,7 +188,7 @@ fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
     let corrected = v.corrected.iter().filter(|c| c.position < PLATE_MAX);
     Plate {
         text: v.text.chars().take(PLATE_MAX).collect(),
-        confidence: Confidence::new(v.confidence),
+        confidence: Confidence::new(v.probability),
         characters: v
             .chars
             .iter()

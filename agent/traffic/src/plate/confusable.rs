@@ -1,21 +1,14 @@
 //! Characters that readers take for each other, and how far two texts are apart.
 
+use super::confusions::odds;
 use super::grammar::Slot;
 
-/// Pairs seen confused by readers, in either direction.
-const PAIRS: &[&str] = &[
-    "0O", "0Q", "0D", "OQ", "OD", "QD", "1I", "1T", "1L", "1J", "7T", "71", "7Z", "2Z", "5S", "6G",
-    "CG", "8B", "3B", "38", "68", "B6", "EF", "EB", "MN", "HN", "HM", "VY", "UV", "UJ", "KX", "4A",
-    "PR", "FP", "9P", "WV",
-];
+/// Taken for each other more often than this, in either direction, two characters are confusable.
+const OFTEN: f32 = 0.002;
 
-/// Whether readers are known to take one of the two for the other.
+/// Whether the reader is known to take one of the two for the other.
 pub fn confusable(a: char, b: char) -> bool {
-    PAIRS.iter().any(|p| {
-        let mut c = p.chars();
-        let (x, y) = (c.next(), c.next());
-        (x == Some(a) && y == Some(b)) || (x == Some(b) && y == Some(a))
-    })
+    a != b && odds(a, b).max(odds(b, a)) > OFTEN
 }
 
 /// The one character that `ch`, impossible in `slot`, can only be. `None` where several could be.

@@ -4,8 +4,10 @@
 //! read.
 mod colour;
 mod confusable;
+mod confusions;
 mod grammar;
 mod kind;
+mod probability;
 mod read;
 mod tally;
 mod vote;
@@ -15,8 +17,10 @@ mod vote_tests;
 
 pub use colour::{ColourVote, fits};
 pub use confusable::{confusable, distance, similarity};
+pub use confusions::odds;
 pub use grammar::{Form, Grammar, Invalid, PROVINCES, check, is_province};
 pub use kind::{kind, possible_kinds};
+pub use probability::Signs;
 pub use read::{CharRead, PlateRead};
 pub use tally::Correction;
 pub(crate) use vote::quality;

@@ -13,6 +13,7 @@ use super::colour::{ColourVote, fits_length};
 use super::confusable::{align, distance_chars};
 use super::grammar::{Grammar, Invalid, check_chars};
 use super::kind::kind;
+use super::probability::{Signs, joint};
 use super::read::{CharRead, PlateRead};
 use super::tally::{Bounds, Cell, Correction, apply_grammar};
 
@@ -66,6 +67,9 @@ pub struct VotedPlate {
     pub text: String,
     /// 0 to 1: grows with agreeing reads, falls with doubt about any character or the length.
     pub confidence: f32,
+    /// How probable it is that the whole text is right, as measured on reads whose truth is known.
+    /// Messages say this; the rules of this crate go by `confidence`.
+    pub probability: f32,
     /// Per character the share of the votes, and the character voted second with its share.
     pub chars: Vec<CharRead>,
     /// The text of the single best read, as the reader gave it.
@@ -100,6 +104,7 @@ struct Kept {
     weight: f32,
     /// Legibility times mean confidence: what makes a picture the best one.
     quality: f32,
+    legibility: f32,
     read: PlateRead,
 }
 
@@ -220,6 +225,7 @@ impl Ballot {
         Kept {
             weight,
             quality: quality(read, legibility),
+            legibility: legibility.clamp(0.0, 1.0),
             read: read.clone(),
         }
     }
@@ -296,6 +302,14 @@ impl Ballot {
 
     /// The voted plate; `class` is the vehicle's, for the kind.
     pub fn result(&self, class: Option<VehicleClass>) -> Result<VotedPlate, NotReadable> {
+        self.result_with_signs(class).map(|(plate, _)| plate)
+    }
+
+    /// The same, with what its probability was made of.
+    pub fn result_with_signs(
+        &self,
+        class: Option<VehicleClass>,
+    ) -> Result<(VotedPlate, Signs), NotReadable> {
         let reads = self.weighted();
         let (len, length_share) = self.length(&reads).ok_or(NotReadable::NoRead)?;
         if len < self.config.min_chars {
@@ -324,8 +338,10 @@ impl Ballot {
         let colour = self.colours.decide(Some(&text));
         let kind = kind(&text, colour.map(|c| c.0), rows, class);
         let voted: Vec<char> = text.chars().collect();
-        Ok(VotedPlate {
+        let signs = self.signs(&text, &chars);
+        let plate = VotedPlate {
             confidence,
+            probability: signs.probability(),
             chars,
             raw: self.best_raw(),
             corrected,
@@ -336,7 +352,29 @@ impl Ballot {
             frames_agreeing: self.count(&text),
             grammar_valid: check_chars(&voted, None).is_valid(),
             text,
-        })
+        };
+        Ok((plate, signs))
+    }
+
+    fn signs(&self, text: &str, chars: &[CharRead]) -> Signs {
+        let voted: Vec<char> = chars.iter().map(|c| c.ch).collect();
+        let same: Vec<&Kept> = self.kept.iter().filter(|k| k.read.text() == text).collect();
+        let legibility = same
+            .iter()
+            .map(|k| (joint(&k.read.chars), k.legibility))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let colour = self.colours.decide(None).map(|c| c.0);
+        let on_colour = check_chars(&voted, colour);
+        Signs {
+            joint: joint(chars),
+            frames_agreeing: self.count(text),
+            reads: self.reads,
+            agreeing: same.iter().map(|k| k.weight).sum(),
+            all: self.kept.iter().map(|k| k.weight).sum(),
+            legibility: legibility.map_or(0.0, |surest| surest.1),
+            valid: check_chars(&voted, None).is_valid(),
+            colour_against: matches!(on_colour, Grammar::Invalid(Invalid::Colour(_))),
+        }
     }
 
     fn voted_chars(
