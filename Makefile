@@ -17,7 +17,7 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: models-public chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles clean
+.PHONY: models-public chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -34,6 +34,8 @@ help:
 	@echo "make train-reader  train the plate reader anew: twenty minutes with a graphics processor, else days"
 	@echo "make train-detector  train the plate detector anew: a quarter of an hour with a graphics processor, else days"
 	@echo "make train-vehicles  make the vehicle detector of the public one: a minute"
+	@echo "make calibrate  fit the probability of a voted text on the real pictures in KAKOU_DATA: half an hour"
+	@echo "make confusions  count anew what the reader takes for what; after make calibrate and make train-reader's material"
 
 define install
 echo "installing: $(1)"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1)
@@ -178,6 +180,32 @@ train-vehicles: models-public
 	@$(VEHICLES_PYTHON) -m pip install -q -r $(VEHICLES)/requirements.txt
 	$(VEHICLES_PYTHON) $(VEHICLES)/make.py --source models/cache/ssdlite_mobilenet_v2_coco.onnx --samples agent/samples \
 	  --out models/weights/vehicles.onnx
+
+CALIBRATION := models/train/calibration
+CALIBRATION_OUT := out/calibration
+CALIBRATION_PYTHON := $(CALIBRATION_OUT)/venv/bin/python
+CALIBRATION_SETS ?= plates cutouts frames green inspection provinces special tollgate yard-campus yard-carpark
+CALIBRATION_MOVED ?= cutouts frames green inspection provinces special tollgate yard-campus yard-carpark
+
+# Prints the weights of agent/traffic/src/plate/probability.rs, and how well they hold where they were not fitted.
+calibrate: models build
+	@[ -n "$${KAKOU_DATA:-}" ] && [ -d "$${KAKOU_DATA}" ] || { echo "KAKOU_DATA must name the folder with the real pictures (it is '$${KAKOU_DATA:-}')" >&2; exit 1; }
+	@[ -x $(CALIBRATION_PYTHON) ] || { mkdir -p $(CALIBRATION_OUT); $(PYTHON) -m venv $(CALIBRATION_OUT)/venv; }
+	@$(CALIBRATION_PYTHON) -m pip install -q -r $(CALIBRATION)/requirements.txt
+	$(CALIBRATION_PYTHON) $(CALIBRATION)/wear.py pictures $${KAKOU_DATA}/plates --each 3 --out $(CALIBRATION_OUT)/worn
+	$(CALIBRATION_PYTHON) $(CALIBRATION)/wear.py recordings $(CALIBRATION_MOVED:%=$${KAKOU_DATA}/%) --out $(CALIBRATION_OUT)/moved
+	$(KAKOU) eval --calibration --signs $(CALIBRATION_OUT)/real.jsonl $(CALIBRATION_SETS:%=$${KAKOU_DATA}/%) $${KAKOU_DATA}/footage \
+	  agent/samples/day agent/samples/dusk agent/samples/leaving
+	$(KAKOU) eval --calibration --signs $(CALIBRATION_OUT)/worn.jsonl $(CALIBRATION_OUT)/worn
+	$(KAKOU) eval --calibration --signs $(CALIBRATION_OUT)/moved.jsonl $(CALIBRATION_OUT)/moved
+	$(CALIBRATION_PYTHON) $(CALIBRATION)/fit.py --real $(CALIBRATION_OUT)/real.jsonl --worn $(CALIBRATION_OUT)/worn.jsonl \
+	  --moved $(CALIBRATION_OUT)/moved.jsonl
+
+# 716 drawn plates stand behind the committed table; more are better.
+CONFUSIONS_DRAWN ?= 716
+confusions: build
+	$(READER_PYTHON) $(CALIBRATION)/drawn.py --material $(READER_OUT)/material.npz --count $(CONFUSIONS_DRAWN) --out $(CALIBRATION_OUT)/drawn
+	$(KAKOU) eval --confusions agent/traffic/src/plate/confusions.csv $${KAKOU_DATA} $(CALIBRATION_OUT)/worn $(CALIBRATION_OUT)/drawn
 
 # What it needs is in agent/scene/README.md.
 samples:

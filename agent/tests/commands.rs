@@ -50,6 +50,63 @@ fn eval_counts_the_plates_of_the_samples() {
 }
 
 #[test]
+fn eval_says_how_well_probabilities_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let signs = dir.path().join("signs.jsonl");
+    // The samples are recordings: each vehicle's vote is followed read by read.
+    let report = json(&succeed(&[
+        "eval",
+        "agent/samples/dusk",
+        "--calibration",
+        "--json",
+        "--signs",
+        signs.to_str().unwrap(),
+    ]));
+    assert_eq!(report["singles"]["of"], 0, "{report}");
+    assert!(report["vehicles"].as_u64().unwrap() >= 3, "{report}");
+    let last = report["votes"].as_array().unwrap().last().unwrap();
+    assert_eq!(last[0], "after all reads");
+    assert_eq!(last[1]["of"], last[1]["right"], "{report}");
+    assert!(last[1]["said"].as_f64().unwrap() > 0.9, "{report}");
+    let early = report["early"].as_array().unwrap();
+    let told: Vec<u64> = early.iter().map(|e| e["told"].as_u64().unwrap()).collect();
+    assert!(told.is_sorted_by(|a, b| a >= b) && told[0] >= 3, "{report}");
+    let lines = std::fs::read_to_string(&signs).unwrap();
+    assert!(lines.lines().count() > 20);
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    for key in ["joint", "legibility", "truth", "text", "probability"] {
+        assert!(first.get(key).is_some(), "{key} is missing: {first}");
+    }
+}
+
+#[test]
+fn eval_counts_what_is_taken_for_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("confusions.csv");
+    succeed(&[
+        "eval",
+        "agent/samples/dusk",
+        "--confusions",
+        table.to_str().unwrap(),
+    ]);
+    let csv = std::fs::read_to_string(&table).unwrap();
+    assert!(
+        csv.starts_with("# What the reader takes for what."),
+        "{csv}"
+    );
+    assert!(
+        csv.contains("kakou eval agent/samples/dusk --confusions"),
+        "{csv}"
+    );
+    let row = csv.lines().find(|l| l.starts_with("豫,豫,")).unwrap();
+    let cells: Vec<f64> = row.split(',').skip(2).map(|c| c.parse().unwrap()).collect();
+    let [count, of, mass] = cells[..] else {
+        panic!("{row}")
+    };
+    assert!(count <= of && mass <= of + 0.01 && count >= 10.0, "{row}");
+}
+
+#[test]
 fn eval_counts_a_picture_it_cannot_read_as_missed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("torn.jpg"), b"\xff\xd8torn").unwrap();

@@ -67,9 +67,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for given in &args.sets {
         for path in folders(given) {
             let name = name_of(&path);
-            let set = match recordings(&path).filter(|_| args.calibration) {
-                Some(recordings) => Set::Recordings(recordings),
-                None => Set::Pictures(read_truth(&path)?),
+            let set = match (recordings(&path), read_truth(&path)) {
+                (Some(recordings), _) if args.calibration => Set::Recordings(recordings),
+                (_, Ok(pictures)) => Set::Pictures(pictures),
+                // Footage beside the sets of pictures.
+                (Some(_), Err(_)) if path != *given => continue,
+                (_, Err(e)) => return Err(e.into()),
             };
             sets.push((name, set));
         }
