@@ -110,6 +110,30 @@ mod tests {
         assert!(seen_again.probability() > doubtful.probability());
     }
 
+    /// What `fit.py` says with these weights: it and this must weigh alike.
+    #[test]
+    fn it_is_what_was_fitted() {
+        let doubtful = Signs {
+            joint: 0.5,
+            legibility: 0.2,
+            ..CLEAR
+        };
+        let odd = Signs {
+            joint: 0.8,
+            frames_agreeing: 3,
+            reads: 5,
+            agreeing: 1.5,
+            all: 2.0,
+            legibility: 0.4,
+            valid: false,
+            colour_against: true,
+        };
+        for (signs, fitted) in [(CLEAR, 0.99686), (doubtful, 0.51100), (odd, 0.62570)] {
+            let said = signs.probability();
+            assert!((said - fitted).abs() < 1e-4, "{said} {fitted}");
+        }
+    }
+
     prop_compose! {
         fn signs()(joint in 0.0f32..=1.0, n in 0u32..40, more in 0u32..40, legibility in 0.0f32..=1.0,
                    agreeing in 0.0f32..5.0, others in 0.0f32..5.0, valid: bool, colour_against: bool) -> Signs {
