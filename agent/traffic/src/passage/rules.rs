@@ -58,7 +58,7 @@ pub(crate) fn sure_plate<F: Clone>(e: &Evidence<F>, c: &PassageConfig) -> Option
         return None;
     }
     let plate = e.voted()?;
-    (plate.confidence >= c.sure && real_plate(e, &plate, c)).then_some(plate)
+    (plate.probability >= c.sure && real_plate(e, &plate, c)).then_some(plate)
 }
 
 fn no_plate<F>(e: &Evidence<F>, c: &PassageConfig, why: NotReadable) -> NoPlate {
