@@ -24,7 +24,8 @@ RIDGE = 0.005
 # Log odds at which the slope changes: 0.88.
 BEND = 2.0
 NAMES = ("constant", "low", "high", "agreeing", "against", "invalid", "colour", "legible")
-# The signs that may only speak for a text, and those that may only speak against it.
+# The signs that may only speak for a text, and those that may only speak against it. Grounds against a layout and
+# very illegible reads are few, so their weights have a bound too.
 BOUNDS = [(None, None), (0.2, 2.5), (0.1, 1.5), (0, 2), (None, 0), (None, 0), (-1.5, 0), (0, 2)]
 
 
