@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 use checkpoint::{Checkpoint, Passed, bare_camera, passed};
 use chrono::{DateTime, TimeDelta, Utc};
 use footage::{BUSY_SECONDS, Codec, Scene, busy_road, clip, empty_road, large_road};
+use kakou_contract::{HitMessage, HitState, Message, PassageMessage};
 use server::Cameras;
 
 const IDS: [&str; 4] = ["north", "east", "south", "west"];
@@ -86,7 +87,12 @@ fn four() -> (Cameras, Checkpoint) {
             &lines("KAKOU_BENCH_CAMERA"),
         ));
     }
-    let mut gate = Checkpoint::new(&cameras, &lines("KAKOU_BENCH_VISION"));
+    let more = format!(
+        "{}\n[watchlist]\nfile = \"list.csv\"\n[hits]\nstory_s = 0\n",
+        lines("KAKOU_BENCH_VISION"),
+    );
+    let mut gate = Checkpoint::new(&cameras, &more);
+    std::fs::write(gate.dir.path().join("list.csv"), listed()).unwrap();
     gate.start();
     for id in IDS {
         gate.state(id, "ok", 0);
@@ -94,6 +100,69 @@ fn four() -> (Cameras, Checkpoint) {
     // What is loaded and learned at the start is not what is measured.
     std::thread::sleep(Duration::from_secs(15));
     (server, gate)
+}
+
+/// Every plate of the busy road.
+fn listed() -> String {
+    let plates = truth().into_iter().filter_map(|passed| passed.text);
+    let rows: String = plates
+        .map(|text| format!("{text},red,stolen,bench\n"))
+        .collect();
+    format!("plate,level,category,reason\n{rows}")
+}
+
+/// The vehicles of the busy road.
+fn truth() -> Vec<Passed> {
+    let truth =
+        std::fs::read_to_string(support::root().join("agent/samples/day/truth.jsonl")).unwrap();
+    let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
+    let one = |p: &serde_json::Value| Passed {
+        lane: p["lane"].as_str().unwrap().to_owned(),
+        text: p["text"].as_str().map(str::to_owned),
+    };
+    truth["passages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(one)
+        .collect()
+}
+
+/// When hits came: by their state, with what a subscriber on the box waited for.
+fn show_hits(gate: &Checkpoint) {
+    let mut states: BTreeMap<&str, u32> = BTreeMap::new();
+    let (mut decided, mut first, mut before_end) = (Vec::new(), Vec::new(), Vec::new());
+    let passages: Vec<PassageMessage> = IDS
+        .iter()
+        .flat_map(|id| gate.passages(id))
+        .map(|(_, passage)| passage)
+        .collect();
+    for heard in gate.heard(0).iter().filter(|h| h.topic.contains("/hit/")) {
+        let hit = HitMessage::from_json(&heard.payload).unwrap();
+        *states.entry(hit.state.as_str()).or_default() += 1;
+        if hit.state != HitState::Provisional {
+            continue;
+        }
+        let since = |t: DateTime<chrono::FixedOffset>| (heard.at - t.to_utc()).as_seconds_f64();
+        decided.push(since(hit.decided_at.unwrap()));
+        if let Some(passage) = passages.iter().find(|p| p.id == hit.passage_id) {
+            first.push(since(passage.first_seen));
+            before_end.push(-since(passage.last_seen));
+        }
+    }
+    println!("busy: messages of hits by state: {states:?}");
+    println!(
+        "busy: from the frame that made the plate sure to the provisional hit at a subscriber: {}",
+        median_and_p99(decided)
+    );
+    println!(
+        "busy: from the first frame with the vehicle to its provisional hit: {}",
+        median_and_p99(first)
+    );
+    println!(
+        "busy: from its provisional hit to the last frame with the vehicle: {}",
+        median_and_p99(before_end)
+    );
 }
 
 /// A counter of each camera from the metrics, and when they were written.
@@ -177,19 +246,7 @@ fn busy() {
     );
     std::thread::sleep(Duration::from_secs(10));
 
-    let truth =
-        std::fs::read_to_string(support::root().join("agent/samples/day/truth.jsonl")).unwrap();
-    let truth: serde_json::Value = serde_json::from_str(truth.lines().next().unwrap()).unwrap();
-    let one = |p: &serde_json::Value| Passed {
-        lane: p["lane"].as_str().unwrap().to_owned(),
-        text: p["text"].as_str().map(str::to_owned),
-    };
-    let truth: Vec<Passed> = truth["passages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(one)
-        .collect();
+    let truth = truth();
     let (mut right, mut missed, mut extra) = (0, Vec::new(), Vec::new());
     let (mut since_seen, mut since_picture) = (Vec::new(), Vec::new());
     for (id, began) in IDS.iter().zip(&began) {
@@ -251,6 +308,7 @@ fn busy() {
     println!(
         "busy: from capture to a look's end, which is the first read where a plate is new: {delays:?}"
     );
+    show_hits(&gate);
     println!("busy: states told: {:?}", gate.states(0));
 }
 

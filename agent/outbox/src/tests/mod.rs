@@ -7,6 +7,7 @@ mod damage;
 mod everyday;
 mod limits;
 mod model;
+mod open_hits;
 mod outside;
 mod repair;
 mod requests;

@@ -1,5 +1,7 @@
 //! `[hits]`: when a hit is told, and what is the same story.
 
+use kakou_traffic::passage::PassageConfig;
+
 use super::super::define::{Header, Is, Section, Setting, TakenUp, Words};
 use super::super::kinds::{Integer, Number};
 
@@ -25,7 +27,7 @@ macro_rules! sure {
                 most: 1.0,
                 unit: "",
             },
-            fallback: Is(|| 0.9),
+            fallback: Is(|| PassageConfig::default().sure),
             example: None,
             taken_up: TakenUp::Reload,
             doc: Words { en: $en, zh: $zh },
