@@ -96,6 +96,7 @@ impl Speaker {
             vehicle,
             plate,
             no_plate_reason,
+            plate_hash: None,
             evidence: pictures
                 .iter()
                 .map(|picture| evidence(picture, captured_at))

@@ -20,8 +20,8 @@ use std::path::Path;
 
 use agent::{Checkpoint, answer, on, request};
 use kakou_contract::{
-    AuditEvent, AuditMessage, Command, EvidenceRole, HitMessage, HitState, Message, PassageMessage,
-    ResultCode, RetractionReason, Topic, Verdict,
+    AuditEvent, AuditMessage, Command, EvidenceRole, HitMessage, HitState, Message, NoPlateReason,
+    PassageMessage, ResultCode, RetractionReason, Topic, Verdict,
 };
 use kakou_uplink::Received;
 use uuid::Uuid;
@@ -272,4 +272,79 @@ async fn two_cameras_tell_one_story() {
         (again.camera.as_str(), again.passage_id),
         (confirmed.camera.as_str(), confirmed.passage_id)
     );
+}
+
+/// The state folder's files that hold messages.
+fn stored(gate: &Checkpoint) -> Vec<u8> {
+    let read = |name: &str| std::fs::read(gate.path("state").join(name)).unwrap_or_default();
+    [read("outbox.db"), read("outbox.db-wal")].concat()
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|w| w == text.as_bytes())
+}
+
+/// Nobody but the standing car is looked for.
+fn only_standing_is_listed(gate: &Checkpoint, privacy: &str) {
+    let list = format!("plate,level,category,reason\n{STANDING},red,stolen,x\n");
+    std::fs::write(gate.path("list.csv"), list).unwrap();
+    gate.write_config(
+        &gate
+            .config()
+            .replace("[[camera]]", &format!("{privacy}\n[[camera]]")),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vehicle_that_nobody_looks_for_leaves_no_trace_where_nothing_is_kept() {
+    let mut gate = Checkpoint::new("").await;
+    only_standing_is_listed(&gate, "[privacy]\nnon_hits = \"nothing\"");
+    let agent = gate.start();
+    let first = gate
+        .next("passage", |m| on::<PassageMessage>(m, "/passage/"))
+        .await;
+    assert_eq!(first.plate.unwrap().text, STANDING);
+    // The footage goes on for seconds, and another vehicle passes in it.
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    agent.signal("-TERM");
+    let _: kakou_contract::StatusMessage = gate
+        .next("goodbye", |m| {
+            on::<kakou_contract::StatusMessage>(m, "/status")
+                .filter(|s| s.state == kakou_contract::AgentState::Offline)
+        })
+        .await;
+    let bytes = stored(&gate);
+    assert!(holds(&bytes, STANDING));
+    for other in ["京N8P527", "浙AD62983", "苏C7W316", "粤B5T638", "皖K9H275"] {
+        assert!(!holds(&bytes, other), "{other} is on the disk");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_that_nobody_looks_for_is_a_hash_where_that_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut gate = Checkpoint::new("").await;
+    let privacy = "[privacy]\nnon_hits = \"hash\"\nkey_file = \"hash.key\"";
+    only_standing_is_listed(&gate, privacy);
+    std::fs::write(gate.path("hash.key"), [7; 32]).unwrap();
+    std::fs::set_permissions(gate.path("hash.key"), PermissionsExt::from_mode(0o600)).unwrap();
+    let _agent = gate.start();
+    let mut hashes = 0;
+    loop {
+        let passage = gate
+            .next("passage", |m| on::<PassageMessage>(m, "/passage/"))
+            .await;
+        passage.check().unwrap();
+        if passage.plate.is_some_and(|plate| plate.text == STANDING) {
+            assert_eq!(passage.evidence.len(), 3);
+            break;
+        }
+        if passage.plate_hash.is_some() {
+            assert_eq!(passage.no_plate_reason, Some(NoPlateReason::Withheld));
+            assert!(passage.evidence.is_empty());
+            hashes += 1;
+        }
+    }
+    assert!(hashes >= 1, "another vehicle passes before it");
+    assert!(!holds(&stored(&gate), "浙AD62983"));
 }

@@ -68,6 +68,10 @@ pub struct PassageMessage {
     /// Present exactly when `plate` is `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_plate_reason: Option<NoPlateReason>,
+    /// HMAC-SHA256 of the plate's text in UTF-8, by the key of `[privacy] key_file`. Present
+    /// exactly when the plate was withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plate_hash: Option<Sha256Hex>,
     /// The pictures; empty when none could be kept.
     #[serde(default)]
     #[schemars(length(max = EVIDENCE_MAX))]
@@ -312,6 +316,7 @@ impl Message for PassageMessage {
         let invalid = MessageError::invalid;
         match (&self.plate, self.no_plate_reason) {
             (Some(plate), None) => plate.check("plate")?,
+            (None, Some(NoPlateReason::Withheld)) => {}
             (None, Some(_)) if self.vehicle.is_some() => {}
             (None, Some(_)) => {
                 return Err(invalid(
@@ -326,6 +331,11 @@ impl Message for PassageMessage {
                 ));
             }
             (None, None) => return Err(invalid("no_plate_reason", "missing: plate is null")),
+        }
+        let withheld = self.no_plate_reason == Some(NoPlateReason::Withheld);
+        if withheld != self.plate_hash.is_some() {
+            let reason = "stands exactly where no_plate_reason says withheld";
+            return Err(invalid("plate_hash", reason));
         }
         if self.first_seen > self.last_seen {
             return Err(invalid("first_seen", "after last_seen"));

@@ -24,6 +24,7 @@ use super::camera_view::CameraView;
 use super::drafts::{Footage, drafts, provisional};
 use super::hits::{HitDesk, group};
 use super::models::Models;
+use super::privacy::Privacy;
 use super::recorder::Intake;
 use super::supervise::{Part, Pulse, Stop};
 use super::watchlist::Watchlist;
@@ -42,6 +43,7 @@ pub struct CameraWorker {
     pub intake: Intake,
     pub watchlist: Watchlist,
     pub hits: HitDesk,
+    pub privacy: Privacy,
     pub view: Arc<CameraView>,
     pub shared_models: Models,
     pub share: Share,
@@ -295,6 +297,14 @@ impl Run<'_> {
         let found = self.find(passage);
         let (ids, word) = ((passage.id, record.also.as_slice()), self.word(passage));
         let hits = self.hits.tell(|hits| hits.passed(ids, word, found));
+        let is_hit = |hit: &HitMessage| matches!(hit.state, HitState::Confirmed | HitState::Again);
+        if !hits.iter().any(is_hit) {
+            let Some(kept) = self.privacy.of_non_hit(record) else {
+                // A hit that is taken back by this passage is taken back all the same.
+                return self.tell_alone(hits);
+            };
+            record = kept;
+        }
         match drafts(&record, &hits, Footage::Live) {
             Ok(envelopes) => self.intake.keep(Group::new(envelopes, hits)),
             Err(e) => {

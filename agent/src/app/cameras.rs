@@ -16,6 +16,7 @@ use super::camera::CameraWorker;
 use super::camera_view::{CameraView, CameraViews};
 use super::hits::HitDesk;
 use super::models::Models;
+use super::privacy::Privacy;
 use super::recorder::Recorder;
 use super::supervise::{Parts, Pulse, Stop, spawn_thread};
 use super::watchlist::Watchlist;
@@ -85,7 +86,8 @@ impl Cameras {
         let anew = anew
             || config.look != self.config.look
             || config.passage != self.config.passage
-            || config.evidence != self.config.evidence;
+            || config.evidence != self.config.evidence
+            || config.privacy != self.config.privacy;
         let stays = |c: &&CameraConfig| !anew && self.running.iter().any(|r| r.config == **c);
         let (staying, new): (Vec<_>, Vec<_>) = with_source(config).partition(stays);
         let ready = new
@@ -123,6 +125,7 @@ impl Cameras {
             intake: recorder.intake(name.as_str()),
             watchlist: watchlist.clone(),
             hits: hits.clone(),
+            privacy: Privacy::load(&config.privacy)?,
             view: Arc::clone(&view),
             shared_models: models.clone(),
             share: self.share.clone(),

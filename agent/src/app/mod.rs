@@ -15,6 +15,7 @@
 //! | `models` | the models that all cameras share |
 //! | `recorder`, `backlog`, `past`, `drafts` | from a record to the outbox, or past it |
 //! | `hits`, `answers` | the life of hits over all cameras and restarts, and what officers answer |
+//! | `privacy` | what is kept of vehicles that nobody looks for |
 //! | `link` | the uplink and its way past the outbox |
 //! | `watchlist`, `watchfile` | the list in use, and its file |
 //! | `commands`, `listener` | what the platform may ask for |
@@ -39,6 +40,7 @@ mod options;
 mod overview;
 mod past;
 pub(crate) mod prepare;
+mod privacy;
 mod recorder;
 mod recording;
 mod reload;

@@ -218,6 +218,7 @@ fn passage(args: &TestArgs) -> anyhow::Result<PassageMessage> {
         }),
         plate: Some(plate),
         no_plate_reason: None::<NoPlateReason>,
+        plate_hash: None,
         evidence: Vec::new(),
         clock: None,
         models: Vec::new(),

@@ -27,7 +27,7 @@ pub use at::{ConfigError, Finding};
 pub use define::Language;
 pub use settings::{
     AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, HitConfig, LaneConfig,
-    ListConfig, OutboxConfig, PassageTimes, Watching, scaled,
+    ListConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig, Watching, scaled,
 };
 
 use at::At;

@@ -26,6 +26,7 @@ pub struct Config {
     /// The watchlists, in the order in which they are written; none: there are no hits.
     pub watchlist: Vec<ListConfig>,
     pub hits: HitConfig,
+    pub privacy: PrivacyConfig,
     /// A file in the Prometheus text format, written every few seconds.
     pub metrics: Option<PathBuf>,
     /// Cameras that may compute at the same time.
@@ -125,6 +126,22 @@ pub struct PassageTimes {
     pub rejoin_s: f32,
     /// The plate of a vehicle in sight is told from this probability on.
     pub sure: f32,
+}
+
+/// What is kept and sent of a passage that hits nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NonHits {
+    Whole,
+    /// Without pictures, and with a keyed hash in place of the plate.
+    Hash,
+    Nothing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivacyConfig {
+    pub non_hits: NonHits,
+    /// There is one where plates are hashed.
+    pub key_file: Option<PathBuf>,
 }
 
 /// When a hit is told, and what is the same story.

@@ -118,6 +118,9 @@ word_list! {
         TooUncertain = "too_uncertain", "识读不可信";
         /// Plates were not looked for: the plate models are off or not available.
         NotLookedFor = "not_looked_for", "未进行识别";
+        /// It was read, but the vehicle is on no list, and the config says that such vehicles are
+        /// not to be named.
+        Withheld = "withheld", "不予提供";
     }
 }
 

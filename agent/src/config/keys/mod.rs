@@ -10,6 +10,7 @@ pub(super) mod hits;
 pub(super) mod lane;
 pub(super) mod outbox;
 pub(super) mod passage;
+pub(super) mod privacy;
 pub(super) mod vision;
 pub(super) mod watching;
 pub(super) mod watchlist;
@@ -20,6 +21,7 @@ use general::{METRICS, TIMING};
 use hits::HITS;
 use outbox::OUTBOX;
 use passage::{EVIDENCE, PASSAGE};
+use privacy::PRIVACY;
 use vision::VISION;
 use watchlist::WATCHLIST;
 
@@ -35,8 +37,8 @@ pub(super) static TOP: Section = Section {
     },
     settings: &[&general::SITE, &general::AGENT],
     sections: &[
-        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &METRICS, &TIMING, &VISION, &PASSAGE, &EVIDENCE,
-        &CAMERA,
+        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &PRIVACY, &METRICS, &TIMING, &VISION, &PASSAGE,
+        &EVIDENCE, &CAMERA,
     ],
     mistaken: &[
         ("cameras", "write [[camera]], once for each camera"),

@@ -19,10 +19,10 @@ use kakou_sight::vision::{LookConfig, ModelChoice};
 
 use super::keys::{
     broker as broker_keys, camera as camera_keys, general, hits as hit_keys, outbox as outbox_keys,
-    passage as passage_keys, vision, watchlist as watchlist_keys,
+    passage as passage_keys, privacy as privacy_keys, vision, watchlist as watchlist_keys,
 };
 use super::part::Part;
-use super::settings::{AgentConfig, Config, HitConfig, PassageTimes};
+use super::settings::{AgentConfig, Config, HitConfig, NonHits, PassageTimes, PrivacyConfig};
 
 pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     for setting in [&general::SITE, &general::AGENT] {
@@ -56,6 +56,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         models: models(&looks, base),
         passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
         hits,
+        privacy: privacy(&top.part(&privacy_keys::PRIVACY), base),
         look: look(&looks),
         evidence: evidence(&top.part(&passage_keys::EVIDENCE)),
         cameras: camera::cameras(&top.parts(&camera_keys::CAMERA), base),
@@ -95,6 +96,18 @@ fn look(looks: &Part<'_>) -> LookConfig {
         plate_every_ms: looks.get(&vision::PLATE_EVERY_MS),
         enough_reads: looks.get(&vision::ENOUGH_READS),
     }
+}
+
+fn privacy(part: &Part<'_>, base: &Path) -> PrivacyConfig {
+    let non_hits = part.get(&privacy_keys::NON_HITS);
+    let key_file = part
+        .get(&privacy_keys::KEY_FILE)
+        .map(|path| base.join(path));
+    if non_hits == NonHits::Hash && key_file.is_none() {
+        let reason = "hashes need a key; name a file of 32 random bytes in `key_file`";
+        part.wrong(&privacy_keys::NON_HITS, reason.to_owned());
+    }
+    PrivacyConfig { non_hits, key_file }
 }
 
 fn hits(part: &Part<'_>) -> HitConfig {
