@@ -1,6 +1,8 @@
 //! Plates as numbers: seven bits a character, so that a whole plate is one `u64` and a look-up
 //! compares no texts.
 
+use std::sync::LazyLock;
+
 use crate::plate::PROVINCES;
 
 /// What stands on plates beside digits, letters and provinces.
@@ -29,14 +31,26 @@ pub(super) fn code(c: char) -> Option<u8> {
     match c {
         '0'..='9' => Some(ZERO + (c as u8 - b'0')),
         'A'..='Z' => Some(FIRST_LETTER + (c as u8 - b'A')),
-        _ if c.is_ascii() => None,
-        _ => PROVINCES
-            .chars()
-            .chain(MARKS.chars())
-            .zip(FIRST_PROVINCE..)
-            .find_map(|(known, code)| (known == c).then_some(code)),
+        FIRST_CHINESE..=LAST_CHINESE => {
+            let at = c as usize - FIRST_CHINESE as usize;
+            CHINESE.get(at).copied().filter(|code| *code != 0)
+        }
+        _ => None,
     }
 }
+
+const FIRST_CHINESE: char = '\u{4e00}';
+const LAST_CHINESE: char = '\u{9fff}';
+/// The codes of provinces and marks by their place among the Chinese characters; 0: none.
+static CHINESE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut codes = vec![0; LAST_CHINESE as usize - FIRST_CHINESE as usize + 1];
+    for (c, code) in PROVINCES.chars().chain(MARKS.chars()).zip(FIRST_PROVINCE..) {
+        if let Some(place) = codes.get_mut(c as usize - FIRST_CHINESE as usize) {
+            *place = code;
+        }
+    }
+    codes
+});
 
 pub(super) fn char_of(code: u8) -> char {
     match code {
