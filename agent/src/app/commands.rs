@@ -9,9 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
-    AuditEvent, Command, CommandError, Envelope, Id, Keep, Priority, Request, ResultCode,
-    ResultMessage, SchemaVersion, Topic, command::answer_topic, live_id,
+    AuditEvent, ClockState, Command, CommandError, Envelope, Id, Keep, Priority, Request,
+    ResultCode, ResultMessage, SchemaVersion, Topic, command::answer_topic, live_id,
 };
 use kakou_outbox::{Claim, Outbox, OutboxError, Retention};
 use kakou_sight::evidence::jpeg;
@@ -28,6 +29,10 @@ use super::hits::HitDesk;
 use super::reload::ReloadRequest;
 use super::supervise::{Caught, caught};
 
+/// A request that was sent longer ago than this, or lies further ahead, is not carried out: it may be
+/// one that somebody recorded. Asked only while this box's own clock is synchronised.
+const FRESH: TimeDelta = TimeDelta::hours(24);
+const AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// A picture in an answer is no larger than this.
 const SNAPSHOT_MOST: usize = 512 << 10;
 
@@ -84,6 +89,8 @@ struct Asked {
     by: Option<String>,
     answer_topic: String,
     correlation: Option<Vec<u8>>,
+    /// Why it is not even looked at.
+    refused: Option<&'static str>,
 }
 
 impl Commander {
@@ -95,10 +102,17 @@ impl Commander {
         };
         let mut fault = None;
         let answer = match parsed {
+            _ if asked.refused.is_some() => {
+                Answer::not(ResultCode::Refused, asked.refused.unwrap_or_default())
+            }
             Err(e) => Answer::not(e.code(), e.to_string()),
             Ok(request) if request.is_expired(self.clock.wall()) => {
                 Answer::not(ResultCode::Expired, "it came after its expires_at")
             }
+            Ok(request) if self.is_stale(request.sent_at) => Answer::not(
+                ResultCode::Expired,
+                "its sent_at is not of the last day by this agent's clock; send it anew",
+            ),
             Ok(request) => match timeout(longest, caught(self.once(request))).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(Caught(why))) => {
@@ -114,6 +128,13 @@ impl Commander {
         };
         self.reply(asked, answer).await;
         fault.map_or(Ok(()), Err)
+    }
+
+    /// Whether a request is older than a request may be, or of a time to come.
+    fn is_stale(&self, sent_at: DateTime<FixedOffset>) -> bool {
+        let age = self.clock.wall() - sent_at;
+        let known = self.clock.status().state == ClockState::Synchronised;
+        known && (age > FRESH || age < -AHEAD)
     }
 
     /// Answers that too many commands wait already.
@@ -141,18 +162,19 @@ impl Commander {
             Ok(r) => (Some(r.request_id), r.by.clone()),
             Err(e) => (e.request_id, e.by.clone()),
         };
-        let Some(answer_topic) =
-            answer_topic(received.response_topic.as_deref(), &self.site, &self.agent)
-        else {
-            tracing::warn!(%command, "the response topic is not one an agent may write to; not carried out");
-            return None;
-        };
+        let wanted = answer_topic(received.response_topic.as_deref(), &self.site, &self.agent);
+        // It is told where answers usually go.
+        let refused = wanted
+            .is_none()
+            .then_some("the response topic is not one an agent may write to");
+        let answer_topic = wanted.or_else(|| answer_topic(None, &self.site, &self.agent))?;
         let asked = Asked {
             command,
             request_id,
             by,
             answer_topic,
             correlation: received.correlation,
+            refused,
         };
         Some((asked, parsed))
     }

@@ -1,7 +1,7 @@
 //! Commands that hang or come twice, at a real outbox.
 #![allow(clippy::unwrap_used)]
 
-use kakou_contract::Command;
+use kakou_contract::{ClockStatus, Command};
 use kakou_outbox::OutboxOptions;
 use kakou_time::{Clock, SystemClock};
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::HitConfig;
+
+const LONG: Duration = Duration::from_secs(20);
 
 struct Rig {
     commander: Commander,
@@ -139,4 +141,96 @@ async fn a_command_that_finds_no_room_is_told_so_and_may_come_again() {
     assert_eq!(answers[0].0, ResultCode::Refused);
     assert!(answers[0].1.as_ref().unwrap().contains("busy"));
     assert_eq!(answers[1], (ResultCode::Done, None));
+}
+
+#[tokio::test]
+async fn a_request_of_another_day_is_not_carried_out() {
+    let mut rig = rig();
+    let clock = Arc::new(kakou_time::SimulatedClock::new(
+        SystemClock::new().wall(),
+        Duration::ZERO,
+    ));
+    rig.commander.clock = clock.clone();
+    let now = clock.wall();
+    let (fresh, old, ahead) = (
+        TimeDelta::hours(23),
+        TimeDelta::hours(25),
+        -TimeDelta::hours(1),
+    );
+    for synchronised in [true, false] {
+        clock.set_status(ClockStatus {
+            state: if synchronised {
+                ClockState::Synchronised
+            } else {
+                ClockState::Unsynchronised
+            },
+            offset_ms: None,
+        });
+        for (age, stale) in [(fresh, false), (old, synchronised), (ahead, synchronised)] {
+            assert_eq!(
+                rig.commander.is_stale(now - age),
+                stale,
+                "{age} {synchronised}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_answer_to_an_id_stays() {
+    let rig = rig();
+    let ping = request(Command::Ping);
+    rig.commander.obey(received(&ping), LONG).await.unwrap();
+    // The same id again, and expired.
+    let late = Request {
+        expires_at: Some(ping.sent_at + TimeDelta::milliseconds(1)),
+        ..ping.clone()
+    };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    rig.commander.obey(received(&late), LONG).await.unwrap();
+    let Ok(Claim::Known {
+        answer: Some(first),
+    }) = rig
+        .commander
+        .outbox
+        .claim(ping.request_id.to_string())
+        .await
+    else {
+        unreachable!("it was carried out");
+    };
+    let payload = rig
+        .commander
+        .outbox
+        .stored_payload(first)
+        .await
+        .unwrap()
+        .unwrap();
+    let first: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(first["code"], "done");
+}
+
+#[tokio::test]
+async fn a_refused_response_topic_is_answered_where_answers_go() {
+    let rig = rig();
+    let before = rig
+        .commander
+        .outbox
+        .stats()
+        .counts
+        .iter()
+        .map(|c| c.waiting)
+        .sum::<u64>();
+    let mut asked = received(&request(Command::Ping));
+    asked.response_topic = Some("kakou/v1/other/box/hit".to_owned());
+    rig.commander.obey(asked, LONG).await.unwrap();
+    let after = rig
+        .commander
+        .outbox
+        .stats()
+        .counts
+        .iter()
+        .map(|c| c.waiting)
+        .sum::<u64>();
+    // The answer and the audit.
+    assert!(after >= before + 2, "{before} {after}");
 }

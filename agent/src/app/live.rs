@@ -20,6 +20,18 @@ const RETRY_FIRST: Duration = Duration::from_millis(300);
 const RETRY_MOST: Duration = Duration::from_millis(1500);
 /// Cameras lock out who tries wrong passwords.
 const RETRY_LOGIN: Duration = Duration::from_secs(30);
+/// A camera without a free session gets one when another viewer leaves, or when it forgets a
+/// session that was lost. Asking again at once keeps it busy.
+const RETRY_BUSY: Duration = Duration::from_secs(15);
+/// A camera that sends packets and no picture is waited for: cameras with a smart codec send a key
+/// frame a minute, some every four.
+const KEY_FRAME_MOST: Duration = Duration::from_secs(300);
+/// Packets that are this old say nothing any more.
+const FLOWING: Duration = Duration::from_secs(3);
+/// Bytes that are talk and no pictures: a camera that only describes itself sends no more.
+const PROTOCOL: u64 = 2_000;
+const NO_KEY_FRAME: &str = "packets come, but no key frame yet; switch smart codec (H.264+, H.265+) \
+                            off in the camera, and let a key frame come every second or two";
 /// A stream may take so long to its first frame, which waits for a key frame: twice as long each
 /// time that was not enough, so that a connection that came to nothing is given up soon, and a
 /// camera with rare key frames gets its time.
@@ -123,10 +135,10 @@ impl Run<'_> {
             } else if kind == FailKind::Silent {
                 patience = (2 * patience).min(FIRST_FRAME_MOST);
             }
-            let wait = if kind == FailKind::Unauthorised {
-                RETRY_LOGIN
-            } else {
-                backoff.wait()
+            let wait = match kind {
+                FailKind::Unauthorised => RETRY_LOGIN,
+                FailKind::Busy => RETRY_BUSY,
+                _ => backoff.wait(),
             };
             tracing::debug!(camera = self.camera.id, retry_in = ?wait, frames = received, "{text}");
             self.sleep(wait, &mut |_| self.without_frames(&mut watched))?;
@@ -153,6 +165,7 @@ impl Run<'_> {
         let w = &self.camera.watching;
         let (began, mut last, mut told, mut broken) = (self.now(), None, false, 0);
         let (mut taken, mut received) = (0, 0);
+        let (mut bytes, mut flowed) = (0, None);
         loop {
             self.beat();
             if self.stopping() {
@@ -187,7 +200,19 @@ impl Run<'_> {
                 }
                 LiveEvent::Nothing => {
                     self.without_frames(watched)?;
-                    let silent = self.now().saturating_sub(last.unwrap_or(began));
+                    let now = self.now();
+                    if live.bytes().is_some_and(|came| came > bytes + PROTOCOL) {
+                        (bytes, flowed) = (live.bytes().unwrap_or(bytes), Some(now));
+                    }
+                    let silent = now.saturating_sub(last.unwrap_or(began));
+                    let flows = flowed.is_some_and(|at| now.saturating_sub(at) < FLOWING);
+                    if flows && last.is_none() && silent < KEY_FRAME_MOST {
+                        if silent > w.condition.no_frames_after {
+                            let text = NO_KEY_FRAME.to_owned();
+                            self.happened(watched.condition, CameraEvent::Waiting { text });
+                        }
+                        continue;
+                    }
                     if silent
                         > if last.is_some() {
                             w.condition.no_frames_after
@@ -204,6 +229,8 @@ impl Run<'_> {
                         FaultKind::Unauthorised => FailKind::Unauthorised,
                         FaultKind::Unreachable => FailKind::Unreachable,
                         FaultKind::Broken => FailKind::BrokenStream,
+                        FaultKind::Busy => FailKind::Busy,
+                        FaultKind::Silent => FailKind::Silent,
                     };
                     return Ok(Over::Failed(kind, text));
                 }

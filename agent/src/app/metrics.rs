@@ -43,9 +43,8 @@ impl TaskPart for MetricsPart {
 
 /// Writes the file anew, as a whole or not at all.
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    let new = file.with_extension("prom.new");
-    std::fs::write(&new, text)
-        .and_then(|()| std::fs::rename(&new, file))
+    // Whoever reads it, a node_exporter say, needs not be in our group: it holds counts alone.
+    kakou_guard::file::replace(file, text.as_bytes(), 0o644)
         .with_context(|| format!("{}: the metrics cannot be written", file.display()))
 }
 

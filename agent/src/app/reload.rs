@@ -81,7 +81,8 @@ impl Reloader {
         let Some((path, load)) = self.file.clone() else {
             return self.list_alone().await;
         };
-        let sha256 = std::fs::read(&path).map(|bytes| Sha256Hex(Sha256::digest(&bytes).into()));
+        let sha256 = kakou_guard::file::read_bounded(&path, crate::config::LARGEST)
+            .map(|bytes| Sha256Hex(Sha256::digest(&bytes).into()));
         let outcome = match self.prepare(load).await {
             Ok(prepared) => self.commit(prepared).await,
             Err(e) => Err(e),

@@ -131,7 +131,8 @@ impl Saver {
     fn new(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let path = folder.join("frames.jsonl");
-        let times = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
+        let times =
+            kakou_guard::file::create(&path, 0o640).with_context(|| path.display().to_string())?;
         Ok(Self {
             folder: folder.to_path_buf(),
             times,
@@ -146,7 +147,8 @@ impl Saver {
     ) -> anyhow::Result<()> {
         let name = format!("{:06}.jpg", self.saved);
         let path = self.folder.join(&name);
-        std::fs::write(&path, jpeg(picture, 92)?).with_context(|| path.display().to_string())?;
+        kakou_guard::file::write(&path, &jpeg(picture, 92)?, 0o640)
+            .with_context(|| path.display().to_string())?;
         writeln!(
             self.times,
             "{}",
@@ -408,7 +410,8 @@ fn snapshot(args: &Snapshot) -> anyhow::Result<()> {
             seen: &seen,
         },
     );
-    std::fs::write(&args.out, jpeg(&drawn, 90)?).with_context(|| args.out.display().to_string())?;
+    kakou_guard::file::write(&args.out, &jpeg(&drawn, 90)?, 0o640)
+        .with_context(|| args.out.display().to_string())?;
     let texts: Vec<_> = seen
         .plates
         .iter()

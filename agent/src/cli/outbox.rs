@@ -300,7 +300,10 @@ fn export(a: &Export) -> anyhow::Result<ExitCode> {
     let mut out: Box<dyn Write> = if to_stdout {
         Box::new(std::io::stdout().lock())
     } else {
-        Box::new(std::fs::File::create(&a.out).with_context(|| a.out.display().to_string())?)
+        Box::new(
+            kakou_guard::file::create(&a.out, 0o640)
+                .with_context(|| a.out.display().to_string())?,
+        )
     };
     if let Some(dir) = &a.pictures {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
@@ -315,7 +318,7 @@ fn export(a: &Export) -> anyhow::Result<ExitCode> {
             "bin"
         };
         let file = dir.join(format!("{sequence}.{extension}"));
-        std::fs::write(&file, bytes)?;
+        kakou_guard::file::write(&file, &bytes, 0o640)?;
         Ok(Some(file.display().to_string()))
     };
     let count = inspection.export(a.first, a.last.unwrap_or(u64::MAX), a.lane, picture, |v| {

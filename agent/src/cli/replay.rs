@@ -228,10 +228,16 @@ pub fn write_pictures(dir: &std::path::Path, record: &Record) -> anyhow::Result<
             EvidenceRole::Plate => "plate",
             EvidenceRole::Thumbnail => "thumbnail",
         };
-        std::fs::write(dir.join(format!("{stem}-{role}.jpg")), &p.bytes).with_context(place)?;
+        kakou_guard::file::write(&dir.join(format!("{stem}-{role}.jpg")), &p.bytes, 0o640)
+            .with_context(place)?;
     }
     let annotated = jpeg(&record.annotated()?, 85)?;
-    std::fs::write(dir.join(format!("{stem}-annotated.jpg")), annotated).with_context(place)
+    kakou_guard::file::write(
+        &dir.join(format!("{stem}-annotated.jpg")),
+        &annotated,
+        0o640,
+    )
+    .with_context(place)
 }
 
 fn show(c: &Comparison) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use kakou_contract::{Filter, Id, Message, PartState, StatusMessage};
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 
-use super::broker::BrokerUrl;
+use super::broker::{Access, BrokerUrl};
 use super::table::{Table, clean};
 use kakou_uplink::{Known, Received, Subscriber, SubscriberConfig, SubscriberEvent};
 
@@ -28,7 +28,7 @@ const REMEMBERED: usize = 100_000;
 /// shown. Ends on Ctrl-C, after --count messages, or when the reader of its output ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The broker, mqtt://[user:password@]host[:port].
+    /// The broker, mqtt://[user:password@]host[:port], or mqtts:// for TLS.
     #[arg(
         long,
         value_name = "URL",
@@ -37,6 +37,8 @@ pub struct Args {
         default_value = "mqtt://127.0.0.1:1883"
     )]
     broker: BrokerUrl,
+    #[command(flatten)]
+    access: Access,
     /// Print messages as they are, one JSON object a line, and nothing else on stdout.
     #[arg(long)]
     json: bool,
@@ -70,8 +72,12 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
     if args.count == Some(0) {
         return Ok(ExitCode::SUCCESS);
     }
-    let broker = args.broker.address()?;
-    let mut subscriber = Subscriber::connect(broker.clone(), SubscriberConfig::new(filters(&args)));
+    let broker = args.access.of(args.broker.address()?)?;
+    let config = SubscriberConfig {
+        tls: args.access.tls(),
+        ..SubscriberConfig::new(filters(&args))
+    };
+    let mut subscriber = Subscriber::connect(broker.clone(), config);
     let table = if args.json {
         None
     } else {

@@ -23,6 +23,8 @@ pub mod write;
 
 use std::path::Path;
 
+use kakou_guard::file::read_bounded;
+
 pub use at::{ConfigError, Finding};
 pub use define::Language;
 pub use settings::{
@@ -32,6 +34,9 @@ pub use settings::{
 
 use at::At;
 use part::Part;
+
+/// A config of hundred cameras has some hundred KiB.
+pub(crate) const LARGEST: u64 = 4 << 20;
 
 impl Config {
     /// The config that holds where none is given.
@@ -43,9 +48,9 @@ impl Config {
     }
 
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = std::fs::read(path).map_err(|e| ConfigError::Read {
+        let bytes = read_bounded(path, LARGEST).map_err(|e| ConfigError::Read {
             path: path.into(),
-            reason: e.to_string(),
+            reason: e.why,
         })?;
         Self::parse(syntax::decode(&bytes, path)?, path)
     }

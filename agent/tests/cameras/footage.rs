@@ -114,7 +114,7 @@ fn make(name: &str, sequences: &[Vec<PathBuf>], arguments: &[String]) -> PathBuf
         let dir = work.path().join(i.to_string());
         std::fs::create_dir(&dir).expect("its folder");
         for (n, picture) in sequence.iter().enumerate() {
-            std::os::unix::fs::symlink(picture, dir.join(format!("{n:06}.jpg"))).expect("a link");
+            std::fs::copy(picture, dir.join(format!("{n:06}.jpg"))).expect("a copy");
         }
         command
             .args(["-framerate", "10", "-i"])

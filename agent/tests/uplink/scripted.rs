@@ -52,6 +52,12 @@ pub(crate) struct Script {
     pub(crate) packets: Decide<usize, Option<usize>>,
     /// PINGRESP again and again, asked for or not.
     pub(crate) chatter: Option<Duration>,
+    /// It refuses a connection whose will is retained (0x9a).
+    pub(crate) no_retained_will: bool,
+    /// "Server Keep Alive" in the CONNACK.
+    pub(crate) keep_alive: Option<u16>,
+    /// Once the subscription is acknowledged, a command with a topic alias.
+    pub(crate) alias: bool,
     /// Commands that are published once the subscription is acknowledged, all at once.
     pub(crate) commands: usize,
 }
@@ -65,6 +71,9 @@ impl Default for Script {
             subscribe: Box::new(|_| Answer::Ack(1)),
             packets: Box::new(|_| None),
             chatter: None,
+            no_retained_will: false,
+            keep_alive: None,
+            alias: false,
             commands: 0,
         }
     }
@@ -75,6 +84,7 @@ struct Log {
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
     disconnects: AtomicUsize,
+    pings: AtomicUsize,
     acknowledged: AtomicUsize,
 }
 
@@ -155,6 +165,11 @@ impl Scripted {
         self.log.disconnects.load(Ordering::Relaxed)
     }
 
+    /// PINGREQ packets.
+    pub(crate) fn pings(&self) -> usize {
+        self.log.pings.load(Ordering::Relaxed)
+    }
+
     /// Commands that the client acknowledged.
     pub(crate) fn acknowledged(&self) -> usize {
         self.log.acknowledged.load(Ordering::Relaxed)
@@ -193,7 +208,19 @@ async fn serve(stream: TcpStream, script: &Script, log: &Log) -> std::io::Result
             1 => {
                 let [high, low] = script.receive_max.to_be_bytes();
                 let retain = u8::from(script.retain);
-                let connack = [0x20, 8, 0, 0, 5, 0x21, high, low, 0x25, retain];
+                let will_retained = body.get(7).is_some_and(|flags| flags & 0x20 != 0);
+                if script.no_retained_will && will_retained {
+                    let refused = [0x20, 3, 0, 0x9a, 0];
+                    return writer.lock().await.write_all(&refused).await;
+                }
+                let mut told = vec![0x21, high, low, 0x25, retain];
+                if let Some(seconds) = script.keep_alive {
+                    let [high, low] = seconds.to_be_bytes();
+                    told.extend([0x13, high, low]);
+                }
+                let length = u8::try_from(told.len()).expect("a short packet");
+                let mut connack = vec![0x20, 3 + length, 0, 0, length];
+                connack.extend(told);
                 writer.lock().await.write_all(&connack).await?;
                 chatter = script.chatter.map(|every| chat(&writer, every));
                 continue;
@@ -228,6 +255,14 @@ async fn serve(stream: TcpStream, script: &Script, log: &Log) -> std::io::Result
                     writer
                         .write_all(&[0x90, 4, body[0], body[1], 0, code])
                         .await?;
+                    if script.alias {
+                        // cmd/a, id 1, alias 1, no payload.
+                        let text = b"cmd/a";
+                        let mut packet = vec![0x32, 2 + 5 + 2 + 1 + 3, 0, 5];
+                        packet.extend(text);
+                        packet.extend([0, 1, 3, 0x23, 0, 1]);
+                        writer.write_all(&packet).await?;
+                    }
                     for n in 1..=script.commands {
                         writer.write_all(&command(n)).await?;
                     }
@@ -235,6 +270,7 @@ async fn serve(stream: TcpStream, script: &Script, log: &Log) -> std::io::Result
                 answer
             }
             12 => {
+                log.pings.fetch_add(1, Ordering::Relaxed);
                 writer.lock().await.write_all(&[0xd0, 0]).await?;
                 continue;
             }

@@ -3,32 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kakou_guard::{Secret, presentable};
 use url::Url;
 
 /// The registered ports of MQTT without and with TLS.
 const PORT: u16 = 1883;
 const PORT_TLS: u16 = 8883;
-
-/// A text that appears in no log and no error.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself; only for the one place that sends it.
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -139,7 +119,7 @@ fn without_user(text: &str) -> String {
     };
     // A password with an unescaped `/` ends the authority early, so look at the whole rest.
     let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}{shown}")
+    presentable(&format!("{scheme}{shown}"))
 }
 
 /// Scheme and rest. What stands before `://` and is no scheme may be a user and a password.

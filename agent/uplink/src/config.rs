@@ -6,7 +6,7 @@ use std::time::Duration;
 use kakou_contract::Envelope;
 
 use super::address::BrokerAddress;
-use super::link::LinkOptions;
+use super::link::{Habits, LinkOptions};
 use super::tls::{Login, TlsFiles};
 
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct UplinkConfig {
     pub window: u16,
     /// Bytes of them; on a slow link as many as it delivers in a second.
     pub window_bytes: usize,
-    /// The largest packet sent or taken. The broker's own maximum lowers it.
+    /// The largest packet sent. The broker's own maximum lowers it.
     pub max_packet: u32,
     /// Bytes a second, at most.
     pub bandwidth: Option<u64>,
@@ -75,13 +75,19 @@ impl UplinkConfig {
     }
 }
 
+/// The largest packet taken from the broker: a request has 16 KiB, its properties as much again.
+const LARGEST_COMMAND: u32 = 64 << 10;
 /// Commands sent by the broker and not yet handed to the agent.
 pub(crate) const COMMANDS_OPEN: u16 = 32;
 
 impl UplinkConfig {
     /// What a link to this broker needs. Secrets are read anew each time, so that a renewed one is
     /// used; it reads files, so it is called where that may take its time.
-    pub(crate) fn link(&self, address: BrokerAddress) -> Result<LinkOptions, String> {
+    pub(crate) fn link(
+        &self,
+        address: BrokerAddress,
+        habits: Habits,
+    ) -> Result<LinkOptions, String> {
         let tls = match (&address.tls, &self.tls) {
             (false, _) => None,
             (true, tls) => Some(tls.client_config().map_err(|e| e.to_string())?),
@@ -97,11 +103,12 @@ impl UplinkConfig {
             client_id: self.client_id.clone(),
             keep_alive: self.keep_alive,
             connect_timeout: self.connect_timeout,
-            max_packet: self.max_packet,
+            max_packet: LARGEST_COMMAND,
             window: self.window,
             keep_session: self.commands.as_ref().map(|_| self.session_expiry),
             tls,
             will: self.will.as_ref().and_then(|make| make()),
+            habits,
             unacknowledged: self.commands.as_ref().map(|_| COMMANDS_OPEN),
         })
     }

@@ -58,11 +58,12 @@ mod suspicion;
 mod test_envelope;
 mod tls;
 
-pub use address::{AddressError, BrokerAddress, Secret, User};
+pub use address::{AddressError, BrokerAddress, User};
 pub use backoff::Backoff;
 pub use config::UplinkConfig;
 pub use error::Error;
 pub use handle::{DirectSender, Uplink};
+pub use kakou_guard::Secret;
 pub use message::{Known, Received, Unknown};
 pub use order::Drain;
 pub use status::{LinkState, Refusal, Status};

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use super::address::BrokerAddress;
 use super::backoff::Backoff;
 use super::error::Error;
-use super::link::{Link, LinkEvent, LinkOptions, Loss};
+use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss};
 use super::message::Received;
+use super::tls::TlsFiles;
 
 #[derive(Debug, Clone)]
 pub struct SubscriberConfig {
@@ -31,6 +32,8 @@ pub struct SubscriberConfig {
     pub backoff_most: Duration,
     /// Events between the connection and the reader.
     pub queue: usize,
+    /// For `mqtts://`: who may vouch for the broker, and who we are.
+    pub tls: TlsFiles,
 }
 
 impl SubscriberConfig {
@@ -45,6 +48,7 @@ impl SubscriberConfig {
             backoff_first: Duration::from_millis(200),
             backoff_most: Duration::from_secs(15),
             queue: 64,
+            tls: TlsFiles::default(),
         }
     }
 }
@@ -92,14 +96,16 @@ impl Subscriber {
             max_packet: config.max_packet,
             window: 1,
             keep_session: config.keep_session,
+            // Read for each connection, below; without it an `mqtts://` address is not dialled.
             tls: None,
             will: None,
+            habits: Habits::default(),
             // The next poll comes when the reader has taken this one, and rumqttc acknowledges
             // there.
             unacknowledged: None,
         };
         let backoff = Backoff::new(config.backoff_first, config.backoff_most);
-        let task = tokio::spawn(run(options, config.filters, backoff, tell));
+        let task = tokio::spawn(run(options, config.tls, config.filters, backoff, tell));
         Self {
             broker,
             events,
@@ -144,18 +150,23 @@ impl Subscriber {
 }
 
 async fn run(
-    options: LinkOptions,
+    mut options: LinkOptions,
+    tls: TlsFiles,
     filters: Vec<String>,
     mut backoff: Backoff,
     tell: mpsc::Sender<SubscriberEvent>,
 ) {
     loop {
-        let mut link = Link::open(&options);
-        let loss = match connection(&mut link, &filters, &mut backoff, &tell).await {
-            Ok(()) => return,
+        let loss = match prove(&mut options, &tls).await {
+            Ok(()) => {
+                let mut link = Link::open(&options);
+                match connection(&mut link, &filters, &mut backoff, &tell).await {
+                    Ok(()) => return,
+                    Err(loss) => loss,
+                }
+            }
             Err(loss) => loss,
         };
-        drop(link);
         if tell
             .send(SubscriberEvent::Lost { why: loss.why })
             .await
@@ -165,6 +176,19 @@ async fn run(
         }
         tokio::time::sleep(backoff.wait()).await;
     }
+}
+
+/// Gets ready to ask the broker who it is, where its address says TLS. Certificates are files: they
+/// are read where that may take its time.
+async fn prove(options: &mut LinkOptions, tls: &TlsFiles) -> Result<(), Loss> {
+    if !options.address.tls {
+        return Ok(());
+    }
+    let tls = tls.clone();
+    let read = tokio::task::spawn_blocking(move || tls.client_config()).await;
+    let config = read.map_err(|e| Loss::tls(e.to_string()))?;
+    options.tls = Some(config.map_err(|e| Loss::tls(e.to_string()))?);
+    Ok(())
 }
 
 /// One connection. Ok: nobody listens any more.

@@ -7,7 +7,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use super::address::{Secret, User};
+use super::address::User;
+use kakou_guard::Secret;
+use kakou_guard::file::FileError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -39,18 +41,13 @@ pub struct Login {
 impl Login {
     pub(super) fn user(&self) -> Result<User, TlsError> {
         let password = match &self.password_file {
-            None => String::new(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| TlsError::File {
-                    path: path.clone(),
-                    why: e.to_string(),
-                })?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
+            None => Secret::new(""),
+            Some(path) => Secret::from_file(path)
+                .map_err(|FileError { path, why }| TlsError::File { path, why })?,
         };
         Ok(User {
             name: self.user.clone(),
-            password: Secret::new(password),
+            password,
         })
     }
 }

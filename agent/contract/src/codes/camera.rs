@@ -29,6 +29,8 @@ word_list! {
         NoFrames = "no_frames", "无画面";
         /// What comes cannot be decoded, or the stream breaks off.
         BrokenStream = "broken_stream", "码流异常";
+        /// It is there and has no session free for us: too many watch it.
+        Busy = "busy", "会话已满";
         /// It cannot be connected to.
         Unreachable = "unreachable", "无法连接";
         /// It does not take user and password.
@@ -53,6 +55,7 @@ impl CameraState {
             | Self::Black
             | Self::NoFrames
             | Self::BrokenStream
+            | Self::Busy
             | Self::Unreachable
             | Self::Unauthorised
             | Self::PipelineFailed => Health::Failed,

@@ -84,6 +84,13 @@ impl Db {
     pub(crate) fn open(folder: &Path, key: SigningKey) -> Result<Self, OutboxError> {
         let path = folder.join(FILE);
         let fault = |e: rusqlite::Error| OutboxError::sqlite(&path, &e);
+        // A disk that is read-only says so by SQLite, below.
+        if let Err(e) = crate::folder::close_to_others(&path)
+            && e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        {
+            let why = "it is a link; put the database itself there".to_owned();
+            return Err(OutboxError::Open { path, why });
+        }
         let mut conn = Connection::open(&path).map_err(fault)?;
         conn.busy_timeout(PATIENCE).map_err(fault)?;
         if conn.is_readonly("main").map_err(fault)? {

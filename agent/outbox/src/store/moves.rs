@@ -433,9 +433,10 @@ impl Tx<'_> {
         Ok(Claim::New)
     }
 
+    /// The first answer stays: what came under the same id later was another request.
     pub(crate) fn answered(&mut self, request: &str, sequence: u64) -> Result<(), OutboxError> {
         self.run(
-            "UPDATE command SET answer = ? WHERE request = ?",
+            "UPDATE command SET answer = ? WHERE request = ? AND answer IS NULL",
             params![sequence, request],
         )
     }

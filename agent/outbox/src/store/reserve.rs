@@ -1,7 +1,6 @@
 //! A file that only takes up room. On a disk without any, it is deleted: what must be written to
 //! make room, the deletions themselves, then finds some.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +20,7 @@ impl Reserve {
     }
 
     pub(crate) fn is_there(&self) -> bool {
-        std::fs::metadata(&self.path).is_ok_and(|m| m.len() >= RESERVE_BYTES)
+        std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.len() >= RESERVE_BYTES)
     }
 
     /// Written out, not merely sized: a sparse file holds no room.
@@ -30,7 +29,7 @@ impl Reserve {
             return Ok(());
         }
         let write = || {
-            let mut file = File::create(&self.path)?;
+            let mut file = kakou_guard::file::create(&self.path, 0o640)?;
             let block = [0x4b_u8; 1 << 16];
             for _ in 0..RESERVE_BYTES / block.len() as u64 {
                 file.write_all(&block)?;

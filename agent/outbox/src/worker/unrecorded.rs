@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -172,6 +173,8 @@ impl Unrecorded {
                 .write(true)
                 .create(true)
                 .truncate(false)
+                .mode(0o640)
+                .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
                 .open(&self.path)?;
             file.write_all(&bytes)?;
             file.sync_data()

@@ -15,6 +15,8 @@ use crate::policy::{
 use crate::store::audit::{Author, time};
 use crate::store::{Db, Deleted, LARGEST_SEQUENCE, Oldest, settings};
 
+/// Requests that are remembered at most, the newest.
+const REMEMBERED: u32 = 100_000;
 /// Commands are known again this long.
 const COMMANDS_KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Messages and bytes that one step gives up: overwriting them takes milliseconds.
@@ -223,8 +225,15 @@ impl Upkeep<'_> {
             }
         }
         let before = proven_ms.saturating_sub(millis(COMMANDS_KNOWN));
-        self.db
-            .transact(|tx| tx.run("DELETE FROM command WHERE at < ?", [before]))?;
+        self.db.transact(|tx| {
+            tx.run("DELETE FROM command WHERE at < ?", [before])?;
+            // Who floods the agent with requests must not fill the disk.
+            tx.run(
+                "DELETE FROM command WHERE request IN \
+                 (SELECT request FROM command ORDER BY at DESC LIMIT -1 OFFSET ?)",
+                [REMEMBERED],
+            )
+        })?;
         Ok(round)
     }
 

@@ -1,10 +1,13 @@
 //! Where a live camera is, and how to speak to it. What proves who we are is never shown: `Display`
-//! and `Debug` leave out user, password and query (some cameras want the password there).
+//! and `Debug` leave out user, password and query, and mask what looks like either in the path
+//! (some cameras want the password there).
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
+use kakou_guard::{Secret, mask};
+use kakou_relay::Login;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -12,7 +15,7 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Rtsp,
-    /// A stream over HTTP: MJPEG (`multipart/x-mixed-replace`), or whatever ffmpeg finds there.
+    /// MJPEG over HTTP (`multipart/x-mixed-replace`).
     Http,
     /// A device of this machine.
     V4l2,
@@ -21,11 +24,12 @@ pub enum Protocol {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CameraAddress {
     protocol: Protocol,
-    /// Without user and password.
-    url: String,
+    tls: bool,
+    /// Without user and password; a device's path.
+    url: Secret,
     shown: String,
     /// What the URL itself carried.
-    login: Option<(String, String)>,
+    login: Option<Login>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +42,8 @@ pub enum AddressError {
     Form(String),
     #[error("the URL names no host")]
     Host,
-    #[error("`{0}` is no device; write v4l2:/dev/video0")]
-    Device(String),
+    #[error("what follows v4l2: is no device; write v4l2:/dev/video0")]
+    Device,
 }
 
 impl CameraAddress {
@@ -47,8 +51,13 @@ impl CameraAddress {
         self.protocol
     }
 
+    /// `rtsps://` or `https://`: the camera must prove who it is.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// What the URL itself carried: user and password.
-    pub fn login(&self) -> Option<&(String, String)> {
+    pub fn login(&self) -> Option<&Login> {
         self.login.as_ref()
     }
 
@@ -59,21 +68,12 @@ impl CameraAddress {
 
     /// The device file.
     pub fn device(&self) -> Option<PathBuf> {
-        (self.protocol == Protocol::V4l2).then(|| PathBuf::from(&self.url))
+        (self.protocol == Protocol::V4l2).then(|| PathBuf::from(self.url.reveal()))
     }
 
-    /// The URL with everything in it that opens the stream: for the decoder alone, never for a log.
-    pub fn secret_url(&self, login: Option<&(String, String)>) -> String {
-        let Some((user, password)) = login else {
-            return self.url.clone();
-        };
-        let Ok(mut url) = Url::parse(&self.url) else {
-            return self.url.clone();
-        };
-        // Both fail only for URLs without a host, which `from_str` refuses.
-        let _ = url.set_username(user);
-        let _ = url.set_password(Some(password));
-        url.into()
+    /// The URL without user and password. Path and query may be secret all the same.
+    pub(super) fn url(&self) -> &Secret {
+        &self.url
     }
 }
 
@@ -83,13 +83,16 @@ impl FromStr for CameraAddress {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(rest) = text.strip_prefix("v4l2:") {
             let device = rest.strip_prefix("//").unwrap_or(rest);
-            if !device.starts_with("/dev/") {
-                return Err(AddressError::Device(device.to_owned()));
+            let plain =
+                |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+            if !device.starts_with("/dev/") || !Path::new(device).components().all(plain) {
+                return Err(AddressError::Device);
             }
             let shown = format!("v4l2:{device}");
             return Ok(Self {
                 protocol: Protocol::V4l2,
-                url: device.to_owned(),
+                tls: false,
+                url: Secret::new(device),
                 shown,
                 login: None,
             });
@@ -102,6 +105,10 @@ impl FromStr for CameraAddress {
         let protocol = match scheme.as_str() {
             "rtsp" | "rtsps" => Protocol::Rtsp,
             "http" | "https" => Protocol::Http,
+            // What stands before `://` and is no scheme may be a user and a password.
+            _ if scheme.len() > 10 || !scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                return Err(AddressError::Scheme("this".to_owned()));
+            }
             _ => return Err(AddressError::Scheme(scheme)),
         };
         // A control character would end the line in which the decoder is told the URL.
@@ -118,19 +125,18 @@ impl FromStr for CameraAddress {
             .ok_or(AddressError::Host)?
             .to_owned();
         let decoded = |s: &str| percent_decode_str(s).decode_utf8_lossy().into_owned();
-        let login = (!url.username().is_empty() || url.password().is_some()).then(|| {
-            (
-                decoded(url.username()),
-                decoded(url.password().unwrap_or_default()),
-            )
+        let login = (!url.username().is_empty() || url.password().is_some()).then(|| Login {
+            user: decoded(url.username()).into(),
+            password: decoded(url.password().unwrap_or_default()).into(),
         });
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-        let shown = format!("{scheme}://{host}{port}{}", url.path());
+        let shown = mask(&format!("{scheme}://{host}{port}{}", url.path()));
         Ok(Self {
             protocol,
-            url: url.into(),
+            tls: scheme.ends_with('s'),
+            url: Secret::new(url),
             shown,
             login,
         })
@@ -159,22 +165,55 @@ mod tests {
         let a: CameraAddress = "rtsp://ad%40min:p%26ss+w@10.0.0.5:554/Streaming/101?password=x"
             .parse()
             .unwrap();
+        let login = a.login().unwrap();
         assert_eq!(
-            a.login().unwrap(),
-            &("ad@min".to_owned(), "p&ss+w".to_owned())
+            (login.user.reveal(), login.password.reveal()),
+            ("ad@min", "p&ss+w")
         );
         assert_eq!(a.to_string(), "rtsp://10.0.0.5:554/Streaming/101");
         assert_eq!(
             format!("{a:?}"),
             "CameraAddress(rtsp://10.0.0.5:554/Streaming/101)"
         );
-        let whole = a.secret_url(a.login());
         assert_eq!(
-            whole,
-            "rtsp://ad%40min:p&ss+w@10.0.0.5:554/Streaming/101?password=x"
+            a.url().reveal(),
+            "rtsp://10.0.0.5:554/Streaming/101?password=x"
         );
-        let again: CameraAddress = whole.parse().unwrap();
-        assert_eq!(again.login(), a.login());
+    }
+
+    /// Forms in which cameras and people write a password.
+    #[test]
+    fn no_form_of_a_url_shows_its_password() {
+        for url in [
+            "rtsp://u:S3CRET@h/x",
+            "rtsp://S3CRET@h/x",
+            "rtsps://u:S3CRET%21@h:322/x#S3CRET",
+            "http://h/video?user=u&password=S3CRET",
+            "http://h/v.cgi?loginuse=u&loginpas=S3CRET",
+            "https://h/v.mjpg?token=S3CRET",
+            "rtsp://h/user=u&password=S3CRET&channel=1&stream=0.sdp?",
+            "rtsp://h/user=u_password=S3CRET_channel=1_stream=0.sdp",
+            "rtsp://h/user_u_password_S3CRET_channel_1",
+            "rtsp://h/PWD=S3CRET/ch1",
+            "rtsp://h/cam;pwd=S3CRET",
+            "rtsp://h/usr=S3CRET",
+            "rtsp://u:S3CRET@[fe80::1]:554/x",
+            "rtsp://u:S3CRET@h:99999/x",
+            "u:S3CRET@h://x",
+            "S3CRET://u@h/x",
+            "ftp://u:S3CRET@h/x",
+            "v4l2:u:S3CRET@h",
+        ] {
+            let said = match url.parse::<CameraAddress>() {
+                Ok(address) => format!("{address} {address:?} {:?}", address.login()),
+                Err(e) => format!("{e} {e:?}"),
+            };
+            let said = said.to_lowercase();
+            // A scheme is no secret; who puts one there is told only its length.
+            if !url.starts_with("S3CRET") {
+                assert!(!said.contains("s3cret"), "{url}: {said}");
+            }
+        }
     }
 
     #[test]
@@ -184,6 +223,7 @@ mod tests {
         assert!(no("rtsp://").contains("host") || no("rtsp://").contains("read"));
         assert!(no("rtsp://host/a\nfile 'x'").contains("control"));
         assert!(no("v4l2:video0").contains("v4l2:/dev/video0"));
+        assert!(no("v4l2:/dev/../etc/passwd").contains("v4l2:/dev/video0"));
         let device: CameraAddress = "v4l2:/dev/video2".parse().unwrap();
         assert_eq!(
             (device.to_string(), device.device()),

@@ -66,6 +66,8 @@ pub enum FailKind {
     Unreachable,
     /// Connected, but what came cannot be decoded, or it broke off.
     BrokenStream,
+    /// It has no session free for us.
+    Busy,
     /// Connected, and nothing came in the time allowed.
     Silent,
 }
@@ -85,6 +87,8 @@ pub enum CameraEvent {
     Displaced { frames: u64 },
     /// A frame came that could not be decoded.
     Damaged,
+    /// It sends, and there is no picture yet; `text` is for people.
+    Waiting { text: String },
     /// Connection or stream failed; `text` is for people and must carry no credentials.
     Failed { kind: FailKind, text: String },
     /// Time passed. To come a few times a second.
@@ -129,6 +133,8 @@ pub struct Condition {
     seen: bool,
     last_frame: Option<Duration>,
     failure: Option<(FailKind, String, Duration)>,
+    /// Why there is no frame, as far as known.
+    awaited: Option<String>,
     view: (View, Duration),
     size: Option<(u32, u32)>,
     /// The camera's own size, and since when another one comes.
@@ -155,6 +161,7 @@ impl Condition {
             seen: false,
             last_frame: None,
             failure: None,
+            awaited: None,
             view: (View::Clear, now),
             size: None,
             other_size: None,
@@ -216,6 +223,10 @@ impl Condition {
                 (0..frames.min(1000)).for_each(|_| self.rate.frame(now))
             }
             CameraEvent::Damaged => self.rate.damaged(now),
+            CameraEvent::Waiting { text } => {
+                self.awaited = Some(text);
+                self.failure = None;
+            }
             CameraEvent::Failed { kind, text } => self.fail(now, kind, text),
             CameraEvent::OffDuty => self.phase = Phase::Off,
             CameraEvent::Ended => self.phase = Phase::Ended,
@@ -238,6 +249,7 @@ impl Condition {
         }
         self.rate.frame(now);
         (self.seen, self.last_frame, self.failure) = (true, Some(now), None);
+        self.awaited = None;
         if view != self.view.0 {
             self.view = (view, now);
         }
@@ -258,6 +270,7 @@ impl Condition {
             Some((known, _, began)) if *known == kind => *began,
             _ => now,
         };
+        self.awaited = None;
         self.failure = Some((kind, text, began));
     }
 
@@ -302,6 +315,7 @@ impl Condition {
                     FailKind::Unreachable => CameraState::Unreachable,
                     FailKind::BrokenStream => CameraState::BrokenStream,
                     FailKind::Silent => CameraState::NoFrames,
+                    FailKind::Busy => CameraState::Busy,
                 };
                 let waited = now.saturating_sub(self.waiting);
                 // A connection that was made since, and stays silent, is a failure of its own.
@@ -329,7 +343,10 @@ impl Condition {
             } else {
                 "no frame came within"
             };
-            let detail = format!("{what} {:.0} s", patience.as_secs_f32());
+            let detail = match &self.awaited {
+                Some(text) => text.clone(),
+                None => format!("{what} {:.0} s", patience.as_secs_f32()),
+            };
             return (
                 CameraState::NoFrames,
                 self.last_frame.unwrap_or(self.waiting),

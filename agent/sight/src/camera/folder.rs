@@ -3,17 +3,24 @@
 //! Times come from a `frames.jsonl` beside the pictures, a JSON object a line: `{"file":
 //! "000000.jpg", "time": "2026-03-14T09:00:00.000+08:00"}`; its order is the frames' order. Without
 //! one, the first frame is given an assumed time and the rest follow at an assumed rate.
+//!
+//! A picture is a regular file within the folder: no name leads out of it, and no link is followed.
+//! Files whose name begins with a dot are passed over: systems lay such beside the pictures.
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
+use kakou_guard::clean_line;
+use kakou_guard::file::{read_bounded, read_inside};
 use serde::Deserialize;
 
-use super::picture::decode_bytes;
+use super::picture::{LARGEST_FILE, decode_bytes};
 use super::{Assumed, Frame, FrameSource, Monotonic, Next, Pixels, SourceError, moment_of};
 
 const TIMES: &str = "frames.jsonl";
+/// A line has some hundred bytes: half a million frames.
+const LARGEST_TIMES: u64 = 64 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +35,7 @@ enum Entry {
 }
 
 pub struct FolderSource {
+    folder: PathBuf,
     entries: std::vec::IntoIter<Entry>,
     total: u64,
     number: u64,
@@ -42,15 +50,15 @@ impl FolderSource {
         };
         let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
             .and_then(|dir| {
-                dir.map(|e| e.map(|e| e.path()))
+                dir.map(|e| e.map(|e| PathBuf::from(e.file_name())))
                     .collect::<Result<Vec<_>, _>>()
             })
             .map_err(|e| err(e.to_string()))?;
         files.retain(|p| is_picture(p));
         alphanumeric_sort::sort_path_slice(&mut files);
         let times = folder.join(TIMES);
-        let entries = if times.is_file() {
-            timed(folder, &times, files)?
+        let entries = if times.exists() {
+            timed(&times, files)?
         } else {
             spaced(files, assumed).ok_or_else(|| {
                 err(format!(
@@ -64,6 +72,7 @@ impl FolderSource {
         }
         let total = entries.len() as u64;
         Ok(Self {
+            folder: folder.into(),
             entries: entries.into_iter(),
             total,
             number: 0,
@@ -73,6 +82,9 @@ impl FolderSource {
 }
 
 fn is_picture(path: &Path) -> bool {
+    if path.as_os_str().as_encoded_bytes().starts_with(b".") {
+        return false;
+    }
     let ext = path
         .extension()
         .and_then(|e| e.to_str())
@@ -90,11 +102,13 @@ fn spaced(files: Vec<PathBuf>, assumed: Assumed) -> Option<Vec<Entry>> {
         .collect()
 }
 
-fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
-    let text = std::fs::read_to_string(times).map_err(|e| SourceError::Open {
+fn timed(times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
+    let unread = |reason: String| SourceError::Open {
         path: times.into(),
-        reason: e.to_string(),
-    })?;
+        reason,
+    };
+    let bytes = read_bounded(times, LARGEST_TIMES).map_err(|e| unread(e.why))?;
+    let text = String::from_utf8(bytes).map_err(|_| unread("it is not UTF-8".into()))?;
     let mut entries = Vec::new();
     let mut listed = std::collections::HashSet::new();
     for (i, line) in text
@@ -108,9 +122,9 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
             reason,
         };
         let line: TimedFile = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
-        let path = folder.join(&line.file);
+        let path = PathBuf::from(&line.file);
         if !listed.insert(path.clone()) {
-            return Err(fault(format!("{} is listed twice", line.file)));
+            return Err(fault(format!("{} is listed twice", clean_line(&line.file))));
         }
         entries.push(Entry::Picture(path, line.time));
     }
@@ -118,7 +132,7 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
     // saying so.
     for path in files.into_iter().filter(|p| !listed.contains(p)) {
         entries.push(Entry::Broken(
-            path.display().to_string(),
+            clean_line(&path.to_string_lossy()),
             format!("{TIMES} gives it no time"),
         ));
     }
@@ -126,8 +140,8 @@ fn timed(folder: &Path, times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>,
 }
 
 /// A picture file, and what stands in it: whether it can be decoded is known only then.
-fn read(path: &Path) -> Result<(Pixels, RgbImage), String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+fn read(folder: &Path, name: &Path) -> Result<(Pixels, RgbImage), String> {
+    let bytes = read_inside(folder, name, LARGEST_FILE).map_err(|e| e.why)?;
     let picture = decode_bytes(&bytes)?;
     let pixels = Pixels::File {
         bytes: bytes.into(),
@@ -147,15 +161,13 @@ impl FrameSource for FolderSource {
             Entry::Picture(path, capture) => (path, capture),
             Entry::Broken(name, reason) => return Ok(Next::Broken { name, reason }),
         };
-        let name = path
-            .file_name()
-            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        match read(&path) {
+        let name = clean_line(&path.to_string_lossy());
+        match read(&self.folder, &path) {
             Ok((pixels, picture)) => Ok(Next::Frame(
                 Frame::new(number, name, self.clock.at(capture), pixels).decoded(picture),
             )),
             Err(reason) => Ok(Next::Broken {
-                name: path.display().to_string(),
+                name: self.folder.join(name).display().to_string(),
                 reason,
             }),
         }
@@ -245,6 +257,42 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(e.contains("frames.jsonl: line 1"), "{e}");
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder_and_no_device_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("set");
+        std::fs::create_dir(&folder).unwrap();
+        picture(dir.path(), "outside.png");
+        picture(&folder, "a.png");
+        picture(&folder, "._a.png");
+        std::os::unix::fs::symlink("/dev/zero", folder.join("b.jpg")).unwrap();
+        std::os::unix::fs::symlink("../outside.png", folder.join("c.png")).unwrap();
+        let broken = |seen: Vec<String>| seen.iter().filter(|s| s.starts_with("broken")).count();
+        assert_eq!(
+            drain(&folder),
+            ["0 a.png 0", "broken b.jpg", "broken c.png"]
+        );
+        let names = [
+            "../outside.png",
+            "/dev/zero",
+            "b.jpg",
+            "/dev/urandom",
+            "\u{1b}[2J.png",
+        ];
+        let lines: String = names
+            .iter()
+            .map(|name| {
+                let name = serde_json::to_string(name).unwrap();
+                format!("{{\"file\": {name}, \"time\": \"2026-03-14T09:00:00+08:00\"}}\n")
+            })
+            .collect();
+        std::fs::write(folder.join(TIMES), lines).unwrap();
+        let seen = drain(&folder);
+        assert!(!seen.join("").contains('\u{1b}'), "{seen:?}");
+        // And those that stand in the folder but not in the file.
+        assert_eq!(broken(seen), names.len() + 2);
     }
 
     #[test]

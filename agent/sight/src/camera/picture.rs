@@ -1,34 +1,114 @@
-//! Decoding one picture file.
+//! Decoding one picture file. It comes from outside: its size is looked at before memory is taken
+//! for it, what it says of its orientation is done, and what is only half there is refused.
 
+use std::io::Cursor;
 use std::path::Path;
 
-use image::RgbImage;
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageReader, Limits, RgbImage};
+use kakou_guard::file::{read_bounded, read_inside};
 
-/// A JPEG's markers: start of scan, end of image.
-const SOS: [u8; 2] = [0xff, 0xda];
-const EOI: [u8; 2] = [0xff, 0xd9];
+/// The largest picture of a stream or video, in pixels: 4096 x 4096.
+pub(super) const LARGEST_FRAME: u32 = 4096 * 4096;
+/// The largest picture file, in pixels: the cameras of telephones have up to 50 million, but those
+/// of roads 12.
+const LARGEST_PICTURE: u64 = 40_000_000;
+/// And in bytes.
+pub(super) const LARGEST_FILE: u64 = 64 << 20;
+const LARGEST_SIDE: u32 = 16_384;
+
+/// A JPEG's markers.
+const SOI: [u8; 2] = [0xff, 0xd8];
+const SOS: u8 = 0xda;
+const EOI: u8 = 0xd9;
 
 /// A JPEG or PNG file as RGB, or why it is none.
 pub fn decode(path: &Path) -> Result<RgbImage, String> {
-    decode_bytes(&std::fs::read(path).map_err(|e| e.to_string())?)
+    decode_bytes(&read_bounded(path, LARGEST_FILE).map_err(|e| e.why)?)
+}
+
+/// The same of a file that is named in a file: it must lie in this folder.
+pub fn decode_inside(folder: &Path, name: &Path) -> Result<RgbImage, String> {
+    decode_bytes(&read_inside(folder, name, LARGEST_FILE).map_err(|e| e.why)?)
 }
 
 /// What stands in such a file.
 pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
-    if is_torn_jpeg(bytes) {
+    let said = |e: image::ImageError| kakou_guard::presentable(&e.to_string());
+    let ends = jpeg_end(bytes);
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| e.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_alloc = Some(4 * LARGEST_PICTURE);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(said)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
+        return Err(format!(
+            "a picture of {width} x {height} is too large: {LARGEST_PICTURE} pixels are taken"
+        ));
+    }
+    if matches!(
+        decoder.original_color_type(),
+        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16
+    ) {
+        return Err("its colours are CMYK, for printing; save it as RGB".to_owned());
+    }
+    let turned = decoder.orientation().map_err(said)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(said)?;
+    if ends == Some(false) && is_cut_short(&picture) {
         return Err("the JPEG is cut short: its end is missing".into());
     }
-    image::load_from_memory(bytes)
-        .map(|i| i.into_rgb8())
-        .map_err(|e| e.to_string())
+    picture.apply_orientation(turned);
+    Ok(picture.into_rgb8())
 }
 
-/// The decoder fills the missing part of a torn JPEG with grey and says nothing; half a vehicle is
-/// worse than none. In a whole one an end marker follows the last scan (inside a scan no marker can
-/// stand, and a preview's end marker stands before the picture's own scan).
-fn is_torn_jpeg(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
-    bytes.starts_with(&[0xff, 0xd8]) && last(EOI) < last(SOS)
+/// Whether the end marker of a JPEG is there: after its scans, not in what a camera appends, and
+/// not in a preview within its head. `None`: no JPEG.
+fn jpeg_end(bytes: &[u8]) -> Option<bool> {
+    let mut rest = bytes.strip_prefix(&SOI)?;
+    let mut in_scan = false;
+    loop {
+        // The next marker. In a scan, 0xff 0x00 is data and 0xff 0xd0 to 0xd7 are restarts; between
+        // segments there may be fill bytes, and the tail of a comment that lied about its length.
+        let Some(at) = rest.iter().position(|b| *b == 0xff) else {
+            return Some(false);
+        };
+        rest = rest.get(at + 1..).unwrap_or_default();
+        let Some((marker, after)) = rest.split_first() else {
+            return Some(false);
+        };
+        match *marker {
+            0xff => continue,
+            0 | 1 | 0xd0..=0xd7 => rest = after,
+            EOI if in_scan => return Some(true),
+            EOI => return Some(false),
+            marker => {
+                in_scan |= marker == SOS;
+                let length = match after {
+                    [high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
+                    _ => return Some(false),
+                };
+                rest = after.get(length.max(2)..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Whether a picture without an end marker lacks more than that. The decoder fills what is missing
+/// with the last colour it knew, so the last block is of one colour in each of its squares of 8.
+fn is_cut_short(picture: &DynamicImage) -> bool {
+    let rgb = picture.to_rgb8();
+    let (width, height) = rgb.dimensions();
+    let (left, top) = (width.saturating_sub(16), height.saturating_sub(8));
+    let mut colours = (left..width).flat_map(|x| (top..height).map(move |y| (x, y)));
+    let Some(first) = colours.next() else {
+        return true;
+    };
+    let first = rgb.get_pixel(first.0, first.1);
+    colours.all(|(x, y)| rgb.get_pixel(x, y) == first)
 }
 
 #[cfg(test)]
@@ -46,10 +126,80 @@ mod tests {
         assert_eq!(decode(&path).unwrap().dimensions(), (64, 64));
         std::fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
         assert!(decode(&path).unwrap_err().contains("cut short"));
+        // The end marker alone: nothing is missing.
+        std::fs::write(&path, &bytes[..bytes.len() - 2]).unwrap();
+        assert!(decode(&path).is_ok());
         // What a camera appends after the end does no harm.
         bytes.extend([0; 200]);
+        bytes.extend([0xff, 0xda, 0, 8, 0xff, 0xd8, 0xff, 0xda]);
         std::fs::write(&path, &bytes).unwrap();
         assert!(decode(&path).is_ok());
         assert!(decode(&dir.path().join("none.jpg")).is_err());
+    }
+
+    /// A JPEG of 40 x 24 with this segment behind its first marker.
+    fn with_segment(marker: u8, length: usize, body: &[u8]) -> Vec<u8> {
+        let picture = RgbImage::from_fn(40, 24, |x, _| image::Rgb([x as u8 * 6, 9, 77]));
+        let plain = crate::evidence::jpeg(&picture, 90).unwrap();
+        let mut bytes = vec![0xff, 0xd8, 0xff, marker];
+        bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes.extend_from_slice(&plain[2..]);
+        bytes
+    }
+
+    #[test]
+    fn a_picture_is_turned_as_its_exif_says() {
+        let exif = |orientation: u8| {
+            let mut body = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+            body.extend([orientation, 0, 0, 0, 0, 0, 0]);
+            with_segment(0xe1, body.len() + 2, &body)
+        };
+        let plain = decode_bytes(&exif(1)).unwrap();
+        assert_eq!(plain.dimensions(), (40, 24));
+        assert_eq!(decode_bytes(&exif(6)).unwrap().dimensions(), (24, 40));
+        let over = decode_bytes(&exif(3)).unwrap();
+        assert_eq!(over.get_pixel(39, 23), plain.get_pixel(0, 0));
+    }
+
+    #[test]
+    fn a_comment_that_lies_about_its_length_does_no_harm() {
+        let comment = with_segment(0xfe, 30, &[b'x'; 28]);
+        assert!(decode_bytes(&comment).is_ok());
+        assert_eq!(jpeg_end(&with_segment(0xfe, 30, &[b'x'; 100])), Some(true));
+    }
+
+    #[test]
+    fn a_size_is_refused_before_memory_is_taken() {
+        // The head of a PNG of one bit a pixel.
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+        png.extend(22_000_u32.to_be_bytes());
+        png.extend(22_000_u32.to_be_bytes());
+        png.extend([1, 0, 0, 0, 0]);
+        png.extend(crc32(&png[12..]).to_be_bytes());
+        png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+        let told = decode_bytes(&png).unwrap_err();
+        assert!(
+            told.contains("too large") || told.contains("limit") || told.contains("Limits"),
+            "{told}"
+        );
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+            })
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_picture_or_an_error(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80)) {
+            let mut jpeg = vec![0xff, 0xd8];
+            jpeg.extend(&bytes);
+            let _ = jpeg_end(&jpeg);
+            let _ = decode_bytes(&jpeg);
+        }
     }
 }

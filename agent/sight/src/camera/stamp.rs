@@ -11,6 +11,11 @@
 //! that the stream counts anew. Frames that stay late for longer than [`SPAN`] are believed as
 //! well: the stream's clock was set, or the way became longer. A stamp that can be no time is left
 //! out, and the arrival counts.
+//!
+//! Some cameras count time wrongly: stamps that stand still, creep, or go on slower than frames
+//! come. Frames of such a stream would lie further and further in the past. Where a stream's clock
+//! falls behind its frames span after span, its stamps are not believed, and the arrival counts,
+//! until they keep up again.
 
 use std::time::Duration;
 
@@ -26,6 +31,16 @@ const BACK: f64 = 0.5;
 /// lose the fractions.
 const LARGEST: f64 = 3.2e9;
 
+/// By so many seconds a clock that is right does not fall behind in a span; a network that gets
+/// slower for so long would be a long queue.
+const BEHIND: f64 = 0.2;
+/// Spans in a row, until stamps are not believed, or believed again.
+const SPANS: u32 = 3;
+/// No frame for so long is a pause.
+const PAUSE: f64 = 0.7;
+/// A clock that loses so much of a span is not waited for.
+const CREEPS: f64 = 0.5;
+
 #[derive(Debug, Default)]
 pub struct Stamper {
     latency: f64,
@@ -35,6 +50,12 @@ pub struct Stamper {
     since: f64,
     last_stamp: Option<f64>,
     last: Option<f64>,
+    last_arrival: Option<f64>,
+    /// Where the count began: stamp and arrival.
+    began: Option<(f64, f64)>,
+    /// Spans in a row that speak against the stamps, or for them where they are not believed.
+    against: u32,
+    lies: bool,
 }
 
 impl Stamper {
@@ -52,7 +73,12 @@ impl Stamper {
         let arrived = arrival.as_secs_f64();
         let captured = match stamp.filter(|s| s.abs() <= LARGEST) {
             None => arrived,
-            Some(stamp) => stamp + self.offset(stamp, arrived),
+            // The same stamp again is none.
+            Some(stamp) if self.last_stamp == Some(stamp) => arrived,
+            Some(stamp) => {
+                let captured = stamp + self.offset(stamp, arrived);
+                if self.lies { arrived } else { captured }
+            }
         };
         let captured = (captured.min(arrived) - self.latency).max(0.0);
         let captured = self.last.map_or(captured, |last| captured.max(last + 1e-6));
@@ -68,17 +94,46 @@ impl Stamper {
         let lies_ahead = known.fold(f64::INFINITY, f64::min) - sample > AHEAD;
         if steps_back || (lies_ahead && self.now.is_some()) {
             (self.now, self.before) = (None, None);
+            self.began = None;
         }
         self.last_stamp = Some(stamp);
+        // After a pause of the network frames come late, and the count begins with the first of them.
+        if self.last_arrival.is_some_and(|last| arrived - last > PAUSE) {
+            self.began = None;
+        }
+        self.last_arrival = Some(arrived);
+        let (first_stamp, first_arrival) = *self.began.get_or_insert((stamp, arrived));
+        let (counted, passed) = (stamp - first_stamp, arrived - first_arrival);
+        // From its beginning on: a stream begins with what it has waiting, which is faster.
+        if (1.0..SPAN).contains(&passed) && counted < CREEPS * passed {
+            self.lies = true;
+        }
         if self.now.is_none() {
             self.since = arrived;
         } else if arrived - self.since > SPAN {
+            // A span without frames, or that ends one, says nothing of the clock.
+            let whole = arrived - self.since < SPAN + 1.0;
+            if let (Some(now), Some(before), true) = (self.now, self.before, whole) {
+                self.judge(now - before);
+            }
             self.before = self.now.take();
             self.since = arrived;
         }
         let now = self.now.map_or(sample, |n| n.min(sample));
         self.now = Some(now);
         self.before.map_or(now, |b| b.min(now))
+    }
+
+    /// A span in which the stream's clock fell behind by so much.
+    fn judge(&mut self, behind: f64) {
+        if (behind > BEHIND) == self.lies {
+            self.against = 0;
+            return;
+        }
+        self.against += 1;
+        if self.against >= SPANS || (!self.lies && behind > CREEPS * SPAN) {
+            (self.lies, self.against) = (!self.lies, 0);
+        }
     }
 }
 
@@ -197,5 +252,40 @@ mod tests {
                 assert!(error < 0.2, "{absurd}, frame {i}: {error}");
             }
         }
+    }
+
+    /// The largest error of a capture time after `settled` seconds, of a camera of 10 frames a second
+    /// whose clock runs at this share of the true one.
+    fn error_at_scale(scale: f64, settled: f64) -> f64 {
+        let mut stamper = Stamper::default();
+        let mut worst = 0.0_f64;
+        for i in 0..1200 {
+            let captured = 100.0 + f64::from(i) * 0.1;
+            let arrived = captured + 0.05;
+            let stamp = 4711.0 + f64::from(i) * 0.1 * scale;
+            let got = stamper
+                .at(Some(stamp), Duration::from_secs_f64(arrived))
+                .as_secs_f64();
+            if f64::from(i) * 0.1 > settled {
+                worst = worst.max((got - captured).abs());
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn a_clock_that_lies_is_not_believed() {
+        for (scale, settled) in [
+            (0.0, 0.1),
+            (0.0111, 1.2),
+            (0.3, 1.2),
+            (0.84, 22.0),
+            (90.0, 0.1),
+        ] {
+            let error = error_at_scale(scale, settled);
+            assert!(error < 0.3, "{scale}: {error} s");
+        }
+        // Off by a share that no network would hide: believed, as exact as it is.
+        assert!(error_at_scale(1.0001, 0.0) < 0.1 && error_at_scale(0.9999, 0.0) < 0.1);
     }
 }

@@ -1,20 +1,33 @@
 //! A video file, decoded by an ffmpeg child process: a decoder that crashes takes nobody with it.
 //!
-//! `-fps_mode passthrough` keeps the true frame times: nothing is doubled or dropped to even them
+//! `passthrough` keeps the true frame times: nothing is doubled or dropped to even them
 //! out.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use chrono::{DateTime, FixedOffset};
+use kakou_guard::presentable;
 
 use super::ffmpeg::{
-    self, Announced, Announcements, Complaints, FORMAT, LogLine, ReadError, SHOW_INFO, program,
+    self, Access, Announced, Announcements, Complaints, FORMAT, LogLine, Passthrough, ReadError,
+    SHOW_INFO, SQUARE, program,
 };
+use super::picture::LARGEST_FRAME;
 use super::{Frame, FrameSource, Monotonic, Next, Pixels, SourceError, moment_of};
+
+/// What a recording may be; of some hundred others nothing is reached.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,h264,\
+                       hevc,mjpeg,asf,dhav,mxf,ogg,m4v,yuv4mpegpipe";
+const CODECS: &str = "h264,hevc,mjpeg,mpeg4,mpeg2video,mpeg1video,msmpeg4,msmpeg4v2,msmpeg4v1,h263,\
+                      flv,vc1,wmv1,wmv2,wmv3,vp8,vp9,libvpx-vp9,av1,libdav1d,libaom-av1,rawvideo,\
+                      theora,prores";
+/// Of a stream that does not say its rate and has no time stamps, in seconds.
+const STEP_S: f64 = 0.04;
 
 pub struct VideoSource {
     path: PathBuf,
@@ -22,6 +35,11 @@ pub struct VideoSource {
     pixels: BufReader<ChildStdout>,
     announced: Receiver<Announced>,
     watcher: Option<JoinHandle<Complaints>>,
+    /// Frames a second, as the stream says.
+    fps: Arc<OnceLock<f64>>,
+    last_stamp: Option<f64>,
+    /// Frames whose time was not told.
+    guessed: u64,
     start: DateTime<FixedOffset>,
     total: Option<u64>,
     number: u64,
@@ -41,24 +59,32 @@ impl VideoSource {
         path: &Path,
         start: DateTime<FixedOffset>,
     ) -> Result<Self, SourceError> {
-        let mut child = ffmpeg
+        let fault = |reason: String| SourceError::Video {
+            path: path.into(),
+            reason,
+        };
+        let passthrough = Passthrough::of_this_ffmpeg().map_err(fault)?;
+        ffmpeg
             .args(["-nostdin", "-hide_banner", "-nostats"])
-            .args(["-loglevel", "level+info", "-i"])
-            .arg(path)
-            .args(["-map", "0:v:0", "-an", "-sn", "-dn"])
-            .args(["-vf", &format!("{FORMAT},{SHOW_INFO}")])
-            .args(["-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"])
+            .args(["-loglevel", "level+info"])
+            .args(["-max_pixels", &LARGEST_FRAME.to_string()])
+            .args(reading(path))
+            .args(["-map", "0:V:0", "-an", "-sn", "-dn"])
+            .args(["-vf", &format!("{FORMAT},{SQUARE},{SHOW_INFO}")])
+            .args(passthrough.arguments())
+            .args(["-f", "rawvideo", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| SourceError::Video {
-                path: path.into(),
-                reason: format!(
+            .stderr(Stdio::piped());
+        let program = ffmpeg.get_program().to_owned();
+        let mut child = confined(path, || ffmpeg::bare_environment(&mut ffmpeg).spawn())
+            .map_err(|e| {
+                fault(format!(
                     "{} cannot be started: {e}; install it (Debian: ffmpeg) or name it by KAKOU_FFMPEG",
-                    ffmpeg.get_program().display()
-                ),
+                    program.display()
+                ))
             })?;
+        ffmpeg::limit(&child, true);
         let piped = |what: &str| SourceError::Video {
             path: path.into(),
             reason: format!("ffmpeg gave no {what}"),
@@ -68,9 +94,11 @@ impl VideoSource {
         // Bounded: ffmpeg waits with its next frame until this one was taken, so the queue stays
         // short anyway.
         let (send, announced) = sync_channel(64);
+        let fps = Arc::new(OnceLock::new());
+        let told = Arc::clone(&fps);
         let watcher = std::thread::Builder::new()
             .name("ffmpeg-log".into())
-            .spawn(move || watch(BufReader::new(stderr), &send))
+            .spawn(move || watch(BufReader::new(stderr), &send, &told))
             .map_err(|e| SourceError::Video {
                 path: path.into(),
                 reason: e.to_string(),
@@ -81,6 +109,9 @@ impl VideoSource {
             pixels: BufReader::with_capacity(1 << 20, stdout),
             announced,
             watcher: Some(watcher),
+            fps,
+            last_stamp: None,
+            guessed: 0,
             start,
             total: count(path),
             number: 0,
@@ -95,6 +126,31 @@ impl VideoSource {
             path: self.path.clone(),
             reason: reason.into(),
         }
+    }
+
+    /// A frame without a time stamp, with one that no recording has, or with that of the frame before
+    /// it, comes as long after that one as the stream's rate says: time must not stand still.
+    fn capture(&mut self, stamp: Option<f64>) -> DateTime<FixedOffset> {
+        let is_new = |s: &f64| Some(*s) != self.last_stamp;
+        let told = stamp.filter(is_new);
+        let told = told.and_then(|s| Some((s, moment_of(self.start, s)?)));
+        if let Some((stamp, moment)) = told {
+            self.last_stamp = Some(stamp);
+            return moment;
+        }
+        if self.guessed == 0 && self.number > 1 {
+            tracing::warn!(
+                "{}: frame {} has no time of its own; it is taken from the stream's rate",
+                self.path.display(),
+                self.number - 1
+            );
+        }
+        self.guessed += 1;
+        let Some(last) = self.clock.last else {
+            return self.start;
+        };
+        let step = self.fps.get().map_or(STEP_S, |fps| 1.0 / fps);
+        moment_of(last, step).unwrap_or(last)
     }
 
     /// The end of the stream: whole, or because ffmpeg failed.
@@ -139,13 +195,7 @@ impl FrameSource for VideoSource {
         };
         let number = self.number;
         self.number += 1;
-        // A frame without a time stamp, or with one that no recording has, is as old as its
-        // predecessor, as far as anybody knows.
-        let capture = announced
-            .info
-            .seconds
-            .and_then(|seconds| moment_of(self.start, seconds))
-            .unwrap_or(self.clock.last.unwrap_or(self.start));
+        let capture = self.capture(announced.info.seconds);
         let name = self
             .path
             .file_name()
@@ -172,14 +222,20 @@ impl Drop for VideoSource {
 }
 
 /// Reads ffmpeg's log: frames are handed on, the last warnings and errors kept.
-fn watch(log: impl BufRead, frames: &SyncSender<Announced>) -> Complaints {
+fn watch(log: impl BufRead, frames: &SyncSender<Announced>, fps: &OnceLock<f64>) -> Complaints {
     let mut complaints = Complaints::default();
     let mut announcements = Announcements::default();
     for line in log.split(b'\n') {
         let Ok(line) = line else { break };
         match announcements.take(ffmpeg::line(&String::from_utf8_lossy(&line))) {
             Ok(Some(frame)) if frames.send(frame.clone()).is_err() => return complaints,
-            Err(LogLine::Complaint { said, .. }) => complaints.add(said),
+            Err(LogLine::Complaint { said, .. }) => complaints.add(presentable(&said)),
+            Err(LogLine::Stream(info)) => {
+                // Less than 1 and more than 240 are no rates but clocks. The first word counts.
+                if let Some(told) = info.fps.filter(|f| (1.0..=240.0).contains(f)) {
+                    let _ = fps.set(told);
+                }
+            }
             Ok(_) | Err(_) => {}
         }
     }
@@ -190,23 +246,62 @@ fn watch(log: impl BufRead, frames: &SyncSender<Announced>) -> Complaints {
     complaints
 }
 
+/// Runs what starts a decoder of this file on a thread that may read no other, so that the decoder
+/// cannot either.
+fn confined<T: Send>(
+    path: &Path,
+    start: impl FnOnce() -> std::io::Result<T> + Send,
+) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            ffmpeg::confine(&Access {
+                file: Some(path),
+                ..Access::default()
+            });
+            start()
+        });
+        run.join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("a fault of this program")))
+    })
+}
+
+/// The arguments by which ffmpeg and ffprobe read this file and nothing else. `file:` lets a name
+/// hold colons and begin with a dash.
+fn reading(path: &Path) -> Vec<std::ffi::OsString> {
+    let mut name = std::ffi::OsString::from("file:");
+    name.push(path);
+    let mut args: Vec<std::ffi::OsString> = [
+        "-protocol_whitelist",
+        "file",
+        "-format_whitelist",
+        FORMATS,
+        "-codec_whitelist",
+        CODECS,
+        "-i",
+    ]
+    .map(Into::into)
+    .to_vec();
+    args.push(name);
+    args
+}
+
 /// The number of frames the container claims; only a progress bar needs it.
 fn count(path: &Path) -> Option<u64> {
-    let out = Command::new(program("ffprobe"))
+    let mut command = Command::new(program("ffprobe"));
+    command
         .args([
             "-v",
             "error",
             "-select_streams",
-            "v:0",
+            "V:0",
             "-show_entries",
             "stream=nb_frames",
             "-of",
             "csv=p=0",
         ])
-        .arg(path)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+        .args(reading(path))
+        .stdin(Stdio::null());
+    let out = confined(path, || ffmpeg::bare_environment(&mut command).output()).ok()?;
     String::from_utf8_lossy(&out.stdout)
         .trim()
         .trim_end_matches(',')
@@ -257,16 +352,30 @@ mod tests {
                 .iter()
                 .map(|f| (f.time.wall - start).num_milliseconds())
                 .collect();
-            assert_eq!(after, [500, 500, 540], "{absurd}");
+            assert_eq!(after, [500, 540, 540], "{absurd}");
             assert_eq!(frames[2].time.mono, Duration::from_millis(40), "{absurd}");
         }
     }
 
     #[test]
+    fn time_does_not_stand_still_where_stamps_do() {
+        let start = DateTime::parse_from_rfc3339(START).unwrap();
+        let after = |stamps: &[&str]| -> Vec<i64> {
+            let frames = frames(stamps, "4x2").unwrap();
+            let of = |f: &Frame| (f.time.wall - start).num_milliseconds();
+            frames.iter().map(of).collect()
+        };
+        assert_eq!(after(&["0", "0", "0", "0"]), [0, 40, 80, 120]);
+        assert_eq!(after(&["NOPTS", "NOPTS", "NOPTS"]), [0, 40, 80]);
+        assert_eq!(after(&["0.1", "0.2", "0.2", "0.4"]), [100, 200, 240, 400]);
+    }
+
+    #[test]
     fn a_size_that_no_video_has_is_an_error() {
-        for size in ["4000000000x4000000000", "99999x2", "0x2"] {
+        for size in ["4000000000x4000000000", "99999x2", "0x2", "8192x8192"] {
             let e = frames(&["0.0"], size).unwrap_err().to_string();
-            assert!(e.contains("cannot be taken"), "{size}: {e}");
+            let named = e.contains("cannot be taken") || e.contains("no frame");
+            assert!(named, "{size}: {e}");
         }
     }
 }

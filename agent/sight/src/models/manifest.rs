@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use kakou_contract::VehicleClass;
 use serde::Deserialize;
 
+/// A manifest has some KiB.
+const LARGEST: u64 = 4 << 20;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error("{path}: {reason}")]
@@ -177,10 +180,12 @@ pub struct SourceFile {
 
 impl Manifest {
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|e| ManifestError::Read {
+        let read = |reason: String| ManifestError::Read {
             path: path.into(),
-            reason: format!("{e}; name the manifest with --models or [vision] manifest"),
-        })?;
+            reason: format!("{reason}; name the manifest with --models or [vision] manifest"),
+        };
+        let bytes = kakou_guard::file::read_bounded(path, LARGEST).map_err(|e| read(e.why))?;
+        let text = String::from_utf8(bytes).map_err(|_| read("it is not UTF-8".to_owned()))?;
         let mut m: Self = toml::from_str(&text).map_err(|e| ManifestError::Parse {
             path: path.into(),
             reason: e.to_string().trim_end().to_owned(),

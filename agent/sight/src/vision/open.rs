@@ -195,10 +195,16 @@ fn fetched_library(manifest: &Manifest, choice: &ModelChoice) -> Result<PathBuf,
         }
         return Ok(cache.join(&provider.file));
     }
+    // Code that nobody vouches for is not loaded.
+    let library = manifest.library().ok_or_else(|| ManifestError::Parse {
+        path: manifest.path.clone(),
+        reason: format!(
+            "[[runtime.library]] has none for this processor ({}); name one by KAKOU_ONNXRUNTIME",
+            std::env::consts::ARCH
+        ),
+    })?;
     let path = cache.join(&manifest.runtime.file);
-    if let Some(library) = manifest.library() {
-        refuse_wrong(&path, Some(library.bytes), Some(&library.sha256))?;
-    }
+    refuse_wrong(&path, Some(library.bytes), Some(&library.sha256))?;
     Ok(path)
 }
 

@@ -1,6 +1,6 @@
 //! `[[camera]]`: where frames come from, how they are decoded, and when they are looked at.
 
-use kakou_sight::camera::{Decoder, Span, Transport};
+use kakou_sight::camera::{Decoder, Fingerprint, Span, Transport};
 
 use super::super::define::{Absent, Header, Is, Required, Section, Setting, TakenUp, Words};
 use super::super::kinds::{
@@ -25,6 +25,8 @@ pub static CAMERA: Section = Section {
         &USER,
         &PASSWORD_FILE,
         &TRANSPORT,
+        &CA,
+        &FINGERPRINT,
         &DECODER,
         &CODEC,
         &FFMPEG_ARGS,
@@ -123,6 +125,39 @@ pub static TRANSPORT: Setting<Choice<Transport>, Is<Transport>> = Setting {
     doc: Words {
         en: "How RTSP carries the pictures. For `rtsp://` and `rtsps://`.",
         zh: "RTSP 传输方式。仅用于 `rtsp://` 和 `rtsps://`。",
+    },
+};
+
+pub static CA: Setting<SecretFile, Absent> = Setting {
+    name: "ca",
+    kind: SecretFile,
+    fallback: Absent(Words {
+        en: "the authorities that this machine trusts",
+        zh: "本机信任的证书机构",
+    }),
+    example: Some("\"cameras-ca.pem\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "Certificates, in PEM, of the authorities that may sign the camera's certificate. For \
+             `rtsps://` and `https://`.",
+        zh: "可以签发摄像机证书的证书机构（PEM）。仅用于 `rtsps://` 和 `https://`。",
+    },
+};
+
+pub static FINGERPRINT: Setting<Parsed<Fingerprint>, Absent> = Setting {
+    name: "fingerprint",
+    kind: Parsed::new(Words {
+        en: "SHA-256 of a certificate, 64 hexadecimal digits",
+        zh: "证书的 SHA-256，64 位十六进制数",
+    }),
+    fallback: NONE,
+    example: Some("\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "The camera's own certificate, for a camera that no authority vouches for: no other one \
+             is taken then. `kakou camera probe` shows which one a camera has; compare it with the \
+             camera's own page. For `rtsps://` and `https://`.",
+        zh: "摄像机自身证书的指纹，用于没有证书机构签发的摄像机：此时不接受其他证书。`kakou camera probe` 会显示摄像机的指纹，请与摄像机页面核对。仅用于 `rtsps://` 和 `https://`。",
     },
 };
 

@@ -36,9 +36,8 @@ pub static MANIFEST: Setting<FilePath, Absent> = Setting {
     name: "manifest",
     kind: FilePath,
     fallback: Absent(Words {
-        en: "`models/manifest.toml` in the current folder or one above it, then beside the program \
-             or above it, then in `/usr/share/kakou`",
-        zh: "依次在当前目录及其上级、程序所在目录及其上级、`/usr/share/kakou` 中查找 `models/manifest.toml`",
+        en: "`models/manifest.toml` beside the program or above it, then in `/usr/share/kakou`",
+        zh: "依次在程序所在目录及其上级、`/usr/share/kakou` 中查找 `models/manifest.toml`",
     }),
     example: Some("\"../models/manifest.toml\""),
     taken_up: TakenUp::Reload,

@@ -1,5 +1,6 @@
 //! `[broker]`: where the platform listens, and how we prove who we are.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,8 +75,34 @@ fn addresses(part: &Part<'_>) -> Vec<BrokerAddress> {
         }
     }
     aliases(part);
+    no_downgrade(part, one.as_ref(), several.as_deref().unwrap_or_default());
     let several = several.into_iter().flatten().map(|(address, _)| address);
     one.into_iter().chain(several).collect()
+}
+
+/// Whoever can hold up the encrypted connection to one broker of a list could else have messages and
+/// password sent to the next one in the clear.
+fn no_downgrade(
+    part: &Part<'_>,
+    one: Option<&BrokerAddress>,
+    several: &[(BrokerAddress, Range<usize>)],
+) {
+    let all = || {
+        one.into_iter()
+            .chain(several.iter().map(|(address, _)| address))
+    };
+    let Some(safe) = all().find(|address| address.tls) else {
+        return;
+    };
+    for (plain, span) in several {
+        if !plain.tls && !is_this_machine(&plain.host) {
+            let reason = format!(
+                "{plain} is without TLS and {safe} is with it: when that one cannot be reached, \
+                 messages and password would go out unencrypted; write mqtts:// for both"
+            );
+            part.at.wrong(span, "broker.urls", reason);
+        }
+    }
 }
 
 /// Schemes that other programs use are taken, but what they mean is said.

@@ -10,7 +10,14 @@ use super::super::part::Part;
 use super::super::settings::{CameraConfig, Watching};
 use super::{lane, source};
 
+/// More than any box can decode; each is compared with every other.
+const MOST: usize = 256;
+
 pub(super) fn cameras(parts: &[Part<'_>], base: &Path) -> Vec<CameraConfig> {
+    let (parts, more) = parts.split_at(parts.len().min(MOST));
+    if let Some(first) = more.first() {
+        first.wrong(&keys::ID, format!("there may be {MOST} cameras at most"));
+    }
     let cameras: Vec<CameraConfig> = parts.iter().map(|part| camera(part, base)).collect();
     for (index, (camera, part)) in cameras.iter().zip(parts).enumerate() {
         let before = || cameras.iter().zip(parts).take(index);

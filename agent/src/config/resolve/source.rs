@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kakou_sight::camera::{CameraAddress, LiveConfig, Protocol};
+use kakou_guard::presentable;
+use kakou_sight::camera::{CameraAddress, LiveConfig, Protocol, Trust};
 
 use super::super::define::Setting;
 use super::super::keys::camera as keys;
@@ -18,6 +19,8 @@ pub(super) fn source(part: &Part<'_>, base: &Path) -> Option<CameraSource> {
     let user = part.get(&keys::USER);
     let password_file = part.get(&keys::PASSWORD_FILE).map(|path| base.join(path));
     let transport = part.get(&keys::TRANSPORT);
+    let ca = part.get(&keys::CA).map(|path| base.join(path));
+    let fingerprint = part.get(&keys::FINGERPRINT);
     let decoder = part.get(&keys::DECODER);
     let codec = part.get(&keys::CODEC);
     let ffmpeg_args = part.get(&keys::FFMPEG_ARGS).into_iter().flatten();
@@ -25,7 +28,16 @@ pub(super) fn source(part: &Part<'_>, base: &Path) -> Option<CameraSource> {
     let url = url?;
     if !live {
         only_live(part);
+        if holds_login(&url) {
+            part.wrong(
+                &keys::URL,
+                "looks like a camera's address with a user and a password, and has no scheme; write \
+                 rtsp:// before it, and `user` and `password_file` instead of the password",
+            );
+            return None;
+        }
         if looks_like_host(&url) {
+            let url = presentable(&url);
             let reason = format!(
                 "`{url}` is read as a path; for a camera write rtsp://{url}/..., for a file or \
                  folder of that name ./{url}"
@@ -59,11 +71,26 @@ pub(super) fn source(part: &Part<'_>, base: &Path) -> Option<CameraSource> {
     if address.protocol() != Protocol::Rtsp {
         only(part, &keys::TRANSPORT, "rtsp://");
     }
+    if !address.is_tls() {
+        only(part, &keys::CA, "rtsps:// and https://");
+        only(part, &keys::FINGERPRINT, "rtsps:// and https://");
+    }
+    if part.place(&keys::CA).is_some() && part.place(&keys::FINGERPRINT).is_some() {
+        part.wrong(
+            &keys::FINGERPRINT,
+            "`ca` is given too; keep the one that says who the camera is",
+        );
+    }
     login_is_given_once(part, &address, user.as_deref());
     Some(CameraSource::Live(Box::new(LiveConfig {
         user,
         password_file,
         transport,
+        trust: match (fingerprint, ca) {
+            (Some(pin), _) => Trust::Pinned(pin),
+            (None, Some(ca)) => Trust::Authorities(ca),
+            (None, None) => Trust::Machine,
+        },
         decoder,
         codec: codec.to_owned(),
         ffmpeg_args: ffmpeg_args.map(|(argument, _)| argument).collect(),
@@ -84,6 +111,8 @@ fn only_live(part: &Part<'_>) {
     only(part, &keys::USER, live);
     only(part, &keys::PASSWORD_FILE, live);
     only(part, &keys::TRANSPORT, "rtsp://");
+    only(part, &keys::CA, "rtsps:// and https://");
+    only(part, &keys::FINGERPRINT, "rtsps:// and https://");
     only(part, &keys::DECODER, live);
     only(part, &keys::CODEC, live);
     only(part, &keys::FFMPEG_ARGS, live);
@@ -100,13 +129,13 @@ fn login_is_given_once(part: &Part<'_>, address: &CameraAddress, user: Option<&s
         )
     };
     if part.place(&keys::PASSWORD_FILE).is_some()
-        && in_url.is_some_and(|(_, password)| !password.is_empty())
+        && in_url.is_some_and(|login| !login.password.is_empty())
     {
         part.wrong(&keys::PASSWORD_FILE, twice("a password"));
     }
-    if let (Some((known, _)), Some(user)) = (in_url, user)
-        && known != user
-        && !known.is_empty()
+    if let (Some(known), Some(user)) = (in_url, user)
+        && known.user.reveal() != user
+        && !known.user.is_empty()
     {
         part.wrong(&keys::USER, twice("another user"));
     }
@@ -121,6 +150,12 @@ fn login_is_given_once(part: &Part<'_>, address: &CameraAddress, user: Option<&s
             "`password_file` is given without `user`",
         );
     }
+}
+
+/// A path with `name:secret@host` in it is none.
+fn holds_login(url: &str) -> bool {
+    url.split_once('@')
+        .is_some_and(|(login, host)| login.contains(':') && !host.is_empty())
 }
 
 /// An address without a scheme: `10.0.0.11`, `10.0.0.11:554/stream1`.
@@ -149,7 +184,13 @@ fn login_breaks_url(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{login_breaks_url, looks_like_host};
+    use super::{holds_login, login_breaks_url, looks_like_host};
+
+    #[test]
+    fn a_login_without_a_scheme_is_no_path() {
+        assert!(holds_login("admin:HUNTER2@10.0.0.11/stream") && holds_login("a:b@c"));
+        assert!(!holds_login("2026-03-14T09:00:00.mp4") && !holds_login("gate@1/day.mp4"));
+    }
 
     #[test]
     fn a_password_that_breaks_the_url_is_seen() {

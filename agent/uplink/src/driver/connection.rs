@@ -77,7 +77,8 @@ impl<S: Store> Driver<S> {
             return Err(Loss::new("no broker is configured"));
         };
         let config = self.config.clone();
-        let reading = tokio::task::spawn_blocking(move || config.link(address));
+        let habits = self.habits.get(index).copied().unwrap_or_default();
+        let reading = tokio::task::spawn_blocking(move || config.link(address, habits));
         match tokio::time::timeout(self.config.connect_timeout, reading).await {
             Ok(Ok(options)) => options.map_err(Loss::tls),
             Ok(Err(e)) => Err(Loss::new(format!("reading certificates and password: {e}"))),

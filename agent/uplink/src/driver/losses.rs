@@ -91,7 +91,8 @@ impl<S: Store> Driver<S> {
         let why = loss.why.clone();
         let state = match loss.kind {
             LossKind::Network => LinkState::Unreachable(why),
-            LossKind::Refused => LinkState::Refused(why),
+            LossKind::NoRetain | LossKind::NoQos => LinkState::Connecting,
+            LossKind::Refused | LossKind::TakenOver => LinkState::Refused(why),
             LossKind::Tls => LinkState::Tls(why),
         };
         if self.status.borrow().state == state {

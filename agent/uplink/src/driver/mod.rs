@@ -32,7 +32,7 @@ use super::answer_clock::AnswerClock;
 use super::backoff::Backoff;
 use super::config::UplinkConfig;
 use super::in_flight::InFlight;
-use super::link::Loss;
+use super::link::{Habits, Loss, LossKind};
 use super::message::Received;
 use super::order::{Drain, Order};
 use super::pace::{Cap, Pace};
@@ -47,6 +47,9 @@ use recorder::Recorder;
 const PROBE_EVERY: Duration = Duration::from_secs(300);
 /// A connection that delivered nothing is a good one if it lasted for so long.
 const LASTED: Duration = Duration::from_secs(60);
+/// Two boxes with one identity throw each other out. The one that was there stands back for so
+/// long, from the second time on, so that one of them gets something done.
+const STAND_BACK: Duration = Duration::from_secs(60);
 /// A hit that the broker did not take now is tried again after no more than this.
 const HITS_AGAIN: Duration = Duration::from_secs(2);
 /// What was said to the outbox has to be in the database before it is read anew, or messages are
@@ -100,6 +103,10 @@ pub(super) struct Driver<S> {
     suspicions: Vec<Suspicion>,
     /// A broker closed the connection over the subscription; not again before this.
     subscribe_after: Option<Instant>,
+    /// What each broker was found not to take, by its index.
+    habits: Vec<Habits>,
+    /// How often lately another client took our place.
+    taken_over: u32,
     /// When what was not permitted is tried again. Not on every connection: a broker may close it
     /// over each refusal.
     next_probe: Instant,
@@ -158,6 +165,8 @@ impl<S: Store> Driver<S> {
             refused_topics: BTreeSet::new(),
             suspicions: (0..brokers).map(|_| Suspicion::default()).collect(),
             subscribe_after: None,
+            habits: vec![Habits::default(); brokers],
+            taken_over: 0,
             next_probe: Instant::now(),
             store,
             clock,
@@ -202,10 +211,13 @@ impl<S: Store> Driver<S> {
             End::Lost(loss) => loss,
         };
         let was_up = self.status.borrow().connected;
+        let loss = self.learn(index, loss, began.elapsed());
         self.down(index, &loss, up).await;
         // One that is let in and loses the connection again, or never acknowledges, is as good as
         // one that is away.
-        let was_good = was_up && (self.status.borrow().acked > acked || began.elapsed() >= LASTED);
+        let was_good = was_up
+            && self.taken_over == 0
+            && (self.status.borrow().acked > acked || began.elapsed() >= LASTED);
         if was_good && index == 0 {
             self.look_back.reset();
         }
@@ -234,6 +246,42 @@ impl<S: Store> Driver<S> {
         None
     }
 
+    /// What a loss says of the broker's habits, and in whose words it is told.
+    fn learn(&mut self, index: usize, loss: Loss, lasted: Duration) -> Loss {
+        if lasted >= LASTED {
+            self.taken_over = 0;
+        }
+        let broker = self.broker_name(index);
+        let habits = self.habits.get_mut(index);
+        match (loss.kind, habits) {
+            (LossKind::NoRetain, Some(habits)) if !habits.no_retain => {
+                habits.no_retain = true;
+                tracing::warn!(
+                    broker,
+                    "the broker keeps no retained messages: who subscribes later does not learn \
+                     the agent's status until it changes"
+                );
+            }
+            (LossKind::NoQos, Some(habits)) if !habits.no_qos => {
+                habits.no_qos = true;
+                tracing::warn!(broker, "the broker takes the last will with QoS 0 only");
+            }
+            (LossKind::TakenOver, _) => {
+                self.taken_over += 1;
+                let id = &self.config.client_id;
+                return Loss {
+                    why: format!(
+                        "another client is connected as {id}: two boxes with one identity (a \
+                         copied card?); give each its own `agent`, and its own key"
+                    ),
+                    ..loss
+                };
+            }
+            _ => {}
+        }
+        loss
+    }
+
     /// After a panic: a bug, which must not take the uplink with it. The books may be wrong, so
     /// they are begun anew; the outbox has all that matters.
     async fn begin_again(&mut self, panic: &str) -> Option<Ended> {
@@ -260,7 +308,10 @@ impl<S: Store> Driver<S> {
 
     /// Waits before the next round. Orders are heard all the while.
     async fn pause(&mut self, broker: &str) -> Option<Ended> {
-        let wait = self.reconnect.wait();
+        let mut wait = self.reconnect.wait();
+        if self.taken_over > 1 {
+            wait = wait.max(STAND_BACK);
+        }
         tracing::info!(broker, retry_in = ?wait, "trying again");
         let until = Instant::now() + wait;
         while Instant::now() < until {

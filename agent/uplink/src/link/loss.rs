@@ -23,6 +23,12 @@ pub(crate) enum LossKind {
     Refused,
     /// A certificate does not fit.
     Tls,
+    /// Another client took our place: it is connected under our client id.
+    TakenOver,
+    /// It keeps no retained messages, and our will is to be one.
+    NoRetain,
+    /// It takes no will of our QoS.
+    NoQos,
 }
 
 impl Loss {
@@ -79,8 +85,9 @@ pub(super) fn loss(error: &ConnectionError) -> Loss {
         }
         other => other.to_string(),
     };
+    // What a broker says is shown to people.
     Loss {
-        why,
+        why: kakou_guard::presentable(&why),
         kind: loss_kind(error),
         blame: blame(error),
     }
@@ -89,6 +96,12 @@ pub(super) fn loss(error: &ConnectionError) -> Loss {
 fn loss_kind(error: &ConnectionError) -> LossKind {
     use ConnectReturnCode as Code;
     match error {
+        ConnectionError::ConnectionRefused(Code::RetainNotSupported) => LossKind::NoRetain,
+        ConnectionError::ConnectionRefused(Code::QoSNotSupported) => LossKind::NoQos,
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code: DisconnectReasonCode::SessionTakenOver,
+            ..
+        }) => LossKind::TakenOver,
         ConnectionError::Tls(error) if !matches!(error, TlsError::Io(e) if rustls_error(e).is_none()) => {
             LossKind::Tls
         }

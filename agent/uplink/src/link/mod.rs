@@ -20,7 +20,7 @@ use rumqttc::v5::mqttbytes::v5::{Filter, Publish, PublishProperties};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 
 pub(crate) use loss::{Loss, LossKind};
-pub(crate) use options::LinkOptions;
+pub(crate) use options::{Habits, LinkOptions};
 pub(crate) use packets::{LinkEvent, PacketLimits, Receipt};
 
 use crate::in_flight::{InFlight, is_text};
@@ -38,6 +38,7 @@ pub(crate) struct Link {
     /// Events that the event loop had taken in when it failed: acknowledgements among them count.
     rest: VecDeque<Event>,
     loss: Loss,
+    keep_alive: Duration,
 }
 
 /// What became of a message given to the link.
@@ -63,6 +64,7 @@ impl Link {
             poll: Some(Box::pin(poll(event_loop))),
             rest: VecDeque::new(),
             loss: Loss::new("connection closed"),
+            keep_alive: options::keep_alive(options),
         }
     }
 
@@ -72,7 +74,20 @@ impl Link {
             let event = match self.poll.as_mut() {
                 None => self.rest.pop_front().ok_or_else(|| self.loss.clone())?,
                 Some(poll_once) => match poll_once.await {
-                    (event_loop, Ok(event)) => {
+                    (mut event_loop, Ok(event)) => {
+                        if packets::uses_alias(&event) {
+                            // `rumqttc` would keep each with its whole packet.
+                            self.poll = None;
+                            self.loss = Loss::new(
+                                "the broker uses topic aliases, which it was not allowed to",
+                            );
+                            continue;
+                        }
+                        if packets::turns_pings_off(&event) {
+                            // Lawful; `rumqttc` would ping without a pause. Our own pings go on,
+                            // since a dead connection shows by them.
+                            event_loop.options.set_keep_alive(self.keep_alive);
+                        }
                         self.poll = Some(Box::pin(poll(event_loop)));
                         event
                     }
@@ -99,10 +114,6 @@ impl Link {
             return Handed::Never(Held::Refused, fault.to_owned());
         }
         let envelope = &message.envelope;
-        if envelope.retain && !limits.retain {
-            let why = "the broker keeps no retained messages".to_owned();
-            return Handed::Never(Held::Refused, why);
-        }
         let publish = packet(envelope, payload);
         let size = publish.size();
         let most = limits.max_packet;
@@ -113,7 +124,8 @@ impl Link {
         let queued = self.client.try_publish_with_properties(
             envelope.topic.as_str(),
             QoS::AtLeastOnce,
-            envelope.retain,
+            // A broker that keeps none gets it all the same, for whoever listens now.
+            envelope.retain && limits.retain,
             publish.payload,
             publish.properties.unwrap_or_default(),
         );

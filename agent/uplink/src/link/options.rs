@@ -15,6 +15,15 @@ use crate::address::BrokerAddress;
 /// rumqttc refuses a shorter keep-alive by a panic.
 const KEEP_ALIVE_LEAST: Duration = Duration::from_secs(5);
 
+/// What a broker was found not to take, though others do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Habits {
+    /// It keeps no retained messages, and refuses a connection whose will is to be one.
+    pub(crate) no_retain: bool,
+    /// It takes QoS 0 alone for a will.
+    pub(crate) no_qos: bool,
+}
+
 #[derive(Clone)]
 pub(crate) struct LinkOptions {
     pub(crate) address: BrokerAddress,
@@ -29,15 +38,20 @@ pub(crate) struct LinkOptions {
     pub(crate) tls: Option<Arc<ClientConfig>>,
     /// What the broker says for us when we are gone without a goodbye.
     pub(crate) will: Option<Envelope>,
+    pub(crate) habits: Habits,
     /// Some: received messages are acknowledged one by one with `Link::acknowledge`, and the broker
     /// sends at most so many that are not.
     pub(crate) unacknowledged: Option<u16>,
 }
 
+pub(super) fn keep_alive(options: &LinkOptions) -> Duration {
+    options.keep_alive.max(KEEP_ALIVE_LEAST)
+}
+
 pub(super) fn mqtt_options(options: &LinkOptions) -> MqttOptions {
     let address = &options.address;
     let mut mqtt = MqttOptions::new(&options.client_id, &address.host, address.port);
-    mqtt.set_keep_alive(options.keep_alive.max(KEEP_ALIVE_LEAST));
+    mqtt.set_keep_alive(keep_alive(options));
     mqtt.set_connection_timeout(options.connect_timeout.as_secs().max(1));
     mqtt.set_clean_start(options.keep_session.is_none());
     mqtt.set_max_packet_size(Some(options.max_packet));
@@ -67,8 +81,12 @@ pub(super) fn mqtt_options(options: &LinkOptions) -> MqttOptions {
         mqtt.set_last_will(LastWill::new(
             will.topic.as_str(),
             will.payload.clone(),
-            QoS::AtLeastOnce,
-            will.retain,
+            if options.habits.no_qos {
+                QoS::AtMostOnce
+            } else {
+                QoS::AtLeastOnce
+            },
+            will.retain && !options.habits.no_retain,
             Some(properties),
         ));
     }

@@ -57,6 +57,24 @@ pub(super) fn link_event(event: Event) -> LinkEvent {
     }
 }
 
+/// A topic alias, though none was allowed.
+pub(super) fn uses_alias(event: &Event) -> bool {
+    let Event::Incoming(Packet::Publish(publish)) = event else {
+        return false;
+    };
+    let properties = publish.properties.as_ref();
+    properties.is_some_and(|told| told.topic_alias.is_some())
+}
+
+/// The broker wants no pings.
+pub(super) fn turns_pings_off(event: &Event) -> bool {
+    let Event::Incoming(Packet::ConnAck(answer)) = event else {
+        return false;
+    };
+    let told = answer.properties.as_ref();
+    told.is_some_and(|told| told.server_keep_alive == Some(0))
+}
+
 fn limits(answer: &ConnAck) -> PacketLimits {
     let told = answer.properties.as_ref();
     PacketLimits {

@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
+use super::super::picture::LARGEST_FRAME;
 use super::super::planes::{Coding, Layout, Planes};
 use super::log::{Info, LogLine};
 
-/// Beyond this a size is a damaged log line, or a stream that would eat the memory.
+/// Beyond this a size is a damaged log line.
 const LARGEST_SIDE: u32 = 16_384;
 
 /// A frame whose pixels come next.
@@ -51,7 +52,9 @@ impl Announcements {
 pub(in crate::camera) enum ReadError {
     #[error("ffmpeg gave pixels of another kind than asked for")]
     Layout,
-    #[error("a picture of {width} x {height} cannot be taken")]
+    #[error(
+        "a picture of {width} x {height} cannot be taken: more than {LARGEST_FRAME} pixels, or none"
+    )]
     Size { width: u32, height: u32 },
     /// The stream ended within the frame; ffmpeg's log says why.
     #[error("the picture is cut short")]
@@ -67,7 +70,11 @@ impl Announced {
     ) -> Result<Planes, ReadError> {
         let Info { width, height, .. } = self.info;
         let layout: Layout = self.info.layout.ok_or(ReadError::Layout)?;
-        if width == 0 || height == 0 || width.max(height) > LARGEST_SIDE {
+        if width == 0
+            || height == 0
+            || width.max(height) > LARGEST_SIDE
+            || width * height > LARGEST_FRAME
+        {
             return Err(ReadError::Size { width, height });
         }
         memory.resize(Planes::size_of(width, height), 0);
@@ -125,7 +132,12 @@ mod tests {
 
     #[test]
     fn a_size_no_camera_has_takes_no_memory() {
-        for (width, height) in [(u32::MAX, u32::MAX), (99_999, 2), (0, 720)] {
+        for (width, height) in [
+            (u32::MAX, u32::MAX),
+            (99_999, 2),
+            (0, 720),
+            (16_000, 16_000),
+        ] {
             let announced = Announced {
                 info: info(width, height),
                 coding: None,

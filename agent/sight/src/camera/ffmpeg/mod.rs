@@ -4,21 +4,29 @@
 //! It writes bare planes to its stdout, and to its stderr, by the filter `showinfo`, each frame's
 //! time, size and coding. [`log`] reads that log, [`frames`] puts both together.
 
+mod confine;
 mod frames;
 mod log;
+mod version;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
+pub(super) use confine::{Access, ask_to_end, bare_environment, confine, end, limit};
 pub(super) use frames::{Announced, Announcements, ReadError};
 #[cfg(test)]
 pub(super) use log::Info;
 pub use log::StreamInfo;
 pub(super) use log::{LogLine, line};
+pub(super) use version::Passthrough;
 
 /// What `-vf` ends with: planes that [`Announced::read`] knows, taken as they are where the decoder
 /// gives such.
 pub(super) const FORMAT: &str = "format=yuv420p|yuvj420p|nv12";
+/// Square pixels, where the stream says that its own are not: a plate must not be half as wide as it
+/// is. An aspect that no camera has is not believed.
+pub(super) const SQUARE: &str = "scale=w='if(between(sar,1.05,2.5),2*trunc(iw*sar/2),iw)'\
+                                 :h='if(between(sar,0.4,0.95),2*trunc(ih/sar/2),ih)',setsar=1";
 pub(super) const SHOW_INFO: &str = "showinfo=checksum=0";
 
 /// `KAKOU_FFMPEG` names another ffmpeg; ffprobe is taken from the same folder.
@@ -40,7 +48,11 @@ pub(super) struct Complaints(VecDeque<String>);
 impl Complaints {
     const MOST: usize = 3;
 
+    /// A line of ffmpeg's may be of any length, and holds what the file or camera says of itself.
+    const LONGEST: usize = 300;
+
     pub(super) fn add(&mut self, said: String) {
+        let said = kakou_contract::clip(&said, Self::LONGEST).into_owned();
         if self.0.back() == Some(&said) {
             return;
         }

@@ -1,23 +1,26 @@
 //! The ffmpeg child of one connection: started, read from, ended.
 //!
-//! The child learns its URL from its stdin, as a playlist: user and password stand on no command
-//! line, which every user of the box could read. It is started by `setpriv --pdeathsig`, so that
-//! the kernel ends it with the thread that started it, however the agent ends.
+//! It is started by `setpriv --pdeathsig`, so that the kernel ends it with the thread that started
+//! it, however the agent ends. That thread gives up, before, whatever a decoder need not have: see
+//! [`ffmpeg::confine`].
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use kakou_guard::presentable;
+use kakou_relay::{Opened, Relay};
 use kakou_time::SharedClock;
 
 use super::super::ffmpeg::{
-    self, Announced, Announcements, Complaints, LogLine, ReadError, program,
+    self, Access, Announced, Announcements, Complaints, LogLine, Passthrough, ReadError, program,
 };
 use super::super::{Protocol, Stamper};
-use super::config::Hidden;
+use super::config::Input;
 use super::shared::Shared;
-use super::{Fault, FaultKind, LiveConfig, LiveFrame};
+use super::{Decoder, Fault, FaultKind, LiveConfig, LiveFrame};
 
 /// Fewer and larger reads; more than the kernel allows is not an error.
 const PIPE: usize = 1 << 20;
@@ -25,60 +28,95 @@ const PIPE: usize = 1 << 20;
 /// A frame, and when ffmpeg announced it, which is when it was decoded.
 pub(super) type Arrived = (Announced, Duration);
 
-/// Runs one connection to its end.
+/// Runs one connection to its end. Its thread cannot open files or connections afterwards.
 pub(super) fn read(config: &LiveConfig, clock: &SharedClock, shared: &Shared) -> Fault {
-    let login = match config.login() {
-        Ok(login) => login,
-        Err(fault) => return fault,
-    };
-    let mut child = match spawn(config, login.as_ref()) {
-        Ok(child) => child,
-        Err(fault) => return fault,
-    };
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    shared.hold(child);
-    let fault = match (stdout, stderr) {
-        // The stop may have come before there was a child to end.
-        _ if shared.stopping() => Fault::new(FaultKind::Broken, "stopped"),
-        (Some(pixels), Some(log)) => {
-            if let Err(e) = rustix::pipe::fcntl_setpipe_size(&pixels, PIPE) {
-                tracing::debug!(camera = %config.address, "the pipe stays small: {e}");
-            }
-            let hidden = Hidden::new(config, login.as_ref());
-            follow(config, clock, shared, &hidden, pixels, BufReader::new(log))
-        }
-        _ => Fault::new(FaultKind::Broken, "ffmpeg gave no pipe"),
-    };
+    let fault = run(config, clock, shared).unwrap_or_else(|fault| fault);
     shared.reap();
     fault
 }
 
-fn spawn(config: &LiveConfig, login: Option<&(String, String)>) -> Result<Child, Fault> {
+fn run(config: &LiveConfig, clock: &SharedClock, shared: &Shared) -> Result<Fault, Fault> {
     let broken = |text: String| Fault::new(FaultKind::Broken, text);
-    if let Some(device) = config.address.device().filter(|d| !d.exists()) {
-        return Err(Fault::new(
-            FaultKind::Unreachable,
-            format!("there is no device {}", device.display()),
-        ));
+    let passthrough = Passthrough::of_this_ffmpeg().map_err(broken)?;
+    let device = config.address.device();
+    let (relay, opened) = match &device {
+        Some(device) if !device.exists() => {
+            return Err(Fault::new(
+                FaultKind::Unreachable,
+                format!("there is no device {}", device.display()),
+            ));
+        }
+        Some(_) => (None, None),
+        None => {
+            let relay = Relay::start(config.target()?).map_err(|e| broken(e.to_string()))?;
+            let relay = Arc::new(relay);
+            shared.hold_relay(Arc::clone(&relay));
+            // The stop may have come before there was one to stop.
+            if shared.stopping() {
+                return Err(broken("stopped".to_owned()));
+            }
+            let opened = relay.opened()?;
+            (Some(relay), Some(opened))
+        }
+    };
+    let input = match (&opened, &device) {
+        (Some(Opened::Rtsp { url, .. }), _) => Input::Rtsp(url),
+        (Some(Opened::Http(picture)), _) => Input::Http(*picture),
+        (None, Some(device)) => Input::Device(device),
+        (None, None) => return Err(broken("the camera's address means nothing".to_owned())),
+    };
+    let port = match &opened {
+        Some(Opened::Rtsp { port, .. }) => Some(*port),
+        _ => None,
+    };
+    ffmpeg::confine(&Access {
+        file: None,
+        port,
+        devices: device.is_some() || config.decoder != Decoder::Software,
+    });
+    let mut child = spawn(config, &input, passthrough)?;
+    ffmpeg::limit(&child, config.decoder == Decoder::Software);
+    let stdin = child.stdin.take();
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    shared.hold(child);
+    if shared.stopping() {
+        return Err(broken("stopped".to_owned()));
     }
-    let mut child = Command::new("setpriv")
+    if let (Some(relay), Input::Http(_), Some(stdin)) = (&relay, &input, stdin) {
+        relay.feed(stdin);
+    }
+    let (Some(pixels), Some(log)) = (stdout, stderr) else {
+        return Err(broken("ffmpeg gave no pipe".to_owned()));
+    };
+    if let Err(e) = rustix::pipe::fcntl_setpipe_size(&pixels, PIPE) {
+        tracing::debug!(camera = %config.address, "the pipe stays small: {e}");
+    }
+    let fault = follow(config, clock, shared, pixels, BufReader::new(log));
+    // What the camera did is worth more than what ffmpeg made of it.
+    Ok(relay
+        .and_then(|relay| relay.fault())
+        .map_or(fault, Fault::from))
+}
+
+fn spawn(config: &LiveConfig, input: &Input<'_>, passthrough: Passthrough) -> Result<Child, Fault> {
+    let stdin = match input {
+        Input::Http(_) => Stdio::piped(),
+        Input::Rtsp(_) | Input::Device(_) => Stdio::null(),
+    };
+    let mut command = Command::new("setpriv");
+    command
         .args(["--pdeathsig", "KILL", "--"])
         .arg(program("ffmpeg"))
-        .args(config.arguments())
-        .stdin(Stdio::piped())
+        .args(config.arguments(input, passthrough))
+        .stdin(stdin)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| {
-            broken(format!(
-                "setpriv cannot be started: {e}; install it (Debian: util-linux)"
-            ))
-        })?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If it has ended already, its log says why.
-        let _ = stdin.write_all(config.playlist(login).as_bytes());
-    }
-    Ok(child)
+        .stderr(Stdio::piped());
+    ffmpeg::bare_environment(&mut command).spawn().map_err(|e| {
+        Fault::new(
+            FaultKind::Broken,
+            format!("setpriv cannot be started: {e}; install it (Debian: util-linux)"),
+        )
+    })
 }
 
 /// Reads both pipes until the stream ends.
@@ -86,7 +124,6 @@ fn follow(
     config: &LiveConfig,
     clock: &SharedClock,
     shared: &Shared,
-    hidden: &Hidden,
     mut pixels: impl Read,
     log: impl BufRead + Send,
 ) -> Fault {
@@ -94,10 +131,10 @@ fn follow(
     let stamper = Stamper::new(config.latency);
     let has_stamps = matches!(config.address.protocol(), Protocol::Rtsp);
     let said = std::thread::scope(|scope| {
-        let log = scope.spawn(|| watch(log, &send_now(send, clock), shared, hidden));
+        let log = scope.spawn(|| watch(log, &send_now(send, clock), shared));
         let ended = frames(&mut pixels, &arrived, stamper, has_stamps, shared);
         drop(arrived);
-        shared.kill();
+        shared.end_child();
         let complaints = log.join().unwrap_or_default();
         match ended {
             // What ffmpeg says of its end is worth more.
@@ -141,12 +178,7 @@ pub(super) fn frames(
 
 /// Reads ffmpeg's log. A frame is handed on once its coding was told, which is before its pixels
 /// are written.
-fn watch(
-    log: impl BufRead,
-    send: &impl Fn(Announced) -> bool,
-    shared: &Shared,
-    hidden: &Hidden,
-) -> Complaints {
+fn watch(log: impl BufRead, send: &impl Fn(Announced) -> bool, shared: &Shared) -> Complaints {
     let mut complaints = Complaints::default();
     let mut announcements = Announcements::default();
     for line in log.split(b'\n') {
@@ -154,19 +186,17 @@ fn watch(
         match announcements.take(ffmpeg::line(&String::from_utf8_lossy(&line))) {
             Ok(Some(frame)) if !send(frame.clone()) => return complaints,
             Err(LogLine::Stream(mut info)) => {
-                info.said = hidden.out_of(&info.said);
+                info.said = presentable(&info.said);
+                info.codec = presentable(&info.codec);
                 shared.tell(info);
             }
             Err(LogLine::Complaint { said, decoding }) => {
                 if decoding {
                     shared.complained();
                 }
-                let said = hidden.out_of(&said);
+                let said = presentable(&said);
                 tracing::debug!("ffmpeg: {said}");
-                // It only repeats the URL.
-                if !said.contains("Impossible to open") {
-                    complaints.add(said);
-                }
+                complaints.add(said);
             }
             Ok(_) | Err(_) => {}
         }

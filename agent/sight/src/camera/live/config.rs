@@ -1,27 +1,17 @@
-//! How a live camera is reached and decoded: its settings, and what they make ffmpeg do. Nothing
-//! secret is among the arguments; user and password are in the playlist that ffmpeg reads from its
-//! stdin.
+//! How a live camera is reached and decoded: its settings, and what they make ffmpeg do. ffmpeg
+//! learns neither the camera's address nor a password: those are the relay's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kakou_guard::Secret;
+use kakou_relay::{Login, Picture, Target, Timeouts, Transport, Trust};
 use serde::Deserialize;
 
-use super::super::ffmpeg::{FORMAT, SHOW_INFO};
-use super::super::{CameraAddress, Protocol};
+use super::super::CameraAddress;
+use super::super::ffmpeg::{FORMAT, Passthrough, SHOW_INFO, SQUARE};
+use super::super::picture::LARGEST_FRAME;
 use super::fault::{Fault, FaultKind};
-
-/// A network that gives nothing for so long is given up by ffmpeg itself.
-const NETWORK_S: u64 = 10;
-
-/// How RTSP brings the pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    #[default]
-    Tcp,
-    Udp,
-}
 
 /// What decodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -43,6 +33,8 @@ pub struct LiveConfig {
     /// Read at each connection, so that a changed password needs no restart.
     pub password_file: Option<PathBuf>,
     pub transport: Transport,
+    /// Who may vouch for a camera by `rtsps://` or `https://`.
+    pub trust: Trust,
     pub decoder: Decoder,
     /// `h264` or `hevc`: `v4l2m2m` and `rkmpp` have a decoder for each.
     pub codec: String,
@@ -61,6 +53,7 @@ impl LiveConfig {
             user: None,
             password_file: None,
             transport: Transport::default(),
+            trust: Trust::default(),
             decoder: Decoder::default(),
             codec: "h264".to_owned(),
             ffmpeg_args: Vec::new(),
@@ -69,26 +62,50 @@ impl LiveConfig {
         }
     }
 
-    pub(super) fn login(&self) -> Result<Option<(String, String)>, Fault> {
-        let known = self.address.login().cloned();
-        let user = self
-            .user
-            .clone()
-            .or_else(|| known.as_ref().map(|l| l.0.clone()));
-        let Some(user) = user else { return Ok(None) };
-        let password = match &self.password_file {
-            None => known.map(|l| l.1).unwrap_or_default(),
-            Some(file) => std::fs::read_to_string(file)
-                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                .map_err(|e| {
-                    Fault::new(FaultKind::Unauthorised, format!("{}: {e}", file.display()))
-                })?,
+    fn login(&self) -> Result<Option<Login>, Fault> {
+        let known = self.address.login();
+        let user = match (&self.user, known) {
+            (Some(user), _) => Secret::new(user.as_str()),
+            (None, Some(login)) => login.user.clone(),
+            (None, None) => return Ok(None),
         };
-        Ok(Some((user, password)))
+        let password = match &self.password_file {
+            None => known.map_or_else(|| Secret::new(""), |login| login.password.clone()),
+            Some(file) => Secret::from_file(file)
+                .map_err(|e| Fault::new(FaultKind::Unauthorised, e.to_string()))?,
+        };
+        Ok(Some(Login { user, password }))
     }
 
-    /// The arguments of ffmpeg. Nothing secret is among them.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    /// What the relay needs to reach the camera. Reads the password's file.
+    pub(super) fn target(&self) -> Result<Target, Fault> {
+        Ok(Target {
+            url: self.address.url().clone(),
+            login: self.login()?,
+            transport: self.transport,
+            trust: self.trust.clone(),
+            timeouts: Timeouts::default(),
+        })
+    }
+
+    /// What may decode this stream: nothing else of ffmpeg is reached by it.
+    fn codecs(&self, input: &Input<'_>) -> String {
+        let hardware = match self.decoder {
+            Decoder::V4l2m2m => format!(",{}_v4l2m2m", self.codec),
+            Decoder::Rkmpp => format!(",{}_rkmpp", self.codec),
+            Decoder::Qsv => ",h264_qsv,hevc_qsv,mjpeg_qsv".to_owned(),
+            Decoder::Cuda => ",h264_cuvid,hevc_cuvid,mjpeg_cuvid".to_owned(),
+            Decoder::Software | Decoder::Vaapi => String::new(),
+        };
+        match input {
+            Input::Rtsp(_) => format!("h264,hevc,mjpeg{hardware}"),
+            Input::Http(_) => format!("mjpeg{hardware}"),
+            Input::Device(_) => format!("rawvideo,mjpeg,h264,hevc{hardware}"),
+        }
+    }
+
+    /// The arguments of ffmpeg.
+    pub(super) fn arguments(&self, input: &Input<'_>, passthrough: Passthrough) -> Vec<String> {
         let mut args: Vec<String> = [
             "-nostdin",
             "-hide_banner",
@@ -112,110 +129,91 @@ impl LiveConfig {
             Decoder::Rkmpp => add(&["-c:v", &rkmpp]),
         }
         add(&["-fflags", "nobuffer", "-flags", "low_delay"]);
+        add(&["-max_pixels", &LARGEST_FRAME.to_string()]);
+        add(&["-codec_whitelist", &self.codecs(input)]);
         add(&self
             .ffmpeg_args
             .iter()
             .map(String::as_str)
             .collect::<Vec<_>>());
-        match self.address.device() {
-            Some(device) => add(&["-f", "v4l2", "-i", &device.display().to_string()]),
-            None => add(&[
-                "-protocol_whitelist",
-                "file,pipe,fd,tcp,udp,rtp,rtsp,rtsps,tls,http,https,crypto",
-                "-safe",
-                "0",
-                "-f",
-                "concat",
-                "-i",
-                "pipe:0",
-            ]),
+        match input {
+            Input::Rtsp(url) => {
+                let (transport, protocols) = match self.transport {
+                    Transport::Tcp => ("tcp", "tcp"),
+                    Transport::Udp => ("udp", "tcp,udp,rtp"),
+                };
+                add(&[
+                    "-protocol_whitelist",
+                    protocols,
+                    "-format_whitelist",
+                    "rtsp",
+                ]);
+                add(&["-rtsp_transport", transport]);
+                add(&["-allowed_media_types", "video"]);
+                // Enough to learn the size; a frame rate is not waited for.
+                add(&["-analyzeduration", "1000000", "-fpsprobesize", "0"]);
+                add(&["-f", "rtsp", "-i", url]);
+            }
+            Input::Http(picture) => {
+                let format = match picture {
+                    Picture::Parts => "mpjpeg",
+                    Picture::Bare => "mjpeg",
+                };
+                add(&[
+                    "-protocol_whitelist",
+                    "pipe,fd",
+                    "-format_whitelist",
+                    format,
+                ]);
+                add(&["-f", format, "-i", "pipe:0"]);
+            }
+            Input::Device(device) => {
+                // V4L2 opens the device itself, and no protocol.
+                add(&[
+                    "-protocol_whitelist",
+                    "file",
+                    "-format_whitelist",
+                    "v4l2,video4linux2",
+                ]);
+                add(&["-f", "v4l2", "-i", &device.display().to_string()]);
+            }
         }
         let as_decoded: &str = &format!("{FORMAT},");
-        let mut filter = String::new();
-        if let Some(rate) = self.rate {
-            // One frame of each step is taken, so that any rate below the stream's own is met, and
-            // not only its half or third. Steps are a tenth shorter than asked for: a frame that
-            // comes a little early is still taken. One without a time, or with one before the
-            // last, says nothing of the rate.
-            let steps = 1.1 * rate;
-            filter += &format!(
-                "select='isnan(t)+isnan(prev_selected_t)+lt(t,prev_selected_t)+gt(floor(t*{steps:.4}),floor(prev_selected_t*{steps:.4}))',"
-            );
-        }
+        let mut filter = self.rate.map_or_else(String::new, select);
         filter += match self.decoder {
             Decoder::Vaapi | Decoder::Qsv | Decoder::Cuda => "hwdownload,format=nv12,",
             // What the decoder gives anyway is taken as it is.
             _ => as_decoded,
         };
-        filter += SHOW_INFO;
-        add(&[
-            "-map",
-            "0:v:0",
-            "-an",
-            "-sn",
-            "-dn",
-            "-vf",
-            &filter,
-            "-fps_mode",
-            "passthrough",
-            "-autoscale",
-            "0",
-        ]);
-        add(&["-f", "rawvideo", "pipe:1"]);
+        filter += &format!("{SQUARE},{SHOW_INFO}");
+        add(&["-map", "0:V:0", "-an", "-sn", "-dn", "-vf", &filter]);
+        add(passthrough.arguments());
+        add(&["-autoscale", "0", "-f", "rawvideo", "pipe:1"]);
         args
     }
-
-    /// What ffmpeg reads from its stdin.
-    pub(super) fn playlist(&self, login: Option<&(String, String)>) -> String {
-        let quoted = self.address.secret_url(login).replace('\'', "'\\''");
-        let mut list = format!("ffconcat version 1.0\nfile '{quoted}'\n");
-        match self.address.protocol() {
-            Protocol::Rtsp => {
-                let transport = if self.transport == Transport::Tcp {
-                    "tcp"
-                } else {
-                    "udp"
-                };
-                list += &format!(
-                    "option rtsp_transport {transport}\noption allowed_media_types video\n"
-                );
-                list += &format!("option timeout {}\n", NETWORK_S * 1_000_000);
-                // Enough to learn the size; a frame rate is not waited for.
-                list += "option fflags nobuffer\noption analyzeduration 1000000\noption fpsprobesize 0\n";
-            }
-            Protocol::Http => list += &format!("option timeout {}\n", NETWORK_S * 1_000_000),
-            Protocol::V4l2 => {}
-        }
-        list
-    }
 }
 
-/// What must not stand in a log.
-pub(super) struct Hidden {
-    words: Vec<(String, String)>,
+/// Where ffmpeg gets the stream.
+#[derive(Debug)]
+pub(super) enum Input<'a> {
+    /// From the relay's port.
+    Rtsp(&'a str),
+    /// From its stdin.
+    Http(Picture),
+    Device(&'a Path),
 }
 
-impl Hidden {
-    pub(super) fn new(config: &LiveConfig, login: Option<&(String, String)>) -> Self {
-        let shown = config.address.to_string();
-        let mut words = vec![
-            (config.address.secret_url(login), shown.clone()),
-            (config.address.secret_url(None), shown),
-        ];
-        if let Some((user, password)) = login {
-            words.push((format!("{user}:{password}@"), String::new()));
-            if !password.is_empty() {
-                words.push((password.clone(), "***".to_owned()));
-            }
-        }
-        Self { words }
-    }
-
-    pub(super) fn out_of(&self, text: &str) -> String {
-        self.words
-            .iter()
-            .fold(text.to_owned(), |text, (word, instead)| {
-                text.replace(word.as_str(), instead)
-            })
-    }
+/// One frame of each step is taken, so that any rate below the stream's own is met, and not only
+/// its half or third. Steps are a tenth shorter than asked for: a frame that comes a little early
+/// is still taken. One without a time, with the time of the last, or with one before it, says
+/// nothing of the rate; and where stamps creep, what was waited for counts: after the time of two
+/// frames by our own clock, the next one is taken whatever its stamp is.
+fn select(rate: f32) -> String {
+    let steps = 1.1 * rate;
+    let longest = 2.0 / rate;
+    format!(
+        "select='if(isnan(t)+isnan(prev_selected_t)+lte(t,prev_selected_t)\
+         +gt(floor(t*{steps:.4}),floor(prev_selected_t*{steps:.4}))\
+         +gt(time(0)-ld(0),{longest:.4}),0*st(0,time(0))+1,0)',"
+    )
 }

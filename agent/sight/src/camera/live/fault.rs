@@ -1,6 +1,8 @@
 //! Why a connection to a camera is over. It concerns this connection alone: whoever wants the
 //! camera back starts another.
 
+use kakou_guard::presentable;
+
 /// How a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
@@ -8,6 +10,10 @@ pub enum FaultKind {
     Unauthorised,
     /// Nobody answers, or there is no such stream.
     Unreachable,
+    /// The camera has no session free for us.
+    Busy,
+    /// Connected, and nothing more came.
+    Silent,
     /// It answered, and what came can be no stream, or ended.
     Broken,
 }
@@ -21,11 +27,28 @@ pub struct Fault {
     pub text: String,
 }
 
-impl Fault {
-    pub(super) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+impl From<kakou_relay::Fault> for Fault {
+    fn from(fault: kakou_relay::Fault) -> Self {
+        use kakou_relay::FaultKind as Kind;
+        let kind = match fault.kind {
+            Kind::Unauthorised => FaultKind::Unauthorised,
+            Kind::Unreachable => FaultKind::Unreachable,
+            Kind::Busy => FaultKind::Busy,
+            Kind::Silent => FaultKind::Silent,
+            Kind::Broken => FaultKind::Broken,
+        };
         Self {
             kind,
-            text: text.into(),
+            text: fault.text,
+        }
+    }
+}
+
+impl Fault {
+    pub(super) fn new(kind: FaultKind, text: impl AsRef<str>) -> Self {
+        Self {
+            kind,
+            text: presentable(text.as_ref()),
         }
     }
 
@@ -60,8 +83,19 @@ impl Fault {
         let text = match (said.is_empty(), frames) {
             (true, 0) => "the stream has no picture".to_owned(),
             (true, _) => "the stream ended".to_owned(),
-            _ => said.to_owned(),
+            _ => match unknown_codec(said) {
+                Some(codec) => format!(
+                    "the camera sends {codec}; set it to H.264, H.265 or MJPEG in its web page"
+                ),
+                None => said.to_owned(),
+            },
         };
-        Self { kind, text }
+        Self::new(kind, text)
     }
+}
+
+/// The codec in `Codec (mpeg4) not on whitelist 'h264,hevc,mjpeg'`.
+fn unknown_codec(said: &str) -> Option<&str> {
+    let (before, _) = said.split_once(") not on whitelist")?;
+    before.rsplit_once("Codec (").map(|(_, codec)| codec)
 }

@@ -1,5 +1,5 @@
-//! A live camera: one connection, decoded by an ffmpeg child process, so that a decoder that
-//! crashes takes nobody with it.
+//! A live camera: one connection, made by `kakou-relay` and decoded by an ffmpeg child process, so
+//! that a decoder that crashes takes nobody with it.
 //!
 //! `start` begins it, `next` gives the newest frame there is, and when it ends it says why; nothing
 //! here tries again. One thread reads the pixels into a slot for one frame: a newer frame takes the
@@ -21,7 +21,7 @@ use super::Planes;
 use super::ffmpeg::StreamInfo;
 use shared::{Shared, Slot};
 
-pub use config::{Decoder, LiveConfig, Transport};
+pub use config::{Decoder, LiveConfig};
 pub use fault::{Fault, FaultKind};
 
 /// One decoded frame.
@@ -108,6 +108,11 @@ impl Live {
     /// Complaints of the decoder.
     pub fn broken(&self) -> u64 {
         self.shared.broken()
+    }
+
+    /// Bytes received of a network camera: while they grow it is there, and sends.
+    pub fn bytes(&self) -> Option<u64> {
+        self.shared.bytes()
     }
 
     pub fn stream(&self) -> Option<StreamInfo> {

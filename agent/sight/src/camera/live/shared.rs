@@ -5,7 +5,9 @@ use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::super::ffmpeg::StreamInfo;
+use kakou_relay::Relay;
+
+use super::super::ffmpeg::{self, StreamInfo};
 use super::{Fault, LiveFrame};
 
 /// Buffers kept to read into.
@@ -35,6 +37,7 @@ pub(super) struct Shared {
     broken: AtomicU64,
     stop: AtomicBool,
     child: Mutex<Option<Child>>,
+    relay: Mutex<Option<Arc<Relay>>>,
     stream: Mutex<Option<StreamInfo>>,
 }
 
@@ -101,28 +104,47 @@ impl Shared {
         *locked(&self.child) = Some(child);
     }
 
+    pub(super) fn hold_relay(&self, relay: Arc<Relay>) {
+        *locked(&self.relay) = Some(relay);
+    }
+
+    /// Bytes that came from the camera, where they pass by the relay.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        locked(&self.relay).as_ref().map(|relay| relay.bytes())
+    }
+
     /// Ends the child now, or as soon as it has been started.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.kill();
+        if let Some(relay) = locked(&self.relay).as_ref() {
+            relay.stop();
+        }
+        self.end_child();
     }
 
     pub(super) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    pub(super) fn kill(&self) {
-        if let Some(child) = locked(&self.child).as_mut() {
-            // Fails only if it has ended, which is what is wanted.
-            let _ = child.kill();
+    /// Asks the child to end.
+    pub(super) fn end_child(&self) {
+        if let Some(child) = locked(&self.child).as_ref() {
+            ffmpeg::ask_to_end(child);
         }
     }
 
-    /// Ends the child and waits for it, so that none is left behind as a zombie.
+    /// Ends both and waits for them: the relay tears its session down, and no child is left behind
+    /// as a zombie.
     pub(super) fn reap(&self) {
-        self.kill();
-        if let Some(mut child) = locked(&self.child).take() {
-            let _ = child.wait();
+        let child = locked(&self.child).take();
+        if let Some(child) = &child {
+            ffmpeg::ask_to_end(child);
+        }
+        // Its thread is joined when the last one lets go of it.
+        let relay = locked(&self.relay).take();
+        drop(relay);
+        if let Some(child) = child {
+            ffmpeg::end(child);
         }
     }
 }

@@ -3,11 +3,12 @@ use std::sync::mpsc::sync_channel;
 
 use kakou_time::{Stopwatch, SystemClock};
 
-use super::super::ffmpeg::{Announced, Info, ReadError};
+use super::super::ffmpeg::{Announced, Info, Passthrough, ReadError};
 use super::super::{Layout, Stamper};
 use super::child::frames;
-use super::config::Hidden;
+use super::config::Input;
 use super::*;
+use kakou_relay::Picture;
 
 fn clock() -> SharedClock {
     Arc::new(SystemClock::new())
@@ -17,40 +18,66 @@ fn config(url: &str) -> LiveConfig {
     LiveConfig::new(url.parse().unwrap())
 }
 
+/// The arguments for an input as the relay would give it.
+fn arguments(c: &LiveConfig) -> Vec<String> {
+    let device = c.address.device();
+    let input = match &device {
+        Some(device) => Input::Device(device),
+        None => Input::Rtsp("rtsp://127.0.0.1:9/camera"),
+    };
+    c.arguments(&input, Passthrough::FpsMode)
+}
+
 #[test]
-fn no_argument_holds_a_secret_and_the_playlist_does() {
-    let c = config("rtsp://user:p'ss@127.0.0.1:1/x?token=t0ken");
-    let args = c.arguments().join(" ");
+fn ffmpeg_learns_nothing_of_the_camera() {
+    let c = config("rtsp://user:p'ss@10.0.0.5:1/pa7h?token=t0ken");
+    let args = arguments(&c).join(" ");
+    for secret in ["p'ss", "t0ken", "user", "10.0.0.5", "pa7h"] {
+        assert!(!args.contains(secret), "{args}");
+    }
+    let target = c.target().unwrap();
+    assert_eq!(target.url.reveal(), "rtsp://10.0.0.5:1/pa7h?token=t0ken");
+    assert_eq!(target.login.clone().unwrap().password.reveal(), "p'ss");
+    let shown = format!("{target:?} {c:?}");
     assert!(
-        !args.contains("p'ss") && !args.contains("t0ken") && !args.contains("user"),
-        "{args}"
+        !shown.contains("p'ss") && !shown.contains("t0ken"),
+        "{shown}"
     );
-    let login = c.login().unwrap();
-    let list = c.playlist(login.as_ref());
-    assert!(
-        list.contains("file 'rtsp://user:p")
-            && list.contains("t0ken")
-            && list.contains("rtsp_transport tcp")
-    );
-    // A quote cannot end the name it stands in.
-    assert_eq!(list.lines().filter(|l| l.starts_with("file ")).count(), 1);
-    let hidden = Hidden::new(&c, login.as_ref());
-    let said = hidden.out_of(&format!(
-        "Impossible to open '{}', p'ss",
-        c.address.secret_url(login.as_ref())
-    ));
-    assert_eq!(said, "Impossible to open 'rtsp://127.0.0.1:1/x', ***");
+}
+
+#[test]
+fn each_kind_of_source_reaches_its_own_protocols_formats_and_codecs() {
+    let after = |args: &[String], name: &str| {
+        let at = args.iter().position(|a| a == name).unwrap();
+        args[at + 1].clone()
+    };
+    let c = config("rtsp://127.0.0.1:1/x");
+    let rtsp = arguments(&c);
+    assert_eq!(after(&rtsp, "-protocol_whitelist"), "tcp");
+    assert_eq!(after(&rtsp, "-format_whitelist"), "rtsp");
+    assert_eq!(after(&rtsp, "-codec_whitelist"), "h264,hevc,mjpeg");
+    let http = c.arguments(&Input::Http(Picture::Parts), Passthrough::Vsync);
+    assert_eq!(after(&http, "-protocol_whitelist"), "pipe,fd");
+    assert_eq!(after(&http, "-format_whitelist"), "mpjpeg");
+    assert_eq!(after(&http, "-codec_whitelist"), "mjpeg");
+    assert_eq!(after(&http, "-vsync"), "passthrough");
+    for args in [rtsp, http, arguments(&config("v4l2:/dev/video0"))] {
+        let protocols = after(&args, "-protocol_whitelist");
+        assert!(!protocols.contains("http") && !protocols.contains("concat"));
+        assert_eq!(after(&args, "-max_pixels"), (4096 * 4096).to_string());
+        let of = |name: &str| args.iter().position(|a| a == name).unwrap();
+        assert!(of("-protocol_whitelist") < of("-i") && of("-codec_whitelist") < of("-i"));
+    }
 }
 
 #[test]
 fn presets_name_their_decoders() {
     let with = |decoder| {
-        LiveConfig {
+        let c = LiveConfig {
             decoder,
             ..config("rtsp://127.0.0.1:1/x")
-        }
-        .arguments()
-        .join(" ")
+        };
+        arguments(&c).join(" ")
     };
     for (decoder, part) in [
         (Decoder::Vaapi, "-hwaccel vaapi"),
@@ -65,13 +92,12 @@ fn presets_name_their_decoders() {
             with(decoder)
         );
     }
-    let device = config("v4l2:/dev/video0").arguments().join(" ");
+    let device = arguments(&config("v4l2:/dev/video0")).join(" ");
     assert!(device.contains("-f v4l2 -i /dev/video0"), "{device}");
-    let slow = LiveConfig {
+    let slow = arguments(&LiveConfig {
         rate: Some(5.0),
         ..config("rtsp://127.0.0.1:1/x")
-    }
-    .arguments()
+    })
     .join(" ");
     assert!(slow.contains("floor(prev_selected_t*5.5000)"), "{slow}");
 }
@@ -114,11 +140,10 @@ fn any_rate_below_the_streams_own_is_met() {
         (22.5, 45, 50),
         (60.0, 50, 50),
     ] {
-        let filter = LiveConfig {
+        let filter = arguments(&LiveConfig {
             rate: Some(rate),
             ..config("rtsp://127.0.0.1:1/x")
-        }
-        .arguments();
+        });
         let select = filter
             .iter()
             .filter_map(|a| a.split("',").next()?.strip_prefix("select='"))
