@@ -4,7 +4,7 @@ use super::codes::{CODES, char_of, code};
 use crate::plate::confusable;
 
 /// The most characters that one character is looked for as.
-const MOST: usize = 12;
+const MOST: usize = 24;
 
 /// One confusion: a reader said `read`, and `meant` stood there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Weights(Vec<Vec<(u8, f32)>>);
 
 impl Weights {
     /// Confusions of characters that no plate has, or with themselves, are left out; of each
-    /// character the twelve likeliest are kept.
+    /// character the likeliest are kept: 皖 alone is read for twenty others.
     pub fn new(table: impl IntoIterator<Item = Confusion>) -> Self {
         let mut rows = vec![Vec::new(); CODES];
         for Confusion { read, meant, odds } in table {
