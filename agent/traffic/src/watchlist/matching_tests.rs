@@ -111,7 +111,12 @@ fn a_near_match_shows_what_differs_and_scores_what_is_left() {
     let plate = doubtful.plate.as_mut().unwrap();
     plate.characters[6] = character('5', 0.6, Some(('S', 0.35)));
     let score = all.best(&doubtful, &Conditions::default()).unwrap().score;
-    assert!((0.25..0.4).contains(&score), "{score}");
+    // The rest of what the read leaves open goes to what else readers take each character for.
+    assert!(
+        score > 5.0 * sure.score && score < 0.4,
+        "{score} after {}",
+        sure.score
+    );
 }
 
 #[test]

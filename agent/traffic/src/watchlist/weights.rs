@@ -67,15 +67,9 @@ impl Weights {
 }
 
 impl Default for Weights {
-    /// The pairs that readers are known for, all alike, and provinces that look alike.
+    /// As they were counted over plates whose text is known.
     fn default() -> Self {
-        const PAIR: f32 = 0.01;
-        let known = all().filter(|(read, meant)| look_alike(*read, *meant));
-        Self::new(known.map(|(read, meant)| Confusion {
-            read,
-            meant,
-            odds: PAIR,
-        }))
+        Self::counted(crate::plate::odds)
     }
 }
 

@@ -255,10 +255,14 @@ impl Column {
         let bare = bare(name);
         let names = COLUMNS.iter().flat_map(|(_, names)| names.iter());
         names
-            .map(|known| (strsim::jaro_winkler(&bare, known), *known))
-            // Chinese names share characters without meaning the same.
-            .filter(|(likeness, known)| *likeness >= 0.88 && known.is_ascii() && bare.len() > 3)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|known| (strsim::damerau_levenshtein(&bare, known), *known))
+            // Chinese names share characters without meaning the same, and a word that is part of
+            // another one is no misspelling of it.
+            .filter(|(edits, known)| {
+                let few = *edits <= 2 && 3 * edits <= bare.len();
+                few && known.is_ascii() && bare.is_ascii()
+            })
+            .min_by_key(|(edits, _)| *edits)
             .map(|(_, known)| Self::by_name(known).map_or(known, Self::name))
     }
 

@@ -36,7 +36,11 @@ async fn a_broker_that_refuses_a_retained_will_gets_one_that_is_not() {
         ..on("status", "online")
     });
     until("both are delivered", || rig.store.acked() == 2).await;
-    assert_eq!(rig.store.held(), 0, "what would be retained is sent as it is");
+    assert_eq!(
+        rig.store.held(),
+        0,
+        "what would be retained is sent as it is"
+    );
     assert_eq!(broker.connections(), 2, "one refusal, and no more");
 }
 
