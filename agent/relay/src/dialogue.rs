@@ -77,7 +77,7 @@ impl Dialogue {
     }
 
     /// For pictures by UDP.
-    pub(crate) fn from_source(mut self, source: String) -> Self {
+    pub(crate) fn at_source(mut self, source: String) -> Self {
         self.source = Some(source);
         self
     }
@@ -406,7 +406,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let mut udp = dialogue().from_source("10.0.0.5".to_owned());
+        let mut udp = dialogue().at_source("10.0.0.5".to_owned());
         assert!(setup(&mut udp).contains("client_port=1-2;source=10.0.0.5\r\n"));
         assert!(!setup(&mut dialogue()).contains("source"));
     }

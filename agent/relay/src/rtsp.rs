@@ -100,7 +100,7 @@ async fn begin(target: &Target, parts: &Parts, answer: &Answer) -> Result<(Relay
     let mut dialogue = Dialogue::new(url, target.url.reveal().to_owned(), target.login.clone());
     let within = target.transport == Transport::Tcp;
     if let (false, Some(address)) = (within, address.filter(|a| a.is_ipv4())) {
-        dialogue = dialogue.from_source(address.ip().to_string());
+        dialogue = dialogue.at_source(address.ip().to_string());
     }
     let (camera, to_camera) = tokio::io::split(camera);
     let (ffmpeg, to_ffmpeg) = ffmpeg.into_split();

@@ -318,7 +318,7 @@ fn export(a: &Export) -> anyhow::Result<ExitCode> {
             "bin"
         };
         let file = dir.join(format!("{sequence}.{extension}"));
-        kakou_guard::file::write(&file, &bytes, 0o640)?;
+        kakou_guard::file::write(&file, bytes, 0o640)?;
         Ok(Some(file.display().to_string()))
     };
     let count = inspection.export(a.first, a.last.unwrap_or(u64::MAX), a.lane, picture, |v| {

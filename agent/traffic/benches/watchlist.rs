@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 //! Look-ups among a million entries, ten million reads: time, memory, and what a swap costs.
 //! `cargo bench -p kakou-traffic --bench watchlist`. The machine decides, so nothing is asserted.
 

@@ -42,25 +42,27 @@ pub static FILE: Setting<FilePath, Absent> = Setting {
     },
 };
 
-pub static REQUIRE: Setting<List<Choice<Needed>>, Is<Vec<(Needed, std::ops::Range<usize>)>>> =
-    Setting {
-        name: "require",
-        kind: List(Choice(&[
-            ("authority", Needed::Authority),
-            ("basis", Needed::Basis),
-            ("end", Needed::End),
-        ])),
-        fallback: Is(Vec::new),
-        example: Some("[\"authority\", \"basis\", \"end\"]"),
-        taken_up: TakenUp::Reload,
-        doc: Words {
-            en: "What an entry must have: who listed it (`authority`), by which law, order or case \
+/// What entries must have, each with its place in the config.
+type NeededAt = Vec<(Needed, std::ops::Range<usize>)>;
+
+pub static REQUIRE: Setting<List<Choice<Needed>>, Is<NeededAt>> = Setting {
+    name: "require",
+    kind: List(Choice(&[
+        ("authority", Needed::Authority),
+        ("basis", Needed::Basis),
+        ("end", Needed::End),
+    ])),
+    fallback: Is(Vec::new),
+    example: Some("[\"authority\", \"basis\", \"end\"]"),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "What an entry must have: who listed it (`authority`), by which law, order or case \
                  (`basis`), and until when (`end`). An entry without it is refused by its line. \
                  `authority` and `basis` of the list count for all of its entries. Lists of those allowed \
                  are not asked.",
-            zh: "条目必须具备的内容：布控单位（`authority`）、法律依据或案件编号（`basis`）、截止时间（`end`）。缺少的条目按行拒绝。名单自身的 `authority` 和 `basis` 对其全部条目有效。允许名单不受此限。",
-        },
-    };
+        zh: "条目必须具备的内容：布控单位（`authority`）、法律依据或案件编号（`basis`）、截止时间（`end`）。缺少的条目按行拒绝。名单自身的 `authority` 和 `basis` 对其全部条目有效。允许名单不受此限。",
+    },
+};
 
 /// What an entry may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

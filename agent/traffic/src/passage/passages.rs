@@ -113,7 +113,8 @@ impl<F: Clone> Passages<F> {
                 .said
                 .as_ref()
                 .is_some_and(|said| said.at + self.config.tell_again <= time.mono);
-            if !read_now && !(due && in_sight) {
+            let again = due && in_sight;
+            if !read_now && !again {
                 continue;
             }
             let Some(plate) = sure_plate(e, &self.config) else {
