@@ -23,6 +23,7 @@ pub enum Written {
     Csv,
     /// CSV that Chinese Excel opens with a double click: in UTF-8 with a byte order mark.
     Excel,
+    /// An array of objects, one for each entry, with the names of the columns.
     Json,
 }
 

@@ -195,7 +195,7 @@ fn probe_tells_what_a_camera_sends() {
     let faults: [(&[&str], &[&str]); 6] = [
         (
             &["probe", &url, "--user", USER, "--password-file", &wrong],
-            &["401", "--password-file"],
+            &["user or password are not taken", "--password-file"],
         ),
         (&["probe", &url], &["--user"]),
         (&["probe", &nobody], &["127.0.0.1", "refused"]),
