@@ -31,8 +31,9 @@ const FAULTS: usize = 100;
 
 /// Small tables: their structure is checked in one go beside a live agent. That of `message` is, by
 /// reading all of it.
-const SMALL_TABLES: [&str; 9] = [
-    "waiting", "held", "kept", "gone", "lane", "head", "revived", "command", "setting",
+const SMALL_TABLES: [&str; 11] = [
+    "waiting", "held", "kept", "gone", "lane", "head", "revived", "command", "setting", "age",
+    "open_hit",
 ];
 
 /// How far the walk has come.
