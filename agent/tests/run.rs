@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use agent::{Checkpoint, LONG, answer, on, request};
 use kakou_contract::{
-    AgentState, AuditEvent, AuditMessage, Command, HitMessage, Level, OfflineReason, PartState,
-    PassageMessage, ResultCode, ResultMessage, StatusMessage,
+    AgentState, AuditEvent, AuditMessage, Command, HitMessage, HitState, Level, OfflineReason,
+    PartState, PassageMessage, ResultCode, ResultMessage, StatusMessage,
 };
 use kakou_uplink::Received;
 
@@ -41,7 +41,11 @@ async fn passages_and_hits_arrive_and_the_end_is_told() {
         (AgentState::Online, true)
     );
     assert!(birth.sequence.is_some());
-    let hit: HitMessage = gate.next("hit", |m| on(m, "/hit/orange/cam-1")).await;
+    // The end of its life: what was told before has pictures of its own (tests/hits.rs).
+    let confirmed = |m: &Received| {
+        on::<HitMessage>(m, "/hit/orange/cam-1").filter(|hit| hit.state == HitState::Confirmed)
+    };
+    let hit = gate.next("hit", confirmed).await;
     assert_eq!(
         (hit.level, hit.is_late, hit.entry.plate.as_str()),
         (Level::Orange, false, hit.plate.text.as_str())
