@@ -189,6 +189,11 @@ impl Runtime {
         let b = b
             .with_intra_threads(threads.max(1))
             .map_err(|e| e.to_string())?;
+        // Processors without VNNI add the products of 8-bit models in 16 bits, which overflow. With
+        // this they take a way that does not; on others it changes nothing.
+        let b = b
+            .with_config_entry("session.x64quantprecision", "1")
+            .map_err(|e| e.to_string())?;
         b.with_inter_threads(1).map_err(|e| e.to_string())
     }
 
