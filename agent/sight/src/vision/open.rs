@@ -89,6 +89,8 @@ impl<'a> Opener<'a> {
             &path,
             self.choice.threads,
             self.choice.provider,
+            // Corners that are a little off cost characters; the vehicle model's boxes do not.
+            matches!(model.kind, ModelKind::RetinaPlate | ModelKind::SlotReader),
         )?)
     }
 
