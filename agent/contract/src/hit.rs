@@ -170,6 +170,13 @@ crate::codes::word_list! {
     }
 }
 
+impl HitState {
+    /// The vehicle has passed, and it is the one that is listed.
+    pub const fn has_passed(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Again)
+    }
+}
+
 impl Default for HitState {
     /// What agents older than the field told.
     fn default() -> Self {

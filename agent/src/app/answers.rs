@@ -176,7 +176,6 @@ impl Answers {
             about: about.clone(),
         });
         self.forget(at);
-        self.save();
         let raises = self.raises(&about.entry);
         let raised = (raises > raises_before)
             .then(|| raise(sure(about.level), raises))
@@ -242,8 +241,24 @@ impl Answers {
         }
     }
 
+    /// What is counted, to be saved when nobody waits for it.
+    pub fn counted(&self) -> Counted {
+        Counted {
+            file: self.file.clone(),
+            answered: self.answered.clone(),
+        }
+    }
+}
+
+/// The counts of answers as they stood.
+pub struct Counted {
+    file: PathBuf,
+    answered: VecDeque<Answered>,
+}
+
+impl Counted {
     /// As a whole or not at all. The audit record has the answer; what fails here is the count.
-    fn save(&self) {
+    pub fn save(&self) {
         let write = || -> std::io::Result<()> {
             let folder = self.file.parent().unwrap_or(Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -285,7 +300,9 @@ mod tests {
             by: "officer 7".into(),
             note: None,
         };
-        answers.answer(answer, at, |_| 0.9)
+        let told = answers.answer(answer, at, |_| 0.9);
+        answers.counted().save();
+        told
     }
 
     fn raised(event: &AuditEvent) -> Option<f32> {

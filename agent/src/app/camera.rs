@@ -297,8 +297,7 @@ impl Run<'_> {
         let found = self.find(passage);
         let (ids, word) = ((passage.id, record.also.as_slice()), self.word(passage));
         let hits = self.hits.tell(|hits| hits.passed(ids, word, found));
-        let is_hit = |hit: &HitMessage| matches!(hit.state, HitState::Confirmed | HitState::Again);
-        if !hits.iter().any(is_hit) {
+        if !hits.iter().any(|hit| hit.state.has_passed()) {
             let Some(kept) = self.privacy.of_non_hit(record) else {
                 // A hit that is taken back by this passage is taken back all the same.
                 return self.tell_alone(hits);

@@ -271,10 +271,13 @@ impl Commander {
                     by,
                     note,
                 };
-                let (event, counts) = self.hits.answer(answer, self.clock.wall());
-                Answer {
-                    event: Some(event),
-                    ..Answer::done(Some(counts))
+                let (hits, now) = (self.hits.clone(), self.clock.wall());
+                match tokio::task::spawn_blocking(move || hits.answer(answer, now)).await {
+                    Ok((event, counts)) => Answer {
+                        event: Some(event),
+                        ..Answer::done(Some(counts))
+                    },
+                    Err(e) => Answer::not(ResultCode::Failed, e.to_string()),
                 }
             }
             Command::Ping => Answer::done(None),

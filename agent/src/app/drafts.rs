@@ -1,10 +1,8 @@
 //! From a record of the pipeline to what the outbox commits in one transaction.
 
-use kakou_contract::{
-    Envelope, HitMessage, HitState, Keep, Message, MessageError, PassageMessage, Priority,
-};
-
+use kakou_contract::{Envelope, HitMessage, Keep, Message, MessageError, PassageMessage, Priority};
 use kakou_sight::evidence::Picture;
+use uuid::Uuid;
 
 use crate::pipeline::Record;
 
@@ -24,8 +22,7 @@ pub fn drafts(
     hits: &[HitMessage],
     footage: Footage,
 ) -> Result<Vec<Envelope>, MessageError> {
-    let is_hit = |hit: &HitMessage| matches!(hit.state, HitState::Confirmed | HitState::Again);
-    let keep = if hits.iter().any(is_hit) {
+    let keep = if hits.iter().any(|hit| hit.state.has_passed()) {
         Keep::Hit
     } else {
         Keep::Passage
@@ -36,12 +33,7 @@ pub fn drafts(
     }
     let passage = &record.message;
     all.push(envelope(passage, Priority::Passage, keep, footage)?);
-    for (evidence, picture) in passage.evidence.iter().zip(&record.pictures) {
-        let bytes = picture.bytes.clone();
-        all.push(Envelope::picture(
-            passage.id, passage, evidence, keep, bytes,
-        ));
-    }
+    all.extend(of_pictures(passage.id, passage, &record.pictures, keep));
     Ok(all)
 }
 
@@ -52,17 +44,23 @@ pub fn provisional(
     pictures: &[Picture],
 ) -> Result<Vec<Envelope>, MessageError> {
     let mut all = vec![Envelope::live(hit, Priority::Hit, Keep::Hit)?];
-    for (evidence, picture) in so_far.evidence.iter().zip(pictures) {
-        let bytes = picture.bytes.clone();
-        all.push(Envelope::picture(
-            hit.id,
-            so_far,
-            evidence,
-            Keep::Hit,
-            bytes,
-        ));
-    }
+    all.extend(of_pictures(hit.id, so_far, pictures, Keep::Hit));
     Ok(all)
+}
+
+fn of_pictures(
+    owner: Uuid,
+    passage: &PassageMessage,
+    pictures: &[Picture],
+    keep: Keep,
+) -> impl Iterator<Item = Envelope> {
+    passage
+        .evidence
+        .iter()
+        .zip(pictures)
+        .map(move |(evidence, picture)| {
+            Envelope::picture(owner, passage, evidence, keep, picture.bytes.clone())
+        })
 }
 
 fn envelope<M: Message>(

@@ -23,16 +23,24 @@ struct Inner {
 
 /// A clone is another hand on the same one.
 #[derive(Clone)]
-pub struct HitDesk(Arc<Mutex<Inner>>);
+pub struct HitDesk {
+    inner: Arc<Mutex<Inner>>,
+    /// Held by who saves answers, so that the newest are saved last.
+    saving: Arc<Mutex<()>>,
+}
 
 impl HitDesk {
     /// `state`: the folder in which answers are counted.
     pub fn new(config: &HitConfig, state: &Path) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        let inner = Inner {
             hits: Hits::new(config.story),
             answers: Answers::open(state),
             config: config.clone(),
-        })))
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            saving: Arc::default(),
+        }
     }
 
     /// Takes what a reload changed into use.
@@ -57,17 +65,23 @@ impl HitDesk {
         told
     }
 
-    /// An officer's answer. Returns what is to be recorded, and what who answered is told.
+    /// An officer's answer. Returns what is to be recorded, and what who answered is told. Blocks;
+    /// no camera waits for the disk meanwhile.
     pub fn answer(&self, answer: Answer, at: DateTime<FixedOffset>) -> (AuditEvent, Value) {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.lock();
         let Inner {
             answers, config, ..
         } = &mut *inner;
-        answers.answer(answer, at, |level| config.sure_of(level))
+        let told = answers.answer(answer, at, |level| config.sure_of(level));
+        let counted = answers.counted();
+        drop(inner);
+        counted.save();
+        told
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

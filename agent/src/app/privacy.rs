@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use kakou_contract::{NoPlateReason, Sha256Hex};
+use kakou_guard::file::{FileError, read_bounded};
 use sha2::Sha256;
 
 use crate::config::{NonHits, PrivacyConfig};
 use crate::pipeline::Record;
 
 /// A shorter key could be guessed; a longer one is no key.
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=4096;
+const KEY_BYTES: std::ops::RangeInclusive<u64> = 32..=4096;
 
 /// Why the key for hashes cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,8 @@ pub enum KeyFault {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("privacy.key_file {0}")]
+    File(#[from] FileError),
     #[error(
         "privacy.key_file {path}: {bytes} bytes; give 32 to 4096 of chance, as from: head -c 32 /dev/urandom > {path}",
         path = path.display()
@@ -77,26 +80,21 @@ fn hash(key: &Hmac<Sha256>, text: &str) -> Sha256Hex {
 }
 
 fn key(file: Option<&Path>) -> Result<Hmac<Sha256>, KeyFault> {
-    use std::io::Read;
     use std::os::unix::fs::MetadataExt;
     let path = file.unwrap_or(Path::new("")).to_path_buf();
-    let fault = |source| KeyFault::Read {
+    let about = std::fs::metadata(&path).map_err(|source| KeyFault::Read {
         path: path.clone(),
         source,
-    };
-    let file = std::fs::File::open(&path).map_err(fault)?;
-    let about = file.metadata().map_err(fault)?;
+    })?;
     if about.mode() & 0o077 != 0 {
         let mode = about.mode() & 0o777;
         return Err(KeyFault::Mode { path, mode });
     }
-    let mut bytes = Vec::new();
-    let most = *KEY_BYTES.end() as u64 + 1;
-    file.take(most).read_to_end(&mut bytes).map_err(fault)?;
-    if !KEY_BYTES.contains(&bytes.len()) {
+    if !KEY_BYTES.contains(&about.len()) {
         let bytes = about.len();
         return Err(KeyFault::Length { path, bytes });
     }
+    let bytes = read_bounded(&path, *KEY_BYTES.end())?;
     // A key of any length is one for HMAC.
     Hmac::new_from_slice(&bytes).map_err(|_| KeyFault::Length {
         path,

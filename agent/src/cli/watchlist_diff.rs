@@ -7,27 +7,10 @@ use kakou_traffic::watchlist::{Column, Entry, List};
 
 use super::common::print_line;
 use super::table::clean;
-use super::watchlist_write::{cell, line};
+use super::watchlist_write::{COLUMNS, cell, line};
 
 /// What makes two entries the same one: the plate, its kind and its place in the list's order.
 type Key = (String, Option<kakou_contract::PlateKind>, usize);
-
-const COMPARED: [Column; 14] = [
-    Column::Level,
-    Column::Category,
-    Column::Reason,
-    Column::Until,
-    Column::From,
-    Column::Colour,
-    Column::Class,
-    Column::Authority,
-    Column::Basis,
-    Column::Days,
-    Column::Hours,
-    Column::Cameras,
-    Column::Lanes,
-    Column::Direction,
-];
 
 pub fn diff(old: &List, new: &List) -> anyhow::Result<ExitCode> {
     let (before, now) = (keyed(old), keyed(new));
@@ -75,9 +58,12 @@ fn keyed(list: &List) -> BTreeMap<Key, Entry<'_>> {
 }
 
 fn changes(old: &Entry<'_>, new: &Entry<'_>) -> Vec<String> {
-    let pairs = COMPARED.map(|c| (c, cell(old, c), cell(new, c)));
-    pairs
-        .iter()
+    // Plate and kind are what makes two entries the same one.
+    let compared = COLUMNS
+        .into_iter()
+        .filter(|c| !matches!(c, Column::Plate | Column::Kind));
+    compared
+        .map(|c| (c, cell(old, c), cell(new, c)))
         .filter(|(_, old, new)| old != new)
         .map(|(column, old, new)| format!("{} {old:?} -> {new:?}", column.name()))
         .collect()

@@ -27,7 +27,8 @@ pub enum Written {
     Json,
 }
 
-const COLUMNS: [Column; 16] = [
+/// In the order in which an export writes them.
+pub const COLUMNS: [Column; 16] = [
     Column::Plate,
     Column::Level,
     Column::Category,

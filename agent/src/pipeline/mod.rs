@@ -388,21 +388,21 @@ impl Pipeline {
     fn passed(&self, passage: Passage<Frame>) -> Event {
         let number = passage.number;
         let (id, also) = self.ids(&passage);
-        self.record(passage).map_or_else(
-            |e| {
+        match self.record(id, passage) {
+            Ok(record) => Event::Passed(Box::new(Record { also, ..record })),
+            Err(e) => {
                 tracing::error!(camera = %self.camera.id, number, "a passage is lost: {e}");
                 Event::Dropped {
                     passages: std::iter::once(id).chain(also).collect(),
                     why: None,
                 }
-            },
-            |record| Event::Passed(Box::new(record)),
-        )
+            }
+        }
     }
 
     fn sure(&self, mut passage: Passage<Frame>) -> Option<Event> {
         let best = passage.best.take()?;
-        let (id, _) = self.ids(&passage);
+        let id = self.passage_id(passage.vehicle);
         let message = self
             .speaker
             .passage(id, &passage, &best, &[])
@@ -430,17 +430,16 @@ impl Pipeline {
         self.speaker.passage_id(&stream, vehicle)
     }
 
-    fn record(&self, mut passage: Passage<Frame>) -> Result<Record, RecordError> {
+    fn record(&self, id: Uuid, mut passage: Passage<Frame>) -> Result<Record, RecordError> {
         // A passage without a picture cannot be shown to anybody; the rules of `passage` give each
         // one.
         let best: Best<Frame> = passage.best.take().ok_or(RecordError::NoFrame)?;
-        let (id, also) = self.ids(&passage);
         let (message, pictures) =
             illustrated(&self.speaker, (id, id), &passage, &best, &self.evidence)?;
         let lanes = self.stream.as_ref().map(|s| Arc::clone(&s.lanes));
         Ok(Record {
             message,
-            also,
+            also: Vec::new(),
             pictures,
             best,
             lanes: lanes.unwrap_or_default(),

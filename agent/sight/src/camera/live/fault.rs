@@ -2,21 +2,8 @@
 //! camera back starts another.
 
 use kakou_guard::presentable;
-
-/// How a connection failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
-    /// User or password are wrong.
-    Unauthorised,
-    /// Nobody answers, or there is no such stream.
-    Unreachable,
-    /// The camera has no session free for us.
-    Busy,
-    /// Connected, and nothing more came.
-    Silent,
-    /// It answered, and what came can be no stream, or ended.
-    Broken,
-}
+/// How a connection failed: the relay's word for it, whoever found the fault.
+pub use kakou_relay::FaultKind;
 
 /// Why a connection is over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,16 +16,8 @@ pub struct Fault {
 
 impl From<kakou_relay::Fault> for Fault {
     fn from(fault: kakou_relay::Fault) -> Self {
-        use kakou_relay::FaultKind as Kind;
-        let kind = match fault.kind {
-            Kind::Unauthorised => FaultKind::Unauthorised,
-            Kind::Unreachable => FaultKind::Unreachable,
-            Kind::Busy => FaultKind::Busy,
-            Kind::Silent => FaultKind::Silent,
-            Kind::Broken => FaultKind::Broken,
-        };
         Self {
-            kind,
+            kind: fault.kind,
             text: fault.text,
         }
     }
