@@ -120,8 +120,13 @@ impl Db {
             unreadable: Ranges::new(),
             careful: false,
         };
-        db.load_head()?;
-        db.counts = tally::read(&db.conn).map_err(fault)?;
+        // In one state of the database: a live agent may commit between two statements.
+        db.conn.execute_batch("BEGIN").map_err(fault)?;
+        let loaded = db.load_head();
+        let counts = tally::read(&db.conn);
+        db.conn.execute_batch("COMMIT").map_err(fault)?;
+        loaded?;
+        db.counts = counts.map_err(fault)?;
         Ok(db)
     }
 

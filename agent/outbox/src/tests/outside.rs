@@ -45,6 +45,31 @@ fn a_checkpoint_does_not_wait_for_a_reader() {
     assert!(verdict.is_whole() && verdict.messages == 1, "{verdict:?}");
 }
 
+/// What was committed between two of its statements once looked like messages behind the end.
+#[test]
+fn a_database_opens_beside_an_agent_that_commits_all_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    let key = key::read(dir.path()).unwrap().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                outbox
+                    .append(vec![envelope(Priority::Passage, "live")])
+                    .unwrap();
+            }
+        });
+        let opened: Vec<_> = (0..300)
+            .map(|_| Db::open(dir.path(), key.clone()).map(|db| db.head().sequence))
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        for result in opened {
+            result.unwrap();
+        }
+    });
+}
+
 /// The write-ahead log can be emptied while something is verified or exported.
 #[test]
 fn neither_verify_nor_export_keeps_one_state_of_the_database_for_the_whole_run() {
