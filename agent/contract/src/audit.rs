@@ -162,6 +162,33 @@ pub enum AuditEvent {
         /// Lines that could not be used.
         refused: u64,
     },
+    /// An edition of a list, or a chunk of one, was not taken; the list in use stays.
+    ListRefused {
+        /// Its name, as the topic has it.
+        list: Id,
+        /// Missing where the header could not be believed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Sequence>,
+        /// For people.
+        #[serde(serialize_with = "crate::text::clipped")]
+        #[schemars(with = "String")]
+        detail: String,
+    },
+    /// The box lacks an edition, or chunks of one: the platform is asked to send them.
+    ListWanted {
+        list: Id,
+        /// The version in use; missing: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        have: Option<Sequence>,
+        /// The edition of which chunks are missing. Missing: every edition after `have` is wanted,
+        /// or the whole list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<Sequence>,
+        /// The chunks of it that are missing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(with = "Vec<[Sequence; 2]>", length(max = AUDIT_RANGES_MAX))]
+        chunks: Vec<[u64; 2]>,
+    },
     /// The config was read again.
     ConfigReload {
         /// Of the file.
@@ -242,6 +269,8 @@ impl AuditEvent {
             Self::Unrecorded { .. } => "unrecorded",
             Self::Damage { .. } => "damage",
             Self::Watchlist { .. } => "watchlist",
+            Self::ListRefused { .. } => "list_refused",
+            Self::ListWanted { .. } => "list_wanted",
             Self::ConfigReload { .. } => "config_reload",
             Self::Camera { .. } => "camera",
             Self::Retention { .. } => "retention",

@@ -25,6 +25,7 @@ mod cloudevents;
 pub mod codes;
 pub mod command;
 mod continuity;
+mod edition;
 mod envelope;
 mod fields;
 mod hit;
@@ -53,6 +54,10 @@ pub use command::{Command, CommandError, CommandFault, CommandName, Request, Ver
 pub use continuity::{Continuity, Finding};
 /// To verify seals with this crate alone.
 pub use ed25519_dalek::{SigningKey, VerifyingKey};
+pub use edition::{
+    CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Content, EDITION_PACKED_MAX, EDITION_WHOLE_MAX, Edition,
+    EditionError, ListChunk, SignedEdition, trusted_key,
+};
 pub use envelope::{Committed, Cursor, Envelope};
 pub use fields::FieldError;
 pub use hit::{

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::bounds;
 use crate::{
-    AuditMessage, CommandName, HitMessage, MessageKind, PassageMessage, ResultMessage,
-    StatusMessage,
+    AuditMessage, CommandName, Edition, HitMessage, ListChunk, MessageKind, PassageMessage,
+    ResultMessage, StatusMessage,
 };
 
 /// The file under `schema/` that holds a kind's schema; pictures have none.
@@ -55,7 +55,8 @@ pub(crate) fn of(kind: MessageKind) -> Option<&'static Value> {
         .map(|(_, schema)| schema)
 }
 
-/// Every committed schema file with its content: the messages, and the requests of each command.
+/// Every committed schema file with its content: the messages, the requests of each command, and what
+/// carries lists.
 pub fn files() -> Vec<(String, Value)> {
     let messages = MessageKind::ALL
         .into_iter()
@@ -63,5 +64,10 @@ pub fn files() -> Vec<(String, Value)> {
     let requests = CommandName::ALL
         .iter()
         .map(|name| (format!("cmd-{name}.json"), name.schema()));
-    messages.chain(requests).collect()
+    let lists = [
+        ("edition", Edition::schema()),
+        ("list-chunk", ListChunk::schema()),
+    ];
+    let lists = lists.map(|(name, schema)| (format!("{name}.json"), schema));
+    messages.chain(requests).chain(lists).collect()
 }

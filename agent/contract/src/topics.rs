@@ -8,6 +8,7 @@
 //! kakou/v1/{site}/{agent}/result                         answers to commands without a response topic
 //! kakou/v1/{site}/{agent}/evidence/{owner}/{role}        a picture's bytes; its passage or hit
 //! kakou/v1/{site}/{agent}/cmd/{command}                  from the platform to the agent
+//! kakou/v1/{site}/{agent}/list/{list}                    a chunk of a watchlist, from the platform
 //! ```
 
 use std::fmt;
@@ -61,6 +62,11 @@ pub enum Topic {
         agent: Id,
         command: Id,
     },
+    List {
+        site: Id,
+        agent: Id,
+        list: Id,
+    },
 }
 
 /// Why a text is no [`Topic`].
@@ -76,7 +82,7 @@ pub struct TopicError {
 pub enum TopicFault {
     #[error("does not begin with {ROOT}/")]
     Root,
-    #[error("is none of the forms passage, hit, status, audit, result, evidence, cmd")]
+    #[error("is none of the forms passage, hit, status, audit, result, evidence, cmd, list")]
     Form,
     #[error(transparent)]
     Id(#[from] IdError),
@@ -103,7 +109,8 @@ impl Topic {
             | Self::Audit { site, agent }
             | Self::Result { site, agent }
             | Self::Evidence { site, agent, .. }
-            | Self::Command { site, agent, .. } => (site, agent),
+            | Self::Command { site, agent, .. }
+            | Self::List { site, agent, .. } => (site, agent),
         }
     }
 }
@@ -120,6 +127,7 @@ impl fmt::Display for Topic {
             Self::Result { .. } => f.write_str("result"),
             Self::Evidence { passage, role, .. } => write!(f, "evidence/{passage}/{role}"),
             Self::Command { command, .. } => write!(f, "cmd/{command}"),
+            Self::List { list, .. } => write!(f, "list/{list}"),
         }
     }
 }
@@ -170,6 +178,11 @@ fn parse(topic: &str) -> Result<Topic, TopicFault> {
             site,
             agent,
             command: Id::new("command", *command)?,
+        },
+        ["list", list] => Topic::List {
+            site,
+            agent,
+            list: Id::new("list", *list)?,
         },
         _ => return Err(TopicFault::Form),
     })
@@ -239,6 +252,11 @@ impl Filter {
     /// What an agent asks for: the commands to it.
     pub fn commands(site: Id, agent: Id) -> Self {
         Self::form("cmd/+").at(site).of(agent)
+    }
+
+    /// What an agent that is sent lists asks for.
+    pub fn lists(site: Id, agent: Id) -> Self {
+        Self::form("list/+").at(site).of(agent)
     }
 
     /// Everything agents publish or are told.

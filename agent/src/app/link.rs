@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kakou_contract::{Envelope, Filter, OfflineReason};
+use kakou_contract::{Envelope, Filter, OfflineReason, Topic};
 use kakou_outbox::Outbox;
 use kakou_time::SharedClock;
 use kakou_uplink::{DirectSender, Drain, Received, Status, Uplink, UplinkConfig};
@@ -69,6 +69,8 @@ pub struct LinkPart {
     pub clock: SharedClock,
     pub link: Link,
     pub listener: Listener,
+    /// Where chunks of lists go. One that finds no room is asked for again.
+    pub lists: mpsc::Sender<Received>,
     pub orders: mpsc::Receiver<Order>,
 }
 
@@ -77,6 +79,7 @@ pub fn uplink_config(
     broker: &BrokerConfig,
     identity: &Identity,
     clock: &SharedClock,
+    hears_lists: bool,
 ) -> UplinkConfig {
     let (will, clock) = (identity.clone(), SharedClock::clone(clock));
     let (site, agent) = (&identity.site, &identity.agent);
@@ -85,11 +88,23 @@ pub fn uplink_config(
             will.offline_envelope(OfflineReason::ConnectionLost, &*clock)
         })),
         commands: Some(Filter::commands(site.clone(), agent.clone()).to_string()),
+        lists: hears_lists.then(|| Filter::lists(site.clone(), agent.clone()).to_string()),
         ..broker.uplink(format!("kakou-{site}-{agent}"))
     }
 }
 
 impl LinkPart {
+    fn hear(&self, received: Received) {
+        match received.topic.parse() {
+            Ok(Topic::List { list, .. }) => {
+                if self.lists.try_send(received).is_err() {
+                    tracing::debug!(%list, "a chunk of a list found no room");
+                }
+            }
+            _ => self.listener.hear(received),
+        }
+    }
+
     fn start(
         &self,
     ) -> (
@@ -136,7 +151,7 @@ impl TaskPart for LinkPart {
                     }
                     None => return Ok(()),
                 },
-                Some(received) = next(&mut commands) => self.listener.hear(received),
+                Some(received) = next(&mut commands) => self.hear(received),
                 state = ended(&mut status) => anyhow::bail!("its task ended: {state}"),
             }
         }

@@ -17,7 +17,8 @@
 //! | `hits`, `answers` | the life of hits over all cameras and restarts, and what officers answer |
 //! | `privacy` | what is kept of vehicles that nobody looks for |
 //! | `link` | the uplink and its way past the outbox |
-//! | `watchlist`, `watchfile` | the list in use, and its file |
+//! | `watchlist`, `watchfile` | the lists in use, and their files |
+//! | `delivery` | lists that the platform sends |
 //! | `commands`, `listener` | what the platform may ask for |
 //! | `overview`, `status`, `reporter`, `metrics` | how all of it is, and who is told |
 //! | `prepare`, `reload`, `settings` | a config that is taken into use |
@@ -28,6 +29,7 @@ mod camera;
 mod camera_view;
 mod cameras;
 mod commands;
+mod delivery;
 mod drafts;
 mod hits;
 mod keeper;
@@ -72,6 +74,7 @@ use crate::config::Config;
 use camera_view::CameraViews;
 use cameras::{Cameras, Surroundings};
 use commands::Commander;
+use delivery::{CHUNKS, DeliveryPart};
 use hits::HitDesk;
 use keeper::{Keeper, notify};
 use link::{Link, LinkPart, Order, uplink_config};
@@ -190,6 +193,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     let (status_now, status_asked) = mpsc::channel(1);
     let (reload, reload_asked) = mpsc::channel(1);
     let (orders, ordered) = mpsc::channel(4);
+    let (lists, chunks) = mpsc::channel(CHUNKS);
     let uplink = part("uplink");
     let listener = Listener::new(
         Commander {
@@ -207,11 +211,12 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     );
     spawn_task(
         LinkPart {
-            config: uplink_config(broker, &identity, &clock),
+            config: uplink_config(broker, &identity, &clock, config.hears_lists()),
             outbox: outbox.clone(),
             clock: Arc::clone(&clock),
             link,
             listener,
+            lists,
             orders: ordered,
         },
         uplink,
@@ -229,6 +234,16 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             intake: recorder.intake("watchlist"),
         },
         Arc::clone(&watchlist_part),
+    );
+    spawn_task(
+        DeliveryPart::new(
+            settings.clone(),
+            &identity,
+            Arc::clone(&clock),
+            recorder.intake("delivery"),
+            chunks,
+        ),
+        part("delivery"),
     );
     spawn_task(
         MetricsPart {

@@ -12,7 +12,7 @@ use kakou_time::Clock;
 
 use super::cameras::with_source;
 use super::models::Wanted;
-use super::watchfile::{ReadList, read_at_rest};
+use super::watchfile::{ListError, ReadList, read_at_rest};
 use crate::config::{BrokerConfig, CameraConfig, CameraSource, Config, ListConfig};
 
 /// How long a list that is still being written is waited for.
@@ -36,12 +36,16 @@ pub fn try_models(config: &Config) -> anyhow::Result<Arc<ModelPool>> {
     wanted.open().context("models")
 }
 
-/// Reads the watchlists. Blocks for some seconds where one is still being written.
-pub fn watchlist(
-    config: &Config,
-    clock: &dyn Clock,
-) -> anyhow::Result<Vec<(ListConfig, ReadList)>> {
-    let read = |l: &ListConfig| Ok((l.clone(), list(l, clock)?));
+/// A watchlist's config with what its file gave.
+pub type Tried = (ListConfig, Result<ReadList, ListError>);
+
+/// Reads the watchlists. Blocks for some seconds where one is still being written. One that the
+/// platform sends is no reason to refuse a config: it comes, or is asked for.
+pub fn watchlist(config: &Config, clock: &dyn Clock) -> anyhow::Result<Vec<Tried>> {
+    let read = |l: &ListConfig| match read_at_rest(l, LIST_RESTS_WITHIN, clock) {
+        Err(e) if l.delivered.is_none() => Err(e).context("watchlist"),
+        read => Ok((l.clone(), read)),
+    };
     config.watchlist.iter().map(read).collect()
 }
 

@@ -29,8 +29,7 @@ use super::prepare;
 use super::recorder::Intake;
 use super::settings::Settings;
 use super::supervise::{Pulse, TaskPart};
-use super::watchfile::ReadList;
-use crate::config::{Config, ListConfig};
+use crate::config::Config;
 
 /// What a camera may take to end what it has open.
 const CAMERA_END: Duration = Duration::from_secs(10);
@@ -56,7 +55,7 @@ pub struct Reloader {
 /// A config that can be taken into use, with all that had to be made for it.
 struct Prepared {
     config: Config,
-    lists: Vec<(ListConfig, ReadList)>,
+    lists: Vec<prepare::Tried>,
     models: Option<(Wanted, Arc<ModelPool>)>,
     uplink: Option<Box<UplinkConfig>>,
     cameras: PreparedCameras,
@@ -215,9 +214,12 @@ fn prepare_all(
     refuse_what_needs_a_restart(old, &config)?;
     let lists = prepare::watchlist(&config, &*sources.clock)?;
     let uplink = match config.broker.as_ref() {
-        Some(broker) if Some(broker) != old.broker.as_ref() => {
+        Some(broker)
+            if Some(broker) != old.broker.as_ref() || config.hears_lists() != old.hears_lists() =>
+        {
             prepare::broker(broker)?;
-            let config = uplink_config(broker, &sources.identity, &sources.clock);
+            let lists = config.hears_lists();
+            let config = uplink_config(broker, &sources.identity, &sources.clock, lists);
             Some(Box::new(config))
         }
         _ => None,

@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::Sha256Hex;
+use kakou_delivery::{SealingKey, Vault};
 use kakou_sheet::{BYTES_MAX, SheetError, Take, Told};
 use kakou_time::Clock;
 use kakou_traffic::watchlist::{Builder, Column, List, ListOptions, Parsed};
 use sha2::{Digest, Sha256};
 
-use crate::config::ListConfig;
+use crate::config::{DeliveredConfig, ListConfig};
 
 /// A file that changed this recently may still be written to.
 const REST: Duration = Duration::from_secs(1);
@@ -29,6 +30,10 @@ pub enum ListError {
     Unusable { path: PathBuf, why: String },
     #[error("{path} is still being written", path = path.display())]
     Unrested { path: PathBuf },
+    #[error("nothing was delivered yet; the platform has been asked for it")]
+    Undelivered,
+    #[error("{0}")]
+    Vault(String),
 }
 
 /// What tells one version of a file from another.
@@ -57,6 +62,14 @@ impl Stamp {
             modified: data.modified().map_err(|e| fault(e.to_string()))?,
             bytes: data.len(),
         })
+    }
+
+    /// Of a list's file; of one that the platform sends, that may not be there yet.
+    pub fn of_list(config: &ListConfig) -> Result<Self, ListError> {
+        match &config.delivered {
+            Some(_) if !config.file.exists() => Err(ListError::Undelivered),
+            _ => Self::of(&config.file),
+        }
     }
 
     pub fn modified(&self) -> DateTime<FixedOffset> {
@@ -161,11 +174,46 @@ pub fn bytes_of(path: &Path) -> Result<Vec<u8>, ListError> {
     Ok(bytes)
 }
 
+/// A list by its config, wherever it is kept.
+pub fn decoded(config: &ListConfig) -> Result<Decoded, ListError> {
+    let path = config.file.as_path();
+    let unusable = |why: String| ListError::Unusable {
+        path: path.into(),
+        why,
+    };
+    let Some(delivered) = &config.delivered else {
+        let bytes = bytes_of(path)?;
+        return decode(&config.options, &bytes).map_err(|e| unusable(e.to_string()));
+    };
+    let stored = vault(path, delivered)?
+        .load(&delivered.list, &delivered.trusted)
+        .map_err(|e| ListError::Vault(e.to_string()))?
+        .ok_or(ListError::Undelivered)?;
+    let mut decoded = decode(&config.options, &stored.text).map_err(|e| unusable(e.to_string()))?;
+    let list = &mut decoded.parsed.list;
+    list.version = stored.edition.version.to_string();
+    if config.options.authority.is_none() {
+        list.authority = stored.edition.authority.or(list.authority.take());
+    }
+    Ok(decoded)
+}
+
+/// Where lists that the platform sends are kept; `path`: that of one of them.
+pub fn vault(path: &Path, delivered: &DeliveredConfig) -> Result<Vault, ListError> {
+    let key = delivered
+        .store_key_file
+        .as_deref()
+        .map(SealingKey::from_file);
+    let key = key
+        .transpose()
+        .map_err(|e| ListError::Vault(e.to_string()))?;
+    Ok(Vault::new(path.parent().unwrap_or(Path::new(".")), key))
+}
+
 /// Reads a list that is at rest.
 pub fn read(config: &ListConfig) -> Result<ReadList, ListError> {
     let path = config.file.as_path();
-    let stamp = Stamp::of(path)?;
-    let bytes = bytes_of(path)?;
+    let stamp = Stamp::of_list(config)?;
     let unusable = |why: String| ListError::Unusable {
         path: path.into(),
         why,
@@ -174,7 +222,7 @@ pub fn read(config: &ListConfig) -> Result<ReadList, ListError> {
         parsed,
         told,
         sha256,
-    } = decode(&config.options, &bytes).map_err(|e| unusable(e.to_string()))?;
+    } = decoded(config)?;
     if let (true, Some(first)) = (parsed.list.is_empty(), parsed.refused.told.first()) {
         return Err(unusable(first.to_string()));
     }
@@ -202,7 +250,9 @@ pub fn read_at_rest(
     let path = config.file.as_path();
     let (until, mut rest) = (clock.mono() + within, Rest::default());
     loop {
-        let outcome = match rest.is_at_rest(Stamp::of(path)?, clock) {
+        // What the platform sent is renamed into its place as a whole.
+        let stamp = Stamp::of_list(config)?;
+        let outcome = match config.delivered.is_some() || rest.is_at_rest(stamp, clock) {
             true => read(config),
             false => Err(ListError::Unrested { path: path.into() }),
         };
@@ -229,6 +279,7 @@ pub(super) mod tests {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         ListConfig {
             file: path.into(),
+            delivered: None,
             options: ListOptions {
                 name,
                 ..ListOptions::default()

@@ -66,6 +66,15 @@ impl Slot {
         }
     }
 
+    /// The configured list cannot be read; what is in use stays.
+    fn stays(&mut self, e: &ListError) {
+        let stays = match self.source.is_some() {
+            true => "the last list stays in use",
+            false => "no list is in use",
+        };
+        self.fault = Some(format!("{e}; {stays}"));
+    }
+
     /// Takes what was read into use. Returns what to record of it.
     fn put(&mut self, read: ReadList, now: DateTime<FixedOffset>) -> AuditEvent {
         let list = &read.list;
@@ -216,12 +225,11 @@ impl Watchlist {
                     drop(before);
                 }
                 Err(e) => {
-                    let stays = match slot.source.is_some() {
-                        true => "the last list stays in use",
-                        false => "no list is in use",
-                    };
-                    slot.fault = Some(format!("{e}; {stays}"));
-                    looked.fault.get_or_insert(e);
+                    slot.stays(&e);
+                    // The platform is asked for it; nothing is broken here.
+                    if !matches!(e, ListError::Undelivered) {
+                        looked.fault.get_or_insert(e);
+                    }
                 }
             }
         }
@@ -231,7 +239,7 @@ impl Watchlist {
     /// A file that has not changed is taken to be what it was; one that is still written to is left
     /// alone.
     fn read_if_changed(&self, config: &ListConfig) -> Result<Option<ReadList>, ListError> {
-        let stamp = Stamp::of(&config.file)?;
+        let stamp = Stamp::of_list(config)?;
         let mut inner = self.lock();
         let Some(slot) = inner.slots.iter_mut().find(|s| s.config == *config) else {
             return Ok(None);
@@ -240,7 +248,8 @@ impl Watchlist {
             slot.fault = None;
             return Ok(None);
         }
-        if !slot.rest.is_at_rest(stamp, &*self.clock) {
+        // What the platform sent is renamed into its place as a whole.
+        if config.delivered.is_none() && !slot.rest.is_at_rest(stamp, &*self.clock) {
             return Ok(None);
         }
         drop(inner);
@@ -251,9 +260,12 @@ impl Watchlist {
         }
     }
 
-    /// Takes what a reload has read into use; without files there are no lists. Returns what to
-    /// record of it.
-    pub fn replace(&self, lists: Vec<(ListConfig, ReadList)>) -> Vec<AuditEvent> {
+    /// Takes what a reload has read into use; without files there are no lists. A list that the
+    /// platform sends may be unreadable: what is in use stays. Returns what to record of it.
+    pub fn replace(
+        &self,
+        lists: Vec<(ListConfig, Result<ReadList, ListError>)>,
+    ) -> Vec<AuditEvent> {
         let now = self.clock.wall();
         let mut inner = self.lock();
         let mut old = std::mem::take(&mut inner.slots);
@@ -262,6 +274,15 @@ impl Watchlist {
             let known = old.iter().position(|slot| slot.config.file == config.file);
             let mut slot = Slot::new(config);
             let before = known.map(|at| old.swap_remove(at));
+            let read = match read {
+                Ok(read) => read,
+                Err(e) => {
+                    slot.source = before.and_then(|before| before.source);
+                    slot.stays(&e);
+                    inner.slots.push(slot);
+                    continue;
+                }
+            };
             let same = before.as_ref().is_some_and(|before| {
                 let source = before.source.as_ref();
                 before.config == slot.config && source.is_some_and(|(r, _)| r.sha256 == read.sha256)
@@ -373,7 +394,7 @@ mod tests {
         watchlist.look();
         let before = watchlist.current();
         write(&path, &["浙AD62983", "京A12345"]);
-        let again = vec![(config(&path), read(&config(&path)).unwrap())];
+        let again = vec![(config(&path), read(&config(&path)))];
         assert_eq!(watchlist.replace(again).len(), 1);
         assert_eq!((before.len(), watchlist.current().len()), (1, 2));
     }
@@ -445,7 +466,7 @@ mod tests {
         let watchlist = Watchlist::new(&[], clock_after(&path));
         assert!(is_still(&watchlist));
         assert!(watchlist.status().is_none());
-        let again = || vec![(config(&path), read(&config(&path)).unwrap())];
+        let again = || vec![(config(&path), read(&config(&path)))];
         assert_eq!(watchlist.replace(again()).len(), 1);
         assert!(
             watchlist.replace(again()).is_empty(),

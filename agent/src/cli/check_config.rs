@@ -8,6 +8,7 @@ use kakou_time::{Clock, SystemClock};
 
 use super::common::print_line;
 use crate::app::prepare;
+use crate::app::watchfile::ListError;
 use crate::config::{BrokerConfig, CameraConfig, Config};
 
 /// Check a config file without starting anything. Exit code 1 if it has a fault.
@@ -126,6 +127,9 @@ impl Report {
                             "{plates} plates; lines that cannot be used: {refused}; {}",
                             read.told
                         )
+                    }
+                    Err(e) if matches!(e.downcast_ref(), Some(ListError::Undelivered)) => {
+                        "the platform sends it; nothing is here yet".to_owned()
                     }
                     Err(e) => self.fault(&e),
                 },

@@ -22,6 +22,8 @@ pub mod table;
 mod watch;
 mod watchlist;
 mod watchlist_diff;
+mod watchlist_publish;
+mod watchlist_sign;
 mod watchlist_test;
 mod watchlist_write;
 

@@ -1,6 +1,6 @@
 //! `kakou run`: the agent in service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,9 +29,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = loaded(&args.config)?;
+    let state = args.state.clone();
+    let config = loaded(&args.config, state.as_deref())?;
     let again = args.config.config.clone().map(|path| {
-        let load: Load = Arc::new(move || loaded(&args.config));
+        let load: Load = Arc::new(move || loaded(&args.config, state.as_deref()));
         (path, load)
     });
     let options = RunOptions {
@@ -44,8 +45,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The config, with what is doubtful about it in the log.
-fn loaded(args: &ConfigArgs) -> anyhow::Result<Config> {
-    let config = args.load()?;
+fn loaded(args: &ConfigArgs, state: Option<&Path>) -> anyhow::Result<Config> {
+    let mut config = args.load()?;
+    if let Some(state) = state {
+        config.keep_lists_in(state);
+    }
     for warning in &config.warnings {
         tracing::warn!(file = ?args.config, "{warning}");
     }

@@ -12,9 +12,11 @@ use kakou_traffic::watchlist::{ListOptions, Policy, Require};
 use super::common::print_line;
 use super::table::clean;
 use super::watchlist_diff::diff;
+use super::watchlist_publish::{Publish, publish};
+use super::watchlist_sign::{Keygen, Sign, keygen, sign};
 use super::watchlist_test::TestArgs;
 use super::watchlist_write::{self, Written};
-use crate::app::watchfile::{Decoded, bytes_of, decode};
+use crate::app::watchfile::{Decoded, bytes_of, decode, decoded};
 use crate::config::{Config, ListConfig};
 
 /// How many lines of a report are printed; `--all` prints them all.
@@ -46,6 +48,13 @@ pub enum Command {
         #[command(flatten)]
         reading: Reading,
     },
+    /// Make a key to sign lists with, and print its public half for `[watchlist] keys` of the
+    /// boxes.
+    Keygen(Keygen),
+    /// Sign a list, or what changed in it, as an edition that boxes can be sent.
+    Sign(Sign),
+    /// Send editions to boxes over MQTT, and what they ask back for.
+    Publish(Publish),
 }
 
 /// What holds for entries that do not say it.
@@ -184,6 +193,9 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify(args) => verify(&args),
+        Command::Keygen(args) => keygen(&args),
+        Command::Sign(args) => sign(&args),
+        Command::Publish(args) => publish(&args),
         Command::Test(args) => super::watchlist_test::run(&args),
         Command::Diff { old, new, reading } => {
             let (old, new) = (reading.read(&old)?, reading.read(&new)?);
@@ -222,7 +234,7 @@ fn import(args: &Import) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let lists: Vec<(PathBuf, ListOptions)> = match &args.config {
+    let lists: Vec<ListConfig> = match &args.config {
         Some(config) => {
             let lists = Config::read(config)?.watchlist;
             ensure!(
@@ -230,25 +242,22 @@ fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
                 "{}: there is no [watchlist]",
                 config.display()
             );
-            lists.into_iter().map(|l| (l.file, l.options)).collect()
+            lists
         }
         None => {
-            let options = |file: &PathBuf| (file.clone(), args.reading.options(file));
-            args.files.iter().map(options).collect()
+            let list = |file: &PathBuf| alone(file, args.reading.options(file));
+            args.files.iter().map(list).collect()
         }
     };
     let mut faults = 0_u64;
-    for (file, options) in &lists {
-        let read = bytes_of(file)
-            .map_err(anyhow::Error::from)
-            .and_then(|bytes| decode(options, &bytes).with_context(|| file.display().to_string()));
-        match read {
+    for list in &lists {
+        match decoded(list) {
             Ok(read) => {
-                report(file, &read, args.all)?;
+                report(&list.file, &read, args.all)?;
                 faults += read.parsed.refused.count;
             }
             Err(e) => {
-                eprintln!("kakou: {e:#}");
+                eprintln!("kakou: {e}");
                 faults += 1;
             }
         }
@@ -260,7 +269,7 @@ fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
 }
 
 /// What was taken, and what not.
-fn report(file: &Path, read: &Decoded, all: bool) -> anyhow::Result<()> {
+pub fn report(file: &Path, read: &Decoded, all: bool) -> anyhow::Result<()> {
     let parsed = &read.parsed;
     let list = &parsed.list;
     print_line(&format!("{}: {}", file.display(), read.told))?;
@@ -294,6 +303,7 @@ fn report(file: &Path, read: &Decoded, all: bool) -> anyhow::Result<()> {
 pub fn alone(file: &Path, options: ListOptions) -> ListConfig {
     ListConfig {
         file: file.to_path_buf(),
+        delivered: None,
         options,
         policy: Policy::default(),
     }

@@ -28,8 +28,8 @@ use kakou_guard::file::read_bounded;
 pub use at::{ConfigError, Finding};
 pub use define::Language;
 pub use settings::{
-    AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, HitConfig, LaneConfig,
-    ListConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig, Watching, scaled,
+    AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, DeliveredConfig, HitConfig,
+    LaneConfig, ListConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig, Watching, scaled,
 };
 
 use at::At;

@@ -1,9 +1,9 @@
 //! What the agent works with: everything checked, every default filled in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kakou_contract::{Direction, Level};
+use kakou_contract::{Direction, Id, Level, VerifyingKey};
 use kakou_outbox::{OutboxLimits, Retention};
 use kakou_sight::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, SightConfig};
 use kakou_sight::evidence::EvidenceConfig;
@@ -104,10 +104,45 @@ pub struct OutboxConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListConfig {
     pub file: PathBuf,
+    /// The platform sends it, and `file` is where the box keeps it.
+    pub delivered: Option<DeliveredConfig>,
     /// Its name, and what holds for rows that do not say it.
     pub options: ListOptions,
     /// What is done with it.
     pub policy: Policy,
+}
+
+/// Of a list that the platform sends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeliveredConfig {
+    pub list: Id,
+    /// The platform's keys.
+    pub trusted: Vec<VerifyingKey>,
+    /// The key that lists are sealed with on the disk.
+    pub store_key_file: Option<PathBuf>,
+}
+
+impl DeliveredConfig {
+    /// Where lists are kept in a state folder.
+    pub const FOLDER: &str = "lists";
+}
+
+impl Config {
+    /// The state folder is another than the config says: so is the place of lists that the platform
+    /// sends.
+    pub fn keep_lists_in(&mut self, state: &Path) {
+        for list in &mut self.watchlist {
+            if let Some(delivered) = &list.delivered {
+                let name = format!("{}.list", delivered.list);
+                list.file = state.join(DeliveredConfig::FOLDER).join(name);
+            }
+        }
+    }
+
+    /// Whether the platform sends lists.
+    pub fn hears_lists(&self) -> bool {
+        self.watchlist.iter().any(|l| l.delivered.is_some())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

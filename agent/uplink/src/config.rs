@@ -44,6 +44,8 @@ pub struct UplinkConfig {
     pub will: Option<Arc<dyn Fn() -> Option<Envelope> + Send + Sync>>,
     /// Where commands come.
     pub commands: Option<String>,
+    /// Where lists come; asked for only beside commands.
+    pub lists: Option<String>,
     /// How long the broker keeps commands for an agent that is away.
     pub session_expiry: Duration,
 }
@@ -70,12 +72,14 @@ impl UplinkConfig {
             late_after: Duration::from_secs(60),
             will: None,
             commands: None,
+            lists: None,
             session_expiry: Duration::from_secs(3600),
         }
     }
 }
 
-/// The largest packet taken from the broker: a request has 16 KiB, its properties as much again.
+/// The largest packet taken from the broker: a request has 16 KiB, its properties as much again; a
+/// chunk of a list has 48 KiB.
 const LARGEST_COMMAND: u32 = 64 << 10;
 /// Commands sent by the broker and not yet handed to the agent.
 pub(crate) const COMMANDS_OPEN: u16 = 32;

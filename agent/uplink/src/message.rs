@@ -52,6 +52,7 @@ impl Received {
             Topic::Status { .. } => Known::Status(Box::new(self.message(&topic)?)),
             Topic::Evidence { .. }
             | Topic::Command { .. }
+            | Topic::List { .. }
             | Topic::Audit { .. }
             | Topic::Result { .. } => Known::Other(topic),
         })

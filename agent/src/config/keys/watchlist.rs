@@ -3,8 +3,10 @@
 use kakou_contract::{Direction, Level};
 use kakou_traffic::watchlist::Mode;
 
-use super::super::define::{Absent, Header, Is, Required, Section, Setting, TakenUp, Words};
-use super::super::kinds::{Choice, FilePath, Flag, Id, List, Scores, Text};
+use super::super::define::{Absent, Header, Is, Section, Setting, TakenUp, Words};
+use super::super::kinds::{
+    Choice, FilePath, Flag, Id, List, Parsed, Scores, SecretFile, Text, TrustedKey,
+};
 use super::general::NONE;
 
 pub static WATCHLIST: Section = Section {
@@ -14,7 +16,7 @@ pub static WATCHLIST: Section = Section {
         en: "The plates to watch for. Without this section there are no hits.",
         zh: "布控名单。不写本节则不产生命中。",
     },
-    settings: &[&FILE, &REQUIRE, &NEAR, &MIN_SCORE],
+    settings: &[&FILE, &KEYS, &STORE_KEY_FILE, &REQUIRE, &NEAR, &MIN_SCORE],
     sections: &[&LIST],
     mistaken: &[
         ("lists", "write [[watchlist.list]], once for each list"),
@@ -39,6 +41,42 @@ pub static FILE: Setting<FilePath, Absent> = Setting {
              are known too. The agent reads the file again when it changes; write it aside and \
              rename it. `kakou watchlist verify` checks a list.",
         zh: "单个名单，无单独设置：CSV、JSON 或 XLSX，编码为 UTF-8、UTF-16 或 GB 18030。列：plate（号牌号码）、level（级别）、category（类别），按需加 reason（原因）、valid_from（生效日期）、valid_until（有效期至）、kind（号牌种类）、colour（号牌颜色）、class（车辆类型）、authority（布控单位）、basis（依据）、days（星期）、hours（时段）、cameras（相机）、lanes（车道）、direction（方向），列名可用中文。文件变化后自动重新读取；请先写到旁边再改名。用 `kakou watchlist verify` 检查名单。",
+    },
+};
+
+/// Keys, each with its place in the config.
+type KeysAt = Vec<(TrustedKey, std::ops::Range<usize>)>;
+
+pub static KEYS: Setting<List<Parsed<TrustedKey>>, Is<KeysAt>> = Setting {
+    name: "keys",
+    kind: List(Parsed::new(Words {
+        en: "Ed25519 public key in base64",
+        zh: "Ed25519 公钥（base64）",
+    })),
+    fallback: Is(Vec::new),
+    example: Some("[\"6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=\"]"),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "The keys with which the platform signs lists that it sends (`delivered`). Several may \
+             stand side by side while one takes the place of another; a list that is signed with \
+             none of them is not used. `kakou watchlist keygen` makes one.",
+        zh: "平台对下发名单（`delivered`）签名所用的公钥。更换密钥期间可并列多个；未用其中任何一个签名的名单不予采用。`kakou watchlist keygen` 生成密钥。",
+    },
+};
+
+pub static STORE_KEY_FILE: Setting<SecretFile, Absent> = Setting {
+    name: "store_key_file",
+    kind: SecretFile,
+    fallback: Absent(Words {
+        en: "none: lists that the platform sends lie in the clear in the state folder",
+        zh: "无：平台下发的名单以明文保存在状态目录中",
+    }),
+    example: Some("\"credential:list-key\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "A file of 32 bytes or more, with which lists that the platform sends are encrypted on \
+             the disk. A list that was kept in the clear before is encrypted at the next start.",
+        zh: "不少于 32 字节的密钥文件，用于在磁盘上加密平台下发的名单。此前以明文保存的名单在下次启动时加密。",
     },
 };
 
@@ -113,6 +151,7 @@ pub static LIST: Section = Section {
     settings: &[
         &NAME,
         &LIST_FILE,
+        &DELIVERED,
         &MODE,
         &AUTHORITY,
         &BASIS,
@@ -149,10 +188,26 @@ pub static NAME: Setting<Text, Absent> = Setting {
     },
 };
 
-pub static LIST_FILE: Setting<FilePath, Required> = Setting {
+pub static DELIVERED: Setting<Flag, Is<bool>> = Setting {
+    name: "delivered",
+    kind: Flag,
+    fallback: Is(|| false),
+    example: None,
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "The platform sends this list over MQTT, signed with one of `watchlist.keys`; the box \
+             keeps it in its state folder. It has a `name` and no `file`.",
+        zh: "本名单由平台经 MQTT 下发，须以 `watchlist.keys` 之一签名；终端将其保存在状态目录中。须写 `name`，不写 `file`。",
+    },
+};
+
+pub static LIST_FILE: Setting<FilePath, Absent> = Setting {
     name: "file",
     kind: FilePath,
-    fallback: Required,
+    fallback: Absent(Words {
+        en: "none; it must be written unless the list is `delivered`",
+        zh: "无；除非名单为 `delivered`，否则必须写",
+    }),
     example: Some("\"watchlist.csv\""),
     taken_up: TakenUp::Reload,
     doc: Words {

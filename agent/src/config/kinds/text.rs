@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use kakou_contract::{PublicKey, VerifyingKey, trusted_key};
+
 use super::super::define::{Kind, Language, Refused, Shown, Words, Written};
 use super::{said, text_of};
 
@@ -164,6 +166,26 @@ impl Kind for SecretFile {
             "Path, or `credential:NAME`",
             "路径，或 `credential:名称`",
         )
+    }
+}
+
+/// A key that the platform signs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustedKey(pub VerifyingKey);
+
+impl FromStr for TrustedKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        trusted_key(text.trim()).map(Self).map_err(|e| {
+            format!("is no key: {e}; write the public key that `kakou watchlist keygen` prints")
+        })
+    }
+}
+
+impl Shown for Parsed<TrustedKey> {
+    fn toml(&self, value: &TrustedKey) -> String {
+        Text.toml(&PublicKey::of(&value.0).base64)
     }
 }
 

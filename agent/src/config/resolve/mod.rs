@@ -40,14 +40,15 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     let watchlist = top.part(&watchlist_keys::WATCHLIST);
     let metrics = top.part(&general::METRICS);
     let hits = hits(&top.part(&hit_keys::HITS));
+    let outbox = outbox::outbox(&top.part(&outbox_keys::OUTBOX), base);
     let file = |given: Option<PathBuf>| given.map(|path| base.join(path));
     Config {
         site: top.get(&general::SITE),
         agent: top.get(&general::AGENT),
         broker: broker.is_given().then(|| broker::broker(&broker, base)),
-        outbox: outbox::outbox(&top.part(&outbox_keys::OUTBOX), base),
         agent_times: agent(&top.part(&general::TIMING)),
-        watchlist: watchlist::watchlist(&watchlist, base),
+        watchlist: watchlist::watchlist(&watchlist, base, &outbox.state),
+        outbox,
         metrics: metrics
             .is_given()
             .then(|| file(metrics.get(&general::METRICS_FILE)))

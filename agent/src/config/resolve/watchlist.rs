@@ -1,18 +1,27 @@
 //! `[watchlist]` and its lists.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use kakou_contract::{Id, VerifyingKey};
 use kakou_traffic::watchlist::{ListOptions, Mode, Policy, Require, Rules, Unlisted};
 
 use super::super::keys::watchlist::{self as keys, Needed};
 use super::super::part::Part;
-use super::super::settings::ListConfig;
+use super::super::settings::{DeliveredConfig, ListConfig};
 
-pub(super) fn watchlist(part: &Part<'_>, base: &Path) -> Vec<ListConfig> {
+/// `state`: where lists that the platform sends are kept.
+pub(super) fn watchlist(part: &Part<'_>, base: &Path, state: &Path) -> Vec<ListConfig> {
     let common = Common {
         require: require(part),
         near: part.get(&keys::NEAR),
         min_score: part.get(&keys::MIN_SCORE),
+        trusted: part
+            .get(&keys::KEYS)
+            .into_iter()
+            .map(|(k, _)| k.0)
+            .collect(),
+        store_key_file: part.get(&keys::STORE_KEY_FILE).map(|f| base.join(f)),
+        state,
     };
     let alone = part.get(&keys::FILE).map(|file| ListConfig {
         options: ListOptions {
@@ -21,6 +30,7 @@ pub(super) fn watchlist(part: &Part<'_>, base: &Path) -> Vec<ListConfig> {
             ..ListOptions::default()
         },
         file: base.join(file),
+        delivered: None,
         policy: common.policy(None, None),
     });
     let parts = part.parts(&keys::LIST);
@@ -49,13 +59,16 @@ pub(super) fn watchlist(part: &Part<'_>, base: &Path) -> Vec<ListConfig> {
 }
 
 /// What holds for lists that do not say it themselves.
-struct Common {
+struct Common<'a> {
     require: Require,
     near: Option<bool>,
     min_score: [f32; 4],
+    trusted: Vec<VerifyingKey>,
+    store_key_file: Option<PathBuf>,
+    state: &'a Path,
 }
 
-impl Common {
+impl Common<'_> {
     fn policy(&self, near: Option<bool>, min_score: Option<[f32; 4]>) -> Policy {
         let usual = Policy::default();
         Policy {
@@ -76,8 +89,48 @@ fn require(part: &Part<'_>) -> Require {
     }
 }
 
-fn list(part: &Part<'_>, base: &Path, common: &Common) -> ListConfig {
-    let file = part.get(&keys::LIST_FILE).unwrap_or_default();
+/// Of a list that the platform sends.
+fn delivered(part: &Part<'_>, common: &Common<'_>) -> Option<DeliveredConfig> {
+    if !part.get(&keys::DELIVERED) {
+        if part.place(&keys::LIST_FILE).is_none() {
+            part.wrong(
+                &keys::LIST_FILE,
+                "is missing; write file = \"watchlist.csv\"",
+            );
+        }
+        return None;
+    }
+    if part.place(&keys::LIST_FILE).is_some() {
+        let reason = "a delivered list has no file of its own; leave out one of the two";
+        part.wrong(&keys::LIST_FILE, reason);
+    }
+    if common.trusted.is_empty() {
+        let reason =
+            "whose signature counts? Write the platform's public key into `keys` of [watchlist]";
+        part.wrong(&keys::DELIVERED, reason);
+    }
+    let name = part.get(&keys::NAME).unwrap_or_default();
+    let list = Id::new("list", name.as_str()).map_err(|_| {
+        let reason = "a delivered list needs a name of 1 to 64 of the characters A-Z a-z 0-9 - _, \
+                      because it stands in MQTT topics";
+        part.wrong(&keys::NAME, reason);
+    });
+    Some(DeliveredConfig {
+        list: list.ok()?,
+        trusted: common.trusted.clone(),
+        store_key_file: common.store_key_file.clone(),
+    })
+}
+
+fn list(part: &Part<'_>, base: &Path, common: &Common<'_>) -> ListConfig {
+    let delivered = delivered(part, common);
+    let file = match &delivered {
+        Some(delivered) => {
+            let folder = common.state.join(DeliveredConfig::FOLDER);
+            folder.join(format!("{}.list", delivered.list))
+        }
+        None => part.get(&keys::LIST_FILE).unwrap_or_default(),
+    };
     let (level, category) = (part.get(&keys::LEVEL), part.get(&keys::CATEGORY));
     let mut policy = common.policy(part.get(&keys::LIST_NEAR), part.get(&keys::LIST_MIN_SCORE));
     policy.mode = part.get(&keys::MODE);
@@ -110,6 +163,7 @@ fn list(part: &Part<'_>, base: &Path, common: &Common) -> ListConfig {
             mend: false,
         },
         file: base.join(file),
+        delivered,
         policy,
     }
 }

@@ -249,7 +249,11 @@ impl<S: Store> Driver<S> {
             return;
         }
         let answer_by = Instant::now() + self.config.answer_timeout;
-        let sent = c.link.subscribe(std::slice::from_ref(filter));
+        let filters: Vec<String> = std::iter::once(filter)
+            .chain(&self.config.lists)
+            .cloned()
+            .collect();
+        let sent = c.link.subscribe(&filters);
         c.subscribing = sent.then_some(answer_by);
         if !sent {
             tracing::warn!(
