@@ -1,7 +1,7 @@
 //! What live cameras cost and how they come back: `kakou run` with a real RTSP server, as in the
 //! tests.
 //!
-//! `make bench-cameras`, or `cargo bench --bench cameras -- busy empty back reconnects memory`. The
+//! `make bench-cameras`, or `cargo bench --bench cameras -- busy swap empty back reconnects memory`. The
 //! environment: `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched,
 //! `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS` (10), `KAKOU_BENCH_VISION` for further
 //! lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
@@ -60,8 +60,9 @@ fn main() {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 6] = [
         ("busy", busy),
+        ("swap", swap),
         ("empty", empty),
         ("back", back),
         ("reconnects", reconnects),
@@ -311,6 +312,71 @@ fn busy() {
     show_hits(&gate);
     println!("busy: states told: {:?}", gate.states(0));
 }
+
+/// A list of a million entries takes the place of a short one while four cameras are busy.
+fn swap() {
+    const ENTRIES: usize = 1_000_000;
+    let (mut server, gate) = four();
+    for id in IDS {
+        server.show(&format!("/{id}"), "busy");
+    }
+    let count = |gate: &Checkpoint| {
+        (
+            counter(gate, "frames_looked_total"),
+            counter(gate, "frames_dropped_total"),
+        )
+    };
+    let show = |when: &str, from: &Counts, to: &Counts| {
+        println!(
+            "swap: {when}: frames looked at a second {}, dropped {}",
+            per_second(&from.0, &to.0),
+            per_second(&from.1, &to.1)
+        );
+    };
+    let before = count(&gate);
+    std::thread::sleep(Duration::from_secs(45));
+    let begun = count(&gate);
+    show("before", &before, &begun);
+    let mut text = listed();
+    for n in 0..ENTRIES {
+        let (letter, serial) = (char::from(b"ABCDEFGHJK"[n / 100_000]), n % 100_000);
+        text.push_str(&format!("新{letter}{serial:05},orange,stolen,case {n}\n"));
+    }
+    let list = gate.dir.path().join("list.csv");
+    std::fs::write(list.with_extension("new"), text).unwrap();
+    let renamed = Instant::now();
+    std::fs::rename(list.with_extension("new"), &list).unwrap();
+    let in_use = |gate: &Checkpoint| {
+        let metrics = gate.metrics();
+        let entries = metrics
+            .lines()
+            .find_map(|l| l.strip_prefix("kakou_watchlist_entries "));
+        entries.is_some_and(|n| n.parse::<usize>().is_ok_and(|n| n >= ENTRIES))
+    };
+    while !in_use(&gate) {
+        assert!(
+            renamed.elapsed() < Duration::from_secs(600),
+            "{}",
+            gate.log()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!(
+        "swap: {ENTRIES} entries in use {:.0} s after the rename",
+        renamed.elapsed().as_secs_f64()
+    );
+    let meanwhile = count(&gate);
+    show("meanwhile", &begun, &meanwhile);
+    std::thread::sleep(Duration::from_secs(45));
+    show("after", &meanwhile, &count(&gate));
+    show_hits(&gate);
+}
+
+/// Frames looked at, and dropped.
+type Counts = (
+    (Instant, BTreeMap<String, f64>),
+    (Instant, BTreeMap<String, f64>),
+);
 
 fn empty() {
     let (_server, gate) = four();

@@ -185,7 +185,7 @@ fn reason(no_plate: Option<NoPlate>) -> NoPlateReason {
     }
 }
 
-fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
+pub(crate) fn plate(v: &VotedPlate, quad: [[kakou_contract::Px; 2]; 4]) -> Plate {
     let corrected = v.corrected.iter().filter(|c| c.position < PLATE_MAX);
     Plate {
         text: v.text.chars().take(PLATE_MAX).collect(),

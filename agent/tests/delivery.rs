@@ -353,3 +353,65 @@ async fn a_kill_in_the_middle_of_a_swap_leaves_a_whole_list() {
         gate.log()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_look_up_and_take_out_is_on_record() {
+    let mut gate = Checkpoint::new("").await;
+    let _running = gate.start();
+    gate.next("status", |m| on::<StatusMessage>(m, "/status"))
+        .await;
+    let config = gate.path("kakou.toml");
+    let test = |more: &[&str]| {
+        let args = ["watchlist", "test", LISTED, "--config", text(&config)];
+        support::kakou(&[args.as_slice(), more].concat())
+    };
+    let silent = test(&[]);
+    let said = support::stderr(&silent);
+    assert!(
+        !silent.status.success() && said.contains("--reason"),
+        "{said}"
+    );
+    let asked = test(&["--reason", "case 31-0504", "--by", "officer 0417"]);
+    assert!(asked.status.success(), "{}", support::stderr(&asked));
+    let event = gate
+        .next("audit of the look-up", |m| {
+            event(m).filter(|e| e.kind() == "lookup")
+        })
+        .await;
+    let expected = AuditEvent::Lookup {
+        by: "officer 0417".to_owned(),
+        reason: "case 31-0504".to_owned(),
+        plate: LISTED.to_owned(),
+        found: true,
+    };
+    assert_eq!(event, expected);
+    let state = gate.state();
+    let out = gate.path("out.jsonl");
+    let args = [
+        "outbox",
+        "export",
+        "--state",
+        &state,
+        "--last",
+        "3",
+        "--out",
+        text(&out),
+    ];
+    support::succeed(&args);
+    let event = gate
+        .next("audit of the export", |m| {
+            self::event(m).filter(|e| e.kind() == "export")
+        })
+        .await;
+    assert!(
+        matches!(event, AuditEvent::Export { first, last, .. } if (first.get(), last.get()) == (1, 3)),
+        "{event:?}"
+    );
+    // Nothing is left for a second time.
+    let notes = || {
+        std::fs::read_dir(gate.path("state").join("notes"))
+            .unwrap()
+            .count()
+    };
+    until("the notes are taken", || notes() == 0).await;
+}

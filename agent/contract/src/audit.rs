@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codes::{CameraState, Priority};
-use crate::command::{BY_MAX, HOURS_MAX, NOTE_MAX, Verdict};
+use crate::command::{BY_MAX, HOURS_MAX, MINUTES_MAX, NOTE_MAX, Verdict, whole_hours};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::PLATE_MAX;
 use crate::result::ResultCode;
@@ -223,10 +223,48 @@ pub enum AuditEvent {
     },
     /// The platform set anew how long messages are kept on the box after it has them.
     Retention {
+        /// Missing where it is not a whole number of hours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1, max = HOURS_MAX))]
-        passage_hours: u32,
+        passage_hours: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1, max = HOURS_MAX))]
-        hit_hours: u32,
+        hit_hours: Option<u32>,
+        /// Missing in messages of agents older than this field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1, max = MINUTES_MAX))]
+        passage_minutes: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1, max = MINUTES_MAX))]
+        hit_minutes: Option<u32>,
+    },
+    /// Somebody asked on the box what the lists say of a plate.
+    Lookup {
+        #[schemars(length(max = BY_MAX))]
+        by: String,
+        /// Why, as that person said.
+        #[serde(serialize_with = "crate::text::clipped")]
+        #[schemars(with = "String")]
+        reason: String,
+        /// What was looked up.
+        #[schemars(length(min = 1, max = PLATE_MAX))]
+        plate: String,
+        /// Whether it is listed.
+        found: bool,
+    },
+    /// Somebody took messages out of the box's store.
+    Export {
+        #[schemars(length(max = BY_MAX))]
+        by: String,
+        #[serde(
+            default,
+            serialize_with = "crate::text::clipped",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Option<String>")]
+        reason: Option<String>,
+        first: Sequence,
+        last: Sequence,
     },
     /// An officer answered to a hit.
     Answer {
@@ -274,6 +312,8 @@ impl AuditEvent {
             Self::ConfigReload { .. } => "config_reload",
             Self::Camera { .. } => "camera",
             Self::Retention { .. } => "retention",
+            Self::Lookup { .. } => "lookup",
+            Self::Export { .. } => "export",
             Self::Answer { .. } => "answer",
         }
     }
@@ -286,6 +326,16 @@ impl AuditEvent {
             | Self::Deletion { ranges, .. }
             | Self::Damage { ranges, .. } => ranges,
             _ => &[],
+        }
+    }
+
+    /// How long messages are kept from now on.
+    pub fn retention(passage_minutes: u32, hit_minutes: u32) -> Self {
+        Self::Retention {
+            passage_hours: whole_hours(passage_minutes),
+            hit_hours: whole_hours(hit_minutes),
+            passage_minutes: Some(passage_minutes),
+            hit_minutes: Some(hit_minutes),
         }
     }
 

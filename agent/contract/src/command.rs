@@ -22,6 +22,8 @@ pub const REQUEST_MAX: usize = 16 * 1024;
 pub const RESEND_MAX: u64 = 100_000;
 /// The longest time `retention` may set: a year.
 pub const HOURS_MAX: u32 = 8_760;
+/// The same in minutes.
+pub const MINUTES_MAX: u32 = HOURS_MAX * 60;
 /// The longest `by`, in characters.
 pub const BY_MAX: usize = 200;
 /// The longest `note`, in characters.
@@ -72,9 +74,10 @@ pub enum Command {
         first: Sequence,
         last: Sequence,
     },
+    /// In minutes, whichever of the two the request gave.
     Retention {
-        passage_hours: u32,
-        hit_hours: u32,
+        passage_minutes: u32,
+        hit_minutes: u32,
     },
     Reload,
     /// `by` says who answers.
@@ -192,11 +195,14 @@ impl Command {
             Self::Snapshot { camera } => json!({ "camera": camera }),
             Self::Resend { first, last } => json!({ "first": first, "last": last }),
             Self::Retention {
-                passage_hours,
-                hit_hours,
-            } => {
-                json!({ "passage_hours": passage_hours, "hit_hours": hit_hours })
-            }
+                passage_minutes,
+                hit_minutes,
+            } => match (whole_hours(*passage_minutes), whole_hours(*hit_minutes)) {
+                (Some(passage), Some(hit)) => {
+                    json!({ "passage_hours": passage, "hit_hours": hit })
+                }
+                _ => json!({ "passage_minutes": passage_minutes, "hit_minutes": hit_minutes }),
+            },
             Self::Answer {
                 hit,
                 verdict,
@@ -244,13 +250,18 @@ struct ResendFields {
     last: Sequence,
 }
 
+/// Of each pair one: hours or minutes.
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "only its schema is made")]
 struct RetentionFields {
     #[schemars(range(min = 1, max = HOURS_MAX))]
-    passage_hours: u32,
+    passage_hours: Option<u32>,
+    #[schemars(range(min = 1, max = MINUTES_MAX))]
+    passage_minutes: Option<u32>,
     #[schemars(range(min = 1, max = HOURS_MAX))]
-    hit_hours: u32,
+    hit_hours: Option<u32>,
+    #[schemars(range(min = 1, max = MINUTES_MAX))]
+    hit_minutes: Option<u32>,
 }
 
 #[derive(JsonSchema)]
@@ -338,8 +349,8 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
             last: fields.take("last", NUMBER)?,
         },
         CommandName::Retention => Command::Retention {
-            passage_hours: fields.take("passage_hours", HOURS)?,
-            hit_hours: fields.take("hit_hours", HOURS)?,
+            passage_minutes: minutes(fields, "passage_hours", "passage_minutes")?,
+            hit_minutes: minutes(fields, "hit_hours", "hit_minutes")?,
         },
         CommandName::Answer => Command::Answer {
             hit: fields.take("hit", "the `id` of a hit")?,
@@ -359,8 +370,41 @@ fn request(name: CommandName, fields: &mut Fields) -> Result<Request, FieldError
     Ok(request)
 }
 
+/// A time that is given in hours or in minutes.
+fn minutes(fields: &mut Fields, hours: &str, minutes: &str) -> Result<u32, FieldError> {
+    let in_hours: Option<u32> = fields.take_if(hours, HOURS)?;
+    let in_minutes: Option<u32> = fields.take_if(minutes, MINUTES)?;
+    let out_of_bounds = |field: &str, has: u32, expected: &str| {
+        FieldError::value(field, has.to_string(), format!("give {expected}"))
+    };
+    match (in_hours, in_minutes) {
+        (Some(has), None) if !(1..=HOURS_MAX).contains(&has) => {
+            Err(out_of_bounds(hours, has, HOURS))
+        }
+        (None, Some(has)) if !(1..=MINUTES_MAX).contains(&has) => {
+            Err(out_of_bounds(minutes, has, MINUTES))
+        }
+        (Some(hours), None) => Ok(hours * 60),
+        (None, Some(minutes)) => Ok(minutes),
+        (Some(_), Some(_)) => {
+            let what = format!("given beside {hours}");
+            Err(FieldError::value(minutes, what, "give one of the two"))
+        }
+        (None, None) => {
+            let mend = format!("give {HOURS}, or {minutes} instead");
+            Err(FieldError::value(hours, "missing", mend))
+        }
+    }
+}
+
+/// A time in hours, where it has no minutes beside them.
+pub(crate) fn whole_hours(minutes: u32) -> Option<u32> {
+    minutes.is_multiple_of(60).then_some(minutes / 60)
+}
+
 const AT: &str = "RFC 3339 with an offset, as 2031-05-04T08:15:30+08:00";
 const HOURS: &str = "a whole number of hours, 1 to 8760";
+const MINUTES: &str = "a whole number of minutes, 1 to 525600";
 const NUMBER: &str = "a sequence number, 1 to 9007199254740992";
 
 fn note_fault(note: &str) -> bool {
@@ -420,19 +464,20 @@ impl Request {
                 ))
             }
             &Command::Retention {
-                passage_hours,
-                hit_hours,
+                passage_minutes,
+                hit_minutes,
             } => {
-                for (field, hours) in [("passage_hours", passage_hours), ("hit_hours", hit_hours)] {
-                    if !(1..=HOURS_MAX).contains(&hours) {
-                        return Err(FieldError::value(
-                            field,
-                            hours.to_string(),
-                            format!("give {HOURS}"),
-                        ));
+                let given = [
+                    ("passage_minutes", passage_minutes),
+                    ("hit_minutes", hit_minutes),
+                ];
+                match given.iter().find(|(_, m)| !(1..=MINUTES_MAX).contains(m)) {
+                    Some((field, has)) => {
+                        let mend = format!("give {MINUTES}");
+                        Err(FieldError::value(field, has.to_string(), mend))
                     }
+                    None => Ok(()),
                 }
-                Ok(())
             }
             _ => Ok(()),
         }

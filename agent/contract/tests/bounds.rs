@@ -325,6 +325,12 @@ fn a_request_beyond_a_bound_is_refused_with_the_field_and_the_bound() {
         )
         .is_ok()
     );
+    let short = parse("retention", json!({ "passage_minutes": 1, "hit_hours": 2 }));
+    let wanted = Command::Retention {
+        passage_minutes: 1,
+        hit_minutes: 120,
+    };
+    assert_eq!(short.unwrap().command, wanted);
     assert!(parse("ping", json!({ "by": "卡".repeat(200) })).is_ok());
     assert!(parse("snapshot", json!({ "camera": "c".repeat(64) })).is_ok());
     for (command, fields, field, bound) in [
@@ -381,6 +387,24 @@ fn a_request_beyond_a_bound_is_refused_with_the_field_and_the_bound() {
         (
             "retention",
             json!({ "passage_hours": 1, "hit_hours": u64::MAX }),
+            "hit_hours",
+            "1 to 8760",
+        ),
+        (
+            "retention",
+            json!({ "passage_minutes": 525_601, "hit_hours": 1 }),
+            "passage_minutes",
+            "1 to 525600",
+        ),
+        (
+            "retention",
+            json!({ "passage_hours": 1, "hit_hours": 1, "hit_minutes": 60 }),
+            "hit_minutes",
+            "one of the two",
+        ),
+        (
+            "retention",
+            json!({ "passage_hours": 1 }),
             "hit_hours",
             "1 to 8760",
         ),
@@ -452,7 +476,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 14] = [
     "request_id",
     "sent_at",
     "expires_at",
@@ -462,6 +486,8 @@ const FIELDS: [&str; 12] = [
     "last",
     "passage_hours",
     "hit_hours",
+    "passage_minutes",
+    "hit_minutes",
     "hit",
     "verdict",
     "note",

@@ -43,10 +43,7 @@ fn a_message_takes_everything_from_what_it_says() {
 fn only_a_status_stays_with_the_broker() {
     let status: StatusMessage = golden("status-online.json");
     let hit: HitMessage = golden("hit.json");
-    let event = AuditEvent::Retention {
-        passage_hours: 24,
-        hit_hours: 48,
-    };
+    let event = AuditEvent::retention(24 * 60, 48 * 60);
     let audit = Envelope::audit(&hit.site, &hit.agent, hit.time, event).unwrap();
     assert!(
         Envelope::of(&status, Priority::Control, Keep::Control)

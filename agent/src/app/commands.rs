@@ -296,23 +296,20 @@ impl Commander {
                 }
             }
             Command::Retention {
-                passage_hours,
-                hit_hours,
+                passage_minutes,
+                hit_minutes,
             } => {
-                let hours = |h: u32| Duration::from_secs(u64::from(h) * 3600);
+                let minutes = |m: u32| Duration::from_secs(u64::from(m) * 60);
                 let wanted = Retention {
-                    passage: hours(passage_hours),
-                    hit: hours(hit_hours),
+                    passage: minutes(passage_minutes),
+                    hit: minutes(hit_minutes),
                     ..self.outbox.retention()
                 };
                 match self.outbox.set_retention(wanted).await {
                     Ok(()) => Answer {
-                        event: Some(AuditEvent::Retention {
-                            passage_hours,
-                            hit_hours,
-                        }),
+                        event: Some(AuditEvent::retention(passage_minutes, hit_minutes)),
                         ..Answer::done(Some(
-                            json!({ "passage_hours": passage_hours, "hit_hours": hit_hours }),
+                            json!({ "passage_minutes": passage_minutes, "hit_minutes": hit_minutes }),
                         ))
                     },
                     Err(e) => Answer::not(ResultCode::Failed, e.to_string()),

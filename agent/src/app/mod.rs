@@ -19,6 +19,7 @@
 //! | `link` | the uplink and its way past the outbox |
 //! | `watchlist`, `watchfile` | the lists in use, and their files |
 //! | `delivery` | lists that the platform sends |
+//! | `notes` | what people looked up or took out on the box, for the record |
 //! | `commands`, `listener` | what the platform may ask for |
 //! | `overview`, `status`, `reporter`, `metrics` | how all of it is, and who is told |
 //! | `prepare`, `reload`, `settings` | a config that is taken into use |
@@ -38,6 +39,7 @@ mod listener;
 mod live;
 mod metrics;
 mod models;
+pub mod notes;
 mod options;
 mod overview;
 mod past;
@@ -81,6 +83,7 @@ use link::{Link, LinkPart, Order, uplink_config};
 use listener::Listener;
 use metrics::MetricsPart;
 use models::{Models, ModelsPart};
+use notes::NotesPart;
 use overview::Sources;
 use past::HitsPast;
 use recorder::Recorder;
@@ -244,6 +247,14 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             chunks,
         ),
         part("delivery"),
+    );
+    spawn_task(
+        NotesPart {
+            state: state.clone(),
+            outbox: outbox.clone(),
+            identity: identity.clone(),
+        },
+        part("notes"),
     );
     spawn_task(
         MetricsPart {

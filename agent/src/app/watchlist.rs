@@ -21,6 +21,8 @@ use crate::config::ListConfig;
 const EVERY: Duration = Duration::from_secs(1);
 /// A list that loses more than this share of its plates was perhaps not meant to.
 const LOST: f64 = 0.5;
+/// Of the thread that reads lists.
+const NICE: i32 = 10;
 
 /// A configured list.
 struct Slot {
@@ -309,12 +311,31 @@ pub struct WatchlistPart {
     pub intake: Intake,
 }
 
+/// Runs what may take half a minute for a list of a million entries on a thread that gives way to
+/// cameras. A folder in the network may let it wait, too.
+async fn behind_the_cameras<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let (done, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("watchlist-read".into())
+        .spawn(move || {
+            // Of this thread alone. Where it may not be, the list is read all the same.
+            if let Err(e) = rustix::process::setpriority_process(None, NICE) {
+                tracing::debug!("the list's thread keeps its priority: {e}");
+            }
+            // Who waited may have gone.
+            let _ = done.send(work());
+        })?;
+    told.await
+        .map_err(|_| anyhow::anyhow!("reading the lists panicked"))
+}
+
 impl TaskPart for WatchlistPart {
     async fn run_once(&mut self, pulse: &Pulse) -> anyhow::Result<()> {
         loop {
             let watchlist = self.watchlist.clone();
-            // A folder in the network may let a read wait.
-            let looked = tokio::task::spawn_blocking(move || watchlist.look()).await?;
+            let looked = behind_the_cameras(move || watchlist.look()).await?;
             for event in looked.events {
                 self.intake.audit(event);
             }

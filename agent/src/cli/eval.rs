@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::common::{ConfigArgs, print_line};
 use super::eval_calibration::Calibration;
+use super::eval_hits::HitFigures;
 use super::eval_report::{name_errors, show};
 use crate::measure::eval::{
     Confusions, Recording, Score, TruthPicture, matches, read_truth, recordings, stories,
@@ -50,6 +51,10 @@ pub struct Args {
     /// With --calibration: frames a second of a recording without times.
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = super::replay::positive, requires = "calibration")]
     fps: f64,
+    /// Print what a watchlist would make of the reads: hits of listed plates that were read right,
+    /// near hits of those read with one character wrong, and hits of plates that are not listed.
+    #[arg(long, conflicts_with = "calibration")]
+    hits: bool,
     /// Write what was read for which character into this file (CSV).
     #[arg(long, value_name = "FILE")]
     confusions: Option<PathBuf>,
@@ -81,6 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut plates = Opener::new(&config.models)?.plates()?;
     let mut pool = None;
     let mut confusions = Confusions::default();
+    let mut hits = HitFigures::default();
     let mut score = Score::default();
     let mut spent = Duration::ZERO;
     for (name, set) in &sets {
@@ -93,6 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                     spent += took;
                     let matched = matches(picture, &finds);
                     for (plate, at) in picture.plates.iter().zip(&matched.plates) {
+                        hits.add(plate, at.and_then(|i| finds.get(i)));
                         let Some(find) = at.and_then(|i| finds.get(i)) else {
                             continue;
                         };
@@ -124,7 +131,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let csv = confusions.csv(&command());
         std::fs::write(path, csv).with_context(|| format!("writing {}", path.display()))?;
     }
-    if args.calibration {
+    if args.hits {
+        hits.print(args.json)?;
+    } else if args.calibration {
         calibration.print(args.json)?;
     } else if args.json {
         print_line(&serde_json::to_string(&report)?)?;

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod eval;
 mod eval_calibration;
+mod eval_hits;
 mod eval_report;
 mod load;
 mod models;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::{DateTime, Local};
-use kakou_contract::{Held, Priority};
+use kakou_contract::{AuditEvent, Held, Priority, Sequence};
 use serde_json::json;
 
 use super::common::print_line;
+use crate::app::notes;
 use kakou_outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
 
 /// Look at an agent's outbox, on a live or a dead box.
@@ -71,6 +72,9 @@ pub struct Export {
     /// Where to write; `-` is stdout.
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
+    /// Why, for the audit record that the agent makes of it.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Write pictures as files into this folder, instead of base64 into the lines.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -294,8 +298,27 @@ fn mend(a: RepairArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The agent makes an audit record of it. A copy of a dead box, where nobody can write, is exported
+/// all the same.
+fn note_export(a: &Export) {
+    let last = a
+        .last
+        .unwrap_or(Sequence::MAX.get())
+        .min(Sequence::MAX.get());
+    let event = AuditEvent::Export {
+        by: notes::user(),
+        reason: a.reason.clone(),
+        first: Sequence::new(a.first).unwrap_or(Sequence::MIN),
+        last: Sequence::new(last).unwrap_or(Sequence::MAX),
+    };
+    if let Err(e) = notes::leave(&a.state.state, event, Local::now().fixed_offset()) {
+        eprintln!("kakou: no audit record of this export is made: {e:#}");
+    }
+}
+
 fn export(a: &Export) -> anyhow::Result<ExitCode> {
     let inspection = Inspection::open(&a.state.state)?;
+    note_export(a);
     let to_stdout = a.out.as_os_str() == "-";
     let mut out: Box<dyn Write> = if to_stdout {
         Box::new(std::io::stdout().lock())

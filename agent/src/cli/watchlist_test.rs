@@ -1,6 +1,6 @@
 //! `kakou watchlist test`: which entries a plate would hit.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, FixedOffset};
 use clap::Args;
 use kakou_contract::{
-    Character, Direction, Id, Lane, NoPlateReason, PassageMessage, PictureSize, PixelBox, Plate,
-    PlateColour, PlateColourRead, PlateKind, Px, SchemaVersion, Vehicle, VehicleClass, live_id,
+    AuditEvent, Character, Direction, Id, Lane, NoPlateReason, PLATE_MAX, PassageMessage,
+    PictureSize, PixelBox, Plate, PlateColour, PlateColourRead, PlateKind, Px, SchemaVersion,
+    Vehicle, VehicleClass, clip, live_id,
 };
 use kakou_time::{Clock, SystemClock};
 use kakou_traffic::plate::kind;
@@ -20,6 +21,7 @@ use super::common::print_line;
 use super::table::{clean, grouped};
 use super::watchlist::{Reading, alone};
 use super::watchlist_write::line;
+use crate::app::notes;
 use crate::app::watchfile::read;
 use crate::config::{Config, ListConfig};
 
@@ -35,9 +37,20 @@ pub struct TestArgs {
         required_unless_present = "config"
     )]
     lists: Vec<PathBuf>,
-    /// The lists of this config, used as it says.
-    #[arg(long, value_name = "FILE", conflicts_with = "lists")]
+    /// The lists of this config, used as it says. The agent makes an audit record of the look-up.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "lists",
+        requires = "reason"
+    )]
     config: Option<PathBuf>,
+    /// Why the plate is looked up, for the audit record; needed with --config.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who looks it up. [default: the user of this shell]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// How sure the whole text is, 0 to 1.
     #[arg(long, default_value_t = 0.95, value_name = "SHARE", value_parser = share)]
     confidence: f32,
@@ -62,6 +75,23 @@ pub struct TestArgs {
     reading: Reading,
 }
 
+/// Nothing is shown that was not recorded. Where no agent ever ran there is nobody's record.
+fn record(args: &TestArgs, state: &Path, found: bool) -> anyhow::Result<()> {
+    if !state.exists() {
+        return Ok(());
+    }
+    let (reason, by) = (args.reason.clone(), args.by.clone());
+    let event = AuditEvent::Lookup {
+        by: by.unwrap_or_else(notes::user),
+        reason: reason.unwrap_or_default(),
+        plate: clip(&args.plate, PLATE_MAX).into_owned(),
+        found,
+    };
+    let now = chrono::Local::now().fixed_offset();
+    notes::leave(state, event, now)
+        .context("the look-up cannot be recorded, so it is not answered; run it as root or kakou")
+}
+
 fn share(text: &str) -> Result<f32, String> {
     let number = text.parse::<f32>().ok().filter(|n| (0.0..=1.0).contains(n));
     number.ok_or_else(|| "write a number from 0 to 1".to_owned())
@@ -69,8 +99,13 @@ fn share(text: &str) -> Result<f32, String> {
 
 /// Exit code 1: no hit.
 pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let mut state = None;
     let configs: Vec<ListConfig> = match &args.config {
-        Some(config) => Config::read(config)?.watchlist,
+        Some(config) => {
+            let config = Config::read(config)?;
+            state = Some(config.outbox.state);
+            config.watchlist
+        }
         None => {
             let list = |file: &PathBuf| alone(file, args.reading.options(file));
             args.lists.iter().map(list).collect()
@@ -87,6 +122,9 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let passage = passage(args)?;
     let conditions = Conditions::default();
     let hit = lists.best(&passage, &conditions);
+    if let Some(state) = state {
+        record(args, &state, hit.is_some())?;
+    }
     match &hit {
         Some(hit) => print_line(&format!("HIT {}", told(hit)))?,
         None => print_line(&format!("no hit for {}", grouped(&args.plate)))?,

@@ -114,6 +114,48 @@ fn a_box_that_never_has_a_synchronised_clock_counts_its_uptime() {
     outbox.close().unwrap();
 }
 
+/// As a law may ask: minutes after the platform has it, nothing of a passage is in any file.
+#[test]
+fn what_was_kept_for_a_minute_is_in_no_file_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock(NOW);
+    let outbox = open_at(dir.path(), &clock);
+    let plate = "PLATE-THAT-NOBODY-LOOKS-FOR";
+    outbox
+        .append(vec![
+            envelope(Priority::Passage, plate),
+            envelope(Priority::Hit, "wanted"),
+        ])
+        .unwrap();
+    acknowledge(&outbox, [1, 2]);
+    let stands_in_a_file = || {
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        files.flatten().any(|file| {
+            let bytes = std::fs::read(file.path()).unwrap_or_default();
+            bytes.windows(plate.len()).any(|w| w == plate.as_bytes())
+        })
+    };
+    let wanted = Retention {
+        passage: Duration::from_secs(60),
+        ..Retention::default()
+    };
+    block(outbox.set_retention(wanted)).unwrap();
+    let look = || block(outbox.upkeep_now(OutboxLimits::default(), wanted)).unwrap();
+    look();
+    assert!(stands_in_a_file());
+    clock.advance(Duration::from_secs(55));
+    look();
+    assert!(stands_in_a_file(), "a minute is not over");
+    clock.advance(Duration::from_secs(10));
+    look();
+    assert!(!stands_in_a_file());
+    assert!(
+        block(outbox.stored_payload(2)).unwrap().is_some(),
+        "the hit stays"
+    );
+    outbox.close().unwrap();
+}
+
 #[test]
 fn a_clock_that_is_set_back_makes_nothing_older_or_younger() {
     let dir = tempfile::tempdir().unwrap();

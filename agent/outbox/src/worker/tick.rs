@@ -14,7 +14,7 @@ use crate::error::OutboxError;
 use crate::policy::Space;
 use crate::store::reserve::RESERVE_BYTES;
 
-/// How often the times of retention and age are looked at.
+/// How often the times of retention and age are looked at, at the least.
 const AGES_EVERY: Duration = Duration::from_secs(30);
 /// How often it is noted how old messages provably are.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
@@ -64,7 +64,10 @@ impl Writer {
         let mono = self.clock.mono();
         let due = self
             .looked_at_ages
-            .is_none_or(|at| mono.saturating_sub(at) >= AGES_EVERY);
+            .is_none_or(|at| mono.saturating_sub(at) >= self.ages_every());
+        if self.to_scrub {
+            self.scrub();
+        }
         if due && !round.more {
             let ages = self.look_at_ages(give_way)?;
             if !ages.more {
@@ -127,10 +130,31 @@ impl Writer {
             return Ok(waited);
         }
         let kept = self.upkeep(give_way).retention(&retention, proven_ms)?;
+        self.to_scrub |= kept.deleted;
+        if self.to_scrub && !kept.more {
+            self.scrub();
+        }
         Ok(Round {
-            more: kept.more,
             damage: waited.damage.or(kept.damage),
+            ..kept
         })
+    }
+
+    /// Deleted rows are zeros in the write-ahead log; their old bytes stand in the file and in the
+    /// log's older frames until both are brought together. A reader may hold that up: again at the
+    /// next tick.
+    fn scrub(&mut self) {
+        match self.db.checkpoint() {
+            Ok(done) => self.to_scrub = !done,
+            Err(e) => tracing::debug!("what was deleted is not overwritten yet: {e}"),
+        }
+    }
+
+    /// How often the ages are looked at: often enough for the shortest time that something is kept.
+    fn ages_every(&self) -> Duration {
+        let kept = self.retention.each().map(|(_, time)| time);
+        let shortest = kept.into_iter().min().unwrap_or(AGES_EVERY);
+        (shortest / 6).clamp(Duration::from_secs(1), AGES_EVERY)
     }
 
     pub(super) fn look_at_clock(&mut self) -> i64 {

@@ -44,6 +44,8 @@ pub(super) struct Round {
     pub(super) more: bool,
     /// What could not be done because rows or pages cannot be read or changed.
     pub(super) damage: Option<OutboxError>,
+    /// Something that was kept long enough was deleted.
+    pub(super) deleted: bool,
 }
 
 impl Upkeep<'_> {
@@ -215,7 +217,10 @@ impl Upkeep<'_> {
                 steps += 1;
                 match self.delete_kept(keep, up_to) {
                     Ok(0) => break,
-                    Ok(messages) => tracing::info!(%keep, messages, "deleted: kept long enough"),
+                    Ok(messages) => {
+                        round.deleted = true;
+                        tracing::info!(%keep, messages, "deleted: kept long enough");
+                    }
                     Err(e) if e.is_damage() => {
                         round.damage = Some(e);
                         break;

@@ -62,6 +62,8 @@ pub(crate) struct Writer {
     /// Requests of which a slice has been done.
     pub(super) unfinished: VecDeque<Op>,
     pub(super) looked_at_ages: Option<Duration>,
+    /// Something was deleted whose bytes may still stand in the file or its log.
+    pub(super) to_scrub: bool,
     pub(super) noted: Option<(Duration, u64)>,
 }
 
@@ -96,6 +98,7 @@ impl Writer {
             condition,
             unfinished: VecDeque::new(),
             looked_at_ages: None,
+            to_scrub: false,
             noted: None,
         })
     }

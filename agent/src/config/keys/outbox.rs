@@ -6,7 +6,7 @@ use std::time::Duration;
 use kakou_contract::Priority;
 use kakou_outbox::{OutboxLimits, Retention};
 
-use super::super::define::{Header, Is, Section, Setting, TakenUp, Words};
+use super::super::define::{Absent, Header, Is, Section, Setting, TakenUp, Words};
 use super::super::kinds::{FilePath, Integer};
 
 pub static OUTBOX: Section = Section {
@@ -22,7 +22,9 @@ pub static OUTBOX: Section = Section {
         &MAX_MIB,
         &MIN_FREE_MIB,
         &KEEP_PASSAGES_H,
+        &KEEP_PASSAGES_MIN,
         &KEEP_HITS_H,
+        &KEEP_HITS_MIN,
         &KEEP_CONTROL_H,
     ],
     sections: &[&HITS, &CONTROL, &PASSAGES, &PICTURES],
@@ -111,6 +113,25 @@ pub static KEEP_PASSAGES_H: Setting<Integer<u32>, Is<u32>> = Setting {
     },
 };
 
+pub static KEEP_PASSAGES_MIN: Setting<Integer<u32>, Absent> = Setting {
+    name: "keep_passages_min",
+    kind: Integer {
+        least: 1,
+        most: MOST_KEPT_H * 60,
+        unit: "min",
+    },
+    fallback: Absent(Words {
+        en: "none; `keep_passages_h` holds",
+        zh: "无；以 `keep_passages_h` 为准",
+    }),
+    example: Some("3"),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "The same in minutes, in place of `keep_passages_h`. It is looked at six times in that span; then its bytes are overwritten in the file.",
+        zh: "同上，以分钟计，取代 `keep_passages_h`。每个时长内检查六次；到期后文件中的字节被覆盖。",
+    },
+};
+
 pub static KEEP_HITS_H: Setting<Integer<u32>, Is<u32>> = Setting {
     name: "keep_hits_h",
     kind: Integer {
@@ -124,6 +145,25 @@ pub static KEEP_HITS_H: Setting<Integer<u32>, Is<u32>> = Setting {
     doc: Words {
         en: "The same for hits, with their passages and pictures.",
         zh: "同上，适用于命中及其过车记录和图片。",
+    },
+};
+
+pub static KEEP_HITS_MIN: Setting<Integer<u32>, Absent> = Setting {
+    name: "keep_hits_min",
+    kind: Integer {
+        least: 1,
+        most: MOST_KEPT_H * 60,
+        unit: "min",
+    },
+    fallback: Absent(Words {
+        en: "none; `keep_hits_h` holds",
+        zh: "无；以 `keep_hits_h` 为准",
+    }),
+    example: Some("90"),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "The same in minutes, in place of `keep_hits_h`.",
+        zh: "同上，以分钟计，取代 `keep_hits_h`。",
     },
 };
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kakou_contract::Priority;
 use kakou_outbox::{OutboxLimits, PriorityLimit, Retention};
 
-use super::super::define::{Is, Section, Setting};
+use super::super::define::{Absent, Is, Section, Setting};
 use super::super::keys::outbox as keys;
 use super::super::kinds::Integer;
 use super::super::part::Part;
@@ -14,6 +14,7 @@ use super::super::settings::OutboxConfig;
 
 type Mib = Setting<Integer<u64>, Is<u64>>;
 type Hours = Setting<Integer<u32>, Is<u32>>;
+type Minutes = Setting<Integer<u32>, Absent>;
 
 /// What each priority may take, and where that is written.
 const BY_PRIORITY: [(Priority, &Section, &Mib, &Hours); 4] = [
@@ -62,9 +63,17 @@ pub(super) fn outbox(part: &Part<'_>, base: &Path) -> OutboxConfig {
             age: hours(own.get(age)),
         };
     }
+    let kept = |in_hours: &Hours, in_minutes: &Minutes| {
+        let (kept, minutes) = (hours(part.get(in_hours)), part.get(in_minutes));
+        if minutes.is_some() && part.place(in_hours).is_some() {
+            let reason = format!("stands beside `{}`; write one of the two", in_hours.name);
+            part.wrong(in_minutes, reason);
+        }
+        minutes.map_or(kept, |m| Duration::from_secs(u64::from(m) * 60))
+    };
     let retention = Retention {
-        passage: hours(part.get(&keys::KEEP_PASSAGES_H)),
-        hit: hours(part.get(&keys::KEEP_HITS_H)),
+        passage: kept(&keys::KEEP_PASSAGES_H, &keys::KEEP_PASSAGES_MIN),
+        hit: kept(&keys::KEEP_HITS_H, &keys::KEEP_HITS_MIN),
         control: hours(part.get(&keys::KEEP_CONTROL_H)),
     };
     OutboxConfig {

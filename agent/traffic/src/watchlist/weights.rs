@@ -59,6 +59,14 @@ impl Weights {
         Self::new(counted)
     }
 
+    /// Whether `read` is looked for as `meant`.
+    pub fn knows(&self, read: char, meant: char) -> bool {
+        let (Some(read), Some(meant)) = (code(read), code(meant)) else {
+            return false;
+        };
+        self.of(read).iter().any(|(c, _)| *c == meant)
+    }
+
     pub(super) fn of(&self, read: u8) -> &[(u8, f32)] {
         self.0
             .get(usize::from(read))
