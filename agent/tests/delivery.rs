@@ -173,8 +173,8 @@ async fn a_list_is_sent_changed_and_kept_and_a_hit_names_its_version() {
         })
         .await;
     assert_eq!(
-        (hit.entry.list.as_str(), hit.entry.version.as_str()),
-        ("stolen", "2")
+        (hit.entry.list.as_str(), hit.entry.list_version.as_deref()),
+        ("stolen", Some("2"))
     );
     assert!(matches!(
         hit.state,
