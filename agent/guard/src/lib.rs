@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | `secret` | [`Secret`]: a text that no log, error or `{:?}` can show |
 //! | `mask` | [`mask`]: a text of others without what may be a secret in it |
+//! | `ahead` | what `mask` looks ahead by |
 //! | `clean` | [`clean`]: a text of others without what would steer a terminal or forge a line |
 //! | `file` | files whose names or contents come from outside: read bounded, made without links |
 
+mod ahead;
 mod clean;
 pub mod file;
 mod mask;

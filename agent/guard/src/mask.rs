@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::ahead::Ahead;
+
 /// Keys whose value is nobody's business, in paths, queries and messages.
 const KEYS: [&str; 32] = [
     "user",
@@ -72,21 +74,25 @@ fn ends_url(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '|')
 }
 
+fn begins(text: &str, is: impl Fn(char) -> bool) -> bool {
+    text.chars().next().is_some_and(is)
+}
+
 /// `://user:password@`. A password with an unescaped `/` or `@` in it ends the authority early, so
-/// what counts is the last `@` of the authority, and of the whole URL if the authority has none.
+/// what counts is the last `@` of the whole URL. What looks like another URL within it is a part of
+/// it.
 fn logins(text: &str, hidden: &mut Vec<Range<usize>>) {
+    let mut end = 0;
     for (at, mark) in text.match_indices("://") {
         let start = at + mark.len();
+        if start <= end {
+            continue;
+        }
         let rest = text.get(start..).unwrap_or_default();
         let url = rest.split(ends_url).next().unwrap_or_default();
-        let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
-        if let Some(end) = authority.rfind('@').or_else(|| url.rfind('@')) {
-            // `rtsp://u:p@ss/w@host`: the rest of the password stands behind the first slash.
-            let end = match url.get(authority.len()..).and_then(|path| path.rfind('@')) {
-                Some(later) if authority.contains('@') => authority.len() + later,
-                _ => end,
-            };
-            hidden.push(start..start + end);
+        end = start + url.len();
+        if let Some(login) = url.rfind('@') {
+            hidden.push(start..start + login);
         }
     }
 }
@@ -95,6 +101,13 @@ fn logins(text: &str, hidden: &mut Vec<Range<usize>>) {
 fn values(text: &str, hidden: &mut Vec<Range<usize>>) {
     let lower = text.to_ascii_lowercase();
     for key in KEYS {
+        let mut ends = Ahead::new(&lower, |text| begins(text, ends_value));
+        let mut quotes = ['"', '\''].map(|quote| {
+            let is_one = move |text: &str| text.starts_with(quote);
+            (quote, Ahead::new(&lower, is_one))
+        });
+        let mut next = Ahead::new(&lower, |text| begins_parameter(text, false));
+        let mut next_underscored = Ahead::new(&lower, |text| begins_parameter(text, true));
         for (at, _) in lower.match_indices(key) {
             let before = lower.get(..at).and_then(|b| b.chars().next_back());
             if before.is_some_and(|c| c.is_alphanumeric()) {
@@ -106,14 +119,14 @@ fn values(text: &str, hidden: &mut Vec<Range<usize>>) {
                 continue;
             };
             let start = after + skip;
-            let value = lower.get(start..).unwrap_or_default();
             // What is quoted may have spaces.
-            let quote = lower.get(..start).and_then(|b| b.chars().next_back());
-            let end = match quote.filter(|c| matches!(c, '"' | '\'')) {
-                Some(quote) => value.find(quote).unwrap_or(value.len()),
-                None => value_end(value, rest.starts_with('_')),
+            let before = lower.get(..start).and_then(|b| b.chars().next_back());
+            let quote = quotes.iter_mut().find(|(quote, _)| before == Some(*quote));
+            let end = match quote {
+                Some((_, closing)) => closing.from(start),
+                None if rest.starts_with('_') => ends.from(start).min(next_underscored.from(start)),
+                None => ends.from(start).min(next.from(start)),
             };
-            let end = start + end;
             if end > start {
                 hidden.push(start..end);
             }
@@ -147,26 +160,20 @@ fn separator(key: &str, rest: &str) -> Option<usize> {
     Some(rest.len() - value.len())
 }
 
-/// Where a value ends: at the next parameter, or where the URL does. Some cameras part parameters
-/// by an underscore: `_channel=1`, `_channel_1`.
-fn value_end(value: &str, underscored: bool) -> usize {
-    let end = value
-        .find(|c: char| ends_url(c) || matches!(c, '&' | ';' | ','))
-        .unwrap_or(value.len());
-    let value = value.get(..end).unwrap_or_default();
-    let next = value.match_indices('_').find(|(at, _)| {
-        let word = value.get(at + 1..).unwrap_or_default();
-        let letters = word.len()
-            - word
-                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
-                .len();
-        let (name, tail) = word.split_at(letters);
-        let is_next = tail.starts_with('=') || (underscored && tail.starts_with('_'));
-        is_next
-            && letters > 1
-            && ["channel", "stream", "password", "passwd", "pwd", "user"].contains(&name)
-    });
-    next.map_or(end, |(at, _)| at)
+/// Where a value ends: where the URL does, and at the next parameter.
+fn ends_value(c: char) -> bool {
+    ends_url(c) || matches!(c, '&' | ';' | ',')
+}
+
+/// Some cameras part parameters by an underscore: `_channel=1`, `_channel_1`.
+fn begins_parameter(text: &str, underscored: bool) -> bool {
+    let Some(word) = text.strip_prefix('_') else {
+        return false;
+    };
+    ["channel", "stream", "password", "passwd", "pwd", "user"]
+        .iter()
+        .filter_map(|name| word.strip_prefix(name))
+        .any(|tail| tail.starts_with('=') || (underscored && tail.starts_with('_')))
 }
 
 /// `Basic dTpw`, `Bearer x`, `Digest ... response="..."`.
@@ -189,13 +196,14 @@ fn headers(text: &str, hidden: &mut Vec<Range<usize>>) {
         }
     }
     let word = "authorization:";
+    let mut ends = Ahead::new(text, |text| text.starts_with(['\r', '\n']));
     for (at, _) in lower.match_indices(word) {
         let rest = text.get(at + word.len()..).unwrap_or_default();
         let value = rest.trim_start_matches(' ');
         let start = text.len() - value.len();
-        let end = value.find(['\r', '\n']).unwrap_or(value.len());
-        if end > 0 {
-            hidden.push(start..start + end);
+        let end = ends.from(start);
+        if end > start {
+            hidden.push(start..end);
         }
     }
 }
@@ -253,6 +261,28 @@ mod tests {
             ),
         ] {
             assert_eq!(mask(text), shown);
+        }
+    }
+
+    /// What a camera sends may be half a MiB, and one line of it made to be slow. Quadratic work on
+    /// these would take minutes.
+    #[test]
+    fn no_text_is_slow() {
+        for piece in [
+            "://",
+            "://@",
+            "key=",
+            "key=\"",
+            "user_",
+            "user='key=\"",
+            "pwd=_user",
+            "authorization:",
+            "basic ",
+            "key\"\"",
+            "key  ",
+        ] {
+            let text = piece.repeat((1 << 20) / piece.len());
+            assert!(mask(&text).len() < 3 * text.len());
         }
     }
 
