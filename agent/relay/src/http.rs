@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::BoxStream;
 use crate::fault::{Fault, FaultKind};
 use crate::login::Proof;
 use crate::relay::{Answer, Opened, Picture, Pipe, Shared, connect};
@@ -64,24 +65,61 @@ pub(crate) async fn run(
     }
 }
 
-struct Body {
-    body: Incoming,
-    picture: Option<Picture>,
+pub(crate) struct Body {
+    pub(crate) body: Incoming,
+    pub(crate) picture: Option<Picture>,
 }
 
 /// Asks until there is a stream.
 async fn open(target: &Target, parts: &Parts) -> Result<Body, Fault> {
-    let (mut path, mut proof, mut proven) = (parts.path.clone(), Proof::default(), false);
+    let mut asking = Asking::new(target, parts);
     for _ in 0..TRIES {
-        let header = proof.of(target.login.as_ref(), "GET", &path);
-        proven = header.is_some();
-        let asked = ask(target, parts, &path, header);
+        let asked = async {
+            let (stream, _) = connect(target, parts).await?;
+            asking.ask(stream).await
+        };
         let response = timeout(target.timeouts.answer, asked).await.map_err(|_| {
             Fault::unreachable("the camera takes the connection and gives no answer to GET")
         })??;
+        if let Some(body) = asking.answered(response)? {
+            return Ok(body);
+        }
+    }
+    Err(asking.in_a_circle())
+}
+
+/// What is asked for, and how it is proven. Each request has a connection of its own.
+pub(crate) struct Asking<'a> {
+    target: &'a Target,
+    parts: &'a Parts,
+    path: String,
+    proof: Proof,
+    proven: bool,
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn new(target: &'a Target, parts: &'a Parts) -> Self {
+        Self {
+            target,
+            parts,
+            path: parts.path.clone(),
+            proof: Proof::default(),
+            proven: false,
+        }
+    }
+
+    pub(crate) async fn ask(&mut self, stream: BoxStream) -> Result<Response<Incoming>, Fault> {
+        let login = self.target.login.as_ref();
+        let header = self.proof.of(login, "GET", &self.path);
+        self.proven = header.is_some();
+        ask(stream, self.parts, &self.path, header).await
+    }
+
+    /// The stream, or `None`: ask again.
+    pub(crate) fn answered(&mut self, response: Response<Incoming>) -> Result<Option<Body>, Fault> {
         let status = response.status();
         match status.as_u16() {
-            200 => return stream(response),
+            200 => return stream(response).map(Some),
             401 => {
                 let challenges: Vec<&str> = response
                     .headers()
@@ -89,32 +127,34 @@ async fn open(target: &Target, parts: &Parts) -> Result<Body, Fault> {
                     .iter()
                     .filter_map(|value| value.to_str().ok())
                     .collect();
-                proof.asked(target.login.as_ref(), &challenges, proven)?;
+                let login = self.target.login.as_ref();
+                self.proof.asked(login, &challenges, self.proven)?;
             }
-            301 | 302 | 303 | 307 | 308 => path = sent_on(target, &response)?,
+            301 | 302 | 303 | 307 | 308 => self.path = sent_on(self.target, &response)?,
             code => {
                 let reason = status.canonical_reason().unwrap_or_default();
                 return Err(Fault::of_status("GET", code, reason));
             }
         }
+        Ok(None)
     }
-    Err(Fault::new(
-        if proven {
+
+    fn in_a_circle(&self) -> Fault {
+        let kind = if self.proven {
             FaultKind::Unauthorised
         } else {
             FaultKind::Unreachable
-        },
-        "the camera sends us round in a circle",
-    ))
+        };
+        Fault::new(kind, "the camera sends us round in a circle")
+    }
 }
 
 async fn ask(
-    target: &Target,
+    stream: BoxStream,
     parts: &Parts,
     path: &str,
     proof: Option<String>,
 ) -> Result<Response<Incoming>, Fault> {
-    let (stream, _) = connect(target, parts).await?;
     let fault = |e: hyper::Error| Fault::unreachable(format!("the camera speaks no HTTP: {e}"));
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(LARGEST_HEAD)
@@ -188,7 +228,7 @@ fn stream(response: Response<Incoming>) -> Result<Body, Fault> {
 }
 
 /// What the first bytes are, where the camera does not say it.
-fn sniffed(first: &[u8]) -> Result<Picture, Fault> {
+pub(crate) fn sniffed(first: &[u8]) -> Result<Picture, Fault> {
     let start: &[u8] = first.trim_ascii_start();
     if start.starts_with(b"--") {
         return Ok(Picture::Parts);
@@ -203,7 +243,7 @@ fn sniffed(first: &[u8]) -> Result<Picture, Fault> {
 }
 
 /// The next piece of the stream; `None` at its end.
-async fn next(body: &mut Incoming, target: &Target) -> Result<Option<Bytes>, Fault> {
+pub(crate) async fn next(body: &mut Incoming, target: &Target) -> Result<Option<Bytes>, Fault> {
     loop {
         let frame = timeout(target.timeouts.silence, body.frame())
             .await

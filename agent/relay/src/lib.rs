@@ -24,8 +24,11 @@
 //! | `rtsp` | the relay of an RTSP stream: from the camera to a port of this machine |
 //! | `http` | a stream over HTTP: from the camera into a pipe |
 //! | `peer` | who came to that port |
+//! | `doors` | the wire and the dialogue for fuzzing |
 
 mod dialogue;
+#[doc(hidden)]
+pub mod doors;
 mod fault;
 mod http;
 mod login;

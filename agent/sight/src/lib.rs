@@ -6,6 +6,7 @@
 //! | `models` | the manifest of models: which there are, where they lie, whether they are unaltered |
 //! | `vision` | finds vehicles and plates and reads them; the only home of `ort` |
 //! | `evidence` | the pictures of a passage |
+//! | `doors` | parsers of the camera module for fuzzing |
 //! | `share` | how many frames of each camera are worth taking in |
 //!
 //! # What it promises
@@ -34,6 +35,8 @@
 //! that come from outside, sizes, times and rates, are checked where they come in.
 
 pub mod camera;
+#[doc(hidden)]
+pub mod doors;
 pub mod evidence;
 pub mod models;
 pub mod share;

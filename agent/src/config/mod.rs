@@ -52,7 +52,12 @@ impl Config {
             path: path.into(),
             reason: e.why,
         })?;
-        Self::parse(syntax::decode(&bytes, path)?, path)
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Whatever the bytes are: what is no text is told as such.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(syntax::decode(bytes, path)?, path)
     }
 
     /// Relative paths in the config count from the config file's folder.

@@ -31,6 +31,7 @@
 //! | `backoff` | how long to wait before the next try; pure |
 //! | `address`, `tls` | a broker's address as a URL; certificates, user and password |
 //! | `message` | what a subscriber received |
+//! | `doors` | packets of a broker for fuzzing |
 //! | `subscriber` | the central side: subscribes again on every connection |
 //!
 //! A connection is never taken up again inside `rumqttc`: each try is a fresh event loop, so that
@@ -41,6 +42,8 @@ mod address;
 mod answer_clock;
 mod backoff;
 mod config;
+#[doc(hidden)]
+pub mod doors;
 mod driver;
 mod error;
 mod handle;

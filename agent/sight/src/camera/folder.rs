@@ -29,7 +29,7 @@ struct TimedFile {
     time: DateTime<FixedOffset>,
 }
 
-enum Entry {
+pub(super) enum Entry {
     Picture(PathBuf, DateTime<FixedOffset>),
     Broken(String, String),
 }
@@ -109,6 +109,15 @@ fn timed(times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
     };
     let bytes = read_bounded(times, LARGEST_TIMES).map_err(|e| unread(e.why))?;
     let text = String::from_utf8(bytes).map_err(|_| unread("it is not UTF-8".into()))?;
+    listed(&text, times, files)
+}
+
+/// What the list says, and the pictures that it leaves out.
+pub(super) fn listed(
+    text: &str,
+    times: &Path,
+    files: Vec<PathBuf>,
+) -> Result<Vec<Entry>, SourceError> {
     let mut entries = Vec::new();
     let mut listed = std::collections::HashSet::new();
     for (i, line) in text
@@ -121,7 +130,9 @@ fn timed(times: &Path, files: Vec<PathBuf>) -> Result<Vec<Entry>, SourceError> {
             line: i + 1,
             reason,
         };
-        let line: TimedFile = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
+        // The error repeats names that stand in the line.
+        let line: TimedFile =
+            serde_json::from_str(line).map_err(|e| fault(clean_line(&e.to_string())))?;
         let path = PathBuf::from(&line.file);
         if !listed.insert(path.clone()) {
             return Err(fault(format!("{} is listed twice", clean_line(&line.file))));

@@ -22,6 +22,27 @@ mod sight;
 mod stamp;
 mod video;
 
+/// For `crate::doors`.
+pub(crate) mod doors {
+    use std::path::Path;
+
+    pub(crate) fn line(text: &str) -> String {
+        format!("{:?}", super::ffmpeg::line(text))
+    }
+
+    pub(crate) fn version(text: &str) -> Result<(), String> {
+        super::ffmpeg::version_of(text).map(drop)
+    }
+
+    pub(crate) fn frames(text: &str, path: &Path) -> Result<usize, super::SourceError> {
+        super::folder::listed(text, path, Vec::new()).map(|entries| entries.len())
+    }
+
+    pub(crate) fn picture(bytes: &[u8]) -> Result<(u32, u32), String> {
+        super::picture::decode_bytes(bytes).map(|picture| picture.dimensions())
+    }
+}
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -186,7 +186,12 @@ impl Manifest {
         };
         let bytes = kakou_guard::file::read_bounded(path, LARGEST).map_err(|e| read(e.why))?;
         let text = String::from_utf8(bytes).map_err(|_| read("it is not UTF-8".to_owned()))?;
-        let mut m: Self = toml::from_str(&text).map_err(|e| ManifestError::Parse {
+        Self::parse(&text, path)
+    }
+
+    /// Relative files in it count from the folder of `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ManifestError> {
+        let mut m: Self = toml::from_str(text).map_err(|e| ManifestError::Parse {
             path: path.into(),
             reason: e.to_string().trim_end().to_owned(),
         })?;

@@ -21,7 +21,7 @@ use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 
 pub(crate) use loss::{Loss, LossKind};
 pub(crate) use options::{Habits, LinkOptions};
-pub(crate) use packets::{LinkEvent, PacketLimits, Receipt};
+pub(crate) use packets::{LinkEvent, PacketLimits, Receipt, messages_in};
 
 use crate::in_flight::{InFlight, is_text};
 

@@ -1,5 +1,6 @@
 //! What comes from the broker, in the words of this crate.
 
+use bytes::BytesMut;
 use rumqttc::Outgoing as Sent;
 use rumqttc::v5::Event;
 use rumqttc::v5::mqttbytes::QoS;
@@ -55,6 +56,22 @@ pub(super) fn link_event(event: Event) -> LinkEvent {
         }
         _ => LinkEvent::Other,
     }
+}
+
+/// What the event loop would tell of these bytes, as far as they can be read. For `crate::doors`.
+pub(crate) fn messages_in(bytes: &[u8]) -> Vec<Received> {
+    let (mut stream, mut messages) = (BytesMut::from(bytes), Vec::new());
+    while let Ok(packet) = Packet::read(&mut stream, Some(64 << 10)) {
+        let event = Event::Incoming(packet);
+        if uses_alias(&event) {
+            break;
+        }
+        let _ = turns_pings_off(&event);
+        if let LinkEvent::Message(received, _) = link_event(event) {
+            messages.push(received);
+        }
+    }
+    messages
 }
 
 /// A topic alias, though none was allowed.

@@ -18,7 +18,7 @@ pub(super) use frames::{Announced, Announcements, ReadError};
 pub(super) use log::Info;
 pub use log::StreamInfo;
 pub(super) use log::{LogLine, line};
-pub(super) use version::Passthrough;
+pub(super) use version::{Passthrough, of as version_of};
 
 /// What `-vf` ends with: planes that [`Announced::read`] knows, taken as they are where the decoder
 /// gives such.

@@ -61,7 +61,7 @@ impl Passthrough {
 }
 
 /// From the first line of `ffmpeg -version`. `Err`: the version that is too old.
-fn of(said: &str) -> Result<Passthrough, String> {
+pub(in crate::camera) fn of(said: &str) -> Result<Passthrough, String> {
     let word = said
         .lines()
         .next()
