@@ -17,7 +17,7 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: models-public chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -26,6 +26,7 @@ help:
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
 	@echo "make chaos      kill the agent 400 times and count what is lost; a quarter of an hour"
+	@echo "make fuzz       any bytes for every parser that outsiders reach; SECONDS=60 each, TARGET=name for one"
 	@echo "make bench-cameras  what live cameras cost on this machine, and how they come back"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
 	@echo "make models     fetch ONNX Runtime and the public reader into models/cache"
@@ -101,6 +102,23 @@ bench: models build
 chaos: models tools-test build
 	KAKOU_CHAOS_CYCLES=200 KAKOU_CHAOS_RUN_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
 	KAKOU_CAMERA_RESTARTS=50 $(CARGO) test --release --locked -p kakou --test cameras -- --nocapture server_dies
+
+# libFuzzer needs a nightly compiler. No sanitizer: there is no unsafe code of ours to watch, and without one it is
+# several times as fast. What is found lies in agent/fuzz/fuzz/artifacts; put it into agent/fuzz/corpus, where `make test`
+# runs it. Inputs that reach new code are kept in out/fuzz, for the next time.
+FUZZ := agent/fuzz/fuzz
+NIGHTLY ?= nightly
+SECONDS ?= 60
+TARGET ?=
+fuzz:
+	@$(CARGO) +$(NIGHTLY) --version >/dev/null 2>&1 || { echo "fuzzing needs a nightly compiler: \
+	rustup toolchain install nightly --profile minimal, or name another one by NIGHTLY=" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	$(CARGO) +$(NIGHTLY) fuzz build --fuzz-dir $(FUZZ) -s none $(TARGET)
+	@for target in $(or $(TARGET),$$($(CARGO) +$(NIGHTLY) fuzz list --fuzz-dir $(FUZZ))); do \
+	  mkdir -p out/fuzz/$$target; echo "== $$target"; \
+	  $(CARGO) +$(NIGHTLY) fuzz run --fuzz-dir $(FUZZ) -s none $$target out/fuzz/$$target agent/fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -rss_limit_mb=512 -timeout=10 -max_len=8192 -print_final_stats=1 -verbosity=0; done
 
 # Some minutes, and 4 GiB of disk.
 bench-outbox: tools-test
