@@ -115,8 +115,8 @@ class Cache:
             stamp = bare
         if with_tools and stamp != full:
             say(f"installing {pins.name} into it")
-            run([python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "-r", pins], self.folder,
-                "pip install")
+            run([python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--require-hashes", "-r", pins],
+                self.folder, "pip install")
             ready.write_text(full)
         return python
 
