@@ -12,6 +12,7 @@
 //! | `agents` | whoever may publish on an agent's topics: what `kakou watch` and a platform read |
 //! | `lists` | whoever writes a watchlist |
 //! | `cameras` | a camera, and what stands in the name or title of a stream |
+//! | `editions` | whoever may publish on the topics of lists, and a platform that signs nonsense |
 //! | `files` | who hands over a recording, a model or a config |
 //! | `database` | a dying disk |
 //! | `texts` | anybody whose words are shown |
@@ -19,6 +20,7 @@
 mod agents;
 mod cameras;
 mod database;
+mod editions;
 mod files;
 mod lists;
 mod platform;
@@ -27,6 +29,7 @@ mod texts;
 pub use agents::{addresses, continuity, messages, seals, topics};
 pub use cameras::{ffmpeg, http, rtsp};
 pub use database::database;
+pub use editions::editions;
 pub use files::{config, frames, manifest, picture};
 pub use lists::{watchlist, workbook};
 pub use platform::{commands, packets};
@@ -36,12 +39,13 @@ pub use texts::texts;
 pub type Target = fn(&[u8]);
 
 /// All of them; the name is that of the corpus and of the target of `cargo fuzz`.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("addresses", addresses),
     ("commands", commands),
     ("config", config),
     ("continuity", continuity),
     ("database", database),
+    ("editions", editions),
     ("ffmpeg", ffmpeg),
     ("frames", frames),
     ("http", http),

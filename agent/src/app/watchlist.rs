@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A list that loses more than this share of its plates was perhaps not meant to.
 const LOST: f64 = 0.5;
 /// Of the thread that reads lists.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 
 /// A configured list.
 struct Slot {
