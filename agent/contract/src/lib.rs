@@ -2,7 +2,7 @@
 //!
 //! | part | what |
 //! | --- | --- |
-//! | [`PassageMessage`], [`HitMessage`], [`StatusMessage`], [`AuditMessage`], [`ResultMessage`] | what the agent says |
+//! | [`PassageMessage`], [`HitMessage`], [`SignalMessage`], [`StatusMessage`], [`AuditMessage`], [`ResultMessage`] | what the agent says |
 //! | [`Topic`], [`Filter`], [`Attributes`] | where it says it, and the CloudEvents attributes beside it |
 //! | [`Command`], [`Request`] | what it can be asked |
 //! | [`Envelope`] | a message with everything that MQTT carries: one shape from producer to broker |
@@ -37,6 +37,7 @@ mod result;
 pub mod schema;
 pub mod seal;
 mod sequence;
+mod signal;
 mod status;
 mod text;
 pub mod time;
@@ -75,6 +76,7 @@ pub use ranges::Ranges;
 pub use result::{ResultCode, ResultMessage};
 pub use seal::{Seal, SealError, Sealed};
 pub use sequence::{Sequence, SequenceError, WHOLE_MAX};
+pub use signal::{Conflict, OtherSighting, SignalKind, SignalMessage};
 pub use status::{
     AgentState, CameraStatus, DiskStatus, Health, KeyError, LISTS_MAX, ListStatus, OfflineReason,
     OutboxStatus, PartState, PartStatus, PublicKey, Software, StatusMessage, UplinkStatus,

@@ -91,6 +91,8 @@ impl JsonSchema for SchemaVersion {
 pub enum MessageKind {
     Passage,
     Hit,
+    /// What does not fit about a passage, though no list asks for it.
+    Signal,
     Status,
     /// What the agent did, and what it lost.
     Audit,
@@ -101,9 +103,10 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Passage,
         Self::Hit,
+        Self::Signal,
         Self::Status,
         Self::Audit,
         Self::Result,
@@ -114,6 +117,7 @@ impl MessageKind {
         match self {
             Self::Passage => "passage",
             Self::Hit => "hit",
+            Self::Signal => "signal",
             Self::Status => "status",
             Self::Audit => "audit",
             Self::Result => "result",

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::bounds;
 use crate::{
     AuditMessage, CommandName, Edition, HitMessage, ListChunk, MessageKind, PassageMessage,
-    ResultMessage, StatusMessage,
+    ResultMessage, SignalMessage, StatusMessage,
 };
 
 /// The file under `schema/` that holds a kind's schema; pictures have none.
@@ -29,6 +29,7 @@ pub fn generate(kind: MessageKind) -> Option<Value> {
     let mut schema = match kind {
         MessageKind::Passage => generator.into_root_schema_for::<PassageMessage>(),
         MessageKind::Hit => generator.into_root_schema_for::<HitMessage>(),
+        MessageKind::Signal => generator.into_root_schema_for::<SignalMessage>(),
         MessageKind::Status => generator.into_root_schema_for::<StatusMessage>(),
         MessageKind::Audit => generator.into_root_schema_for::<AuditMessage>(),
         MessageKind::Result => generator.into_root_schema_for::<ResultMessage>(),

@@ -3,6 +3,7 @@
 //! ```text
 //! kakou/v1/{site}/{agent}/passage/{camera}
 //! kakou/v1/{site}/{agent}/hit/{level}/{camera}
+//! kakou/v1/{site}/{agent}/signal/{kind}/{camera}
 //! kakou/v1/{site}/{agent}/status                         retained, also the last will
 //! kakou/v1/{site}/{agent}/audit
 //! kakou/v1/{site}/{agent}/result                         answers to commands without a response topic
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::codes::{EvidenceRole, Level};
 use crate::id::{Id, IdError};
+use crate::signal::SignalKind;
 
 /// The first two levels of every topic; the version is the schema's major version.
 pub const ROOT: &str = "kakou/v1";
@@ -37,6 +39,12 @@ pub enum Topic {
         site: Id,
         agent: Id,
         level: Level,
+        camera: Id,
+    },
+    Signal {
+        site: Id,
+        agent: Id,
+        kind: SignalKind,
         camera: Id,
     },
     Status {
@@ -82,7 +90,9 @@ pub struct TopicError {
 pub enum TopicFault {
     #[error("does not begin with {ROOT}/")]
     Root,
-    #[error("is none of the forms passage, hit, status, audit, result, evidence, cmd, list")]
+    #[error(
+        "is none of the forms passage, hit, signal, status, audit, result, evidence, cmd, list"
+    )]
     Form,
     #[error(transparent)]
     Id(#[from] IdError),
@@ -105,6 +115,7 @@ impl Topic {
         match self {
             Self::Passage { site, agent, .. }
             | Self::Hit { site, agent, .. }
+            | Self::Signal { site, agent, .. }
             | Self::Status { site, agent }
             | Self::Audit { site, agent }
             | Self::Result { site, agent }
@@ -122,6 +133,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Passage { camera, .. } => write!(f, "passage/{camera}"),
             Self::Hit { level, camera, .. } => write!(f, "hit/{level}/{camera}"),
+            Self::Signal { kind, camera, .. } => write!(f, "signal/{kind}/{camera}"),
             Self::Status { .. } => f.write_str("status"),
             Self::Audit { .. } => f.write_str("audit"),
             Self::Result { .. } => f.write_str("result"),
@@ -165,6 +177,12 @@ fn parse(topic: &str) -> Result<Topic, TopicFault> {
                 camera,
             }
         }
+        ["signal", kind, camera] => Topic::Signal {
+            site,
+            agent,
+            kind: kind.parse()?,
+            camera: Id::new("camera", *camera)?,
+        },
         ["status"] => Topic::Status { site, agent },
         ["audit"] => Topic::Audit { site, agent },
         ["result"] => Topic::Result { site, agent },
@@ -224,6 +242,11 @@ impl Filter {
 
     pub fn hits_of(level: Level) -> Self {
         Self::form(format!("hit/{level}/+"))
+    }
+
+    /// Signals of every kind.
+    pub fn signals() -> Self {
+        Self::form("signal/+/+")
     }
 
     pub fn status() -> Self {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use common::golden_files;
 use kakou_contract::{
     AuditMessage, Command, CommandFault, CommandName, HitMessage, Id, Message, MessageError,
-    MessageKind, PassageMessage, ResultMessage, StatusMessage, TEXT_MAX, schema,
+    MessageKind, PassageMessage, ResultMessage, SignalMessage, StatusMessage, TEXT_MAX, schema,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,7 @@ fn read(kind: MessageKind, payload: &[u8]) -> Result<Vec<u8>, MessageError> {
     match kind {
         MessageKind::Passage => again::<PassageMessage>(payload),
         MessageKind::Hit => again::<HitMessage>(payload),
+        MessageKind::Signal => again::<SignalMessage>(payload),
         MessageKind::Status => again::<StatusMessage>(payload),
         MessageKind::Audit => again::<AuditMessage>(payload),
         MessageKind::Result => again::<ResultMessage>(payload),
@@ -43,6 +44,7 @@ fn written(kind: MessageKind, message: &Value) -> Vec<u8> {
     match kind {
         MessageKind::Passage => to_json::<PassageMessage>(message),
         MessageKind::Hit => to_json::<HitMessage>(message),
+        MessageKind::Signal => to_json::<SignalMessage>(message),
         MessageKind::Status => to_json::<StatusMessage>(message),
         MessageKind::Audit => to_json::<AuditMessage>(message),
         MessageKind::Result => to_json::<ResultMessage>(message),

@@ -61,6 +61,7 @@ fn every_message_is_shown_on_both_pages() {
             "passage",
             "passage-no-plate",
             "hit",
+            "signal",
             "status-online",
             "status-offline",
             "audit",
@@ -146,7 +147,13 @@ fn code_tables_are_those_of_the_code() {
 
 #[test]
 fn the_topic_table_has_every_topic_and_every_command_its_row() {
-    let places = ["", "/{camera}", "/{level}/{camera}", "/{owner}/{role}"];
+    let places = [
+        "",
+        "/{camera}",
+        "/{level}/{camera}",
+        "/{kind}/{camera}",
+        "/{owner}/{role}",
+    ];
     for (page, text) in pages() {
         for kind in MessageKind::ALL {
             let found = places.iter().any(|rest| {

@@ -18,6 +18,7 @@ fn rewrite_as(kind: MessageKind, text: &str) -> Result<String, kakou_contract::M
     match kind {
         MessageKind::Passage => rewrite::<PassageMessage>(text),
         MessageKind::Hit => rewrite::<HitMessage>(text),
+        MessageKind::Signal => rewrite::<kakou_contract::SignalMessage>(text),
         MessageKind::Status => rewrite::<StatusMessage>(text),
         MessageKind::Audit => rewrite::<kakou_contract::AuditMessage>(text),
         MessageKind::Result => rewrite::<kakou_contract::ResultMessage>(text),
@@ -256,4 +257,44 @@ fn ids_and_topics_in_golden_files_are_what_the_code_makes() {
             }
         );
     }
+}
+
+fn signal(name: &str) -> kakou_contract::SignalMessage {
+    let text = read(crate_folder().join("golden").join(name));
+    kakou_contract::SignalMessage::from_json(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_signal_has_exactly_the_fields_of_its_kind() {
+    use kakou_contract::SignalKind as K;
+    let travel = signal("signal.json");
+    let contradiction = signal("signal-contradiction.json");
+    let wrong_way = signal("signal-wrong-way.json");
+    let kinds = [travel.kind, contradiction.kind, wrong_way.kind];
+    assert_eq!(kinds, [K::Travel, K::Contradiction, K::WrongWay]);
+    let field = |message: kakou_contract::SignalMessage| {
+        let error = message.check().unwrap_err().to_string();
+        error.split(": ").next().unwrap().to_owned()
+    };
+    let as_kind = |message: &kakou_contract::SignalMessage, kind| {
+        field(kakou_contract::SignalMessage {
+            kind,
+            ..message.clone()
+        })
+    };
+    assert_eq!(as_kind(&travel, K::Contradiction), "conflicts");
+    assert_eq!(as_kind(&travel, K::WrongWay), "other");
+    assert_eq!(as_kind(&travel, K::Twice), "speed_kmh");
+    assert_eq!(as_kind(&travel, K::NoPlate), "plate");
+    assert_eq!(as_kind(&contradiction, K::WrongWay), "conflicts");
+    assert_eq!(as_kind(&wrong_way, K::Travel), "plate");
+    let mut same = travel.clone();
+    same.other.as_mut().unwrap().passage_id = same.passage_id;
+    assert_eq!(field(same), "other.passage_id");
+    let mut here = travel.clone();
+    here.other.as_mut().unwrap().camera = here.camera.clone();
+    assert_eq!(field(here), "metres");
+    let mut apart = travel;
+    (apart.kind, apart.speed_kmh) = (K::Twice, None);
+    assert_eq!(field(apart), "other");
 }

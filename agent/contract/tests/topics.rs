@@ -1,7 +1,7 @@
 //! Topics and filters, as a broker matches them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use kakou_contract::{EvidenceRole, Filter, Id, Level, Topic};
+use kakou_contract::{EvidenceRole, Filter, Id, Level, SignalKind, Topic};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ fn id() -> impl Strategy<Value = Id> {
 
 fn topic() -> impl Strategy<Value = Topic> {
     let ids = (id(), id(), id());
-    let rest = (0..5, 0..4_usize, 0..3_usize, any::<u128>());
+    let rest = (0..6, 0..4_usize, 0..3_usize, any::<u128>());
     (ids, rest).prop_map(
         |((site, agent, third), (form, level, role, passage))| match form {
             0 => Topic::Passage {
@@ -26,6 +26,12 @@ fn topic() -> impl Strategy<Value = Topic> {
                 camera: third,
             },
             2 => Topic::Status { site, agent },
+            4 => Topic::Signal {
+                site,
+                agent,
+                kind: SignalKind::ALL[level],
+                camera: third,
+            },
             3 => {
                 let (passage, role) = (Uuid::from_u128(passage), EvidenceRole::ALL[role]);
                 Topic::Evidence {
@@ -73,6 +79,7 @@ proptest! {
             (Filter::passages(), matches!(topic, Topic::Passage { .. })),
             (Filter::hits(), matches!(topic, Topic::Hit { .. })),
             (Filter::hits_of(Level::Red), matches!(topic, Topic::Hit { level: Level::Red, .. })),
+            (Filter::signals(), matches!(topic, Topic::Signal { .. })),
             (Filter::status(), matches!(topic, Topic::Status { .. })),
             (Filter::evidence(), matches!(topic, Topic::Evidence { .. })),
             (
@@ -104,6 +111,7 @@ fn filters_read_as_documented() {
     let name = |s: &str| Id::new("name", s).unwrap();
     assert_eq!(Filter::passages().to_string(), "kakou/v1/+/+/passage/+");
     assert_eq!(Filter::hits().to_string(), "kakou/v1/+/+/hit/+/+");
+    assert_eq!(Filter::signals().to_string(), "kakou/v1/+/+/signal/+/+");
     assert_eq!(
         Filter::status().at(name("g15-k42")).to_string(),
         "kakou/v1/g15-k42/+/status"

@@ -1,7 +1,7 @@
 //! What a subscriber received, and how it reads by the contract.
 
 use kakou_contract::{
-    HitMessage, Message, MessageError, PassageMessage, StatusMessage, Topic, TopicError,
+    HitMessage, Message, MessageError, PassageMessage, SignalMessage, StatusMessage, Topic, TopicError,
 };
 
 /// One message as it came from the broker.
@@ -25,6 +25,7 @@ pub struct Received {
 pub enum Known {
     Passage(Box<PassageMessage>),
     Hit(Box<HitMessage>),
+    Signal(Box<SignalMessage>),
     Status(Box<StatusMessage>),
     /// A picture, or a command: its payload is no JSON message of an agent.
     Other(Topic),
@@ -49,6 +50,7 @@ impl Received {
         Ok(match topic {
             Topic::Passage { .. } => Known::Passage(Box::new(self.message(&topic)?)),
             Topic::Hit { .. } => Known::Hit(Box::new(self.message(&topic)?)),
+            Topic::Signal { .. } => Known::Signal(Box::new(self.message(&topic)?)),
             Topic::Status { .. } => Known::Status(Box::new(self.message(&topic)?)),
             Topic::Evidence { .. }
             | Topic::Command { .. }
