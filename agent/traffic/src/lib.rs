@@ -25,6 +25,7 @@
 //! | `schedule` | spans of time in a week |
 //! | `watchlist` | whether its plate is on a list |
 //! | `hits` | the life of a hit, from the first sure read to its one end |
+//! | `signals` | what does not fit about a passage, though no list asks for it |
 
 pub mod attention;
 pub mod detections;
@@ -33,5 +34,6 @@ pub mod hits;
 pub mod passage;
 pub mod plate;
 pub mod schedule;
+pub mod signals;
 pub mod track;
 pub mod watchlist;

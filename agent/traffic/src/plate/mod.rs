@@ -5,6 +5,7 @@
 mod colour;
 mod confusable;
 mod confusions;
+mod contradiction;
 mod grammar;
 mod kind;
 mod probability;
@@ -18,6 +19,7 @@ mod vote_tests;
 pub use colour::{ColourVote, fits};
 pub use confusable::{confusable, distance, similarity};
 pub use confusions::odds;
+pub use contradiction::contradictions;
 pub use grammar::{Form, Grammar, Invalid, PROVINCES, check, is_province};
 pub use kind::{kind, possible_kinds};
 pub use probability::Signs;
