@@ -199,6 +199,8 @@ pub enum Header {
     Once,
     /// `[[name]]`, as often as wanted.
     Repeated,
+    /// The same; commented out in the reference, where it would name what is not there.
+    Example,
     /// `name = { ... }` within its parent, written so in the reference.
     Inline,
 }
@@ -232,7 +234,7 @@ impl Section {
     /// `[broker]`, `[[camera]]`.
     pub fn written_as(&self) -> String {
         match self.header {
-            Header::Repeated => format!("[[{}]]", self.path),
+            Header::Repeated | Header::Example => format!("[[{}]]", self.path),
             Header::Top | Header::Once | Header::Inline => format!("[{}]", self.path),
         }
     }

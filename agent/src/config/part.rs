@@ -206,7 +206,7 @@ impl<'a> Part<'a> {
 fn is_section(section: &Section) -> String {
     match section.header {
         Header::Inline => format!("is a table; write {} = {{ ... }}", section.name()),
-        Header::Top | Header::Once | Header::Repeated => {
+        Header::Top | Header::Once | Header::Repeated | Header::Example => {
             format!(
                 "is a section; write {} and its keys below",
                 section.written_as()

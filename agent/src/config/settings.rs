@@ -9,6 +9,7 @@ use kakou_sight::camera::{ConditionConfig, GateConfig, LiveConfig, Schedule, Sig
 use kakou_sight::evidence::EvidenceConfig;
 use kakou_sight::vision::{LookConfig, ModelChoice};
 use kakou_traffic::geometry::{Line, Point, Polygon};
+use kakou_traffic::signals::SignalRules;
 use kakou_traffic::watchlist::{ListOptions, Policy};
 use kakou_uplink::{BrokerAddress, Login, TlsFiles, UplinkConfig};
 
@@ -26,6 +27,7 @@ pub struct Config {
     /// The watchlists, in the order in which they are written; none: there are no hits.
     pub watchlist: Vec<ListConfig>,
     pub hits: HitConfig,
+    pub signals: SignalRules,
     pub privacy: PrivacyConfig,
     /// A file in the Prometheus text format, written every few seconds.
     pub metrics: Option<PathBuf>,

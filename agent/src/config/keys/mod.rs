@@ -11,6 +11,7 @@ pub(super) mod lane;
 pub(super) mod outbox;
 pub(super) mod passage;
 pub(super) mod privacy;
+pub(super) mod signals;
 pub(super) mod vision;
 pub(super) mod watching;
 pub(super) mod watchlist;
@@ -22,6 +23,7 @@ use hits::HITS;
 use outbox::OUTBOX;
 use passage::{EVIDENCE, PASSAGE};
 use privacy::PRIVACY;
+use signals::SIGNALS;
 use vision::VISION;
 use watchlist::WATCHLIST;
 
@@ -37,8 +39,8 @@ pub(super) static TOP: Section = Section {
     },
     settings: &[&general::SITE, &general::AGENT],
     sections: &[
-        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &PRIVACY, &METRICS, &TIMING, &VISION, &PASSAGE,
-        &EVIDENCE, &CAMERA,
+        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &SIGNALS, &PRIVACY, &METRICS, &TIMING, &VISION,
+        &PASSAGE, &EVIDENCE, &CAMERA,
     ],
     mistaken: &[
         ("cameras", "write [[camera]], once for each camera"),

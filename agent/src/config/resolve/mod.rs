@@ -7,6 +7,7 @@ mod broker;
 mod camera;
 mod lane;
 mod outbox;
+mod signals;
 mod source;
 mod watchlist;
 
@@ -19,7 +20,8 @@ use kakou_sight::vision::{LookConfig, ModelChoice};
 
 use super::keys::{
     broker as broker_keys, camera as camera_keys, general, hits as hit_keys, outbox as outbox_keys,
-    passage as passage_keys, privacy as privacy_keys, vision, watchlist as watchlist_keys,
+    passage as passage_keys, privacy as privacy_keys, signals as signal_keys, vision,
+    watchlist as watchlist_keys,
 };
 use super::part::Part;
 use super::settings::{AgentConfig, Config, HitConfig, NonHits, PassageTimes, PrivacyConfig};
@@ -41,6 +43,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     let metrics = top.part(&general::METRICS);
     let hits = hits(&top.part(&hit_keys::HITS));
     let outbox = outbox::outbox(&top.part(&outbox_keys::OUTBOX), base);
+    let cameras = camera::cameras(&top.parts(&camera_keys::CAMERA), base);
     let file = |given: Option<PathBuf>| given.map(|path| base.join(path));
     Config {
         site: top.get(&general::SITE),
@@ -57,10 +60,11 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         models: models(&looks, base),
         passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
         hits,
+        signals: signals::signals(&top.part(&signal_keys::SIGNALS), &cameras),
         privacy: privacy(&top.part(&privacy_keys::PRIVACY), base),
         look: look(&looks),
         evidence: evidence(&top.part(&passage_keys::EVIDENCE)),
-        cameras: camera::cameras(&top.parts(&camera_keys::CAMERA), base),
+        cameras,
         warnings: Vec::new(),
     }
 }

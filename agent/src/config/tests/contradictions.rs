@@ -96,3 +96,61 @@ fn what_contradicts_names_both_places() {
         &["line 4: camera.password_file: the `url` (line 3) has a password too"],
     );
 }
+
+#[test]
+fn a_distance_is_of_two_cameras_that_are_there() {
+    let config = |distance: &str| {
+        format!(
+            "{GATE}[[camera]]\nid = \"exit\"\nurl = \"rtsp://127.0.0.1:18554/stream2\"\n\
+             [[signals.distance]]\n{distance}"
+        )
+    };
+    for (distance, parts) in [
+        (
+            "cameras = [\"entry\"]\nmetres = 400",
+            ["signals.distance.cameras: names 1 cameras", "of two"],
+        ),
+        (
+            "cameras = [\"entry\", \"entry\"]\nmetres = 400",
+            [
+                "signals.distance.cameras: names `entry` twice",
+                "two cameras",
+            ],
+        ),
+        (
+            "cameras = [\"entry\", \"yard\"]\nmetres = 400",
+            [
+                "line 19: signals.distance.cameras: there is no camera `yard`",
+                "entry, exit",
+            ],
+        ),
+        (
+            "cameras = [\"entry\", \"exit\"]\nmetres = 40",
+            ["signals.distance.metres: 40 is outside", "50 to 100000"],
+        ),
+        (
+            "cameras = [\"entry\", \"exit\"]",
+            ["signals.distance.metres: is missing", "write metres = 1200"],
+        ),
+        (
+            "cameras = [\"entry\", \"exit\"]\nmetres = 400\n[[signals.distance]]\n\
+             cameras = [\"exit\", \"entry\"]\nmetres = 500",
+            ["of `exit` and `entry` is given twice", "give it once"],
+        ),
+    ] {
+        contains_all(&fault(&config(distance)), &parts);
+    }
+    let rules = parsed(&config("cameras = [\"entry\", \"exit\"]\nmetres = 400")).signals;
+    assert_eq!(rules.distances.len(), 1);
+    assert_eq!((rules.distances[0].metres, rules.max_speed_kmh), (400, 200));
+    contains_all(
+        &fault(&format!("{GATE}[signals]\nkinds = [\"speeding\"]")),
+        &["signals.kinds", "wrong_way"],
+    );
+    let none = parsed(&format!("{GATE}[signals]\nkinds = []")).signals;
+    assert!(none.kinds.is_empty());
+    contains_all(
+        &warning(&format!("{GATE}[signals]\nkinds = [\"travel\"]")),
+        &["signals.kinds", "[[signals.distance]]"],
+    );
+}

@@ -12,7 +12,7 @@ fn sections() -> Vec<(&'static Section, String)> {
     fn walk(section: &'static Section, outer: &str, all: &mut Vec<(&'static Section, String)>) {
         let headers = match section.header {
             Header::Top => String::new(),
-            Header::Once | Header::Repeated | Header::Inline => {
+            Header::Once | Header::Repeated | Header::Example | Header::Inline => {
                 format!("{outer}{}\n", section.written_as())
             }
         };

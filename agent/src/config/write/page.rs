@@ -92,7 +92,7 @@ fn title(section: &Section, language: Language) -> String {
     match (section.header, language) {
         (Header::Top, Language::En) => "Before the first section".to_owned(),
         (Header::Top, Language::Zh) => "文件开头".to_owned(),
-        (Header::Once | Header::Repeated | Header::Inline, _) => {
+        (Header::Once | Header::Repeated | Header::Example | Header::Inline, _) => {
             format!("`{}`", section.written_as())
         }
     }

@@ -47,6 +47,9 @@ fn section(text: &mut String, section: &'static Section, language: Language) {
         Header::Once | Header::Repeated => {
             let _ = writeln!(text, "{}", section.written_as());
         }
+        Header::Example => {
+            let _ = writeln!(text, "# {}", section.written_as());
+        }
     }
     for setting in section.settings {
         text.push('\n');
@@ -55,7 +58,7 @@ fn section(text: &mut String, section: &'static Section, language: Language) {
         let _ = writeln!(
             text,
             "{}{} = {}",
-            mark(*setting),
+            mark(section, *setting),
             setting.name(),
             shown_value(*setting)
         );
@@ -89,11 +92,15 @@ fn inline(text: &mut String, section: &'static Section, language: Language) {
 }
 
 /// Only what must be written stands there uncommented.
-fn mark(setting: &dyn Described) -> &'static str {
+fn mark(section: &Section, setting: &dyn Described) -> &'static str {
     let is_needed = matches!(setting.default(), DefaultShown::Required)
         // A broker needs an address, and a camera without one is not used.
         || setting.name() == "url";
-    if is_needed { "" } else { "# " }
+    if is_needed && section.header != Header::Example {
+        ""
+    } else {
+        "# "
+    }
 }
 
 fn comment(text: &mut String, words: &str) {
