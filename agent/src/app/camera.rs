@@ -21,6 +21,7 @@ use kakou_traffic::watchlist::Conditions;
 
 use super::backlog::Group;
 use super::camera_view::CameraView;
+use super::desk::SignalDesk;
 use super::drafts::{Footage, drafts, provisional};
 use super::hits::{HitDesk, group};
 use super::models::Models;
@@ -43,6 +44,7 @@ pub struct CameraWorker {
     pub intake: Intake,
     pub watchlist: Watchlist,
     pub hits: HitDesk,
+    pub signals: SignalDesk,
     pub privacy: Privacy,
     pub view: Arc<CameraView>,
     pub shared_models: Models,
@@ -290,21 +292,30 @@ impl Run<'_> {
         }
     }
 
-    /// Hands a passage over to be committed, with its hits and its pictures.
+    /// Hands a passage over to be committed, with its hits, its signals and its pictures.
     fn keep(&self, mut record: Record) {
         record.message.clock = Some(self.clock.status());
         let passage = &record.message;
         let found = self.find(passage);
         let (ids, word) = ((passage.id, record.also.as_slice()), self.word(passage));
         let hits = self.hits.tell(|hits| hits.passed(ids, word, found));
-        if !hits.iter().any(|hit| hit.state.has_passed()) {
+        let is_hit = hits.iter().any(|hit| hit.state.has_passed());
+        if !is_hit {
             let Some(kept) = self.privacy.of_non_hit(record) else {
                 // A hit that is taken back by this passage is taken back all the same.
                 return self.tell_alone(hits);
             };
             record = kept;
         }
-        match drafts(&record, &hits, Footage::Live) {
+        // Of a vehicle that is not to be known nothing may be told, or remembered, by another way.
+        let signals = match is_hit || self.privacy.is_whole() {
+            true => {
+                let (passage, also) = (&record.message, record.also.as_slice());
+                self.signals.passed(passage, also, self.clock.now())
+            }
+            false => Vec::new(),
+        };
+        match drafts(&record, &hits, &signals, Footage::Live) {
             Ok(envelopes) => self.intake.keep(Group::new(envelopes, hits)),
             Err(e) => {
                 // One passage that cannot be written must not end the others.

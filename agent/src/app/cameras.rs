@@ -14,6 +14,7 @@ use kakou_time::SharedClock;
 
 use super::camera::CameraWorker;
 use super::camera_view::{CameraView, CameraViews};
+use super::desk::SignalDesk;
 use super::hits::HitDesk;
 use super::models::Models;
 use super::privacy::Privacy;
@@ -32,6 +33,7 @@ pub struct Surroundings {
     pub recorder: Recorder,
     pub watchlist: Watchlist,
     pub hits: HitDesk,
+    pub signals: SignalDesk,
     pub models: Models,
     pub parts: Parts,
     pub views: CameraViews,
@@ -107,6 +109,7 @@ impl Cameras {
             recorder,
             watchlist,
             hits,
+            signals,
             models,
             ..
         } = &self.around;
@@ -125,6 +128,7 @@ impl Cameras {
             intake: recorder.intake(name.as_str()),
             watchlist: watchlist.clone(),
             hits: hits.clone(),
+            signals: signals.clone(),
             privacy: Privacy::load(&config.privacy)?,
             view: Arc::clone(&view),
             shared_models: models.clone(),
@@ -165,6 +169,7 @@ impl Cameras {
         self.running = stays;
         self.share.among(with_source(&config).count());
         self.around.hits.configure(&config.hits);
+        self.around.signals.configure(&config.signals);
         for gone in &goes {
             self.around.parts.remove(&gone.pulse);
         }

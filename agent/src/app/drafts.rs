@@ -1,6 +1,8 @@
 //! From a record of the pipeline to what the outbox commits in one transaction.
 
-use kakou_contract::{Envelope, HitMessage, Keep, Message, MessageError, PassageMessage, Priority};
+use kakou_contract::{
+    Envelope, HitMessage, Keep, Message, MessageError, PassageMessage, Priority, SignalMessage,
+};
 use kakou_sight::evidence::Picture;
 use uuid::Uuid;
 
@@ -16,10 +18,11 @@ pub enum Footage {
     Recorded,
 }
 
-/// The hits that it ends or is, the passage, and its pictures: all of them or none are committed.
+/// The hits that it ends or is, the passage, its signals, and its pictures: all of them or none are committed.
 pub fn drafts(
     record: &Record,
     hits: &[HitMessage],
+    signals: &[SignalMessage],
     footage: Footage,
 ) -> Result<Vec<Envelope>, MessageError> {
     let keep = if hits.iter().any(|hit| hit.state.has_passed()) {
@@ -27,12 +30,15 @@ pub fn drafts(
     } else {
         Keep::Passage
     };
-    let mut all = Vec::with_capacity(hits.len() + 1 + record.pictures.len());
+    let mut all = Vec::with_capacity(hits.len() + 1 + signals.len() + record.pictures.len());
     for hit in hits {
         all.push(envelope(hit, Priority::Hit, Keep::Hit, footage)?);
     }
     let passage = &record.message;
     all.push(envelope(passage, Priority::Passage, keep, footage)?);
+    for signal in signals {
+        all.push(envelope(signal, Priority::Passage, keep, footage)?);
+    }
     all.extend(of_pictures(passage.id, passage, &record.pictures, keep));
     Ok(all)
 }

@@ -9,12 +9,13 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `supervise/` | parts that are begun again when they fail; how each is |
-//! | `keeper`, `signals`, `signs` | watchdog, signals, and when the agent gives itself up |
+//! | `keeper`, `signals`, `signs` | watchdog, signals of the system, and when the agent gives itself up |
 //! | `camera`, `live`, `recording`, `cameras` | a camera's thread, and all of them |
 //! | `camera_view` | what a camera shows to the others |
 //! | `models` | the models that all cameras share |
 //! | `recorder`, `backlog`, `past`, `drafts` | from a record to the outbox, or past it |
 //! | `hits`, `answers` | the life of hits over all cameras and restarts, and what officers answer |
+//! | `desk` | what does not fit about the passages of all cameras |
 //! | `privacy` | what is kept of vehicles that nobody looks for |
 //! | `link` | the uplink and its way past the outbox |
 //! | `watchlist`, `watchfile` | the lists in use, and their files |
@@ -31,6 +32,7 @@ mod camera_view;
 mod cameras;
 mod commands;
 mod delivery;
+mod desk;
 mod drafts;
 mod hits;
 mod keeper;
@@ -77,6 +79,7 @@ use camera_view::CameraViews;
 use cameras::{Cameras, Surroundings};
 use commands::Commander;
 use delivery::{CHUNKS, DeliveryPart};
+use desk::SignalDesk;
 use hits::HitDesk;
 use keeper::{Keeper, notify};
 use link::{Link, LinkPart, Order, uplink_config};
@@ -185,6 +188,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             recorder: recorder.clone(),
             watchlist: sources.watchlist.clone(),
             hits: desk.clone(),
+            signals: SignalDesk::new(&config.signals),
             models: sources.models.clone(),
             parts: parts.clone(),
             views: sources.views.clone(),

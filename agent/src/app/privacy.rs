@@ -53,6 +53,11 @@ impl Privacy {
         })
     }
 
+    /// Vehicles that nobody looks for may be known.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole)
+    }
+
     /// A passage that hits nothing, as it may be kept and sent.
     pub fn of_non_hit(&self, mut record: Record) -> Option<Record> {
         match self {

@@ -79,7 +79,7 @@ impl Sender {
 
     /// Commits the passage with its pictures; sending goes on beside it.
     pub fn send(&mut self, record: &Record) -> anyhow::Result<()> {
-        let drafts = drafts(record, &[], Footage::Recorded)?;
+        let drafts = drafts(record, &[], &[], Footage::Recorded)?;
         self.outbox.append(drafts)?;
         Ok(())
     }

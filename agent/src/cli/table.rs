@@ -8,7 +8,8 @@ use std::io::{self, IsTerminal, Write};
 use chrono::{FixedOffset, NaiveDate};
 use indicatif::ProgressBar;
 use kakou_contract::{
-    HitMessage, HitState, Level, PassageMessage, Plate, PlateColour, PlateKind, Vehicle,
+    HitMessage, HitState, Level, PassageMessage, Plate, PlateColour, PlateKind, SignalMessage,
+    Vehicle,
 };
 use unicode_width::UnicodeWidthStr;
 
@@ -91,6 +92,31 @@ impl Table {
         let mut lines = self.headings(message);
         lines.push(row);
         lines
+    }
+
+    /// A signal is no row either, and no alarm.
+    pub fn signal(&self, message: &SignalMessage) -> String {
+        let plate = message.plate.as_ref();
+        let plate = plate.map_or(NONE.to_owned(), |plate| {
+            let colour = plate.colour.map(|c| c.value);
+            self.painted(&grouped(&clean(&plate.text)), colour)
+        });
+        let (on, off) = match self.coloured {
+            true => ("\x1b[1m", "\x1b[0m"),
+            false => ("", ""),
+        };
+        let lane = message.lane.as_ref();
+        let lane = lane.map(|lane| format!(" lane {}", lane.id));
+        let late = if message.is_late { " (late)" } else { "" };
+        format!(
+            "{on}SIGNAL {}{off} {} {plate} {}/{}{}{}{late}",
+            message.kind,
+            message.time.format("%H:%M:%S%.3f"),
+            message.site,
+            message.camera,
+            lane.unwrap_or_default(),
+            doubts(message),
+        )
     }
 
     /// A hit is no row: it is a sentence that cannot be overlooked, one for each step of its life.
@@ -273,6 +299,35 @@ fn paint(text: &str, colour: Option<PlateColour>) -> String {
     format!("\x1b[{style}m{text}\x1b[0m")
 }
 
+/// What does not fit, for people.
+fn doubts(message: &SignalMessage) -> String {
+    let conflicts = message.conflicts.iter().map(|c| {
+        let what = c.what.as_str().replace('_', " ");
+        format!("{what} {}, not {}", clean(&c.seen), clean(&c.expected))
+    });
+    let other = message.other.as_ref().map(|other| {
+        let lane = other.lane.as_ref().map(|lane| format!(" lane {}", lane.id));
+        let (from, to) = (other.first_seen, other.last_seen);
+        format!(
+            "also at {}{} {} to {}",
+            other.camera,
+            lane.unwrap_or_default(),
+            from.format("%H:%M:%S%.3f"),
+            to.format("%H:%M:%S%.3f")
+        )
+    });
+    let metres = message.metres.map(|metres| format!("{metres} m apart"));
+    let speed = message.speed_kmh.map(|kmh| format!("{kmh} km/h at least"));
+    let why = message.no_plate_reason;
+    let why = why.map(|why| why.as_str().replace('_', " "));
+    let rest = [other, metres, speed, why].into_iter().flatten();
+    let all: Vec<String> = conflicts.chain(rest).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(": {}", all.join("; ")),
+    }
+}
+
 /// Where a near match differs, for people: ` (read 0, listed D at 5)`.
 fn differs(message: &HitMessage) -> String {
     let shown = |c: Option<char>| c.map_or(NONE.to_owned(), |c| clean(&c.to_string()));
@@ -377,6 +432,32 @@ mod tests {
         let retracted = of(include_bytes!("../../contract/golden/hit-retracted.json"));
         let why = "HIT RED retracted (vote changed: 冀Z·7KDT9) ";
         assert!(retracted.starts_with(why), "{retracted}");
+    }
+
+    #[test]
+    fn a_signal_says_what_does_not_fit() {
+        let of = |golden: &[u8]| {
+            let message = SignalMessage::from_json(golden).unwrap();
+            Table::new(false).signal(&message)
+        };
+        let travel = of(include_bytes!("../../contract/golden/signal.json"));
+        let begin = "SIGNAL travel 08:15:30.250 冀Z·7K0T9 g15-k42/cam-1 lane lane-1: ";
+        assert!(travel.starts_with(begin), "{travel}");
+        let end = "also at cam-2 lane lane-1 08:15:21.700 to 08:15:23.400; 1200 m apart; \
+                   798 km/h at least";
+        assert!(travel.ends_with(end), "{travel}");
+        let conflict = of(include_bytes!(
+            "../../contract/golden/signal-contradiction.json"
+        ));
+        let end = "plate colour yellow, not green";
+        assert!(conflict.ends_with(end), "{conflict}");
+        let wrong_way = of(include_bytes!(
+            "../../contract/golden/signal-wrong-way.json"
+        ));
+        assert!(
+            wrong_way.starts_with("SIGNAL wrong_way 08:18:20.330 — "),
+            "{wrong_way}"
+        );
     }
 
     #[test]

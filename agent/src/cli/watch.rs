@@ -22,7 +22,7 @@ const REMEMBERED: usize = 100_000;
 
 /// Show what the checkpoints send, as it arrives.
 ///
-/// Subscribes to every site's passages, hits and status, and prints a row per passage. It waits for
+/// Subscribes to every site's passages, hits, signals and status, and prints a row per passage. It waits for
 /// a broker that is not there and comes back after every loss; connection, status and messages that
 /// are not valid are told on stderr. A repeat of a message, which "at least once" allows, is not
 /// shown. Ends on Ctrl-C, after --count messages, or when the reader of its output ends.
@@ -57,6 +57,7 @@ pub struct Args {
 enum Kind {
     Passage,
     Hit,
+    Signal,
     Status,
 }
 
@@ -116,7 +117,7 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
 fn filters(args: &Args) -> Vec<String> {
     let kinds: &[Kind] = match (args.messages.as_slice(), args.json) {
         ([], true) => &[Kind::Passage],
-        ([], false) => &[Kind::Passage, Kind::Hit, Kind::Status],
+        ([], false) => &[Kind::Passage, Kind::Hit, Kind::Signal, Kind::Status],
         (chosen, _) => chosen,
     };
     let mut filters: Vec<String> = Vec::new();
@@ -124,6 +125,7 @@ fn filters(args: &Args) -> Vec<String> {
         let filter = match kind {
             Kind::Passage => Filter::passages(),
             Kind::Hit => Filter::hits(),
+            Kind::Signal => Filter::signals(),
             Kind::Status => Filter::status(),
         };
         let filter = args
@@ -222,6 +224,7 @@ impl<O: Write, E: Write> View<O, E> {
         let id = match &known {
             Known::Passage(message) => message.event_id(),
             Known::Hit(message) => message.event_id(),
+            Known::Signal(message) => message.event_id(),
             Known::Status(message) => message.event_id(),
             Known::Other(_) => return Ok(()),
         };
@@ -233,6 +236,7 @@ impl<O: Write, E: Write> View<O, E> {
             (None, _) => vec![json_line(&received.payload)],
             (Some(table), Known::Passage(message)) => table.passage(message),
             (Some(table), Known::Hit(message)) => vec![table.hit(message)],
+            (Some(table), Known::Signal(message)) => vec![table.signal(message)],
             (Some(_), Known::Status(message)) => {
                 self.note(&status(message));
                 return Ok(());
@@ -481,12 +485,13 @@ mod tests {
                     .args,
             )
         };
-        assert_eq!(of(&[]).len(), 3);
+        assert_eq!(of(&[]).len(), 4);
         assert_eq!(of(&["--json"]), ["kakou/v1/+/+/passage/+"]);
         assert_eq!(
             of(&["--site", "g1", "--messages", "hit,hit"]),
             ["kakou/v1/g1/+/hit/+/+"]
         );
+        assert_eq!(of(&["--messages", "signal"]), ["kakou/v1/+/+/signal/+/+"]);
         let wrong = Cli::try_parse_from(["kakou", "--broker", "http://user:S3CRET@b"]).unwrap();
         let error = format!("{wrong:?} {}", wrong.args.broker.address().unwrap_err());
         assert!(

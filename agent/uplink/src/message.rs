@@ -1,7 +1,8 @@
 //! What a subscriber received, and how it reads by the contract.
 
 use kakou_contract::{
-    HitMessage, Message, MessageError, PassageMessage, SignalMessage, StatusMessage, Topic, TopicError,
+    HitMessage, Message, MessageError, PassageMessage, SignalMessage, StatusMessage, Topic,
+    TopicError,
 };
 
 /// One message as it came from the broker.
