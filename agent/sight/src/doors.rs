@@ -20,7 +20,7 @@ pub fn frames(text: &str) -> Result<usize, String> {
     camera::doors::frames(text, Path::new("frames.jsonl")).map_err(|e| e.to_string())
 }
 
-/// A picture file: its size, or why it is none.
-pub fn picture(bytes: &[u8]) -> Result<(u32, u32), String> {
-    camera::doors::picture(bytes)
+/// A picture file of at most so many pixels: its size, or why it is none.
+pub fn picture(bytes: &[u8], most: u64) -> Result<(u32, u32), String> {
+    camera::doors::picture(bytes, most)
 }

@@ -38,8 +38,8 @@ pub(crate) mod doors {
         super::folder::listed(text, path, Vec::new()).map(|entries| entries.len())
     }
 
-    pub(crate) fn picture(bytes: &[u8]) -> Result<(u32, u32), String> {
-        super::picture::decode_bytes(bytes).map(|picture| picture.dimensions())
+    pub(crate) fn picture(bytes: &[u8], most: u64) -> Result<(u32, u32), String> {
+        super::picture::decode_up_to(bytes, most).map(|picture| picture.dimensions())
     }
 }
 

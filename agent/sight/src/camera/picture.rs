@@ -33,6 +33,11 @@ pub fn decode_inside(folder: &Path, name: &Path) -> Result<RgbImage, String> {
 
 /// What stands in such a file.
 pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
+    decode_up_to(bytes, LARGEST_PICTURE)
+}
+
+/// The same with another bound than [`LARGEST_PICTURE`], in pixels.
+pub(super) fn decode_up_to(bytes: &[u8], most: u64) -> Result<RgbImage, String> {
     let said = |e: image::ImageError| kakou_guard::presentable(&e.to_string());
     let ends = jpeg_end(bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes))
@@ -41,13 +46,13 @@ pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
-    limits.max_alloc = Some(4 * LARGEST_PICTURE);
+    limits.max_alloc = Some(4 * most);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(said)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
+    if u64::from(width) * u64::from(height) > most {
         return Err(format!(
-            "a picture of {width} x {height} is too large: {LARGEST_PICTURE} pixels are taken"
+            "a picture of {width} x {height} is too large: {most} pixels are taken"
         ));
     }
     if matches!(
@@ -100,15 +105,16 @@ fn jpeg_end(bytes: &[u8]) -> Option<bool> {
 /// Whether a picture without an end marker lacks more than that. The decoder fills what is missing
 /// with the last colour it knew, so the last block is of one colour in each of its squares of 8.
 fn is_cut_short(picture: &DynamicImage) -> bool {
-    let rgb = picture.to_rgb8();
-    let (width, height) = rgb.dimensions();
+    let (width, height) = (picture.width(), picture.height());
     let (left, top) = (width.saturating_sub(16), height.saturating_sub(8));
-    let mut colours = (left..width).flat_map(|x| (top..height).map(move |y| (x, y)));
+    // The corner alone: a copy of the whole picture may have 120 MiB.
+    let corner = picture.crop_imm(left, top, width - left, height - top);
+    let corner = corner.to_rgb8();
+    let mut colours = corner.pixels();
     let Some(first) = colours.next() else {
         return true;
     };
-    let first = rgb.get_pixel(first.0, first.1);
-    colours.all(|(x, y)| rgb.get_pixel(x, y) == first)
+    colours.all(|colour| colour == first)
 }
 
 #[cfg(test)]
