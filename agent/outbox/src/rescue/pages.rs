@@ -11,7 +11,7 @@ use std::path::Path;
 use kakou_contract::Priority;
 
 use super::salvage::Row;
-use crate::store::LARGEST_PAYLOAD;
+use crate::store::{LARGEST_PAYLOAD, LARGEST_SEQUENCE};
 
 /// As `schema::AT_CREATION` has it; nothing of a page is reserved.
 const PAGE: usize = 8192;
@@ -55,10 +55,9 @@ impl Pages {
                 let Some(at) = pointer.filter(|at| *at < PAGE) else {
                     continue;
                 };
-                if let Some(sequence) =
-                    cell_of(&bytes, at).and_then(|c| c.is_message().then_some(c.rowid))
-                {
-                    pages.cells.insert(sequence, (page, at));
+                let cell = cell_of(&bytes, at).filter(Cell::is_message);
+                if let Some(Cell { rowid, .. }) = cell {
+                    pages.cells.insert(rowid, (page, at));
                 }
             }
         }
@@ -102,10 +101,12 @@ struct Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// A record with as many columns as a message has, the first of which is the row's own number.
+    /// A record with as many columns as a message has, the first of which is the row's own number;
+    /// and that is one that can have been given.
     fn is_message(&self) -> bool {
-        types(self.local)
-            .is_some_and(|(types, _)| types.len() == COLUMNS && types.first() == Some(&0))
+        (1..LARGEST_SEQUENCE).contains(&self.rowid)
+            && types(self.local)
+                .is_some_and(|(types, _)| types.len() == COLUMNS && types.first() == Some(&0))
     }
 }
 

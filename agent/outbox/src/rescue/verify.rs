@@ -189,7 +189,10 @@ fn stages_of(conn: &Connection, priority: usize, n: u64) -> rusqlite::Result<(u6
 
 /// Compares what holds of the whole: the counters, and the signed end of the chain.
 fn end(conn: &Connection, verdict: &mut Verdict, walk: &Walk) -> rusqlite::Result<()> {
-    verdict.gone = read_gone(conn, 0)?.iter().map(|(f, l)| l - f + 1).sum();
+    verdict.gone = read_gone(conn, 0)?
+        .iter()
+        .map(|(first, last)| last.saturating_add(1).saturating_sub(*first))
+        .fold(0, u64::saturating_add);
     let version: i64 = conn.query_row("PRAGMA data_version", [], |r| r.get(0))?;
     let unchanged = version == walk.version;
     let told = tally::read(conn)?;
@@ -298,7 +301,7 @@ fn unexplained(gone: &[(u64, u64)], from: u64, to: u64) -> Vec<[u64; 2]> {
         if *first > at {
             out.push([at, first - 1]);
         }
-        at = at.max(last + 1);
+        at = at.max(last.saturating_add(1));
     }
     if at < to {
         out.push([at, to - 1]);

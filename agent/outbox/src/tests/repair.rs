@@ -348,3 +348,40 @@ fn a_live_outbox_is_not_repaired() {
     assert!(told.contains("in use"), "{told}");
     outbox.close().unwrap();
 }
+
+/// A cell on a message's page whose number is the largest there is, and none that was given: the
+/// walk over the numbers ends all the same.
+#[test]
+fn a_number_beyond_all_numbers_ends_no_walk() {
+    const PAGE: usize = 8192;
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    let db = dir.path().join("outbox.db");
+    let mut bytes = std::fs::read(&db).unwrap();
+    // Its size, its number, and fifteen columns that are NULL.
+    let mut cell = vec![16];
+    cell.extend([0xff; 9]);
+    cell.push(16);
+    cell.extend([0; 15]);
+    let mut laid = 0;
+    for page in bytes.chunks_exact_mut(PAGE).skip(1) {
+        let count = usize::from(page[3]) << 8 | usize::from(page[4]);
+        let content = usize::from(page[5]) << 8 | usize::from(page[6]);
+        let free = 8 + 2 * count;
+        if page[0] != 0x0d || count == 0 || content < free + cell.len() {
+            continue;
+        }
+        page[free..free + cell.len()].copy_from_slice(&cell);
+        page[8..10].copy_from_slice(&(free as u16).to_be_bytes());
+        laid += 1;
+    }
+    assert!(laid > 0);
+    std::fs::write(&db, bytes).unwrap();
+    let repaired = done(dir.path());
+    assert!(repaired.messages > 0);
+    let verdict = Inspection::open(dir.path())
+        .unwrap()
+        .verify(|_| ())
+        .unwrap();
+    assert!(verdict.is_whole(), "{verdict:?}");
+}
