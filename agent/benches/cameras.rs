@@ -1,8 +1,9 @@
 //! What live cameras cost and how they come back: `kakou run` with a real RTSP server, as in the
 //! tests.
 //!
-//! `make bench-cameras`, or `cargo bench --bench cameras -- busy swap empty back reconnects memory`. The
-//! environment: `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched,
+//! `make bench-cameras`, or `cargo bench --bench cameras -- busy swap empty back reconnects memory`.
+//! The environment: `KAKOU_BENCH_SECONDS` (180) for how long cameras are watched,
+//! `KAKOU_BENCH_CAMERAS` (4) for how many there are in busy, swap and empty,
 //! `KAKOU_BENCH_RECONNECTS` (200), `KAKOU_BENCH_RETURNS` (10), `KAKOU_BENCH_VISION` for further
 //! lines of `[vision]`, `KAKOU_BENCH_CAMERA` for further lines of each `[[camera]]`.
 //! `KAKOU_BENCH_AGENT` names another kakou to measure instead, an older one for comparison. Cores
@@ -44,6 +45,11 @@ use server::Cameras;
 
 const IDS: [&str; 4] = ["north", "east", "south", "west"];
 
+/// The cameras that are measured.
+fn ids() -> &'static [&'static str] {
+    &IDS[..setting("KAKOU_BENCH_CAMERAS", 4).clamp(1, 4) as usize]
+}
+
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |n| {
         n.parse()
@@ -79,7 +85,7 @@ fn main() {
 fn four() -> (Cameras, Checkpoint) {
     let mut server = Cameras::start();
     let mut cameras = Vec::new();
-    for id in IDS {
+    for id in ids() {
         let path = format!("/{id}");
         server.mount(&path, &[("empty", &empty_road()), ("busy", &busy_road())]);
         cameras.push(bare_camera(
@@ -95,7 +101,7 @@ fn four() -> (Cameras, Checkpoint) {
     let mut gate = Checkpoint::new(&cameras, &more);
     std::fs::write(gate.dir.path().join("list.csv"), listed()).unwrap();
     gate.start();
-    for id in IDS {
+    for id in ids() {
         gate.state(id, "ok", 0);
     }
     // What is loaded and learned at the start is not what is measured.
@@ -133,7 +139,7 @@ fn truth() -> Vec<Passed> {
 fn show_hits(gate: &Checkpoint) {
     let mut states: BTreeMap<&str, u32> = BTreeMap::new();
     let (mut decided, mut first, mut before_end) = (Vec::new(), Vec::new(), Vec::new());
-    let passages: Vec<PassageMessage> = IDS
+    let passages: Vec<PassageMessage> = ids()
         .iter()
         .flat_map(|id| gate.passages(id))
         .map(|(_, passage)| passage)
@@ -197,7 +203,8 @@ fn per_second(
 ) -> String {
     let time = (to.0 - from.0).as_secs_f64();
     let rate = |id: &&str| (to.1.get(*id).unwrap_or(&0.0) - from.1.get(*id).unwrap_or(&0.0)) / time;
-    IDS.iter()
+    ids()
+        .iter()
         .map(|id| format!("{:.1}", rate(id)))
         .collect::<Vec<_>>()
         .join(", ")
@@ -225,14 +232,14 @@ fn busy() {
     let dropped = counter(&gate, "frames_dropped_total");
     let (cpu, from) = (proc::cpu_seconds(gate.pid()), Instant::now());
     // Each camera at its own time, as roads are.
-    let shift = Duration::from_secs_f64(BUSY_SECONDS as f64 / IDS.len() as f64);
+    let shift = Duration::from_secs_f64(BUSY_SECONDS as f64 / ids().len() as f64);
     let mut began: Vec<DateTime<Utc>> = Vec::new();
-    for id in IDS {
+    for id in ids() {
         began.push(server.show(&format!("/{id}"), "busy"));
         std::thread::sleep(shift);
     }
     let length = TimeDelta::seconds((loops * BUSY_SECONDS) as i64);
-    for (id, began) in IDS.iter().zip(&began) {
+    for (id, began) in ids().iter().zip(&began) {
         // The last second of the loop is empty road.
         let left = (*began + length - TimeDelta::milliseconds(500) - Utc::now())
             .to_std()
@@ -250,7 +257,7 @@ fn busy() {
     let truth = truth();
     let (mut right, mut missed, mut extra) = (0, Vec::new(), Vec::new());
     let (mut since_seen, mut since_picture) = (Vec::new(), Vec::new());
-    for (id, began) in IDS.iter().zip(&began) {
+    for (id, began) in ids().iter().zip(&began) {
         let all = gate.passages(id);
         for n in 0..loops {
             let start =
@@ -273,7 +280,7 @@ fn busy() {
             since_picture.push((*at - m.time.to_utc()).as_seconds_f64());
         }
     }
-    let total = truth.len() * loops * IDS.len();
+    let total = truth.len() * loops * ids().len();
     println!(
         "busy: passages right {right} of {total}, missed {}, extra {}",
         missed.len(),
@@ -317,7 +324,7 @@ fn busy() {
 fn swap() {
     const ENTRIES: usize = 1_000_000;
     let (mut server, gate) = four();
-    for id in IDS {
+    for id in ids() {
         server.show(&format!("/{id}"), "busy");
     }
     let count = |gate: &Checkpoint| {
@@ -408,7 +415,10 @@ fn empty() {
     );
     println!(
         "empty: passages {}",
-        IDS.iter().map(|id| gate.passages(id).len()).sum::<usize>()
+        ids()
+            .iter()
+            .map(|id| gate.passages(id).len())
+            .sum::<usize>()
     );
 }
 

@@ -298,7 +298,7 @@ fn a_lost_or_empty_database_is_told_and_a_new_one_begins_above_all_numbers() {
 }
 
 /// The states that a kill can leave behind, made by hand; the real binary is killed in
-/// tests/repair.rs.
+/// tests/whole/repair.rs.
 #[test]
 fn an_interrupted_repair_leaves_the_old_or_the_new() {
     let dir = tempfile::tempdir().unwrap();

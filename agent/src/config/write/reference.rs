@@ -95,7 +95,9 @@ fn inline(text: &mut String, section: &'static Section, language: Language) {
 fn mark(section: &Section, setting: &dyn Described) -> &'static str {
     let is_needed = matches!(setting.default(), DefaultShown::Required)
         // A broker needs an address, and a camera without one is not used.
-        || setting.name() == "url";
+        || setting.name() == "url"
+        // A list is in a file, unless it is delivered.
+        || section.key(setting.name()) == "watchlist.list.file";
     if is_needed && section.header != Header::Example {
         ""
     } else {

@@ -1,8 +1,6 @@
 //! The unit is one that systemd takes, and it gives the agent no more than it needs.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support;
 use std::collections::BTreeSet;
 use std::process::Command;
 

@@ -1,23 +1,10 @@
 //! Lists that the platform sends: the real binary on both sides, and a real Mosquitto between them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-mod support;
-
+use crate::support;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use agent::{Checkpoint, on, until};
+use crate::agent::{Checkpoint, on, until};
 use kakou_contract::{AuditEvent, AuditMessage, HitMessage, HitState, ListStatus, StatusMessage};
 use kakou_uplink::Received;
 

@@ -1,18 +1,10 @@
 //! The whole path on the project's own footage, by running the real binary.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod support;
 
 use std::collections::HashSet;
 
+use crate::support::*;
 use kakou_contract::{Direction, EvidenceRole, PlateColour, VehicleClass};
 use sha2::Digest;
-use support::*;
 
 fn config_of(sequence: &str) -> &'static str {
     if sequence == "leaving" {

@@ -1,25 +1,15 @@
 //! A password is in no log, no message and no file of the agent's, whatever the log level and
 //! whatever goes wrong.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-mod support;
-
+use crate::support;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::mosquitto::Mosquitto;
 use base64::Engine;
 use kakou_uplink::{BrokerAddress, Subscriber, SubscriberConfig, SubscriberEvent};
-use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "Xq7-hidden-Zebra";

@@ -1,14 +1,6 @@
 //! The other subcommands, by running the real binary.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-mod support;
-
-use support::*;
+use crate::support::*;
 
 #[test]
 fn eval_counts_the_plates_of_the_samples() {

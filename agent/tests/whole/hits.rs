@@ -1,31 +1,15 @@
 //! The life of a hit: the real binary, a real Mosquitto, and a listed vehicle that stands at the
 //! line.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-#[path = "support/standing.rs"]
-mod standing;
-mod support;
 
 use std::collections::HashMap;
 
-use agent::{Checkpoint, answer, on, request};
+use crate::agent::{Checkpoint, answer, on, request};
+use crate::standing::{STANDING, checkpoint, of_standing};
 use kakou_contract::{
     AuditEvent, AuditMessage, Command, EvidenceRole, HitMessage, HitState, Message, NoPlateReason,
     PassageMessage, ResultCode, RetractionReason, Topic, Verdict,
 };
 use kakou_uplink::Received;
-use standing::{STANDING, checkpoint, of_standing};
 use uuid::Uuid;
 
 fn hit(m: &Received) -> Option<HitMessage> {

@@ -1,27 +1,16 @@
 //! What one fault costs: the part that it concerns, and no more. The real binary, a real Mosquitto,
 //! real faults.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-mod support;
-
+use crate::support;
 use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
-use agent::{Agent, Checkpoint, LONG, answer, cache_in, cut_off, on, request, resend, until};
+use crate::agent::{
+    Agent, Checkpoint, LONG, answer, cache_in, cut_off, on, request, resend, until,
+};
 use kakou_contract::{
     CameraState, Command, Health, HitMessage, PartState, PassageMessage, ResultCode, ResultMessage,
     StatusMessage,

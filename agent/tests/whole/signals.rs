@@ -1,24 +1,11 @@
 //! Signals of the real binary, over a real Mosquitto: what does not fit is told beside its passage,
 //! with its evidence, and is no hit.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-mod support;
-
+use crate::support;
 use std::collections::HashMap;
 use std::path::Path;
 
-use agent::{Checkpoint, on};
+use crate::agent::{Checkpoint, on};
 use kakou_contract::{Message, PassageMessage, SignalKind, SignalMessage, Topic};
 use kakou_uplink::Received;
 use uuid::Uuid;

@@ -1,29 +1,12 @@
 //! What goes wrong while a hit lives: the uplink, the clock, the disk. Its end comes all the same.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-#[path = "support/standing.rs"]
-#[allow(dead_code)]
-mod standing;
-mod support;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use agent::{Agent, Checkpoint, until};
+use crate::agent::{Agent, Checkpoint, until};
+use crate::standing::{checkpoint, of_standing};
 use kakou_contract::{HitMessage, HitState};
-use standing::{checkpoint, of_standing};
 
 /// The word in sight.
 async fn provisional(gate: &mut Checkpoint) -> HitMessage {

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 //! `kakou watchlist`, as a person uses it.
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,7 @@
 //! `kakou outbox` by the real binary: on a live box, and repairing a damaged one while it is
 //! killed.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

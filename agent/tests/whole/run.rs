@@ -1,23 +1,10 @@
 //! `kakou run` as it is in service: the real binary, a real Mosquitto, the sample footage in real
 //! time.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-mod support;
-
+use crate::{agent, support};
 use std::time::{Duration, Instant};
 
-use agent::{Checkpoint, LONG, answer, on, request};
+use crate::agent::{Checkpoint, LONG, answer, on, request};
 use kakou_contract::{
     AgentState, AuditEvent, AuditMessage, Command, HitMessage, HitState, Level, OfflineReason,
     PartState, PassageMessage, ResultCode, ResultMessage, StatusMessage,
@@ -41,7 +28,7 @@ async fn passages_and_hits_arrive_and_the_end_is_told() {
         (AgentState::Online, true)
     );
     assert!(birth.sequence.is_some());
-    // The end of its life: what was told before has pictures of its own (tests/hits.rs).
+    // The end of its life: what was told before has pictures of its own (hits.rs).
     let confirmed = |m: &Received| {
         on::<HitMessage>(m, "/hit/orange/cam-1").filter(|hit| hit.state == HitState::Confirmed)
     };

@@ -1,23 +1,13 @@
 //! A wall clock that jumps while vehicles pass: neither tracks nor time-outs notice.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-#[path = "uplink/mosquitto.rs"]
-#[allow(dead_code)]
-mod mosquitto;
-mod support;
-
+use crate::support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::mosquitto::Mosquitto;
 use kakou_contract::{AuditEvent, AuditMessage, CameraState, Message, PassageMessage};
 use kakou_uplink::{Subscriber, SubscriberConfig, SubscriberEvent};
-use mosquitto::Mosquitto;
 
 const LONG: Duration = Duration::from_secs(90);
 

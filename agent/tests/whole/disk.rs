@@ -1,9 +1,7 @@
 //! A disk that fills up and empties again: nothing stops, pictures and passages are given up, hits
 //! are not. And one that cannot be written to.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
+use crate::support;
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,0 +1,34 @@
+//! The whole program, as its users run it. One test program: each of its own would compile the same
+//! clients and message types anew.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../support/agent.rs"]
+mod agent;
+#[path = "../uplink/mosquitto.rs"]
+#[allow(dead_code)] // Not all of it is needed here.
+mod mosquitto;
+#[path = "../support/standing.rs"]
+mod standing;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clock;
+mod commands;
+mod delivery;
+mod disk;
+mod faults;
+mod hits;
+mod hits_faults;
+mod repair;
+mod replay;
+mod run;
+mod secrets;
+mod signals;
+mod systemd;
+mod watchlist;
