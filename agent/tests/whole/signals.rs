@@ -115,7 +115,7 @@ async fn who_drives_the_wrong_way_is_told() {
     let mut gate = Checkpoint::new("").await;
     with_signals(&gate, "", turned);
     let _agent = gate.start();
-    let told = Told::until(&mut gate, |t| t.signals.len() >= 4).await;
+    let told = Told::until(&mut gate, |t| t.signals.len() >= 2).await;
     assert_eq!(told.count(SignalKind::WrongWay), told.signals.len());
     for signal in &told.signals {
         assert_eq!(told.passages[&signal.passage_id].wrong_way, Some(true));
@@ -128,8 +128,7 @@ async fn a_plate_at_two_cameras_at_once_is_told_of_the_second() {
     let day = support::root().join("agent/samples/day");
     with_signals(&gate, APART, |config| and_another(config, &day));
     let _agent = gate.start();
-    let told = Told::until(&mut gate, |t| t.signals.len() >= 3).await;
-    assert!(told.count(SignalKind::Twice) >= 2, "{:?}", told.signals);
+    let told = Told::until(&mut gate, |t| t.count(SignalKind::Twice) >= 2).await;
     for signal in &told.signals {
         let other = signal.other.as_ref().unwrap();
         assert_ne!(other.camera, signal.camera);
@@ -146,7 +145,7 @@ async fn a_plate_that_travels_too_fast_is_told_with_the_speed_it_would_take() {
     later(&footage, 12);
     with_signals(&gate, APART, |config| and_another(config, &footage));
     let _agent = gate.start();
-    let enough = |t: &Told| t.count(SignalKind::Travel) >= 2;
+    let enough = |t: &Told| t.count(SignalKind::Travel) >= 1;
     let told = Told::until(&mut gate, enough).await;
     for signal in told.signals.iter().filter(|s| s.kind == SignalKind::Travel) {
         let speed = signal.speed_kmh.unwrap();
@@ -160,9 +159,11 @@ async fn where_no_kind_is_asked_for_none_is_told_until_a_reload_asks_for_one() {
     let mut gate = Checkpoint::new("loop = true").await;
     let day = support::root().join("agent/samples/day");
     let both = |config: &str| and_another(&turned(config), &day);
-    with_signals(&gate, &format!("kinds = []\n{APART}"), both);
+    // Each round of the footage is seen anew.
+    let section = format!("kinds = []\n{APART}\n[passage]\nrejoin_s = 2");
+    with_signals(&gate, &section, both);
     let agent = gate.start();
-    let told = Told::until(&mut gate, |t| t.passages.len() >= 6).await;
+    let told = Told::until(&mut gate, |t| t.passages.len() >= 4).await;
     assert!(told.signals.is_empty(), "{:?}", told.signals);
     let config = gate.config();
     gate.write_config(&config.replace("kinds = []", "kinds = [\"wrong_way\"]"));
