@@ -9,6 +9,8 @@ use chrono::{DateTime, Local};
 use kakou_contract::{AuditEvent, Held, Priority, Sequence};
 use serde_json::json;
 
+use kakou_time::{Clock, SystemClock};
+
 use super::common::print_line;
 use crate::app::notes;
 use kakou_outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
@@ -311,7 +313,7 @@ fn note_export(a: &Export) {
         first: Sequence::new(a.first).unwrap_or(Sequence::MIN),
         last: Sequence::new(last).unwrap_or(Sequence::MAX),
     };
-    if let Err(e) = notes::leave(&a.state.state, event, Local::now().fixed_offset()) {
+    if let Err(e) = notes::leave(&a.state.state, event, SystemClock::default().wall()) {
         eprintln!("kakou: no audit record of this export is made: {e:#}");
     }
 }

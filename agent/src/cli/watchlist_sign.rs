@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use kakou_contract::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Id, PublicKey, Sequence, time};
 use kakou_delivery::{Draft, Package, make_platform_key, read_platform_key, whole};
+use kakou_time::{Clock, SystemClock};
 use kakou_traffic::watchlist::List;
 
 use super::common::print_line;
@@ -103,7 +104,7 @@ pub fn sign(args: &Sign) -> anyhow::Result<ExitCode> {
         ..Draft::new(
             args.list.clone(),
             args.version,
-            chrono::Local::now().fixed_offset(),
+            SystemClock::default().wall(),
         )
     };
     let since = since.as_ref().map(|(v, text)| (*v, text.as_slice()));

@@ -87,7 +87,7 @@ fn record(args: &TestArgs, state: &Path, found: bool) -> anyhow::Result<()> {
         plate: clip(&args.plate, PLATE_MAX).into_owned(),
         found,
     };
-    let now = chrono::Local::now().fixed_offset();
+    let now = SystemClock::default().wall();
     notes::leave(state, event, now)
         .context("the look-up cannot be recorded, so it is not answered; run it as root or kakou")
 }
