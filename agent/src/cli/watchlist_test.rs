@@ -38,14 +38,10 @@ pub struct TestArgs {
     )]
     lists: Vec<PathBuf>,
     /// The lists of this config, used as it says. The agent makes an audit record of the look-up.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "lists",
-        requires = "reason"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "lists")]
     config: Option<PathBuf>,
-    /// Why the plate is looked up, for the audit record; needed with --config.
+    /// Why the plate is looked up, for the audit record; needed with the config of a box that has
+    /// been in service.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Who looks it up. [default: the user of this shell]
@@ -80,10 +76,13 @@ fn record(args: &TestArgs, state: &Path, found: bool) -> anyhow::Result<()> {
     if !state.exists() {
         return Ok(());
     }
-    let (reason, by) = (args.reason.clone(), args.by.clone());
+    let by = args.by.clone();
+    let reason = args.reason.clone().context(
+        "why is it looked up? Say so with --reason; this box keeps a record of look-ups",
+    )?;
     let event = AuditEvent::Lookup {
         by: by.unwrap_or_else(notes::user),
-        reason: reason.unwrap_or_default(),
+        reason,
         plate: clip(&args.plate, PLATE_MAX).into_owned(),
         found,
     };

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::agent::{Agent, Checkpoint, until};
+use crate::agent::{self, Agent, Checkpoint, until};
 use crate::standing::{checkpoint, of_standing};
 use kakou_contract::{HitMessage, HitState};
+use kakou_uplink::{Subscriber, SubscriberConfig};
 
 /// The word in sight.
 async fn provisional(gate: &mut Checkpoint) -> HitMessage {
@@ -26,6 +27,13 @@ async fn ended(gate: &mut Checkpoint, told: &HitMessage) -> HitMessage {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uplink_that_is_away_in_between_loses_no_end() {
     let mut gate = checkpoint(10).await;
+    // The agent may be back before the subscriber: the broker keeps what comes in between.
+    let kept = SubscriberConfig {
+        keep_session: Some(Duration::from_secs(600)),
+        ..SubscriberConfig::new(["kakou/v1/#"])
+    };
+    gate.subscriber = Subscriber::connect(gate.broker.address(), kept);
+    gate.subscriber.subscribed(agent::LONG).await.unwrap();
     let _agent = gate.start();
     let told = provisional(&mut gate).await;
     gate.broker.stop();
