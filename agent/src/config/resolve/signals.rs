@@ -25,8 +25,10 @@ pub(super) fn signals(part: &Part<'_>, cameras: &[CameraConfig]) -> SignalRules 
     let mut kinds: Vec<SignalKind> = part.get(&keys::KINDS).into_iter().map(|(k, _)| k).collect();
     kinds.sort();
     kinds.dedup();
+    // Who writes the default out says no more than who leaves it out.
     if kinds.contains(&SignalKind::Travel)
         && part.place(&keys::KINDS).is_some()
+        && kinds != SignalRules::default().kinds
         && distances.is_empty()
     {
         let reason = "has `travel`, but no two cameras have a distance; write \
