@@ -428,3 +428,37 @@ fn a_camera_by_tls_proves_itself_or_gets_no_word() {
         "{heard}"
     );
 }
+
+/// A camera that begins to answer and goes on byte by byte, for ever.
+fn dripping(begin: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut to in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut drop = begin.as_bytes();
+                while to.write_all(drop).is_ok() {
+                    std::thread::sleep(Duration::from_millis(100));
+                    drop = b"x";
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn an_answer_that_drips_is_waited_for_no_longer_than_one_that_does_not_come() {
+    // Never silent, and never at its end.
+    let port = dripping("RTSP/1.0 200 OK\r\nX-A: ");
+    let relay = Relay::start(target(&format!("rtsp://127.0.0.1:{port}/a"))).unwrap();
+    Ffmpeg::connect(&relay).ask("DESCRIBE");
+    let fault = ended(&relay);
+    assert_eq!(fault.kind, FaultKind::Unreachable);
+    assert!(fault.text.contains("no answer to DESCRIBE"), "{fault}");
+    let port = dripping("HTTP/1.1 200 OK\r\nX-A: ");
+    let relay = Relay::start(target(&format!("http://127.0.0.1:{port}/a"))).unwrap();
+    let fault = relay.opened().unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unreachable);
+    assert!(fault.text.contains("no answer to GET"), "{fault}");
+}
