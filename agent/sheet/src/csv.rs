@@ -8,6 +8,8 @@ use crate::{
 };
 
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// Spreadsheets leave empty cells behind a row, up to their own last column.
+const WIDEST: usize = 16_384;
 /// Comments that say something of the list.
 const COUNT: &str = "entries";
 const VERSION: &str = "version";
@@ -19,8 +21,18 @@ pub(crate) fn read(
     take: &mut dyn Take,
 ) -> Result<Told, SheetError> {
     let said = comments(text)?;
-    let separator = separator(text, take).ok_or_else(|| SheetError::NoHeader {
-        line: first_line(text),
+    // The reader takes memory for each cell of a row before it can be asked how many there are.
+    let narrow: Vec<u8> = SEPARATORS
+        .into_iter()
+        .filter(|separator| !is_too_wide(text, *separator))
+        .collect();
+    let separator = separator(text, &narrow, take).ok_or_else(|| {
+        if narrow.len() < SEPARATORS.len() {
+            return SheetError::TooManyColumns;
+        }
+        SheetError::NoHeader {
+            line: first_line(text),
+        }
     })?;
     if said.count.is_none() && !text.ends_with(['\n', '\r']) {
         return Err(SheetError::CutOff);
@@ -50,8 +62,35 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
         .from_reader(text.as_bytes())
 }
 
-/// The separator by which most columns are known.
-fn separator(text: &str, take: &dyn Take) -> Option<u8> {
+/// Whether a row has more cells by this separator than any list.
+pub(crate) fn is_too_wide(text: &str, separator: u8) -> bool {
+    // A quote means something where a cell begins; doubled within quotes it is one.
+    let (mut cells, mut begins, mut quoted, mut was_quoted) = (0, true, false, false);
+    for byte in text.bytes() {
+        if quoted {
+            quoted = byte != b'"';
+            was_quoted = !quoted;
+            continue;
+        }
+        match byte {
+            b'"' if begins || was_quoted => {
+                (quoted, begins, was_quoted) = (true, false, false);
+                continue;
+            }
+            b'\r' | b'\n' => (cells, begins) = (0, true),
+            _ if byte == separator => (cells, begins) = (cells + 1, true),
+            _ => begins = false,
+        }
+        was_quoted = false;
+        if cells > WIDEST {
+            return true;
+        }
+    }
+    false
+}
+
+/// The one of these separators by which most columns are known.
+fn separator(text: &str, separators: &[u8], take: &dyn Take) -> Option<u8> {
     let known = |separator: &u8| {
         let mut reader = reader(text, *separator);
         let mut most = 0;
@@ -66,7 +105,7 @@ fn separator(text: &str, take: &dyn Take) -> Option<u8> {
         most
     };
     // Of several equally good the first.
-    let counts = SEPARATORS.iter().rev().map(|s| (known(s), *s));
+    let counts = separators.iter().rev().map(|s| (known(s), *s));
     counts
         .max_by_key(|(known, _)| *known)
         .filter(|(known, _)| *known > 0)

@@ -404,3 +404,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_row_without_end_takes_no_memory_for_its_cells() {
+    let head = "plate,level\n";
+    let row = |cells: usize| format!("{head}{}\n", ",".repeat(cells));
+    assert!(matches!(
+        fault(row(20_000).as_bytes()),
+        SheetError::TooManyColumns
+    ));
+    // In quotes they part nothing, and a quote within a cell begins nothing.
+    let quoted = format!("{head}A1,\"x\"\"{}\"\n", ",".repeat(20_000));
+    assert!(!csv::is_too_wide(&quoted, b','));
+    let within = format!("{head}A\"1{}\n", ",".repeat(20_000));
+    assert!(csv::is_too_wide(&within, b','));
+}
+
+#[test]
+fn a_workbook_with_a_text_of_megabytes_is_not_read() {
+    let sheet = format!("<sheetData>{}</sheetData>", " ".repeat(2 << 20));
+    let found = fault(&workbook(&sheet, ""));
+    assert!(
+        matches!(&found, SheetError::Bomb { part, .. } if part.contains("worksheets")),
+        "{found:?}"
+    );
+}

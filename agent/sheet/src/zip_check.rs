@@ -17,18 +17,34 @@ const TAGS_MAX: u64 = 16_000_000;
 /// Styles, names of sheets and the like.
 const OTHER_MAX: u64 = 16 << 20;
 
+/// Between two tags: a cell's text. The reader holds it in memory.
+const BETWEEN_TAGS_MAX: u64 = 1 << 20;
+
 /// Counts what goes in, and stops at a bound.
 struct Count {
     bytes: u64,
     most: u64,
     tags: u64,
+    since_tag: u64,
+    /// Something without a tag was longer than [`BETWEEN_TAGS_MAX`].
+    is_long: bool,
+    /// Pictures have no tags.
+    is_xml: bool,
 }
 
 impl Write for Count {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         self.bytes += part.len() as u64;
-        self.tags += part.iter().filter(|b| **b == b'<').count() as u64;
-        match self.bytes > self.most {
+        let mut stretches = part.split(|b| *b == b'<');
+        self.since_tag += stretches.next().unwrap_or_default().len() as u64;
+        let mut longest = self.since_tag;
+        for stretch in stretches {
+            self.tags += 1;
+            self.since_tag = stretch.len() as u64;
+            longest = longest.max(self.since_tag);
+        }
+        self.is_long |= longest > BETWEEN_TAGS_MAX;
+        match self.bytes > self.most || (self.is_xml && self.is_long) {
             true => Err(io::Error::other("too large")),
             false => Ok(part.len()),
         }
@@ -58,11 +74,20 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), SheetError> {
             bytes: 0,
             most: most.min(ALL_MAX - all),
             tags: 0,
+            since_tag: 0,
+            is_long: false,
+            is_xml: read,
         };
         let copied = io::copy(&mut file.take(ALL_MAX + 1), &mut count);
         if count.bytes > count.most || (texts && count.tags > TAGS_MAX) {
             let most = count.most;
             return Err(SheetError::Bomb { part: name, most });
+        }
+        if count.is_xml && count.is_long {
+            return Err(SheetError::Bomb {
+                part: name,
+                most: BETWEEN_TAGS_MAX,
+            });
         }
         copied.map_err(|e| unreadable(&e))?;
         all += count.bytes;
