@@ -54,12 +54,16 @@ pub(crate) struct Script {
     pub(crate) chatter: Option<Duration>,
     /// It refuses a connection whose will is retained (0x9a).
     pub(crate) no_retained_will: bool,
+    /// It refuses a connection whose will has a QoS above 0 (0x9b).
+    pub(crate) no_will_qos: bool,
     /// "Server Keep Alive" in the CONNACK.
     pub(crate) keep_alive: Option<u16>,
     /// Once the subscription is acknowledged, a command with a topic alias.
     pub(crate) alias: bool,
     /// Commands that are published once the subscription is acknowledged, all at once.
     pub(crate) commands: usize,
+    /// After those, one with a payload of so many bytes.
+    pub(crate) large: Option<usize>,
 }
 
 impl Default for Script {
@@ -72,9 +76,11 @@ impl Default for Script {
             packets: Box::new(|_| None),
             chatter: None,
             no_retained_will: false,
+            no_will_qos: false,
             keep_alive: None,
             alias: false,
             commands: 0,
+            large: None,
         }
     }
 }
@@ -208,10 +214,15 @@ async fn serve(stream: TcpStream, script: &Script, log: &Log) -> std::io::Result
             1 => {
                 let [high, low] = script.receive_max.to_be_bytes();
                 let retain = u8::from(script.retain);
-                let will_retained = body.get(7).is_some_and(|flags| flags & 0x20 != 0);
-                if script.no_retained_will && will_retained {
-                    let refused = [0x20, 3, 0, 0x9a, 0];
-                    return writer.lock().await.write_all(&refused).await;
+                let flags = body.get(7).copied().unwrap_or_default();
+                let refused = match script {
+                    s if s.no_retained_will && flags & 0x20 != 0 => Some(0x9a),
+                    s if s.no_will_qos && flags & 0x18 != 0 => Some(0x9b),
+                    _ => None,
+                };
+                if let Some(code) = refused {
+                    let connack = [0x20, 3, 0, code, 0];
+                    return writer.lock().await.write_all(&connack).await;
                 }
                 let mut told = vec![0x21, high, low, 0x25, retain];
                 if let Some(seconds) = script.keep_alive {
@@ -265,6 +276,9 @@ async fn serve(stream: TcpStream, script: &Script, log: &Log) -> std::io::Result
                     }
                     for n in 1..=script.commands {
                         writer.write_all(&command(n)).await?;
+                    }
+                    if let Some(bytes) = script.large {
+                        writer.write_all(&large(bytes)).await?;
                     }
                 }
                 answer
@@ -324,6 +338,22 @@ fn command(n: usize) -> Vec<u8> {
     packet.extend(topic);
     packet.extend([high, low, 0]);
     packet.extend(payload);
+    packet
+}
+
+/// A command with a payload of so many spaces, and an id that no other has.
+fn large(bytes: usize) -> Vec<u8> {
+    let topic = b"cmd/test";
+    let mut length = 2 + topic.len() + 2 + 1 + bytes;
+    let mut packet = vec![0x32];
+    while length > 0x7f {
+        packet.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    packet.extend([length as u8, 0, topic.len() as u8]);
+    packet.extend(topic);
+    packet.extend([0xff, 0, 0]);
+    packet.resize(packet.len() + bytes, b' ');
     packet
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kakou_contract::Envelope;
 use kakou_uplink::{LinkState, UplinkConfig};
 
-use super::rig::{Rig, on, quick, until};
+use super::rig::{LONG, Rig, on, quick, until};
 use super::scripted::{Answer, Script, Scripted, Seen};
 
 fn with_will() -> UplinkConfig {
@@ -42,6 +42,47 @@ async fn a_broker_that_refuses_a_retained_will_gets_one_that_is_not() {
         "what would be retained is sent as it is"
     );
     assert_eq!(broker.connections(), 2, "one refusal, and no more");
+}
+
+#[tokio::test]
+async fn a_broker_that_refuses_a_will_of_qos_1_gets_one_of_qos_0() {
+    let broker = Scripted::run(Script {
+        no_will_qos: true,
+        ..Script::default()
+    })
+    .await;
+    let rig = Rig::start(vec![broker.address()], with_will());
+    rig.store.append(on("topic", "1"));
+    until("it is delivered", || rig.store.acked() == 1).await;
+    assert_eq!(broker.connections(), 2, "one refusal, and no more");
+}
+
+#[tokio::test]
+async fn a_packet_beyond_64_kib_is_not_taken() {
+    let with = async |bytes: usize| {
+        let broker = Scripted::run(Script {
+            large: Some(bytes),
+            ..Script::default()
+        })
+        .await;
+        let config = UplinkConfig {
+            commands: Some("cmd/+".to_owned()),
+            ..quick()
+        };
+        let rig = Rig::start(vec![broker.address()], config);
+        (broker, rig)
+    };
+    let (broker, mut rig) = with(60 << 10).await;
+    let mut commands = rig.uplink.commands().unwrap();
+    let taken = tokio::time::timeout(LONG, commands.recv()).await;
+    assert_eq!(taken.unwrap().unwrap().payload.len(), 60 << 10);
+    assert_eq!(broker.connections(), 1);
+
+    let (broker, mut rig) = with(64 << 10).await;
+    let mut commands = rig.uplink.commands().unwrap();
+    until("another connection", || broker.connections() > 1).await;
+    until("the reason", || rig.status().last_loss.is_some()).await;
+    assert!(commands.try_recv().is_err(), "it is handed on");
 }
 
 #[tokio::test]
