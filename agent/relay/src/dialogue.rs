@@ -190,8 +190,12 @@ impl Dialogue {
                 self.pending.push_front(pending);
                 Ok(Step::ToCamera(bytes))
             }
-            300..=399 => Err(sent_on(head)),
-            400.. if needed => Err(Fault::of_status(&pending.method, status, reason)),
+            300..=399 => Err(self.sent_on(head)),
+            400.. if needed => Err(Fault::of_status(
+                &pending.method,
+                status,
+                self.shown(reason),
+            )),
             // Only asked what it can do; what it cannot will show.
             400.. if pending.method == "OPTIONS" => {
                 let text = format!("RTSP/1.0 200 OK\r\nCSeq: {}\r\n\r\n", pending.theirs);
@@ -231,7 +235,7 @@ impl Dialogue {
         }
         let status = match head.request() {
             Some(("OPTIONS", _)) => "200 OK",
-            Some(("REDIRECT", _)) => return Err(sent_on(head)),
+            Some(("REDIRECT", _)) => return Err(self.sent_on(head)),
             _ => "501 Not Implemented",
         };
         let number: String = head
@@ -243,6 +247,25 @@ impl Dialogue {
             .collect();
         let text = format!("RTSP/1.0 {status}\r\nCSeq: {number}\r\n\r\n");
         Ok(Step::ToCamera(text.into_bytes()))
+    }
+
+    fn sent_on(&self, head: &Head) -> Fault {
+        let to = self.shown(head.field("Location").unwrap_or("nowhere"));
+        Fault::new(
+            FaultKind::Unreachable,
+            format!(
+                "the camera sends us on to {to}; neither the password nor we go there. If it is \
+                 right, write it as `url`"
+            ),
+        )
+    }
+
+    /// A camera's own words, unless it tells in them what we told it.
+    fn shown<'a>(&self, words: &'a str) -> &'a str {
+        match &self.login {
+            Some(login) if login.is_in(words) => "(words with the password in them)",
+            _ => words,
+        }
     }
 
     /// The end of the session, if one was begun and ffmpeg did not end it.
@@ -259,17 +282,6 @@ impl Dialogue {
         );
         Some(text.into_bytes())
     }
-}
-
-fn sent_on(head: &Head) -> Fault {
-    let to = head.field("Location").unwrap_or("nowhere");
-    Fault::new(
-        FaultKind::Unreachable,
-        format!(
-            "the camera sends us on to {to}; neither the password nor we go there. If it is right, \
-             write it as `url`"
-        ),
-    )
 }
 
 #[cfg(test)]

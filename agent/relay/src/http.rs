@@ -190,6 +190,9 @@ fn sent_on(target: &Target, response: &Response<Incoming>) -> Result<String, Fau
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         }),
+        _ if target.login.as_ref().is_some_and(|l| l.is_in(&to)) => Err(Fault::unreachable(
+            "the camera sends us on to an address with our password in it; nobody goes there",
+        )),
         _ => Err(Fault::unreachable(format!(
             "the camera sends us on to {to}; neither the password nor we go there. If it is right, \
              write it as `url`"

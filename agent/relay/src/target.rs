@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
 use kakou_guard::Secret;
 use url::Url;
 
@@ -20,6 +22,16 @@ pub enum Transport {
 pub struct Login {
     pub user: Secret,
     pub password: Secret,
+}
+
+impl Login {
+    /// Whether a text of the camera's repeats the password, as it is or as Basic sends it. Of a
+    /// text that does, nothing is shown: to take out a short password would leave its place.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        let (user, password) = (self.user.reveal(), self.password.reveal());
+        let coded = BASE64.encode(format!("{user}:{password}"));
+        !password.is_empty() && (text.contains(password) || text.contains(&coded))
+    }
 }
 
 /// How long a camera may take.

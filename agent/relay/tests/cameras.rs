@@ -462,3 +462,25 @@ fn an_answer_that_drips_is_waited_for_no_longer_than_one_that_does_not_come() {
     assert_eq!(fault.kind, FaultKind::Unreachable);
     assert!(fault.text.contains("no answer to GET"), "{fault}");
 }
+
+#[test]
+fn a_camera_that_repeats_the_password_is_not_quoted() {
+    for words in [
+        "404 not for kakou:S3CRET-pw",
+        "404 not for a2Frb3U6UzNDUkVULXB3",
+        "302 Moved\r\nLocation: rtsp://10.0.0.9/S3CRET-pw/x",
+    ] {
+        let camera = camera(move |head, _| {
+            let number = field(head, "CSeq").unwrap_or_default();
+            Some(format!("RTSP/1.0 {words}\r\nCSeq: {number}\r\n\r\n").into_bytes())
+        });
+        let relay = Relay::start(target(&format!("rtsp://127.0.0.1:{}/a", camera.port))).unwrap();
+        Ffmpeg::connect(&relay).ask("DESCRIBE");
+        let told = ended(&relay).text;
+        assert!(told.contains("(words with the password in them)"), "{told}");
+        assert!(
+            !told.contains("S3CRET") && !told.contains("a2Frb3U6"),
+            "{told}"
+        );
+    }
+}
