@@ -9,11 +9,11 @@ use kakou_guard::file::{read_bounded, read_inside};
 
 /// The largest picture of a stream or video, in pixels: 4096 x 4096.
 pub(super) const LARGEST_FRAME: u32 = 4096 * 4096;
-/// The largest picture file, in pixels: the cameras of telephones have up to 50 million, but those
-/// of roads 12.
-const LARGEST_PICTURE: u64 = 40_000_000;
-/// And in bytes.
-pub(super) const LARGEST_FILE: u64 = 64 << 20;
+/// The largest picture file, in pixels: the cameras of roads have 12 million. A pixel takes up to
+/// nine bytes (a progressive JPEG's coefficients and its colours), which must stay within 256 MiB.
+const LARGEST_PICTURE: u64 = 20_000_000;
+/// And in bytes. The decoder has a copy.
+pub(super) const LARGEST_FILE: u64 = 32 << 20;
 const LARGEST_SIDE: u32 = 16_384;
 
 /// A JPEG's markers.
@@ -175,20 +175,51 @@ mod tests {
         assert_eq!(jpeg_end(&with_segment(0xfe, 30, &[b'x'; 100])), Some(true));
     }
 
+    /// The head of a JPEG of four colours; that of a grey one has the same tables.
+    fn cmyk() -> Vec<u8> {
+        let mut grey = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new(&mut grey)
+            .encode(&[99; 64], 8, 8, ExtendedColorType::L8)
+            .unwrap();
+        let at = |marker: u8| grey.windows(2).position(|w| w == [0xff, marker]).unwrap();
+        let (frame, tables, scan) = (at(0xc0), at(0xc4), at(0xda));
+        let mut bytes = grey[..frame].to_vec();
+        bytes.extend([0xff, 0xc0, 0, 20, 8, 0, 8, 0, 8, 4]);
+        bytes.extend((1..=4).flat_map(|component| [component, 0x11, 0]));
+        bytes.extend(&grey[tables..scan]);
+        bytes.extend([0xff, 0xda, 0, 14, 4]);
+        bytes.extend((1..=4).flat_map(|component| [component, 0]));
+        bytes.extend([0, 63, 0]);
+        bytes.extend(&grey[scan + 10..]);
+        bytes
+    }
+
+    #[test]
+    fn a_picture_for_printing_is_refused_by_name() {
+        let told = decode_bytes(&cmyk()).unwrap_err();
+        assert!(told.contains("CMYK") && told.contains("RGB"), "{told}");
+    }
+
     #[test]
     fn a_size_is_refused_before_memory_is_taken() {
-        // The head of a PNG of one bit a pixel.
-        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
-        png.extend(22_000_u32.to_be_bytes());
-        png.extend(22_000_u32.to_be_bytes());
-        png.extend([1, 0, 0, 0, 0]);
-        png.extend(crc32(&png[12..]).to_be_bytes());
-        png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
-        let told = decode_bytes(&png).unwrap_err();
+        // The head of a PNG with so many bits a colour.
+        let told = |width: u32, height: u32, bits: u8, colours: u8| {
+            let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+            png.extend(width.to_be_bytes());
+            png.extend(height.to_be_bytes());
+            png.extend([bits, colours, 0, 0, 0]);
+            png.extend(crc32(&png[12..]).to_be_bytes());
+            png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+            decode_bytes(&png).unwrap_err()
+        };
+        let huge = told(22_000, 22_000, 1, 0);
         assert!(
-            told.contains("too large") || told.contains("limit") || told.contains("Limits"),
-            "{told}"
+            huge.contains("too large") || huge.contains("limit") || huge.contains("Limits"),
+            "{huge}"
         );
+        // RGB with transparency is there twice while it is made RGB.
+        let large = told(4_600, 4_400, 8, 6);
+        assert!(large.contains("too large"), "{large}");
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
