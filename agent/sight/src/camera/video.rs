@@ -378,4 +378,65 @@ mod tests {
             assert!(named, "{size}: {e}");
         }
     }
+
+    /// A video that ffmpeg makes with these arguments.
+    fn made(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+        let path = folder.join(name);
+        let mut ffmpeg = Command::new(program("ffmpeg"));
+        ffmpeg.args(["-nostdin", "-loglevel", "error"]);
+        ffmpeg.args(arguments).arg(&path);
+        assert!(ffmpeg.status().unwrap().success(), "{arguments:?}");
+        path
+    }
+
+    fn sizes(path: &Path) -> Vec<(u32, u32)> {
+        let start = DateTime::parse_from_rfc3339(START).unwrap();
+        let mut source = VideoSource::open(path, start).unwrap();
+        let mut sizes = Vec::new();
+        loop {
+            match source.next().unwrap() {
+                Next::Frame(frame) => sizes.push(frame.size()),
+                Next::Broken { name, reason } => panic!("{name}: {reason}"),
+                Next::End => return sizes,
+            }
+        }
+    }
+
+    const ROAD: [&str; 4] = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=5:duration=1"];
+
+    #[test]
+    fn a_cover_picture_is_no_video() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut arguments = vec!["-f", "lavfi", "-i", "color=size=32x32:duration=1:rate=1"];
+        arguments.extend(ROAD);
+        arguments.extend([
+            "-map", "0", "-map", "1", "-c:v:0", "mjpeg", "-c:v:1", "mpeg4",
+        ]);
+        arguments.extend(["-disposition:v:0", "attached_pic"]);
+        let path = made(dir.path(), "cover-first.mp4", &arguments);
+        assert_eq!(sizes(&path), [(64, 48); 5]);
+    }
+
+    #[test]
+    fn pixels_are_made_square_where_the_stream_says_what_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut arguments = ROAD.to_vec();
+        arguments.extend(["-vf", "setsar=2/1", "-c:v", "mpeg4"]);
+        let path = made(dir.path(), "wide.mp4", &arguments);
+        assert_eq!(sizes(&path), [(128, 48); 5]);
+    }
+
+    #[test]
+    fn no_name_is_a_protocol_or_an_option() {
+        for name in [
+            "2026-03-14T09:00:00.mp4",
+            "-dash.mp4",
+            "gate #1 'a'.mp4",
+            "50%off.mp4",
+        ] {
+            let args = reading(Path::new(name));
+            let read = args.iter().skip_while(|a| *a != "-i").nth(1).unwrap();
+            assert_eq!(read.to_str().unwrap(), format!("file:{name}"));
+        }
+    }
 }

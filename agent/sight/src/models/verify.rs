@@ -187,4 +187,32 @@ mod tests {
             FileState::Altered { .. }
         ));
     }
+
+    #[test]
+    fn a_manifest_without_a_runtime_for_this_processor_is_a_fault() {
+        let text = r#"
+            [runtime]
+            file = "lib.so"
+            licence = "MIT"
+            source = { registry = "pypi", package = "onnxruntime", version = "1", python = "3.11" }
+            [[runtime.library]]
+            arch = "another"
+            platform = "x"
+            path = "x"
+            sha256 = "00"
+            bytes = 1
+        "#;
+        let path = Path::new("models/manifest.toml");
+        let manifest = Manifest::parse(text, path).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let told = verify(&manifest, cache.path()).unwrap_err().to_string();
+        assert!(
+            told.contains("models/manifest.toml") && told.contains(std::env::consts::ARCH),
+            "{told}"
+        );
+        let here = text.replace("another", std::env::consts::ARCH);
+        let manifest = Manifest::parse(&here, path).unwrap();
+        let found = verify(&manifest, cache.path()).unwrap();
+        assert_eq!(found[0].state, FileState::Missing);
+    }
 }
