@@ -88,7 +88,7 @@ impl FromStr for CameraAddress {
             if !device.starts_with("/dev/") || !Path::new(device).components().all(plain) {
                 return Err(AddressError::Device);
             }
-            let shown = format!("v4l2:{device}");
+            let shown = mask(&format!("v4l2:{device}"));
             return Ok(Self {
                 protocol: Protocol::V4l2,
                 tls: false,
@@ -132,7 +132,10 @@ impl FromStr for CameraAddress {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-        let shown = mask(&format!("{scheme}://{host}{port}{}", url.path()));
+        let shown = mask(&format!(
+            "{scheme}://{host}{port}{}",
+            without_segments(url.path())
+        ));
         Ok(Self {
             protocol,
             tls: scheme.ends_with('s'),
@@ -141,6 +144,24 @@ impl FromStr for CameraAddress {
             login,
         })
     }
+}
+
+/// A path without what stands in it as `/passwd:x` or `/pass/x`. In a sentence such words would mean
+/// nothing, so the mask of texts passes them over.
+fn without_segments(path: &str) -> String {
+    const KEYS: [&str; 5] = ["password", "passwd", "pass", "pwd", "token"];
+    let is_key = |text: &str| KEYS.iter().any(|key| text.eq_ignore_ascii_case(key));
+    let mut hide = false;
+    let parts = path.split('/').map(|part| {
+        if std::mem::replace(&mut hide, is_key(part)) && !part.is_empty() {
+            return "***".to_owned();
+        }
+        match part.split_once(':') {
+            Some((key, _)) if is_key(key) => format!("{key}:***"),
+            _ => part.to_owned(),
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 impl fmt::Display for CameraAddress {
@@ -203,6 +224,9 @@ mod tests {
             "S3CRET://u@h/x",
             "ftp://u:S3CRET@h/x",
             "v4l2:u:S3CRET@h",
+            "rtsp://h/passwd:S3CRET/1",
+            "rtsp://h/live/Pass/S3CRET/1",
+            "v4l2:/dev/video0?password=S3CRET",
         ] {
             let said = match url.parse::<CameraAddress>() {
                 Ok(address) => format!("{address} {address:?} {:?}", address.login()),
