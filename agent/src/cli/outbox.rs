@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use chrono::{DateTime, Local};
 use kakou_contract::{AuditEvent, Held, Priority, Sequence};
+use kakou_guard::clean_line;
 use serde_json::json;
 
 use kakou_time::{Clock, SystemClock};
@@ -238,7 +239,7 @@ fn verify(a: &Verify) -> anyhow::Result<ExitCode> {
         eprint!("\r");
     }
     for fault in &verdict.faults {
-        print_line(&format!("FAULT {fault}"))?;
+        print_line(&clean_line(&format!("FAULT {fault}")))?;
     }
     let (messages, head, gone) = (verdict.messages, verdict.head, verdict.gone);
     let word = if verdict.is_whole() {

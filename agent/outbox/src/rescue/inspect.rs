@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kakou_contract::seal::Sealed;
 use kakou_contract::{PublicKey, VerifyingKey};
+use kakou_guard::clean_line;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::repair;
@@ -135,7 +136,10 @@ impl Inspection {
             let mut held =
                 conn.prepare("SELECT reason, count(*), min(seq), why FROM held GROUP BY reason")?;
             let held = held
-                .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(3)?)))?
+                .query_map([], |r| {
+                    let text = |column| r.get(column).map(|t: String| clean_line(&t));
+                    Ok((text(0)?, r.get(1)?, text(3)?))
+                })?
                 .collect::<rusqlite::Result<Vec<(String, u64, String)>>>()?;
             let oldest = conn.query_row(
                 "SELECT min(committed) FROM message WHERE seq IN
@@ -148,7 +152,8 @@ impl Inspection {
             )?;
             Ok(Overview {
                 path: self.path.clone(),
-                agent: settings::read(conn, settings::AGENT)?,
+                // Somebody else may have written the file, and it is shown to people.
+                agent: settings::read(conn, settings::AGENT)?.map(|a| clean_line(&a)),
                 head: read_head(conn)?.map(|(head, _)| head).unwrap_or_default(),
                 public_key: public_key(conn)?.map(|k| PublicKey::of(&k)),
                 counts: tally::read(conn)?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use kakou_contract::{ClockState, ClockStatus, Priority};
 use kakou_time::{Clock as _, SimulatedClock};
+use rusqlite::Connection;
 
 use super::{acknowledge, block, clock, envelope, options, wait_until};
 use crate::*;
@@ -185,5 +186,31 @@ fn a_command_is_known_again_whatever_the_clock_does() {
     assert!(clock.wall_ms() > NOW);
     left(&outbox, 0);
     assert_eq!(block(outbox.claim("r1".into())).unwrap(), Claim::New);
+    outbox.close().unwrap();
+}
+
+#[test]
+fn a_flood_of_requests_pushes_out_the_oldest_alone() {
+    const MOST: u64 = 100_000;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock(NOW);
+    open_at(dir.path(), &clock).close().unwrap();
+    Connection::open(dir.path().join("outbox.db"))
+        .unwrap()
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + 3) \
+             INSERT INTO command (request, at) SELECT 'r' || i, ?2 + i FROM n",
+            [MOST as i64, NOW - 1_000_000],
+        )
+        .unwrap();
+    let outbox = open_at(dir.path(), &clock);
+    left(&outbox, 0);
+    let claim = |n: u64| block(outbox.claim(format!("r{n}"))).unwrap();
+    let known = Claim::Known { answer: None };
+    assert_eq!(claim(MOST + 3), known);
+    assert_eq!(claim(4), known, "the newest {MOST} are known");
+    for old in 1..=3 {
+        assert_eq!(claim(old), Claim::New, "{old}");
+    }
     outbox.close().unwrap();
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kakou_contract::Priority;
+use kakou_contract::{Held, Priority};
 use rusqlite::Connection;
 
 use super::{acknowledge, block, envelope, open, picture};
@@ -163,4 +163,23 @@ fn verify_sees_a_fault_beside_a_live_agent() {
     }
     let _ = block(outbox.settle());
     let _ = outbox.close();
+}
+
+#[test]
+fn what_a_file_says_of_itself_steers_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox.append(vec![envelope(Priority::Hit, "x")]).unwrap();
+    block(outbox.hold(1, Held::Refused, "why".into())).unwrap();
+    outbox.close().unwrap();
+    Connection::open(dir.path().join("outbox.db"))
+        .unwrap()
+        .execute_batch(
+            "UPDATE setting SET value = 's/a' || char(27) || ']0;x' WHERE key = 'agent';
+             UPDATE held SET why = char(10) || 'forged' || char(155) || char(8238);",
+        )
+        .unwrap();
+    let told = Inspection::open(dir.path()).unwrap().overview().unwrap();
+    assert_eq!(told.agent.unwrap(), "s/a\\u{1b}]0;x");
+    assert_eq!(told.held[0].2, "\\nforged\\u{9b}\\u{202e}");
 }
