@@ -2,7 +2,7 @@
 //! steer a terminal, forge a line of its own, or write from right to left over what stands before.
 
 /// Whether a character may steer a terminal or hide something. Line breaks too.
-fn is_steering(c: char) -> bool {
+pub fn is_steering(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -14,7 +14,7 @@ pub mod file;
 mod mask;
 mod secret;
 
-pub use clean::{clean, clean_line};
+pub use clean::{clean, clean_line, is_steering};
 pub use mask::mask;
 pub use secret::Secret;
 

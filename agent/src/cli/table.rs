@@ -11,6 +11,7 @@ use kakou_contract::{
     HitMessage, HitState, Level, PassageMessage, Plate, PlateColour, PlateKind, SignalMessage,
     Vehicle,
 };
+use kakou_guard::is_steering;
 use unicode_width::UnicodeWidthStr;
 
 const HEADINGS: [&str; 8] = [
@@ -223,17 +224,14 @@ pub fn grouped(text: &str) -> String {
     }
 }
 
-/// Control characters, and those that turn the direction of writing, as a replacement character.
+/// What may steer a terminal or hide something as a replacement character, so that columns stay.
 pub fn clean(text: &str) -> String {
-    let harmless = |c: char| {
-        !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars()
         .map(|c| {
-            if harmless(c) {
-                c
-            } else {
+            if is_steering(c) {
                 char::REPLACEMENT_CHARACTER
+            } else {
+                c
             }
         })
         .collect()

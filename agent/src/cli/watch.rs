@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::ValueEnum;
 use kakou_contract::{Filter, Id, Message, PartState, StatusMessage};
+use kakou_guard::is_steering;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 
@@ -19,6 +20,9 @@ use kakou_uplink::{Known, Received, Subscriber, SubscriberConfig, SubscriberEven
 /// How many message ids are remembered to recognise repeats: at ten passages a second the last
 /// hours.
 const REMEMBERED: usize = 100_000;
+/// The largest packet taken. What is shown has some KiB, and at the bounds of its lists a few hundred;
+/// reading one takes thirty times its size, and some dozen wait while the screen does.
+const LARGEST: u32 = 2 << 20;
 
 /// Show what the checkpoints send, as it arrives.
 ///
@@ -76,6 +80,7 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
     let broker = args.access.of(args.broker.address()?)?;
     let config = SubscriberConfig {
         tls: args.access.tls(),
+        max_packet: LARGEST,
         ..SubscriberConfig::new(filters(&args))
     };
     let mut subscriber = Subscriber::connect(broker.clone(), config);
@@ -295,7 +300,7 @@ fn status(message: &StatusMessage) -> String {
         .filter(|part| part.state == PartState::Failing && !part.name.starts_with("camera-"))
         .filter_map(|part| {
             let detail = part.detail.as_ref()?;
-            Some(format!("; {}: {}", part.name, clean(detail)))
+            Some(format!("; {}: {}", clean(&part.name), clean(detail)))
         })
         .collect();
     format!(
@@ -304,17 +309,24 @@ fn status(message: &StatusMessage) -> String {
     )
 }
 
-/// The payload on one line. It is valid JSON here, so a line break can only stand between its
-/// parts.
+/// The payload on one line, which may be read on a terminal. It is valid JSON here, so a line break
+/// can only stand between its parts, and what may steer a terminal only within a text, where an
+/// escape means the same.
 fn json_line(payload: &[u8]) -> String {
-    let line = |byte: &u8| {
-        if matches!(byte, b'\n' | b'\r') {
-            b' '
+    let mut line = String::with_capacity(payload.len());
+    for c in String::from_utf8_lossy(payload).chars() {
+        if matches!(c, '\n' | '\r' | '\t') {
+            line.push(' ');
+        } else if is_steering(c) {
+            let units = &mut [0; 2];
+            for unit in c.encode_utf16(units) {
+                line += &format!("\\u{unit:04x}");
+            }
         } else {
-            *byte
+            line.push(c);
         }
-    };
-    String::from_utf8_lossy(&payload.iter().map(line).collect::<Vec<u8>>()).into_owned()
+    }
+    line
 }
 
 /// The ids seen last, in bounded memory: the oldest is forgotten.
@@ -430,6 +442,28 @@ mod tests {
         assert_eq!(out.lines().count(), 1);
         let back = PassageMessage::from_json(out.as_bytes()).unwrap();
         assert_eq!(back, PassageMessage::from_json(PASSAGE).unwrap());
+    }
+
+    #[test]
+    fn no_text_of_a_message_steers_the_terminal() {
+        let evil = "a\u{7f}\u{85}\u{9b}31m\u{202e}\u{200f}\u{feff}\u{e0041}b";
+        let text = String::from_utf8(PASSAGE.to_vec()).unwrap();
+        let mut passage: serde_json::Value = serde_json::from_str(&text).unwrap();
+        passage["lane"]["name"] = evil.into();
+        let payload = serde_json::to_vec_pretty(&passage).unwrap();
+        for table in [false, true] {
+            let mut view = view(table, None);
+            let _ = view.show(event::<PassageMessage>(&payload)).unwrap();
+            let (out, _) = texts(view);
+            assert!(
+                !out.lines().any(|line| line.contains(is_steering)),
+                "{out:?}"
+            );
+            if !table {
+                let back = PassageMessage::from_json(out.as_bytes()).unwrap();
+                assert_eq!(back, PassageMessage::from_json(&payload).unwrap());
+            }
+        }
     }
 
     #[test]
