@@ -111,10 +111,12 @@ impl<'a> At<'a> {
     }
 
     fn finding(&self, span: &Range<usize>, key: String, reason: String) -> Finding {
+        // A name or a value that is repeated may hold anything: a URL with a password in a wrong
+        // place, or what steers a terminal.
         Finding {
             line: self.line(span),
-            key,
-            reason,
+            key: kakou_guard::presentable(&key),
+            reason: kakou_guard::clean_line(&reason),
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn parse<'a>(text: &'a str, path: &Path) -> Result<Spanned<DeTable<'a
         ConfigError::Syntax {
             path: path.into(),
             line,
-            reason,
+            reason: kakou_guard::clean_line(&reason),
         }
     })
 }

@@ -23,7 +23,7 @@ impl Kind for Scores {
             let Some(place) = level.and_then(|at| scores.get_mut(at)) else {
                 let reason = format!(
                     "`{}` is no level; write red, orange, yellow or blue",
-                    name.get_ref()
+                    kakou_guard::presentable(name.get_ref())
                 );
                 return Err(Refused::new(name.span(), reason));
             };

@@ -46,8 +46,9 @@ impl Kind for Id {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
             let reason = format!(
-                "`{text}` must be 1 to 64 of the characters A-Z a-z 0-9 - _, because it stands in \
-                 MQTT topics"
+                "`{}` must be 1 to 64 of the characters A-Z a-z 0-9 - _, because it stands in \
+                 MQTT topics",
+                kakou_guard::presentable(text)
             );
             return Err(Refused::new(written.span(), reason));
         }
@@ -87,7 +88,8 @@ impl<T: Copy + PartialEq + Sync> Kind for Choice<T> {
                     .iter()
                     .map(|(name, _)| format!("\"{name}\""))
                     .collect();
-                let reason = format!("`{text}` is not known; write one of {}", all.join(", "));
+                let told = kakou_guard::presentable(text);
+                let reason = format!("`{told}` is not known; write one of {}", all.join(", "));
                 Refused::new(written.span(), reason)
             })
     }

@@ -68,7 +68,8 @@ fn distance(part: &Part<'_>, cameras: &[CameraConfig]) -> Option<Distance> {
     if let Some(unknown) = pair.iter().find(|id| !known(id)) {
         let all: Vec<&str> = cameras.iter().map(|c| c.id.as_str()).collect();
         let reason = format!(
-            "there is no camera `{unknown}`; the cameras are {}",
+            "there is no camera `{}`; the cameras are {}",
+            kakou_guard::presentable(unknown),
             all.join(", ")
         );
         part.wrong(&keys::CAMERAS, reason);

@@ -364,3 +364,44 @@ fn a_password_is_never_repeated() {
         }
     }
 }
+
+#[test]
+fn more_cameras_than_any_box_can_watch_are_refused() {
+    let cameras = |count: usize| {
+        let camera = |n| format!("[[camera]]\nid = \"c{n}\"\nurl = \"rtsp://10.0.0.1/{n}\"\n");
+        let all: String = (0..count).map(camera).collect();
+        format!("site = \"s\"\nagent = \"a\"\n[broker]\nurl = \"mqtt://127.0.0.1\"\n{all}")
+    };
+    assert_eq!(parsed(&cameras(256)).cameras.len(), 256);
+    // Whatever else is wrong with it: each is compared with every other, which takes long for many.
+    contains_all(&fault(&cameras(257)), &["line 774", "camera.id", "256"]);
+}
+
+#[test]
+fn no_fault_steers_the_terminal() {
+    let broker = "[broker]\nurl = \"mqtt://127.0.0.1\"\n";
+    for text in [
+        format!("site = \"s\\u001b[31m\"\nagent = \"a\"\n{broker}"),
+        format!("site = \"s\"\nagent = \"a\"\n{broker}\"\\u001b]0;x\\u0007\" = 1\n"),
+        format!("site = \"s\"\nagent = \"a\"\n{broker}url\u{202e} = 1\n"),
+    ] {
+        let told = fault(&text);
+        assert!(
+            !told.contains(|c: char| c != '\n' && kakou_guard::is_steering(c)),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_url_in_a_wrong_place_is_repeated_without_its_password() {
+    let url = "rtsp://admin:S3CRET@10.0.0.5/x";
+    for (from, to) in [
+        ("id = \"entry\"", format!("id = \"{url}\"")),
+        ("plate_side = 640", format!("\"{url}\" = 640")),
+        ("\"approaching\"", format!("\"{url}\"")),
+    ] {
+        let told = fault(&with(from, &to));
+        assert!(!told.contains("S3CRET"), "{told}");
+    }
+}
