@@ -17,6 +17,9 @@ mod mosquitto;
 mod standing;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../uplink/tls.rs"]
+#[allow(dead_code)]
+mod tls;
 
 mod clock;
 mod commands;

@@ -1,7 +1,7 @@
 //! A password is in no log, no message and no file of the agent's, whatever the log level and
 //! whatever goes wrong.
 
-use crate::support;
+use crate::{support, tls};
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::mosquitto::Mosquitto;
 use base64::Engine;
 use kakou_uplink::{BrokerAddress, Subscriber, SubscriberConfig, SubscriberEvent};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const LONG: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "Xq7-hidden-Zebra";
@@ -106,6 +107,13 @@ async fn a_password_from_a_file_is_told_to_nobody_but_the_broker() {
     support::checkpoint(dir.path(), &settings, "dusk", "", "");
     std::fs::write(dir.path().join("secret"), format!("{WRONG}\n")).unwrap();
     let (log, config) = (dir.path().join("log"), dir.path().join("kakou.toml"));
+    // Whoever starts it by hand may have allowed dumps.
+    let most = getrlimit(Resource::Core).maximum;
+    let allowed = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    setrlimit(Resource::Core, allowed).unwrap();
     let agent = start(&["run", "--config", config.to_str().unwrap()], &log);
     // Refused: an error that says so, and an agent that goes on.
     wait_for(&log, "not authorised to connect");
@@ -125,6 +133,10 @@ async fn a_password_from_a_file_is_told_to_nobody_but_the_broker() {
         birth.contains("\"online\"") && !birth.contains(PASSWORD),
         "{birth}"
     );
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", agent.0.id())).unwrap();
+    let core = limits.lines().find(|l| l.starts_with("Max core file size"));
+    let core = core.and_then(|l| l.split_whitespace().nth(4)).unwrap();
+    assert!(["0", "1"].contains(&core), "a dump would hold the password");
     assert!(
         Command::new("kill")
             .arg(agent.0.id().to_string())
@@ -204,4 +216,54 @@ fn a_password_in_a_url_is_not_told_either() {
         );
     }
     assert_hidden(dir.path(), &[]);
+}
+
+/// What `kakou watch` says, and what the system shows of it, until `text` is said.
+fn watch(folder: &Path, url: &str, more: &[&str], text: &str) {
+    let log = folder.join("watch.log");
+    let _ = std::fs::remove_file(&log);
+    let agent = start(&[&["watch", "--broker", url], more].concat(), &log);
+    wait_for(&log, text);
+    let shown = std::fs::read(format!("/proc/{}/cmdline", agent.0.id())).unwrap();
+    std::fs::write(folder.join("cmdline"), shown).unwrap();
+}
+
+#[test]
+fn watch_checks_who_the_broker_is_before_it_logs_in() {
+    let (good, other) = (tls::Authority::new("good"), tls::Authority::new("other"));
+    let settings = "allow_anonymous false\npassword_file {dir}/users\n\
+                    certfile {dir}/broker.pem\nkeyfile {dir}/broker.key";
+    let broker = Mosquitto::start_with(settings, |folder| {
+        good.write_certificate(folder, "broker", "localhost", false);
+        let mut tool = Command::new("mosquitto_passwd");
+        tool.args(["-b", "-c"])
+            .arg(folder.join("users"))
+            .args(["gate", PASSWORD])
+            .stderr(Stdio::null());
+        assert!(tool.status().unwrap().success());
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (right, wrong) = (
+        file("good.pem", &good.pem()),
+        file("other.pem", &other.pem()),
+    );
+    let (secret, mistyped) = (file("secret", PASSWORD), file("mistyped", WRONG));
+    let url = format!("mqtts://localhost:{}", broker.address().port);
+    let see = |ca: &str, password: &str, text: &str| {
+        let more = ["--ca", ca, "--user", "gate", "--password-file", password];
+        watch(dir.path(), &url, &more, text);
+        assert_hidden(dir.path(), &["secret", "mistyped"]);
+    };
+    see(&wrong, &secret, "not trusted here");
+    see(&right, &mistyped, "not authorised");
+    see(&right, &secret, ": connected");
+    // Without TLS an authority means nothing, which must not look as if it did.
+    let plain = support::kakou(&["watch", "--broker", "mqtt://localhost:1", "--ca", &right]);
+    assert!(!plain.status.success());
+    assert!(support::stderr(&plain).contains("mqtts://"));
 }
