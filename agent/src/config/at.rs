@@ -5,6 +5,10 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Nobody mends more at once, and each is looked up in the whole text: all of four megabytes would
+/// take hours.
+const MOST: usize = 200;
+
 /// One thing that is wrong or doubtful about a config, and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -72,9 +76,7 @@ impl<'a> At<'a> {
         key: impl Into<String>,
         reason: impl Into<String>,
     ) {
-        self.errors
-            .borrow_mut()
-            .push(self.finding(span, key.into(), reason.into()));
+        self.note(&self.errors, span, key, reason);
     }
 
     /// The config can be used, but probably does not do what its author wants.
@@ -84,9 +86,7 @@ impl<'a> At<'a> {
         key: impl Into<String>,
         reason: impl Into<String>,
     ) {
-        self.warnings
-            .borrow_mut()
-            .push(self.finding(span, key.into(), reason.into()));
+        self.note(&self.warnings, span, key, reason);
     }
 
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
@@ -107,6 +107,19 @@ impl<'a> At<'a> {
                 path: path.into(),
                 findings,
             })
+        }
+    }
+
+    fn note(
+        &self,
+        all: &RefCell<Vec<Finding>>,
+        span: &Range<usize>,
+        key: impl Into<String>,
+        reason: impl Into<String>,
+    ) {
+        if all.borrow().len() < MOST {
+            let finding = self.finding(span, key.into(), reason.into());
+            all.borrow_mut().push(finding);
         }
     }
 

@@ -405,3 +405,9 @@ fn a_url_in_a_wrong_place_is_repeated_without_its_password() {
         assert!(!told.contains("S3CRET"), "{told}");
     }
 }
+
+#[test]
+fn faults_without_end_are_not_all_told() {
+    let keys: String = (0..1_000).map(|n| format!("unknown{n} = 1\n")).collect();
+    assert_eq!(fault(&format!("{keys}{GATE}")).lines().count(), 200);
+}
