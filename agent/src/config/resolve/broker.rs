@@ -13,6 +13,9 @@ use super::super::keys::broker as keys;
 use super::super::part::Part;
 use super::super::settings::BrokerConfig;
 
+/// No box has more ways to its platform.
+const MOST: usize = 64;
+
 pub(super) fn broker(part: &Part<'_>, base: &Path) -> BrokerConfig {
     let addresses = addresses(part);
     let keep_alive = part.get(&keys::KEEP_ALIVE_S);
@@ -42,7 +45,13 @@ pub(super) fn broker(part: &Part<'_>, base: &Path) -> BrokerConfig {
 
 fn addresses(part: &Part<'_>) -> Vec<BrokerAddress> {
     let one = part.get(&keys::URL);
-    let several = part.get(&keys::URLS);
+    let mut several = part.get(&keys::URLS);
+    if let Some(urls) = several.as_mut().filter(|urls| urls.len() > MOST) {
+        let reason = format!("has {} brokers; at most {MOST} are taken", urls.len());
+        part.wrong(&keys::URLS, reason);
+        // Each is compared with all before it.
+        urls.truncate(MOST);
+    }
     match (part.place(&keys::URL), part.place(&keys::URLS)) {
         (Some(_), Some(urls)) => {
             let reason = format!(

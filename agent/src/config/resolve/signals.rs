@@ -7,8 +7,20 @@ use super::super::keys::signals as keys;
 use super::super::part::Part;
 use super::super::settings::CameraConfig;
 
+/// Of the pairs of as many cameras as a box has, few are worth a distance.
+const MOST: usize = 1000;
+
 pub(super) fn signals(part: &Part<'_>, cameras: &[CameraConfig]) -> SignalRules {
-    let parts = part.parts(&keys::DISTANCE);
+    let mut parts = part.parts(&keys::DISTANCE);
+    if parts.len() > MOST {
+        let reason = format!(
+            "there are {} distances; at most {MOST} are taken",
+            parts.len()
+        );
+        part.wrong(&keys::KINDS, reason);
+        // Each is compared with all before it.
+        parts.truncate(MOST);
+    }
     let mut distances: Vec<Distance> = Vec::new();
     for part in &parts {
         let Some(new) = distance(part, cameras) else {

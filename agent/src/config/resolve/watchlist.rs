@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kakou_contract::{Id, VerifyingKey};
+use kakou_contract::{Id, LISTS_MAX, VerifyingKey};
 use kakou_traffic::watchlist::{ListOptions, Mode, Policy, Require, Rules, Unlisted};
 
 use super::super::keys::watchlist::{self as keys, Needed};
@@ -33,7 +33,12 @@ pub(super) fn watchlist(part: &Part<'_>, base: &Path, state: &Path) -> Vec<ListC
         delivered: None,
         policy: common.policy(None, None),
     });
-    let parts = part.parts(&keys::LIST);
+    let mut parts = part.parts(&keys::LIST);
+    if parts.len() > LISTS_MAX {
+        let reason = format!("there are {}; at most {LISTS_MAX} are taken", parts.len());
+        part.wrong(&keys::FILE, reason);
+        parts.truncate(LISTS_MAX);
+    }
     if part.is_given() && alone.is_none() && parts.is_empty() && part.place(&keys::FILE).is_none() {
         let reason =
             "is missing; write file = \"watchlist.csv\", or [[watchlist.list]] once for each list";

@@ -411,3 +411,17 @@ fn faults_without_end_are_not_all_told() {
     let keys: String = (0..1_000).map(|n| format!("unknown{n} = 1\n")).collect();
     assert_eq!(fault(&format!("{keys}{GATE}")).lines().count(), 200);
 }
+
+/// Each of them is compared with all others.
+#[test]
+fn lists_without_end_are_refused_by_their_number() {
+    let urls: String = (0..65).map(|n| format!("\"mqtt://b{n}\",")).collect();
+    let found = fault(&GATE.replace(
+        "url = \"mqtt://127.0.0.1:1883\"",
+        &format!("urls = [{urls}]"),
+    ));
+    contains_all(&found, &["broker.urls: has 65 brokers", "at most 64"]);
+    let lists = "[[watchlist.list]]\nfile = \"a.csv\"\n".repeat(65);
+    let found = fault(&format!("{GATE}{lists}"));
+    contains_all(&found, &["watchlist.file: there are 65", "at most 64"]);
+}
