@@ -175,31 +175,6 @@ mod tests {
         assert_eq!(jpeg_end(&with_segment(0xfe, 30, &[b'x'; 100])), Some(true));
     }
 
-    /// The head of a JPEG of four colours; that of a grey one has the same tables.
-    fn cmyk() -> Vec<u8> {
-        let mut grey = Vec::new();
-        image::codecs::jpeg::JpegEncoder::new(&mut grey)
-            .encode(&[99; 64], 8, 8, ExtendedColorType::L8)
-            .unwrap();
-        let at = |marker: u8| grey.windows(2).position(|w| w == [0xff, marker]).unwrap();
-        let (frame, tables, scan) = (at(0xc0), at(0xc4), at(0xda));
-        let mut bytes = grey[..frame].to_vec();
-        bytes.extend([0xff, 0xc0, 0, 20, 8, 0, 8, 0, 8, 4]);
-        bytes.extend((1..=4).flat_map(|component| [component, 0x11, 0]));
-        bytes.extend(&grey[tables..scan]);
-        bytes.extend([0xff, 0xda, 0, 14, 4]);
-        bytes.extend((1..=4).flat_map(|component| [component, 0]));
-        bytes.extend([0, 63, 0]);
-        bytes.extend(&grey[scan + 10..]);
-        bytes
-    }
-
-    #[test]
-    fn a_picture_for_printing_is_refused_by_name() {
-        let told = decode_bytes(&cmyk()).unwrap_err();
-        assert!(told.contains("CMYK") && told.contains("RGB"), "{told}");
-    }
-
     #[test]
     fn a_size_is_refused_before_memory_is_taken() {
         // The head of a PNG with so many bits a colour.
