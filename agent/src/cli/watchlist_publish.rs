@@ -135,7 +135,11 @@ pub fn publish(args: &Publish) -> anyhow::Result<ExitCode> {
             let chunks = package.chunks(&edition);
             Ok(Ready { edition, chunks })
         };
-        editions.push(read().with_context(|| file.display().to_string())?);
+        let what = || {
+            let file = file.display();
+            format!("{file} cannot be sent as an edition; `kakou watchlist sign` makes one")
+        };
+        editions.push(read().with_context(what)?);
     }
     editions.sort_by_key(|ready| ready.edition.version);
     let list = editions.first().map(|ready| ready.edition.list.clone());
