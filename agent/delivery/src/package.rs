@@ -102,13 +102,18 @@ impl Package {
             .ok_or_else(|| form("it has no line with a header"))?;
         let signed: SignedEdition =
             serde_json::from_slice(head).map_err(|e| EditionError::Form(e.to_string()))?;
-        let edition: Edition = serde_json::from_str(&signed.edition)
-            .map_err(|e| EditionError::Header(e.to_string()))?;
         let packed = packed.get(1..).unwrap_or_default().to_vec();
-        if content_of(&packed) != edition.packed {
+        let package = Self { signed, packed };
+        let edition = package.edition()?;
+        if content_of(&package.packed) != edition.packed {
             return Err(form("its content is not the one that was signed"));
         }
-        Ok((Self { signed, packed }, edition))
+        Ok((package, edition))
+    }
+
+    /// Its header, not verified.
+    pub fn edition(&self) -> Result<Edition, EditionError> {
+        serde_json::from_str(&self.signed.edition).map_err(|e| EditionError::Header(e.to_string()))
     }
 
     /// The messages that carry it.

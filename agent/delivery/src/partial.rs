@@ -37,7 +37,7 @@ impl Partial {
         signed: &SignedEdition,
         edition: &Edition,
     ) -> Result<Self, VaultError> {
-        vault.folder()?;
+        vault.make_folder()?;
         let path = vault.part(&edition.list);
         let begin = || -> std::io::Result<Self> {
             let mut head = serde_json::to_vec(signed)?;

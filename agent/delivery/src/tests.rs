@@ -46,7 +46,8 @@ fn package(version: u64, text: &[u8], since: Option<(u64, &[u8])>) -> Package {
 }
 
 fn payloads(package: &Package) -> Vec<Vec<u8>> {
-    let (_, edition) = Package::from_bytes(&package.to_bytes()).unwrap();
+    let (read, edition) = Package::from_bytes(&package.to_bytes()).unwrap();
+    assert_eq!(read, *package);
     let chunks = package.chunks(&edition);
     chunks
         .iter()

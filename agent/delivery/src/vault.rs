@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kakou_contract::{EDITION_WHOLE_MAX, Edition, EditionError, Id, SignedEdition, VerifyingKey};
-use kakou_guard::file::{create, read_bounded};
+use kakou_guard::file::{read_bounded, replace_durably};
 use serde::{Deserialize, Serialize};
 
 use crate::content::{pack, unpack};
@@ -79,13 +79,12 @@ impl Vault {
     }
 
     /// The folder, made if it is not there.
-    pub(crate) fn folder(&self) -> Result<&Path, VaultError> {
+    pub(crate) fn make_folder(&self) -> Result<(), VaultError> {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.folder)
-            .map_err(|e| self.io(&self.folder, &e))?;
-        Ok(&self.folder)
+            .map_err(|e| self.io(&self.folder, &e))
     }
 
     pub(crate) fn io(&self, path: &Path, e: &std::io::Error) -> VaultError {
@@ -125,9 +124,19 @@ impl Vault {
 
     /// The list in use; `None`: none was ever delivered.
     pub fn load(&self, list: &Id, trusted: &[VerifyingKey]) -> Result<Option<Stored>, VaultError> {
-        let Some((head, body)) = self.head(list)? else {
-            return Ok(None);
-        };
+        match self.head(list)? {
+            Some((head, body)) => self.opened(list, &head, body, trusted).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn opened(
+        &self,
+        list: &Id,
+        head: &Head,
+        body: Vec<u8>,
+        trusted: &[VerifyingKey],
+    ) -> Result<Stored, VaultError> {
         let path = self.path(list);
         let damaged = |why: String| VaultError::Damaged {
             path: path.clone(),
@@ -156,11 +165,11 @@ impl Vault {
                 "its content is not the one that was signed".to_owned(),
             ));
         }
-        Ok(Some(Stored {
+        Ok(Stored {
             edition,
             text,
             sealed: head.sealed,
-        }))
+        })
     }
 
     /// Keeps a list whose header and text have been checked.
@@ -189,21 +198,12 @@ impl Vault {
         };
         let mut head = serde_json::to_vec(&head).map_err(|e| other(e.to_string()))?;
         head.push(b'\n');
-        let folder = self.folder()?;
-        let aside = folder.join(format!("{list}.new"));
-        let write = || -> std::io::Result<()> {
-            let mut file = create(&aside, MODE)?;
+        self.make_folder()?;
+        replace_durably(&path, MODE, |file| {
             file.write_all(&head)?;
-            file.write_all(&body)?;
-            file.sync_all()?;
-            std::fs::rename(&aside, &path)?;
-            std::fs::File::open(folder)?.sync_all()
-        };
-        write().map_err(|e| {
-            // What cannot be removed was not made.
-            let _ = std::fs::remove_file(&aside);
-            self.io(&path, &e)
+            file.write_all(&body)
         })
+        .map_err(|e| self.io(&path, &e))
     }
 
     /// Has a list that was kept in the clear sealed, now that there is a key.
@@ -211,8 +211,9 @@ impl Vault {
         if self.key.is_none() {
             return Ok(());
         }
-        match (self.load(list, trusted)?, self.head(list)?) {
-            (Some(stored), Some((head, _))) if !stored.sealed => {
+        match self.head(list)? {
+            Some((head, body)) if !head.sealed => {
+                let stored = self.opened(list, &head, body, trusted)?;
                 self.store(list, &head.signed, &stored.text)
             }
             _ => Ok(()),

@@ -137,11 +137,39 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
 /// Writes a file as a whole or not at all: aside, then renamed over the old one. `path` itself may
 /// be a link; it is replaced, not followed.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
-    let aside = path.with_file_name(name);
+    let aside = aside(path);
     write(&aside, bytes, mode)?;
     std::fs::rename(&aside, path)
+}
+
+/// The same for what must be there after a power cut: `write` fills the new file, which is brought
+/// to the disk before it is renamed, and the name after it. Whoever watches `path` sees the old
+/// file or the finished one.
+pub fn replace_durably(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let aside = aside(path);
+    let replace = || {
+        let mut file = create(&aside, mode)?;
+        write(&mut file)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, path)?;
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    replace().inspect_err(|_| {
+        // What cannot be removed was not made.
+        let _ = std::fs::remove_file(&aside);
+    })
+}
+
+/// Where a file is made before it takes the place of this one.
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -223,5 +251,23 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777 & !0o640, 0, "{mode:o}");
+    }
+
+    #[test]
+    fn what_is_replaced_for_good_is_the_old_or_the_new_and_leaves_nothing_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        replace_durably(&path, 0o600, |file| file.write_all(b"old")).unwrap();
+        let failed = replace_durably(&path, 0o600, |file| {
+            file.write_all(b"half")?;
+            Err(std::io::Error::other("no room"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        replace_durably(&path, 0o600, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

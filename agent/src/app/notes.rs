@@ -6,7 +6,8 @@
 //! next start, and removes it. A note is a file of JSON whose name is the id of the message, so one
 //! that is recorded twice, for a kill came between, is known as a repeat.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use kakou_contract::command::BY_MAX;
 use kakou_contract::{
     AuditEvent, AuditMessage, Envelope, Id, Keep, Message, Priority, SchemaVersion, clip, live_id,
 };
-use kakou_guard::file::{read_inside, replace};
+use kakou_guard::file::{read_inside, replace_durably};
 use kakou_outbox::Outbox;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -58,17 +59,20 @@ pub fn leave(state: &Path, event: AuditEvent, time: DateTime<FixedOffset>) -> an
             .mode(0o700)
             .create(&folder)?;
         let path = folder.join(format!("{}.json", live_id(time)));
-        replace(&path, &serde_json::to_vec(&Note { time, event })?, 0o600)?;
-        // The agent reads and removes them, whoever left them.
-        if rustix::process::geteuid().is_root() {
-            let (uid, gid) = (Some(owner.uid()), Some(owner.gid()));
-            if is_new {
-                chown(&folder, uid, gid)?;
-            }
-            chown(&path, uid, gid)?;
+        let note = serde_json::to_vec(&Note { time, event })?;
+        // The agent reads and removes them, whoever left them: they are its own before it sees them.
+        let is_root = rustix::process::geteuid().is_root();
+        let (uid, gid) = (Some(owner.uid()), Some(owner.gid()));
+        if is_root && is_new {
+            chown(&folder, uid, gid)?;
         }
-        std::fs::File::open(&path)?.sync_all()?;
-        std::fs::File::open(&folder)?.sync_all()
+        replace_durably(&path, 0o600, |file| {
+            file.write_all(&note)?;
+            match is_root {
+                true => fchown(file, uid, gid),
+                false => Ok(()),
+            }
+        })
     };
     write().with_context(|| folder.display().to_string())
 }

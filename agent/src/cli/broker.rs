@@ -27,6 +27,33 @@ impl FromStr for BrokerUrl {
     }
 }
 
+/// A broker to connect to, with who it must be and who we are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BrokerArgs {
+    /// The broker, mqtt://[user:password@]host[:port], or mqtts:// for TLS.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "KAKOU_BROKER",
+        hide_env_values = true,
+        default_value = "mqtt://127.0.0.1:1883"
+    )]
+    broker: BrokerUrl,
+    #[command(flatten)]
+    access: Access,
+}
+
+impl BrokerArgs {
+    /// The address with the user of the options.
+    pub fn address(&self) -> anyhow::Result<BrokerAddress> {
+        self.access.of(self.broker.address()?)
+    }
+
+    pub fn tls(&self) -> TlsFiles {
+        self.access.tls()
+    }
+}
+
 /// Who the broker must be, and who we are: beside the URL, where a password does not belong.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Access {

@@ -17,6 +17,7 @@ use kakou_sight::camera::decode;
 use kakou_sight::vision::{ModelPool, Opener, PlateFinder};
 use kakou_time::Stopwatch;
 use kakou_traffic::detections::PlateFind;
+use kakou_traffic::plate::{Ballot, VoteConfig};
 
 /// Measure accuracy on folders of pictures with a truth.jsonl each.
 ///
@@ -99,7 +100,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                     spent += took;
                     let matched = matches(picture, &finds);
                     for (plate, at) in picture.plates.iter().zip(&matched.plates) {
-                        hits.add(plate, at.and_then(|i| finds.get(i)));
+                        hits.add(plate, at.and_then(|i| finds.get(i)))?;
                         let Some(find) = at.and_then(|i| finds.get(i)) else {
                             continue;
                         };
@@ -149,6 +150,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What a single picture says of a plate; `None`: it was not read.
+pub(super) fn single_ballot(find: &PlateFind) -> Option<Ballot> {
+    let read = find.read.as_ref()?;
+    let mut ballot = Ballot::new(VoteConfig::default());
+    if let Some((colour, sure)) = find.colour {
+        ballot.add_colour(colour, sure, find.legibility);
+    }
+    ballot.add(read, find.legibility);
+    Some(ballot)
 }
 
 /// The folder itself, or those in it that have a truth, where it has none.

@@ -8,11 +8,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::common::print_line;
+use super::eval::single_ballot;
 use crate::measure::eval::{
     Bin, Early, Recording, Reliability, Said, Story, TruthPicture, TruthPlate, early_table,
 };
 use kakou_traffic::detections::PlateFind;
-use kakou_traffic::plate::{Ballot, Signs, VoteConfig};
+use kakou_traffic::plate::Signs;
 
 /// Votes are looked at after so many reads.
 const AFTER: [u32; 4] = [1, 2, 4, 8];
@@ -71,14 +72,9 @@ impl Calibration {
         plate: &TruthPlate,
         find: &PlateFind,
     ) -> anyhow::Result<()> {
-        let Some(read) = &find.read else {
+        let Some(ballot) = single_ballot(find) else {
             return Ok(());
         };
-        let mut ballot = Ballot::new(VoteConfig::default());
-        if let Some((colour, sure)) = find.colour {
-            ballot.add_colour(colour, sure, find.legibility);
-        }
-        ballot.add(read, find.legibility);
         let Ok((voted, signs)) = ballot.result_with_signs(None) else {
             self.silent += 1;
             return Ok(());

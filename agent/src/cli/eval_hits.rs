@@ -7,22 +7,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kakou_contract::{
-    Direction, Id, Level, PassageMessage, PictureSize, Px, SchemaVersion, live_id,
-};
+use kakou_contract::{Id, Level, PassageMessage, Px};
 use kakou_time::{Clock, SystemClock};
 use kakou_traffic::detections::PlateFind;
-use kakou_traffic::plate::{Ballot, VoteConfig};
+use kakou_traffic::plate::PROVINCES;
 use kakou_traffic::watchlist::{Conditions, ListOptions, Listed, Lists, Match, Policy, Weights};
 use serde::Serialize;
 
 use super::common::print_line;
+use super::eval::single_ballot;
+use super::watchlist_test::passage_of;
 use crate::app::watchfile::decode;
 use crate::measure::eval::TruthPlate;
 
 /// Plates in the list beside those of the truth.
 const OTHERS: usize = 100_000;
-const PROVINCES: &str = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新";
 const LETTERS: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ";
 const SERIAL: &str = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 
@@ -61,26 +60,25 @@ struct Figures {
 
 impl HitFigures {
     /// A plate of a picture with what was found there.
-    pub(super) fn add(&mut self, plate: &TruthPlate, find: Option<&PlateFind>) {
+    pub(super) fn add(
+        &mut self,
+        plate: &TruthPlate,
+        find: Option<&PlateFind>,
+    ) -> anyhow::Result<()> {
         self.plates += 1;
-        let Some((find, read)) = find.and_then(|f| Some((f, f.read.as_ref()?))) else {
-            return;
-        };
-        let mut ballot = Ballot::new(VoteConfig::default());
-        if let Some((colour, sure)) = find.colour {
-            ballot.add_colour(colour, sure, find.legibility);
-        }
-        ballot.add(read, find.legibility);
-        let Ok(voted) = ballot.result(None) else {
-            return;
+        let Some(Ok(voted)) = find.and_then(single_ballot).map(|b| b.result(None)) else {
+            return Ok(());
         };
         let plate_read = crate::message::plate(&voted, [[Px::new(0.0); 2]; 4]);
-        if let Some(passage) = passage(plate_read) {
-            self.seen.push(Seen {
-                truth: plate.text.clone(),
-                passage,
-            });
-        }
+        self.seen.push(Seen {
+            truth: plate.text.clone(),
+            passage: passage_of(
+                plate_read,
+                Id::new("camera", "cam-1")?,
+                SystemClock::default().wall(),
+            )?,
+        });
+        Ok(())
     }
 
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
@@ -128,16 +126,12 @@ impl HitFigures {
             ..Figures::default()
         };
         let weights = Weights::default();
+        let strangers = strangers(&truths);
         for half in [0, 1] {
-            let listed: Vec<&str> = truths
-                .iter()
-                .copied()
-                .filter(|t| half_of(t) == half)
-                .collect();
-            let (red, orange) = (
-                lists(&listed, &truths, Level::Red)?,
-                lists(&listed, &truths, Level::Orange)?,
-            );
+            let listed = truths.iter().copied().filter(|t| half_of(t) == half);
+            let listed: Vec<&str> = listed.collect();
+            let text = format!("plate\n{}\n{strangers}", listed.join("\n"));
+            let (red, orange) = (lists(&text, Level::Red)?, lists(&text, Level::Orange)?);
             for seen in &self.seen {
                 let conditions = Conditions::default();
                 let at_red = red.best(&seen.passage, &conditions);
@@ -183,32 +177,31 @@ fn one_wrong(read: &str, truth: &str) -> Option<(char, char)> {
     pairs.next().is_none().then_some(pair)
 }
 
-fn lists(listed: &[&str], truths: &BTreeSet<&str>, level: Level) -> anyhow::Result<Lists> {
-    let mut text = String::from("plate\n");
-    for plate in listed {
-        text.push_str(plate);
-        text.push('\n');
-    }
-    let mut made = 0;
-    let mut random = Random(7);
+/// Plates that drive in no picture, a line each.
+fn strangers(truths: &BTreeSet<&str>) -> String {
+    let (mut text, mut made, mut random) = (String::new(), 0, Random(7));
     while made < OTHERS {
         let mut plate = String::new();
         plate.push(random.one_of(PROVINCES));
         plate.push(random.one_of(LETTERS));
         plate.extend((0..5).map(|_| random.one_of(SERIAL)));
-        // None that drives in a picture.
         if !truths.contains(plate.as_str()) {
             text.push_str(&plate);
             text.push('\n');
             made += 1;
         }
     }
+    text
+}
+
+/// Of plates, a line each.
+fn lists(plates: &str, level: Level) -> anyhow::Result<Lists> {
     let options = ListOptions {
         level: Some(level),
         category: Some("stolen".to_owned()),
         ..ListOptions::default()
     };
-    let list = Arc::new(decode(&options, text.as_bytes())?.parsed.list);
+    let list = Arc::new(decode(&options, plates.as_bytes())?.parsed.list);
     let policy = Arc::new(Policy::default());
     Ok(Lists::new(vec![Listed { list, policy }], Arc::default()))
 }
@@ -226,35 +219,4 @@ impl Random {
         let count = chars.chars().count() as u64;
         chars.chars().nth((z % count) as usize).unwrap_or('0')
     }
-}
-
-fn passage(plate: kakou_contract::Plate) -> Option<PassageMessage> {
-    let time = SystemClock::default().wall();
-    Some(PassageMessage {
-        is_late: false,
-        schema_version: SchemaVersion::CURRENT,
-        id: live_id(time),
-        site: Id::new("site", "site").ok()?,
-        agent: Id::new("agent", "kakou").ok()?,
-        camera: Id::new("camera", "cam-1").ok()?,
-        lane: None,
-        direction: Direction::Unknown,
-        wrong_way: None,
-        time,
-        first_seen: time,
-        last_seen: time,
-        frames_seen: 1,
-        picture: PictureSize {
-            width: 1,
-            height: 1,
-        },
-        vehicle: None,
-        plate: Some(plate),
-        no_plate_reason: None,
-        plate_hash: None,
-        evidence: Vec::new(),
-        clock: None,
-        models: Vec::new(),
-        sequence: None,
-    })
 }

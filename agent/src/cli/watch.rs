@@ -13,36 +13,28 @@ use kakou_guard::is_steering;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 
-use super::broker::{Access, BrokerUrl};
+use super::broker::BrokerArgs;
 use super::table::{Table, clean};
 use kakou_uplink::{Known, Received, Subscriber, SubscriberConfig, SubscriberEvent};
 
 /// How many message ids are remembered to recognise repeats: at ten passages a second the last
 /// hours.
 const REMEMBERED: usize = 100_000;
-/// The largest packet taken. What is shown has some KiB, and at the bounds of its lists a few hundred;
-/// reading one takes thirty times its size, and some dozen wait while the screen does.
+/// The largest packet taken. What is shown has some KiB, and at the bounds of its lists a few
+/// hundred; reading one takes thirty times its size, and some dozen wait while the screen does.
 const LARGEST: u32 = 2 << 20;
 
 /// Show what the checkpoints send, as it arrives.
 ///
-/// Subscribes to every site's passages, hits, signals and status, and prints a row per passage. It waits for
-/// a broker that is not there and comes back after every loss; connection, status and messages that
-/// are not valid are told on stderr. A repeat of a message, which "at least once" allows, is not
-/// shown. Ends on Ctrl-C, after --count messages, or when the reader of its output ends.
+/// Subscribes to every site's passages, hits, signals and status, and prints a row per passage. It
+/// waits for a broker that is not there and comes back after every loss; connection, status and
+/// messages that are not valid are told on stderr. A repeat of a message, which "at least once"
+/// allows, is not shown. Ends on Ctrl-C, after --count messages, or when the reader of its output
+/// ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The broker, mqtt://[user:password@]host[:port], or mqtts:// for TLS.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "KAKOU_BROKER",
-        hide_env_values = true,
-        default_value = "mqtt://127.0.0.1:1883"
-    )]
-    broker: BrokerUrl,
     #[command(flatten)]
-    access: Access,
+    broker: BrokerArgs,
     /// Print messages as they are, one JSON object a line, and nothing else on stdout.
     #[arg(long)]
     json: bool,
@@ -77,9 +69,9 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
     if args.count == Some(0) {
         return Ok(ExitCode::SUCCESS);
     }
-    let broker = args.access.of(args.broker.address()?)?;
+    let broker = args.broker.address()?;
     let config = SubscriberConfig {
-        tls: args.access.tls(),
+        tls: args.broker.tls(),
         max_packet: LARGEST,
         ..SubscriberConfig::new(filters(&args))
     };

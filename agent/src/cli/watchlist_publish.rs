@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use clap::Args;
 use kakou_contract::{
     AuditEvent, AuditMessage, Committed, Cursor, Edition, Envelope, Filter, Held, Id, Keep,
-    ListChunk, Message, Priority, Sequence, StatusMessage, Topic,
+    Message, Priority, Sequence, StatusMessage, Topic,
 };
 use kakou_delivery::Package;
 use kakou_time::SystemClock;
@@ -22,7 +23,7 @@ use kakou_uplink::{
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::broker::{Access, BrokerUrl};
+use super::broker::BrokerArgs;
 use super::common::print_line;
 use super::table::clean;
 
@@ -39,17 +40,8 @@ pub struct Publish {
     /// Editions that `sign` wrote: the newest, and any before it that a box may lack.
     #[arg(required = true)]
     editions: Vec<PathBuf>,
-    /// The broker, mqtt://[user:password@]host[:port], or mqtts:// for TLS.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "KAKOU_BROKER",
-        hide_env_values = true,
-        default_value = "mqtt://127.0.0.1:1883"
-    )]
-    broker: BrokerUrl,
     #[command(flatten)]
-    access: Access,
+    broker: BrokerArgs,
     /// The boxes, each as SITE/AGENT.
     #[arg(
         long,
@@ -120,10 +112,10 @@ impl Store for Empty {
     }
 }
 
-/// An edition that can be sent.
+/// An edition that can be sent: the same messages to each box.
 struct Ready {
     edition: Edition,
-    chunks: Vec<ListChunk>,
+    payloads: Vec<Bytes>,
 }
 
 pub fn publish(args: &Publish) -> anyhow::Result<ExitCode> {
@@ -133,7 +125,9 @@ pub fn publish(args: &Publish) -> anyhow::Result<ExitCode> {
             let bytes = kakou_guard::file::read_bounded(file, LARGEST)?;
             let (package, edition) = Package::from_bytes(&bytes)?;
             let chunks = package.chunks(&edition);
-            Ok(Ready { edition, chunks })
+            let written = chunks.iter().map(|c| Ok(serde_json::to_vec(c)?.into()));
+            let payloads = written.collect::<anyhow::Result<_>>()?;
+            Ok(Ready { edition, payloads })
         };
         let what = || {
             let file = file.display();
@@ -156,16 +150,17 @@ pub fn publish(args: &Publish) -> anyhow::Result<ExitCode> {
 }
 
 async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
-    let Some(newest) = editions.last().map(|ready| &ready.edition) else {
+    let Some(last) = editions.last() else {
         bail!("there is no edition to publish");
     };
-    let address = args.access.of(args.broker.address()?)?;
+    let newest = &last.edition;
+    let address = args.broker.address()?;
     let filters = args.to.iter().flat_map(|to| {
         let of = |filter: Filter| filter.at(to.site.clone()).of(to.agent.clone()).to_string();
         [of(Filter::audit()), of(Filter::status())]
     });
     let heard = SubscriberConfig {
-        tls: args.access.tls(),
+        tls: args.broker.tls(),
         ..SubscriberConfig::new(filters)
     };
     let mut subscriber = match args.wait {
@@ -178,7 +173,7 @@ async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
     };
     let id = format!("kakou-publish-{}", uuid::Uuid::now_v7().simple());
     let config = UplinkConfig {
-        tls: args.access.tls(),
+        tls: args.broker.tls(),
         ..UplinkConfig::new(vec![address], id)
     };
     let store = Empty(watch::Sender::new([0; 4]));
@@ -186,9 +181,7 @@ async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
     uplink.connected(ANSWER).await?;
     // The newest alone: whoever lacks one before it says so.
     for to in &args.to {
-        if let Some(ready) = editions.last() {
-            put(&uplink, to, &ready.chunks).await?;
-        }
+        put(&uplink, to, last, 1..=newest.chunks()).await?;
     }
     let mut left: BTreeSet<BoxName> = args.to.iter().cloned().collect();
     let mut said: BTreeMap<BoxName, String> = BTreeMap::new();
@@ -207,11 +200,7 @@ async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
             }
             Some((to, Word::Wants(wanted))) => {
                 for (ready, chunks) in wanted.answer(editions) {
-                    let numbers = chunks
-                        .iter()
-                        .filter_map(|n| ready.chunks.get(*n as usize - 1));
-                    let chunks: Vec<ListChunk> = numbers.cloned().collect();
-                    put(&uplink, &to, &chunks).await?;
+                    put(&uplink, &to, ready, chunks).await?;
                 }
             }
             Some((to, Word::Refused(why))) => drop(said.insert(to, why)),
@@ -233,18 +222,25 @@ async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn put(uplink: &Uplink, to: &BoxName, chunks: &[ListChunk]) -> anyhow::Result<()> {
-    for chunk in chunks {
-        let edition: Edition = serde_json::from_str(&chunk.signed.edition)?;
-        let topic = Topic::List {
-            site: to.site.clone(),
-            agent: to.agent.clone(),
-            list: edition.list.clone(),
-        };
+async fn put(
+    uplink: &Uplink,
+    to: &BoxName,
+    Ready { edition, payloads }: &Ready,
+    chunks: impl IntoIterator<Item = u32>,
+) -> anyhow::Result<()> {
+    let topic = Topic::List {
+        site: to.site.clone(),
+        agent: to.agent.clone(),
+        list: edition.list.clone(),
+    };
+    for (chunk, payload) in chunks.into_iter().filter_map(|n| {
+        let at = usize::try_from(n).ok()?.checked_sub(1)?;
+        Some((n, payloads.get(at)?))
+    }) {
         let envelope = Envelope {
             priority: Priority::Control,
             keep: Keep::Control,
-            id: format!("{}/{}/{}", edition.list, edition.version, chunk.chunk),
+            id: format!("{}/{}/{}", edition.list, edition.version, chunk),
             topic: topic.to_string(),
             content_type: Some("application/json".to_owned()),
             user_properties: Vec::new(),
@@ -252,7 +248,7 @@ async fn put(uplink: &Uplink, to: &BoxName, chunks: &[ListChunk]) -> anyhow::Res
             retain: false,
             captured_ms: None,
             numbered: false,
-            payload: serde_json::to_vec(chunk)?.into(),
+            payload: payload.clone(),
         };
         let until = Instant::now() + TAKES;
         while !uplink.direct(envelope.clone()) {

@@ -109,7 +109,7 @@ pub fn sign(args: &Sign) -> anyhow::Result<ExitCode> {
     };
     let since = since.as_ref().map(|(v, text)| (*v, text.as_slice()));
     let package = Package::make(draft, &now, since, &key)?;
-    let (_, edition) = Package::from_bytes(&package.to_bytes())?;
+    let edition = package.edition()?;
     kakou_guard::file::replace(&args.out, &package.to_bytes(), 0o600)
         .with_context(|| args.out.display().to_string())?;
     print_line(&format!(

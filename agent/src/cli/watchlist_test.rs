@@ -9,9 +9,9 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, FixedOffset};
 use clap::Args;
 use kakou_contract::{
-    AuditEvent, Character, Direction, Id, Lane, NoPlateReason, PLATE_MAX, PassageMessage,
-    PictureSize, PixelBox, Plate, PlateColour, PlateColourRead, PlateKind, Px, SchemaVersion,
-    Vehicle, VehicleClass, clip, live_id,
+    AuditEvent, Character, Direction, Id, Lane, PLATE_MAX, PassageMessage, PictureSize, PixelBox,
+    Plate, PlateColour, PlateColourRead, PlateKind, Px, SchemaVersion, Vehicle, VehicleClass, clip,
+    live_id,
 };
 use kakou_time::{Clock, SystemClock};
 use kakou_traffic::plate::kind;
@@ -199,7 +199,6 @@ fn passage(args: &TestArgs) -> anyhow::Result<PassageMessage> {
     let text = text.to_uppercase();
     ensure!(!text.is_empty(), "the plate is empty");
     let time = args.time.unwrap_or_else(|| SystemClock::default().wall());
-    let id = |text: &str| Id::from_str(text).with_context(|| format!("{text:?}"));
     let seen: Option<PlateKind> = kind(&text, args.colour, 1, args.class);
     let plate = Plate {
         confidence: args.confidence.into(),
@@ -224,21 +223,41 @@ fn passage(args: &TestArgs) -> anyhow::Result<PassageMessage> {
         frames_agreeing: 1,
         text,
     };
+    let id = |text: &str| Id::from_str(text).with_context(|| format!("{text:?}"));
+    let lane = match &args.lane {
+        Some(lane) => Some(Lane {
+            id: id(lane)?,
+            name: None,
+        }),
+        None => None,
+    };
+    Ok(PassageMessage {
+        lane,
+        direction: args.direction,
+        vehicle: args.class.map(|class| Vehicle {
+            class,
+            class_confidence: 1.0_f32.into(),
+            bounds: PixelBox::from_edges(0.0, 0.0, 1.0, 1.0),
+        }),
+        ..passage_of(plate, id(&args.camera)?, time)?
+    })
+}
+
+/// A passage of which nothing is known but its plate.
+pub fn passage_of(
+    plate: Plate,
+    camera: Id,
+    time: DateTime<FixedOffset>,
+) -> anyhow::Result<PassageMessage> {
     Ok(PassageMessage {
         is_late: false,
         schema_version: SchemaVersion::CURRENT,
         id: live_id(time),
-        site: id("site")?,
-        agent: id("kakou")?,
-        camera: id(&args.camera)?,
-        lane: match &args.lane {
-            Some(lane) => Some(Lane {
-                id: id(lane)?,
-                name: None,
-            }),
-            None => None,
-        },
-        direction: args.direction,
+        site: Id::new("site", "site")?,
+        agent: Id::new("agent", "kakou")?,
+        camera,
+        lane: None,
+        direction: Direction::Unknown,
         wrong_way: None,
         time,
         first_seen: time,
@@ -248,13 +267,9 @@ fn passage(args: &TestArgs) -> anyhow::Result<PassageMessage> {
             width: 1,
             height: 1,
         },
-        vehicle: args.class.map(|class| Vehicle {
-            class,
-            class_confidence: 1.0_f32.into(),
-            bounds: PixelBox::from_edges(0.0, 0.0, 1.0, 1.0),
-        }),
+        vehicle: None,
         plate: Some(plate),
-        no_plate_reason: None::<NoPlateReason>,
+        no_plate_reason: None,
         plate_hash: None,
         evidence: Vec::new(),
         clock: None,

@@ -128,19 +128,8 @@ pub fn text(list: &List, form: Written) -> anyhow::Result<String> {
 
 /// Writes a file beside its place and renames it: an agent that watches it never reads half.
 pub fn aside(path: &Path, text: &str) -> anyhow::Result<()> {
-    let context = || path.display().to_string();
-    let name = path.file_name().with_context(context)?.to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.new"));
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
-    };
-    write().with_context(context).inspect_err(|_| {
-        // What cannot be removed was not made.
-        let _ = std::fs::remove_file(&new);
-    })
+    kakou_guard::file::replace_durably(path, 0o644, |file| file.write_all(text.as_bytes()))
+        .with_context(|| path.display().to_string())
 }
 
 pub fn print(text: &str) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use kakou_uplink::{Subscriber, SubscriberConfig, SubscriberEvent};
 const LONG: Duration = Duration::from_secs(90);
 
 /// Debian's libfaketime, which gives a program another wall clock.
-fn faketime() -> PathBuf {
+pub fn faketime() -> PathBuf {
     let mut all = std::fs::read_dir("/usr/lib")
         .unwrap()
         .filter_map(|e| Some(e.ok()?.path().join("faketime/libfaketimeMT.so.1")));
@@ -20,7 +20,7 @@ fn faketime() -> PathBuf {
         .expect("libfaketime is installed by `make tools-test` (Debian: libfaketime)")
 }
 
-fn set(file: &Path, offset: &str) {
+pub fn set(file: &Path, offset: &str) {
     std::fs::write(file, format!("{offset}\n")).unwrap();
 }
 

@@ -28,7 +28,8 @@ wait $load
 "$KAKOU" outbox status --json --state "$DIR/state" > "$OUT/status"
 "#;
 
-fn in_a_mount_namespace(script: &str, dir: &Path, out: &Path) -> Output {
+/// Runs something in a mount namespace of its own.
+pub fn unshare() -> Command {
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let mut unshare = Command::new("unshare");
     unshare.arg("--mount");
@@ -36,6 +37,10 @@ fn in_a_mount_namespace(script: &str, dir: &Path, out: &Path) -> Output {
         unshare.args(["--user", "--map-root-user"]);
     }
     unshare
+}
+
+fn in_a_mount_namespace(script: &str, dir: &Path, out: &Path) -> Output {
+    unshare()
         .args(["sh", "-c", script])
         .env("DIR", dir)
         .env("OUT", out)

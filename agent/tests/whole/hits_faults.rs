@@ -1,10 +1,11 @@
 //! What goes wrong while a hit lives: the uplink, the clock, the disk. Its end comes all the same.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::agent::{self, Agent, Checkpoint, until};
+use crate::clock::{faketime, set};
+use crate::disk::unshare;
 use crate::standing::{checkpoint, of_standing};
 use kakou_contract::{HitMessage, HitState};
 use kakou_uplink::{Subscriber, SubscriberConfig};
@@ -44,20 +45,11 @@ async fn an_uplink_that_is_away_in_between_loses_no_end() {
     assert_eq!((end.state, end.is_late), (HitState::Confirmed, false));
 }
 
-/// Debian's libfaketime, which gives a program another wall clock.
-fn faketime() -> PathBuf {
-    let mut all = std::fs::read_dir("/usr/lib")
-        .unwrap()
-        .filter_map(|e| Some(e.ok()?.path().join("faketime/libfaketimeMT.so.1")));
-    all.find(|p| p.is_file())
-        .expect("libfaketime is installed by `make tools-test` (Debian: libfaketime)")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_set_back_in_between_makes_no_second_hit() {
     let mut gate = checkpoint(10).await;
     let clock = gate.path("clock");
-    std::fs::write(&clock, "+0\n").unwrap();
+    set(&clock, "+0");
     let library = faketime();
     let _agent = gate.start_with(&[
         ("LD_PRELOAD", library.to_str().unwrap()),
@@ -66,7 +58,7 @@ async fn a_clock_that_is_set_back_in_between_makes_no_second_hit() {
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ]);
     let told = provisional(&mut gate).await;
-    std::fs::write(&clock, "-7200\n").unwrap();
+    set(&clock, "-7200");
     let end = ended(&mut gate, &told).await;
     assert_eq!(end.state, HitState::Confirmed);
     assert!(
@@ -91,12 +83,8 @@ wait $agent
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_in_between_keeps_no_end_back() {
     let mut gate = checkpoint(10).await;
-    let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--pid", "--fork", "--kill-child"]);
-    if !root {
-        unshare.args(["--user", "--map-root-user"]);
-    }
+    let mut unshare = unshare();
+    unshare.args(["--pid", "--fork", "--kill-child"]);
     let child = unshare
         .args(["sh", "-c", ON_A_SMALL_DISK])
         .env("DIR", gate.dir.path())
