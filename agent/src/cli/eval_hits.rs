@@ -137,7 +137,7 @@ impl HitFigures {
                 let at_red = red.best(&seen.passage, &conditions);
                 let at_orange = orange.best(&seen.passage, &conditions);
                 let names = |hit: &Option<Match<'_>>| {
-                    hit.as_ref().is_some_and(|h| h.entry.plate == seen.truth)
+                    hit.as_ref().is_some_and(|h| h.entry().plate == seen.truth)
                 };
                 let text = seen.passage.plate.as_ref().map_or("", |p| &p.text);
                 if half_of(&seen.truth) != half {

@@ -129,7 +129,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         None => print_line(&format!("no hit for {}", grouped(&args.plate)))?,
     }
     for other in lists.all(&passage, &conditions) {
-        if hit.as_ref() != Some(&other) {
+        let is_other = hit.as_ref().is_none_or(|h| {
+            (h.list().name.as_str(), h.kind, h.entry())
+                != (other.list().name.as_str(), other.kind, other.entry())
+        });
+        if is_other {
             print_line(&format!("also {}", told(&other)))?;
         }
     }
@@ -171,9 +175,9 @@ fn told(found: &Match<'_>) -> String {
         "{} score {:.4}  {} line {}: {}",
         found.kind,
         found.score,
-        clean(found.list),
-        found.entry.line,
-        line(&found.entry)
+        clean(&found.list().name),
+        found.entry().line,
+        line(&found.entry())
     );
     let said = |c: Option<char>| c.map_or("nothing".to_owned(), |c| c.to_string());
     for d in &found.differences {

@@ -1,11 +1,9 @@
 //! Whole plates, found by hash.
 //!
-//! A table of numbers beside sorted keys: a look-up is a bit of a filter that fits into the
-//! processor's cache, and, where that bit is set, one probe of the table and the keys that follow.
-//! A near search asks for dozens of plates, of which hardly one is listed: it seldom leaves the
-//! filter.
-
-use hashbrown::HashTable;
+//! Entries stand in the order of their hashes, and an index says where those begin that share their
+//! first bits: a look-up is a bit of a filter that fits into the processor's cache and, where that
+//! bit is set, one place of the index and the entry or two that it points to. A near search asks for
+//! dozens of plates, of which hardly one is listed: it seldom leaves the filter.
 
 use super::codes::hash;
 use super::store::Meta;
@@ -13,77 +11,119 @@ use super::store::Meta;
 /// Bits of the filter for each plate: one in sixteen plates that are not listed passes.
 const FILTER_BITS: usize = 16;
 
-#[derive(Debug, Clone, Default)]
+/// A plate and its entry side by side, so that one fetch from memory brings both.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// In two halves, high and low: eight bytes at once would have to be aligned.
+    key: [u32; 2],
+    meta: Meta,
+}
+
+impl Row {
+    fn new((key, meta): (u64, Meta)) -> Self {
+        let key = [(key >> 32) as u32, key as u32];
+        Self { key, meta }
+    }
+
+    fn key(&self) -> u64 {
+        (u64::from(self.key[0]) << 32) | u64::from(self.key[1])
+    }
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Exact {
-    /// Sorted; entries of one plate stand together, the most severe first.
-    keys: Vec<u64>,
-    metas: Vec<Meta>,
-    /// The first place of each key.
-    table: HashTable<u32>,
+    /// By hash; entries of one plate stand together, the most severe first.
+    rows: Vec<Row>,
+    /// Where the rows begin whose hash has these first bits; one place more for the end.
+    starts: Vec<u32>,
     filter: Vec<u64>,
-    /// What is left of a hash is its bit in the filter.
-    shift: u32,
+    /// How far a hash is shifted to be its place in `starts`, and its bit in the filter.
+    shifts: (u32, u32),
+}
+
+impl Default for Exact {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl Exact {
     /// From entries in any order.
     pub fn new(mut entries: Vec<(u64, Meta)>) -> Self {
-        entries.sort_unstable_by_key(|(key, meta)| (*key, meta.level(), meta.line));
-        let keys: Vec<u64> = entries.iter().map(|(key, _)| *key).collect();
-        let metas = entries.iter().map(|(_, meta)| *meta).collect();
+        entries.sort_unstable_by_key(|(key, m)| (hash(*key), *key, m.level(), m.line));
+        let rows: Vec<Row> = entries.iter().copied().map(Row::new).collect();
         drop(entries);
-        let firsts = || {
-            let first = |at: &usize| *at == 0 || keys[*at] != keys[*at - 1];
-            (0..keys.len()).filter(first)
-        };
-        let bits = (keys.len() * FILTER_BITS).next_power_of_two().max(64);
-        let shift = 64 - bits.trailing_zeros();
+        // Two at least: a number cannot be shifted by all of its bits.
+        let places = rows.len().next_power_of_two().max(2);
+        let bits = (rows.len() * FILTER_BITS).next_power_of_two().max(64);
+        let shifts = (64 - places.trailing_zeros(), 64 - bits.trailing_zeros());
         let mut filter = vec![0_u64; bits / 64];
-        let mut table = HashTable::with_capacity(firsts().count());
-        for at in firsts() {
-            let digest = hash(keys[at]);
-            let bit = digest >> shift;
+        let mut starts = vec![0_u32; places + 1];
+        for row in &rows {
+            let digest = hash(row.key());
+            let bit = digest >> shifts.1;
             filter[(bit / 64) as usize] |= 1 << (bit % 64);
-            table.insert_unique(digest, at as u32, |at| hash(keys[*at as usize]));
+            starts[(digest >> shifts.0) as usize + 1] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
         }
         Self {
-            keys,
-            metas,
-            table,
+            rows,
+            starts,
             filter,
-            shift,
+            shifts,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.rows.len()
     }
 
     /// The entries for a plate, the most severe first.
-    pub fn get(&self, key: u64) -> &[Meta] {
-        let digest = hash(key);
-        let bit = digest >> self.shift;
-        let word = self.filter.get((bit / 64) as usize).copied().unwrap_or(0);
-        if word & (1 << (bit % 64)) == 0 {
-            return &[];
-        }
-        let keys = &self.keys;
-        let Some(first) = self.table.find(digest, |at| keys[*at as usize] == key) else {
-            return &[];
-        };
-        let first = *first as usize;
-        let many = keys[first..].iter().take_while(|k| **k == key).count();
-        &self.metas[first..first + many]
+    pub fn get(&self, key: u64) -> impl Iterator<Item = &Meta> {
+        let of_key = move |row: &&Row| row.key() == key;
+        let rows = self.sharing(hash(key)).iter().filter(of_key);
+        rows.map(|row| &row.meta)
     }
 
+    /// The rows that may have this hash.
+    fn sharing(&self, digest: u64) -> &[Row] {
+        let bit = digest >> self.shifts.1;
+        if self.filter[(bit / 64) as usize] & (1 << (bit % 64)) == 0 {
+            return &[];
+        }
+        let place = (digest >> self.shifts.0) as usize;
+        &self.rows[self.starts[place] as usize..self.starts[place + 1] as usize]
+    }
+
+    /// All entries; those of one plate follow one another.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Meta)> {
-        self.keys.iter().copied().zip(&self.metas)
+        self.rows.iter().map(|row| (row.key(), &row.meta))
+    }
+
+    /// All entries in the order of their plates. It takes as long as sorting them.
+    pub fn sorted(&self) -> impl Iterator<Item = (u64, &Meta)> {
+        let mut order: Vec<&Row> = self.rows.iter().collect();
+        order.sort_unstable_by_key(|row| (row.key(), row.meta.level(), row.meta.line));
+        order.into_iter().map(|row| (row.key(), &row.meta))
     }
 
     pub fn bytes(&self) -> usize {
-        self.keys.capacity() * 8
-            + self.metas.capacity() * size_of::<Meta>()
-            + self.table.allocation_size()
+        self.rows.capacity() * size_of::<Row>()
+            + self.starts.capacity() * 4
             + self.filter.capacity() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_44_bytes() {
+        assert_eq!(size_of::<Row>(), 44);
     }
 }

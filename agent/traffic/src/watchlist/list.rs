@@ -65,7 +65,7 @@ impl List {
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let whole = self
             .exact
-            .iter()
+            .sorted()
             .map(|(key, meta)| self.entry(&unpack(key).collect::<Vec<u8>>(), meta));
         let patterns = self.patterns.iter();
         whole.chain(patterns.map(|(pattern, meta)| self.entry(pattern, meta)))
@@ -79,7 +79,7 @@ impl List {
         let Some(key) = codes::pack(&text) else {
             return Vec::new();
         };
-        let metas = self.exact.get(key).iter();
+        let metas = self.exact.get(key);
         metas.map(|meta| self.entry(&text, meta)).collect()
     }
 

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    ClockState, ClockStatus, Difference, Doubt, HitMessage, HitState, ListEntry, MatchKind,
-    PassageMessage, Plate, SchemaVersion, WeakCharacter,
+    ClockState, ClockStatus, Difference, HitMessage, MatchKind, PassageMessage, Plate,
 };
 use uuid::Uuid;
 
 use super::codes;
-use super::list::{Entry, List};
+use super::found::{Listing, Match, Source};
+use super::list::List;
 use super::near::{Change, Doubts, Variant};
 use super::patterns::fixed_places;
 use super::policy::{Mode, Policy};
@@ -62,23 +62,6 @@ pub struct Lists {
     lists: Vec<Listed>,
     weights: Arc<Weights>,
 }
-
-/// A listed plate that a read matches.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Match<'a> {
-    pub list: &'a str,
-    pub list_version: &'a str,
-    pub entry: Entry<'a>,
-    pub kind: MatchKind,
-    /// How probable it is that the vehicle carries the listed plate.
-    pub score: f32,
-    pub differences: Vec<Difference>,
-    pub contradictions: Vec<kakou_contract::Contradiction>,
-    /// The better of two matches has the smaller one.
-    rank: Rank,
-}
-
-type Rank = (u8, Reverse<u32>, u8, u8, Reverse<u32>, usize, u64);
 
 /// A read as it is looked for.
 struct Seen<'a> {
@@ -315,7 +298,7 @@ impl<'s> Seen<'s> {
     /// The match that a find is, if it holds for this vehicle, here and now.
     fn judged<'a>(&self, find: Find<'a>, listed: &'a Listed, at: usize) -> Option<Match<'a>> {
         let contradicted = self.holds(&find, listed)?;
-        let (list, meta) = (&*listed.list, find.meta);
+        let meta = find.meta;
         let score = find.score * contradicted.factor;
         if !listed.policy.takes(meta.level(), find.kind, score) {
             return None;
@@ -325,25 +308,15 @@ impl<'s> Seen<'s> {
             MatchKind::Exact => (0, 0.0, 0),
             MatchKind::Pattern | MatchKind::Unlisted => (0, 0.0, 1),
         };
-        let looked: Vec<u8>;
         let plate = match (find.plate.is_empty(), find.kind) {
-            (false, _) => find.plate,
-            (true, MatchKind::Near) => {
-                looked = self.listed(&find.differences);
-                &looked
-            }
-            (true, _) => &self.codes,
+            // As it was read: the office O of older police plates too.
+            (true, MatchKind::Exact) => Listing::AsRead(self.plate.text.clone()),
+            (true, _) => Listing::Whole(self.listed(&find.differences)),
+            (false, _) => Listing::Pattern(find.plate),
         };
-        let mut entry = list.entry(plate, meta);
-        if find.kind == MatchKind::Exact {
-            // The office O of older police plates is spelled as it was read.
-            entry.plate.clone_from(&self.plate.text);
-        }
-        let line = entry.line;
         Some(Match {
-            list: &list.name,
-            list_version: &list.version,
-            entry,
+            listed,
+            source: Source::Entry(meta, plate),
             kind: find.kind,
             score,
             differences: find.differences,
@@ -355,7 +328,7 @@ impl<'s> Seen<'s> {
                 order,
                 Reverse(score.to_bits()),
                 at,
-                line,
+                meta.line.into(),
             ),
         })
     }
@@ -380,7 +353,7 @@ impl<'s> Seen<'s> {
 
     /// What a list of those allowed says of a vehicle that it does not have.
     fn unlisted<'a>(&self, listed: &'a Listed, at: usize) -> Option<Match<'a>> {
-        let (list, unlisted) = (&*listed.list, &listed.policy.unlisted);
+        let unlisted = &listed.policy.unlisted;
         let score = self.plate.confidence.get();
         if !listed
             .policy
@@ -389,23 +362,8 @@ impl<'s> Seen<'s> {
             return None;
         }
         Some(Match {
-            list: &list.name,
-            list_version: &list.version,
-            entry: Entry {
-                plate: "*".to_owned(),
-                kind: None,
-                colour: None,
-                class: None,
-                level: unlisted.level,
-                category: &unlisted.category,
-                reason: &unlisted.reason,
-                authority: list.authority.as_deref(),
-                basis: list.basis.as_deref(),
-                valid_from: None,
-                valid_until: None,
-                rules: None,
-                line: 0,
-            },
+            listed,
+            source: Source::Unlisted,
             kind: MatchKind::Unlisted,
             score,
             differences: Vec::new(),
@@ -477,62 +435,5 @@ impl<'s> Seen<'s> {
             }
         }
         text
-    }
-}
-
-impl Match<'_> {
-    fn message(self, passage: &PassageMessage, plate: &Plate, id: Uuid) -> HitMessage {
-        let weakest = plate
-            .characters
-            .iter()
-            .enumerate()
-            .min_by(|(_, a), (_, b)| a.confidence.get().total_cmp(&b.confidence.get()));
-        let entry = self.entry;
-        HitMessage {
-            is_late: false,
-            schema_version: SchemaVersion::CURRENT,
-            id,
-            state: HitState::Confirmed,
-            retraction: None,
-            decided_at: Some(passage.last_seen),
-            sequence: None,
-            site: passage.site.clone(),
-            agent: passage.agent.clone(),
-            camera: passage.camera.clone(),
-            passage_id: passage.id,
-            time: passage.time,
-            level: entry.level,
-            category: entry.category.to_owned(),
-            reason: entry.reason.to_owned(),
-            entry: ListEntry {
-                plate: entry.plate,
-                kind: entry.kind,
-                colour: entry.colour,
-                class: entry.class,
-                list: self.list.to_owned(),
-                list_version: Some(self.list_version.to_owned()),
-                authority: entry.authority.map(str::to_owned),
-                basis: entry.basis.map(str::to_owned),
-                valid_until: entry.valid_until,
-            },
-            doubt: Doubt {
-                kind: self.kind,
-                confidence: self.score.into(),
-                differences: self.differences,
-                contradictions: self.contradictions,
-                weakest: weakest.map(|(at, c)| WeakCharacter {
-                    position: u8::try_from(at).unwrap_or(u8::MAX),
-                    char: c.char,
-                    confidence: c.confidence,
-                }),
-            },
-            lane: passage.lane.clone(),
-            direction: passage.direction,
-            picture: passage.picture,
-            vehicle: passage.vehicle.clone(),
-            plate: plate.clone(),
-            evidence: passage.evidence.clone(),
-            clock: passage.clock,
-        }
     }
 }

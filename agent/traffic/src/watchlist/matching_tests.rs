@@ -142,7 +142,7 @@ fn near_is_not_told_at_red_unless_wanted_and_never_beside_the_plate_itself() {
     let both = with(true, 0.0, "京A1234S,red,a\n京A12345,blue,b\n");
     let found = best(&both, "京A12345").unwrap();
     assert_eq!(
-        (found.kind, found.entry.level),
+        (found.kind, found.entry().level),
         (MatchKind::Exact, Level::Blue)
     );
     let yellow = "京A1234S,yellow,a\n";
@@ -159,7 +159,7 @@ fn the_most_severe_entry_that_holds_counts() {
     ] {
         let all = lists(rows);
         assert_eq!(
-            best(&all, "鲁E6K829").unwrap().entry.level,
+            best(&all, "鲁E6K829").unwrap().entry().level,
             Level::Yellow,
             "{rows}"
         );
@@ -168,7 +168,7 @@ fn the_most_severe_entry_that_holds_counts() {
             clock_is_right: false,
         };
         let found = all.best(&passage("鲁E6K829", 0.9), &wrong).unwrap();
-        assert_eq!(found.entry.level, Level::Red);
+        assert_eq!(found.entry().level, Level::Red);
     }
     // Over several lists.
     let of = |rows| Listed {
@@ -183,7 +183,7 @@ fn the_most_severe_entry_that_holds_counts() {
         ],
         Default::default(),
     );
-    assert_eq!(best(&several, "鲁E6K829").unwrap().entry.category, "b");
+    assert_eq!(best(&several, "鲁E6K829").unwrap().entry().category, "b");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn what_contradicts_is_named_and_counts() {
     assert!(found.score < 0.1);
     // Two kinds of one text are two vehicles.
     let large = lists("鲁E6K829,red,large,01\n鲁E6K829,blue,small,02\n");
-    assert_eq!(best(&large, "鲁E6K829").unwrap().entry.category, "small");
+    assert_eq!(best(&large, "鲁E6K829").unwrap().entry().category, "small");
     let other = lists("鲁E6K829,red,large,01\n");
     assert!(best(&other, "鲁E6K829").is_none());
     let mut unsure = passage("鲁E6K829", 0.9);
@@ -263,7 +263,11 @@ fn a_list_of_those_allowed_tells_of_the_others() {
     assert!(best(&all, "鲁EGK829").is_none());
     let found = best(&all, "京N8P5Z7").unwrap();
     assert_eq!(
-        (found.kind, found.entry.plate.as_str(), found.entry.category),
+        (
+            found.kind,
+            found.entry().plate.as_str(),
+            found.entry().category
+        ),
         (MatchKind::Unlisted, "*", "not_allowed")
     );
     let seen = passage("京N8P5Z7", 0.9);
@@ -285,7 +289,7 @@ fn what_could_be_read_fits_what_is_listed() {
     let all = lists("鲁E6K82?,orange,a\n皖A12345,yellow,b\n");
     let found = best(&all, "鲁E6K82").unwrap();
     assert_eq!(
-        (found.kind, found.entry.category),
+        (found.kind, found.entry().category),
         (MatchKind::Pattern, "a")
     );
     // One is lost of a whole plate.
@@ -295,15 +299,15 @@ fn what_could_be_read_fits_what_is_listed() {
         (found.differences[0].read, found.differences[0].listed),
         (None, Some('3'))
     );
-    assert_eq!(found.entry.plate, "皖A12345");
+    assert_eq!(found.entry().plate, "皖A12345");
     assert!(found.score < 0.02);
     // A province that was not read.
-    assert_eq!(best(&all, "A12345").unwrap().entry.plate, "皖A12345");
+    assert_eq!(best(&all, "A12345").unwrap().entry().plate, "皖A12345");
     // A character of which hardly anything is known.
     let mut torn = passage("皖A92345", 0.3);
     torn.plate.as_mut().unwrap().characters[2] = character('9', 0.3, None);
     let found = all.best(&torn, &Conditions::default()).unwrap();
-    assert_eq!(found.entry.plate, "皖A12345");
+    assert_eq!(found.entry().plate, "皖A12345");
     // What is open in the pattern may be as unsure as it likes.
     let mut unsure = passage("鲁E6K829", 0.3);
     unsure.plate.as_mut().unwrap().characters[6] = character('9', 0.31, None);
@@ -317,7 +321,7 @@ fn strange_texts_match_nothing_and_break_nothing() {
     for text in ["囧", "鲁E6K829鲁E6K929", "x", "A"] {
         assert!(best(&all, text).is_none(), "{text}");
     }
-    assert!(best(&all, "鲁E8K8299999999999999").is_some_and(|m| m.entry.category == "b"));
+    assert!(best(&all, "鲁E8K8299999999999999").is_some_and(|m| m.entry().category == "b"));
 }
 
 // The slow matcher: each entry is compared with the read by itself, character by character.
@@ -547,9 +551,9 @@ proptest! {
         );
         for seen in seen {
             let fast = lists.best(&seen, &Conditions::default());
-            let found = fast.as_ref().map(|m| (m.kind, m.entry.level));
+            let found = fast.as_ref().map(|m| (m.kind, m.entry().level));
             let near_pattern = fast.as_ref()
-                .is_some_and(|m| m.kind == MatchKind::Near && m.entry.plate.contains(['?', '*']));
+                .is_some_and(|m| m.kind == MatchKind::Near && m.entry().plate.contains(['?', '*']));
             let wanted = slow(&taken, &seen, &table);
             // A pattern that is met nearly is likelier than what the slow one looks at.
             if !near_pattern {

@@ -12,12 +12,13 @@
 //! | `builder` | rows to a list, with a report |
 //! | `codes`, `store`, `exact`, `patterns` | a list in memory, and what is found in it |
 //! | `weights`, `near`, `traits` | what else a read may stand for, and what speaks against a match |
-//! | `policy`, `lists` | how lists are used together, and the hit |
+//! | `policy`, `lists`, `found` | how lists are used together, and the hit |
 
 mod builder;
 mod codes;
 mod dates;
 mod exact;
+mod found;
 mod list;
 mod lists;
 mod near;
@@ -39,8 +40,9 @@ pub use builder::{
     BadLine, BadLines, Builder, ENTRIES_MAX, HeaderError, ListOptions, PATTERNS_MAX, Parsed,
     Require,
 };
+pub use found::Match;
 pub use list::{Entry, List};
-pub use lists::{Conditions, Listed, Lists, Match};
+pub use lists::{Conditions, Listed, Lists};
 pub use policy::{Mode, Policy, Unlisted};
 pub use rules::{Rules, Sighting};
 pub use weights::{Confusion, Weights};

@@ -226,11 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_small() {
-        assert_eq!(size_of::<Meta>() + size_of::<u64>(), 44);
-    }
-
-    #[test]
     fn what_stands_in_a_byte_comes_back() {
         for kind in PlateKind::ALL {
             assert_eq!(
