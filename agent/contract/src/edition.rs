@@ -33,7 +33,7 @@ pub const CHUNK_BYTES_MAX: u32 = 32 << 10;
 /// The largest packed content.
 pub const EDITION_PACKED_MAX: u64 = 64 << 20;
 /// The largest list that an edition makes, unpacked.
-pub const EDITION_WHOLE_MAX: u64 = 256 << 20;
+pub const EDITION_WHOLE_MAX: u64 = 64 << 20;
 /// The most sites an edition can be meant for by name.
 pub const EDITION_SITES_MAX: usize = 64;
 /// The longest authority, in characters.

@@ -22,9 +22,9 @@ pub use csv::write as write_csv;
 pub use encoding::Encoding;
 
 /// The most bytes of a table.
-pub const BYTES_MAX: u64 = 256 << 20;
+pub const BYTES_MAX: u64 = 64 << 20;
 /// The most rows.
-pub const ROWS_MAX: u64 = 5_000_000;
+pub const ROWS_MAX: u64 = 2_000_000;
 /// The most columns.
 pub const COLUMNS_MAX: usize = 256;
 /// The most bytes of a cell.

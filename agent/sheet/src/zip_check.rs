@@ -11,7 +11,7 @@ const FILES_MAX: u16 = 5_000;
 /// The most that all files unpack to.
 const ALL_MAX: u64 = 2 << 30;
 /// Texts of all cells: they are held in memory.
-const TEXTS_MAX: u64 = 256 << 20;
+const TEXTS_MAX: u64 = 64 << 20;
 /// Each is a text at the most, and each text takes memory of its own.
 const TAGS_MAX: u64 = 16_000_000;
 /// Styles, names of sheets and the like.

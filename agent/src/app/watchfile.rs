@@ -341,7 +341,7 @@ pub(super) mod tests {
             .set_len(BYTES_MAX + 1)
             .unwrap();
         let why = read(&config(&large)).unwrap_err().to_string();
-        assert!(why.contains("256 MiB"), "{why}");
+        assert!(why.contains("64 MiB"), "{why}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::words::{self, Column};
 use crate::plate::possible_kinds;
 
 /// The most entries of a list.
-pub const ENTRIES_MAX: usize = 5_000_000;
+pub const ENTRIES_MAX: usize = 1_500_000;
 /// The most patterns among them.
 pub const PATTERNS_MAX: usize = 200_000;
 /// How many lines a report names, of those refused and of those noted; the others are counted.
