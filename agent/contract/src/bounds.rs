@@ -42,6 +42,7 @@ fn bound(schema: &mut Map<String, Value>) {
     };
     let format = schema.get("format").and_then(Value::as_str);
     let mut add: Vec<(&str, Value)> = Vec::new();
+    let mut drop_format = is("number");
     if is("integer") {
         let small = format == Some("uint32");
         let max = if small {
@@ -51,6 +52,9 @@ fn bound(schema: &mut Map<String, Value>) {
         };
         add.push(("maximum", max.into()));
         add.push(("minimum", json!(-(WHOLE_MAX as i64))));
+        // Rust's names of number types are no formats of JSON Schema, and validators refuse them; the
+        // bounds say what they mean.
+        drop_format = true;
     }
     let has = |key: &str| schema.contains_key(key);
     if is("string") && !["pattern", "format", "enum", "const"].into_iter().any(has) {
@@ -61,6 +65,9 @@ fn bound(schema: &mut Map<String, Value>) {
     }
     for (key, value) in add {
         schema.entry(key).or_insert(value);
+    }
+    if drop_format {
+        schema.remove("format");
     }
 }
 

@@ -515,6 +515,9 @@ impl Request {
 
 /// The topic an answer goes to: the request's response topic, else the agent's own for results.
 ///
+/// Below the agent's own, as `kakou/v1/{site}/{agent}/result/console-7`, is where a broker with plain
+/// rights lets it write.
+///
 /// `None` for a response topic that an agent must not write to: whoever may send commands could
 /// else make it speak where only messages of another kind, or of other agents, belong.
 pub fn answer_topic(response_topic: Option<&str>, site: &Id, agent: &Id) -> Option<String> {
@@ -527,6 +530,8 @@ pub fn answer_topic(response_topic: Option<&str>, site: &Id, agent: &Id) -> Opti
     };
     let form = !given.is_empty() && given.len() <= 1024 && !given.starts_with('$');
     let plain = !given.contains(['+', '#']) && !given.contains(char::is_control);
-    let free = !given.starts_with("kakou/") || given == own.to_string();
+    let below = given.strip_prefix(&own.to_string());
+    let is_own = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let free = !given.starts_with("kakou/") || is_own;
     (form && plain && free).then(|| given.to_owned())
 }

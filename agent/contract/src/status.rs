@@ -319,7 +319,8 @@ pub struct ListStatus {
 /// How a supervised part of the agent is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartStatus {
-    /// `models`, `uplink`, `watchlist`, `metrics`, `commands`, `status`, `reload`, or `camera-` and the camera's id.
+    /// `models`, `uplink`, `watchlist`, `delivery`, `metrics`, `metrics-server`, `status-socket`, `commands`, `notes`,
+    /// `status`, `reload`, or `camera-` and the camera's id.
     #[serde(serialize_with = "crate::text::clipped")]
     #[schemars(with = "String")]
     pub name: String,

@@ -43,3 +43,27 @@ fn a_schema_is_valid_and_open_to_later_fields_unless_it_is_a_request() {
         assert_eq!(closed, name.starts_with("cmd-"), "{name}");
     }
 }
+
+/// Validators that are strict about formats, Ajv by default, refuse a schema with one they do not
+/// know.
+#[test]
+fn every_format_is_one_of_json_schema() {
+    fn formats(value: &Value, out: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(format)) = map.get("format") {
+                    out.insert(format.clone());
+                }
+                map.values().for_each(|v| formats(v, out));
+            }
+            Value::Array(items) => items.iter().for_each(|v| formats(v, out)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    for (_, schema) in schema::files() {
+        formats(&schema, &mut found);
+    }
+    let known = ["date-time", "uuid"].map(str::to_owned);
+    assert_eq!(found, BTreeSet::from(known));
+}

@@ -209,6 +209,29 @@ async fn the_first_answer_to_an_id_stays() {
     assert_eq!(first["code"], "done");
 }
 
+#[test]
+fn answers_go_below_the_agents_own_result_or_outside_of_the_tree() {
+    let (site, agent) = ("north".parse().unwrap(), "box-1".parse().unwrap());
+    let allowed = |topic: &str| kakou_contract::command::answer_topic(Some(topic), &site, &agent);
+    for topic in [
+        "kakou/v1/north/box-1/result",
+        "kakou/v1/north/box-1/result/console-7",
+        "kakou/v1/north/box-1/result/a/b",
+        "platform/answers",
+    ] {
+        assert_eq!(allowed(topic).as_deref(), Some(topic));
+    }
+    for topic in [
+        "kakou/v1/north/box-1/results",
+        "kakou/v1/north/box-1/hit/red/cam-1",
+        "kakou/v1/north/box-2/result/console-7",
+        "kakou/v1/north/box-1/result/#",
+        "kakou/v1/north/box-1/result/+",
+    ] {
+        assert_eq!(allowed(topic), None, "{topic}");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_response_topic_is_answered_where_answers_go() {
     let rig = rig();

@@ -13,6 +13,8 @@ word_list! {
         /// No frame since the agent, or the camera's duty, began.
         Starting = "starting", "启动中";
         Ok = "ok", "正常";
+        /// The box cannot keep up: too few frames are looked at while vehicles pass.
+        Overloaded = "overloaded", "处理不及";
         /// Fewer frames arrive than the camera sends or is configured to send.
         LowRate = "low_rate", "帧率过低";
         /// The picture is not of the configured size, or its size changed in mid-stream.
@@ -49,7 +51,11 @@ impl CameraState {
     pub const fn health(self) -> Health {
         match self {
             Self::Ok | Self::OffDuty | Self::Ended => Health::Ok,
-            Self::Starting | Self::LowRate | Self::WrongSize | Self::TurnedAway => Health::Degraded,
+            Self::Starting
+            | Self::Overloaded
+            | Self::LowRate
+            | Self::WrongSize
+            | Self::TurnedAway => Health::Degraded,
             Self::Frozen
             | Self::Blinded
             | Self::Black
