@@ -1,6 +1,6 @@
 //! `kakou replay`: a recording through the whole path.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use kakou_contract::{EvidenceRole, Message, PassageMessage};
 use super::broker::BrokerUrl;
 use super::common::{ConfigArgs, print_line};
 use super::send::Sender;
-use super::table::{Table, print};
+use super::table::{Table, clean, print};
 use crate::config::Config;
-use crate::measure::replay::{ReplayEvent, replay};
+use crate::measure::replay::{ReplayEvent, Summary, replay};
 use crate::measure::truth::{Comparison, compare, read};
 use crate::pipeline::{Pipeline, Record};
 use kakou_sight::camera::Assumed;
@@ -139,9 +139,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             "{} frames, {broken} broken, {} passages",
             summary.frames, summary.passages
         ))?;
-        if let Some(dir) = &args.evidence {
+        if let Some(dir) = args.evidence.as_ref().filter(|_| summary.passages > 0) {
             print_line(&format!("pictures in {}", dir.display()))?;
         }
+    }
+    if let Some(hint) = hint(&args.path, &summary) {
+        eprintln!("kakou: {hint}");
     }
     let Some(known) = known else {
         return Ok(ExitCode::SUCCESS);
@@ -161,6 +164,26 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// What may be the matter with a recording that gave little.
+fn hint(path: &Path, summary: &Summary) -> Option<String> {
+    let shown = clean(&path.display().to_string());
+    let has_times = path.join("frames.jsonl").is_file();
+    let is_folder = path.is_dir() || (path.is_file() && summary.frames == 1);
+    if is_folder && !has_times && (summary.sizes_differ || summary.passages == 0) {
+        return Some(format!(
+            "{shown}: a film is asked for, in which a vehicle is seen again and again; for single \
+             pictures use `kakou read {shown}`"
+        ));
+    }
+    (summary.passages == 0 && summary.frames > 0).then(|| {
+        format!(
+            "{shown}: nothing passed. Without --config the whole picture counts, with it the lanes \
+             do: `kakou camera snapshot` draws them. `--log kakou=debug` tells what was followed and \
+             why it was no passage"
+        )
     })
 }
 

@@ -28,6 +28,8 @@ pub struct Summary {
     pub passages: u64,
     /// Capture time of the first frame.
     pub start: Option<DateTime<FixedOffset>>,
+    /// The frames are not all of one size: single pictures, and no film.
+    pub sizes_differ: bool,
 }
 
 /// Frames decoded ahead, each some megabytes. A recording waits; nothing is dropped.
@@ -58,6 +60,7 @@ pub fn replay<E: From<ReplayError>>(
             .name("decode".into())
             .spawn_scoped(scope, move || decode(source, &send))
             .map_err(ReplayError::Thread)?;
+        let mut size = None;
         while let Ok(next) = frames.recv() {
             match next.map_err(ReplayError::from)? {
                 Next::End => break,
@@ -70,6 +73,7 @@ pub fn replay<E: From<ReplayError>>(
                 Next::Frame(frame) => {
                     summary.start.get_or_insert(frame.time.wall);
                     summary.frames += 1;
+                    summary.sizes_differ |= *size.get_or_insert(frame.size()) != frame.size();
                     let events = pipeline.frame(&frame).map_err(ReplayError::from)?;
                     for record in events.into_iter().filter_map(Event::passed) {
                         summary.passages += 1;

@@ -38,6 +38,9 @@ pub(super) fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
 
 /// The same with another bound than [`LARGEST_PICTURE`], in pixels.
 pub(super) fn decode_up_to(bytes: &[u8], most: u64) -> Result<RgbImage, String> {
+    if let Some(what) = other_format(bytes) {
+        return Err(what);
+    }
     let said = |e: image::ImageError| kakou_guard::presentable(&e.to_string());
     let ends = jpeg_end(bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes))
@@ -68,6 +71,42 @@ pub(super) fn decode_up_to(bytes: &[u8], most: u64) -> Result<RgbImage, String> 
     }
     picture.apply_orientation(turned);
     Ok(picture.into_rgb8())
+}
+
+/// A picture of a format that is not taken, by its first bytes, and what to do about it.
+fn other_format(bytes: &[u8]) -> Option<String> {
+    let riff = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
+    for (is_it, name) in [
+        (riff, "WebP"),
+        (bytes.starts_with(b"BM"), "BMP"),
+        (bytes.starts_with(b"GIF8"), "GIF"),
+        (
+            bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*"),
+            "TIFF",
+        ),
+    ] {
+        if is_it {
+            return Some(convert(name, "ffmpeg -i IN OUT.png"));
+        }
+    }
+    // ISO base media files name their brand after the box's length: ISO/IEC 14496-12 and 23008-12.
+    let brand = bytes.get(4..12).filter(|b| b.starts_with(b"ftyp"))?;
+    let (name, tool) = match brand.get(4..8)? {
+        b"avif" | b"avis" => ("AVIF", "ffmpeg -i IN.avif OUT.png"),
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => (
+            "HEIC, as phones save it",
+            "heif-convert IN.heic OUT.jpg (Debian's libheif-examples)",
+        ),
+        _ => (
+            "a video",
+            "ffmpeg -i IN -frames:v 1 OUT.png, or kakou replay",
+        ),
+    };
+    Some(convert(name, tool))
+}
+
+fn convert(name: &str, tool: &str) -> String {
+    format!("it is {name}; JPEG and PNG are read: convert it by {tool}")
 }
 
 /// Whether the end marker of a JPEG is there: after its scans, not in what a camera appends, and
@@ -121,6 +160,25 @@ fn is_cut_short(picture: &DynamicImage) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_picture_of_another_format_is_named_with_what_to_do() {
+        for (bytes, name) in [
+            (&b"RIFF\x10\0\0\0WEBPVP8 "[..], "WebP"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+            (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "AVIF"),
+            (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a video"),
+            (b"BM\x36\0\0\0", "BMP"),
+            (b"II*\0\x08\0\0\0", "TIFF"),
+        ] {
+            let told = decode_bytes(bytes).unwrap_err();
+            assert!(
+                told.contains(name) && told.contains("convert it by"),
+                "{told}"
+            );
+        }
+        assert!(decode_bytes(b"plain text").is_err());
+    }
 
     #[test]
     fn a_torn_jpeg_is_told_from_a_whole_one() {
