@@ -11,6 +11,7 @@
 //! | `cli` | one small file per command; the only place for tables and progress bars |
 //! | `measure` | reads against the truth of pictures, passages against the truth of recordings |
 //! | `demo` | the embedded broker of `kakou demo` |
+//! | `log` | the log, for people and for the journal |
 //!
 //! Frames come from `kakou-sight`, what they mean from `kakou-traffic`. What must reach the
 //! platform is kept by `kakou-outbox` and sent by `kakou-uplink`. docs/architecture.md is the map
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod log;
 pub mod measure;
 pub mod message;
 pub mod pipeline;

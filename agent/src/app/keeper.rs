@@ -23,9 +23,14 @@ pub struct Keeper {
     pub signals: Signals,
 }
 
+/// What stays wrong is told again this often: who looks at the last hours of the log finds it.
+const REMIND_EVERY: Duration = Duration::from_secs(3600);
+
 /// What was said already, so that it is said once.
 #[derive(Default)]
 struct Said {
+    /// Since when something is wrong, or was last told to be.
+    wrong: Option<Duration>,
     hanging: bool,
     broken: bool,
     writer_gone: bool,
@@ -51,6 +56,18 @@ impl Keeper {
         }
     }
 
+    /// Each fault is told where it arises; this is for those that last.
+    fn remind(&self, overview: &Overview, said: &mut Said) {
+        let now = self.sources.clock.mono();
+        let reasons = overview.reasons();
+        if reasons.is_empty() {
+            said.wrong = None;
+        } else if now.saturating_sub(*said.wrong.get_or_insert(now)) >= REMIND_EVERY {
+            said.wrong = Some(now);
+            tracing::warn!("still not well: {}", reasons.join("; ").replace('\n', " "));
+        }
+    }
+
     fn ask_for_reload(&self) {
         // What comes of it is in the log and in an audit message.
         let (request, _) = oneshot::channel();
@@ -62,6 +79,7 @@ impl Keeper {
     fn look(&self, life: &mut SignsOfLife, said: &mut Said) -> anyhow::Result<()> {
         let overview = self.sources.look();
         self.look_at_outbox(&overview, said)?;
+        self.remind(&overview, said);
         let dead_for = life.dead_for(self.sources.clock.mono(), self.signs(&overview));
         if dead_for >= GIVE_UP_AFTER {
             anyhow::bail!(

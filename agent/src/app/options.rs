@@ -18,3 +18,11 @@ pub struct RunOptions {
     /// The config's file, and how to read it again; without them a reload reads the watchlist only.
     pub config: Option<(PathBuf, Load)>,
 }
+
+impl RunOptions {
+    /// The config's file as people see it.
+    pub fn file(&self) -> String {
+        let file = self.config.as_ref().map(|(file, _)| file.display());
+        file.map_or_else(|| "none".to_owned(), |file| file.to_string())
+    }
+}
