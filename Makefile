@@ -10,7 +10,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # program=Debian package
 NEEDED_TO_BUILD := cc=gcc make=make
-NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime
+NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime promtool=prometheus
 # The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
 # Debian's own Python, which has the bindings; another one first in the path has not.
 CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py

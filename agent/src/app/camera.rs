@@ -28,6 +28,7 @@ use super::models::Models;
 use super::privacy::Privacy;
 use super::recorder::Intake;
 use super::supervise::{Part, Pulse, Stop};
+use super::tally::Tally;
 use super::watchlist::Watchlist;
 use crate::config::{CameraConfig, CameraSource, Config};
 use crate::pipeline::{Event, Pipeline, Record, Sighting};
@@ -47,6 +48,7 @@ pub struct CameraWorker {
     pub signals: SignalDesk,
     pub privacy: Privacy,
     pub view: Arc<CameraView>,
+    pub tally: Tally,
     pub shared_models: Models,
     pub share: Share,
 }
@@ -93,6 +95,7 @@ impl CameraWorker {
 
     /// Messages of hits that come with no passage.
     fn tell_alone(&self, hits: Vec<HitMessage>) {
+        self.tally.told(&hits, self.clock.wall());
         for hit in hits {
             let id = hit.id;
             match group(hit) {
@@ -274,7 +277,11 @@ impl Run<'_> {
                 Ok(provisional(&hit, &so_far, &pictures)?)
             });
             match drafts {
-                Ok(envelopes) => self.intake.keep(Group::new(envelopes, vec![hit])),
+                Ok(envelopes) => {
+                    self.tally
+                        .told(std::slice::from_ref(&hit), self.clock.wall());
+                    self.intake.keep(Group::new(envelopes, vec![hit]));
+                }
                 Err(e) => {
                     // The hit matters more than its pictures.
                     tracing::error!(camera = self.camera.id, hit = %id, "told without pictures: {e:#}");
@@ -296,6 +303,16 @@ impl Run<'_> {
     fn keep(&self, mut record: Record) {
         record.message.clock = Some(self.clock.status());
         let passage = &record.message;
+        self.tally.passed(passage, self.clock.wall());
+        // Without the plate: a log is kept by other rules than records are.
+        tracing::info!(
+            camera = self.camera.id,
+            passage = %passage.id,
+            lane = passage.lane.as_ref().map(|lane| lane.id.as_str()),
+            read = passage.plate.is_some(),
+            unread = passage.no_plate_reason.map(|reason| reason.as_str()),
+            "passed"
+        );
         let found = self.find(passage);
         let (ids, word) = ((passage.id, record.also.as_slice()), self.word(passage));
         let hits = self.hits.tell(|hits| hits.passed(ids, word, found));
@@ -316,7 +333,10 @@ impl Run<'_> {
             false => Vec::new(),
         };
         match drafts(&record, &hits, &signals, Footage::Live) {
-            Ok(envelopes) => self.intake.keep(Group::new(envelopes, hits)),
+            Ok(envelopes) => {
+                self.tally.told(&hits, self.clock.wall());
+                self.intake.keep(Group::new(envelopes, hits));
+            }
             Err(e) => {
                 // One passage that cannot be written must not end the others.
                 tracing::error!(camera = self.camera.id, passage = %record.message.id(), "not recorded: {e:#}");

@@ -20,6 +20,7 @@ use super::models::Models;
 use super::privacy::Privacy;
 use super::recorder::Recorder;
 use super::supervise::{Parts, Pulse, Stop, spawn_thread};
+use super::tally::Tallies;
 use super::watchlist::Watchlist;
 use crate::config::{CameraConfig, CameraSource, Config};
 
@@ -37,6 +38,7 @@ pub struct Surroundings {
     pub models: Models,
     pub parts: Parts,
     pub views: CameraViews,
+    pub tallies: Tallies,
 }
 
 struct Running {
@@ -118,6 +120,7 @@ impl Cameras {
             .clone()
             .with_context(|| format!("camera {} has no `url`", camera.id))?;
         let id = Id::new("camera", camera.id.as_str())?;
+        let tally = self.around.tallies.of(&id);
         let view = Arc::new(CameraView::new(id, clock.wall()));
         let name = format!("{PART_PREFIX}{}", camera.id);
         let worker = CameraWorker {
@@ -131,6 +134,7 @@ impl Cameras {
             signals: signals.clone(),
             privacy: Privacy::load(&config.privacy)?,
             view: Arc::clone(&view),
+            tally,
             shared_models: models.clone(),
             share: self.share.clone(),
         };

@@ -10,7 +10,7 @@ use super::camera::Run;
 use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
     CameraEvent, Condition, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig,
-    LiveEvent, LiveFrame, Moment, Pixels, Rate, Sight,
+    LiveEvent, LiveFrame, Moment, Pace, Pixels, Rate, Sight,
 };
 use kakou_uplink::Backoff;
 
@@ -58,6 +58,7 @@ struct Watched<'a> {
     gate: Gate,
     sight: Sight,
     looked: Rate,
+    pace: Pace,
     /// When a frame came last, or time was told to go on.
     last: Duration,
     /// Of earlier connections and runs.
@@ -89,6 +90,7 @@ impl Run<'_> {
             gate: Gate::new(&lanes, &self.camera.masks, w.gate.clone()),
             sight: Sight::new(&self.camera.masks, w.sight.clone()),
             looked: Rate::new(LATELY, self.now()),
+            pace: Pace::default(),
             last: self.now(),
             dropped: before.frames_dropped,
             broken: before.frames_broken,
@@ -189,10 +191,15 @@ impl Run<'_> {
                             .map(|fps| rate.min(fps as f32));
                         self.happened(watched.condition, CameraEvent::Connected { rate });
                     }
+                    let busy = watched.pipeline.is_busy();
                     self.take(live, frame, watched)?;
                     // The rate is the camera's, however few of its frames are looked at.
                     taken += 1;
                     let frames = live.received().saturating_sub(received + taken);
+                    let now = self.now();
+                    watched.pace.frame(now, busy, frames);
+                    let too_slow = watched.pace.too_slow(now);
+                    self.happened(watched.condition, CameraEvent::Pace { too_slow });
                     if frames > 0 {
                         received = live.received() - taken;
                         self.happened(watched.condition, CameraEvent::Displaced { frames });
@@ -315,8 +322,9 @@ impl Run<'_> {
         match look {
             Ok(look) => {
                 events.extend(watched.pipeline.follow(&frame, look));
-                self.view
-                    .looked_after(self.now().saturating_sub(frame.time.mono));
+                let delay = self.now().saturating_sub(frame.time.mono);
+                self.view.looked_after(delay);
+                self.tally.looked_after(delay);
                 watched.number += 1;
                 watched.looked.frame(self.now());
             }

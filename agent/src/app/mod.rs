@@ -22,7 +22,8 @@
 //! | `delivery` | lists that the platform sends |
 //! | `notes` | what people looked up or took out on the box, for the record |
 //! | `commands`, `listener` | what the platform may ask for |
-//! | `overview`, `status`, `reporter`, `metrics` | how all of it is, and who is told |
+//! | `tally` | what passed, counted |
+//! | `overview`, `status`, `reporter`, `metrics`, `web` | how all of it is, and who is told |
 //! | `prepare`, `reload`, `settings` | a config that is taken into use |
 
 mod answers;
@@ -56,8 +57,10 @@ mod signals;
 mod signs;
 mod status;
 mod supervise;
+mod tally;
 pub mod watchfile;
 mod watchlist;
+pub mod web;
 
 pub use drafts::{Footage, drafts};
 pub use options::{Load, RunOptions};
@@ -96,7 +99,9 @@ use settings::Settings;
 use signals::Signals;
 use status::Identity;
 use supervise::{Parts, Pulse, Stop, spawn_task, spawn_thread};
+use tally::Tallies;
 use watchlist::{Watchlist, WatchlistPart};
+use web::{MetricsServer, StatusServer};
 
 /// Runs the agent until SIGTERM or SIGINT. `Err`: it could not start, or nothing worked any more.
 pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::Result<()> {
@@ -144,6 +149,14 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         public_key: PublicKey::of(&outbox.public_key()),
     };
 
+    let cameras = config.cameras.iter().filter(|c| c.source.is_some());
+    let lanes: usize = cameras.clone().map(|c| c.lanes.len()).sum();
+    tracing::info!(
+        version = status::version(),
+        %site, %agent, cameras = cameras.count(), lanes, state = %state.display(), config = options.file(),
+        "begins"
+    );
+
     // What the parts share.
     let (parts, link) = (Parts::default(), Link::default());
     let sources = Sources {
@@ -151,6 +164,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         clock: Arc::clone(&clock),
         outbox: outbox.clone(),
         views: CameraViews::default(),
+        tallies: Tallies::default(),
         link: link.clone(),
         parts: parts.clone(),
         watchlist: Watchlist::new(&config.watchlist, Arc::clone(&clock)),
@@ -192,6 +206,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             models: sources.models.clone(),
             parts: parts.clone(),
             views: sources.views.clone(),
+            tallies: sources.tallies.clone(),
         },
     );
     let first = cameras.prepare(&config, false)?;
@@ -229,10 +244,14 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         uplink,
     );
     let (watchlist_part, metrics_part) = (part("watchlist"), part("metrics"));
+    let server_part = part("metrics-server");
+    if config.metrics.listen.is_none() {
+        parts.remove(&server_part);
+    }
     if config.watchlist.is_empty() {
         parts.remove(&watchlist_part);
     }
-    if config.metrics.is_none() {
+    if config.metrics.file.is_none() {
         parts.remove(&metrics_part);
     }
     spawn_task(
@@ -268,6 +287,20 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         Arc::clone(&metrics_part),
     );
     spawn_task(
+        MetricsServer {
+            sources: sources.clone(),
+            settings: settings.clone(),
+        },
+        Arc::clone(&server_part),
+    );
+    spawn_task(
+        StatusServer {
+            sources: sources.clone(),
+            state: state.clone(),
+        },
+        part("status-socket"),
+    );
+    spawn_task(
         Reporter {
             sources: sources.clone(),
             settings: settings.clone(),
@@ -288,6 +321,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             intake: recorder.intake("reload"),
             watchlist_part,
             metrics_part,
+            server_part,
         },
         part("reload"),
     );
@@ -336,6 +370,10 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         }
     });
     let closed = outbox.close().context("closing the outbox");
+    match &outcome {
+        Ok(()) => tracing::info!("has ended in order"),
+        Err(e) => tracing::error!("gives itself up: {e:#}"),
+    }
     drop(in_runtime);
     // What hangs in a file system does not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -8,8 +8,9 @@ use kakou_uplink::Status;
 use super::camera_view::CameraViews;
 use super::link::Link;
 use super::models::Models;
-use super::status::{Identity, StatusParts, headline};
+use super::status::{Identity, StatusParts, headline, reasons};
 use super::supervise::Parts;
+use super::tally::Tallies;
 use super::watchlist::Watchlist;
 
 /// Hands on everything that has something to say of itself. A clone is another hand on the same.
@@ -19,6 +20,7 @@ pub struct Sources {
     pub clock: SharedClock,
     pub outbox: Outbox,
     pub views: CameraViews,
+    pub tallies: Tallies,
     pub link: Link,
     pub parts: Parts,
     pub watchlist: Watchlist,
@@ -52,6 +54,11 @@ impl Sources {
 }
 
 impl Overview {
+    /// What is wrong, the worst first; empty: all is well.
+    pub fn reasons(&self) -> Vec<String> {
+        reasons(&self.status, &self.outbox.state, &self.link)
+    }
+
     /// One line of what is wrong.
     pub fn headline(&self) -> String {
         headline(&self.status, &self.outbox.state, &self.link)

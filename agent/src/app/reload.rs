@@ -50,6 +50,7 @@ pub struct Reloader {
     /// Parts that are shown only while the config names their file.
     pub watchlist_part: Arc<Pulse>,
     pub metrics_part: Arc<Pulse>,
+    pub server_part: Arc<Pulse>,
 }
 
 /// A config that can be taken into use, with all that had to be made for it.
@@ -156,7 +157,8 @@ impl Reloader {
         let parts = &self.sources.parts;
         for (is_there, part) in [
             (!config.watchlist.is_empty(), &self.watchlist_part),
-            (config.metrics.is_some(), &self.metrics_part),
+            (config.metrics.file.is_some(), &self.metrics_part),
+            (config.metrics.listen.is_some(), &self.server_part),
         ] {
             match is_there {
                 true => parts.add(part),
@@ -227,8 +229,8 @@ fn prepare_all(
     for camera in config.cameras.iter().filter(|c| !old.cameras.contains(c)) {
         prepare::camera(camera)?;
     }
-    if let Some(folder) = config.metrics.as_deref().and_then(Path::parent)
-        && config.metrics != old.metrics
+    if let Some(folder) = config.metrics.file.as_deref().and_then(Path::parent)
+        && config.metrics.file != old.metrics.file
     {
         std::fs::metadata(folder).with_context(|| format!("metrics: {}", folder.display()))?;
     }

@@ -1,10 +1,9 @@
 //! The config in use, for those who look at it again and again. A reload replaces it as a whole.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, MetricsConfig};
 
 #[derive(Clone)]
 pub struct Settings(Arc<RwLock<Arc<Config>>>);
@@ -26,7 +25,7 @@ impl Settings {
         self.current().agent_times.status_every
     }
 
-    pub fn metrics_file(&self) -> Option<PathBuf> {
+    pub fn metrics(&self) -> MetricsConfig {
         self.current().metrics.clone()
     }
 }

@@ -10,6 +10,11 @@ use kakou_outbox::{OutboxState, Stats};
 use kakou_time::Clock;
 use kakou_uplink::{LinkState, Status};
 
+/// Of this program.
+pub const fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// What every status says alike.
 #[derive(Clone)]
 pub struct Identity {
@@ -62,7 +67,12 @@ impl Identity {
         } else {
             let listed = watchlist.as_ref().map_or(Health::Ok, |w| w.health);
             let failing = parts.iter().any(|p| p.state == PartState::Failing);
-            let well = [storing, linked, listed]
+            // Evidence with wrong times is worth little, and nobody sees it by the passages.
+            let timed = match clock.status().state {
+                ClockState::Unsynchronised => Health::Degraded,
+                ClockState::Synchronised | ClockState::Unknown => Health::Ok,
+            };
+            let well = [storing, linked, listed, timed]
                 .into_iter()
                 .chain(cameras.iter().map(|c| c.health));
             match failing || well.into_iter().any(|h| h != Health::Ok) {
@@ -117,7 +127,7 @@ impl Identity {
             started_at: self.started_at,
             software: Software {
                 name: "kakou".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
+                version: version().to_owned(),
             },
             health: Health::Ok,
             cameras: Vec::new(),
@@ -168,25 +178,36 @@ fn linked(link: &Status) -> Health {
 
 /// One line for `systemctl status`: what is wrong, the worst first, then the link and what waits.
 pub fn headline(status: &StatusMessage, outbox: &OutboxState, link: &Status) -> String {
+    let mut all = reasons(status, outbox, link);
+    // The link is told whether or not it is well.
+    all.retain(|reason| !reason.starts_with("broker: "));
+    all.push(link.state.to_string());
+    let waiting = status.outbox.as_ref().map_or(0, |o| o.waiting);
+    all.push(format!("{waiting} waiting"));
+    // The service manager takes one line.
+    all.join("; ").replace('\n', " ")
+}
+
+/// Each thing that is not as it should be, the worst first.
+pub fn reasons(status: &StatusMessage, outbox: &OutboxState, link: &Status) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(why) = storing_fault(outbox) {
         all.push(format!("outbox: {why}"));
     }
-    let failing: Vec<String> = status
-        .cameras
-        .iter()
-        .filter(|c| c.health == Health::Failed)
-        .map(|c| {
-            let state = c.state.map_or("failed", CameraState::as_str);
-            format!("{}: {}", c.camera, c.detail.as_deref().unwrap_or(state))
-        })
-        .collect();
-    if !failing.is_empty() {
-        let (bad, count) = (failing.len(), status.cameras.len());
-        all.push(format!(
-            "{bad} of {count} cameras failing: {}",
-            failing.join(", ")
-        ));
+    let told = |c: &CameraStatus| {
+        let state = c.state.map_or("failed", CameraState::as_str);
+        format!("{}: {}", c.camera, c.detail.as_deref().unwrap_or(state))
+    };
+    let of_health = |health| {
+        let cameras = status.cameras.iter().filter(move |c| c.health == health);
+        cameras.map(told).collect::<Vec<_>>()
+    };
+    for (health, word) in [(Health::Failed, "failing"), (Health::Degraded, "degraded")] {
+        let bad = of_health(health);
+        if !bad.is_empty() {
+            let (n, count) = (bad.len(), status.cameras.len());
+            all.push(format!("{n} of {count} cameras {word}: {}", bad.join(", ")));
+        }
     }
     // A camera's part is told above, by the camera.
     let parts = status.parts.iter().filter(|p| {
@@ -201,11 +222,29 @@ pub fn headline(status: &StatusMessage, outbox: &OutboxState, link: &Status) -> 
         (p.state == PartState::Starting && p.name == "models").then_some(detail)
     };
     all.extend(status.parts.iter().filter_map(opening));
-    all.push(link.state.to_string());
-    let waiting = status.outbox.as_ref().map_or(0, |o| o.waiting);
-    all.push(format!("{waiting} waiting"));
-    // The service manager takes one line.
-    all.join("; ").replace('\n', " ")
+    if let Some(list) = status.watchlist.as_ref().filter(|w| w.health != Health::Ok) {
+        let why = list.detail.as_deref().unwrap_or("not in use");
+        let of_part = all.iter().any(|told| told.starts_with("watchlist: "));
+        if !of_part {
+            all.push(format!("watchlist: {why}"));
+        }
+    }
+    if status
+        .clock
+        .is_some_and(|c| c.state == ClockState::Unsynchronised)
+    {
+        let mend = "no time source disciplines the clock, so times may be wrong and nothing expires; \
+                    check the time service (timedatectl)";
+        all.push(format!("clock: {mend}"));
+    }
+    if !link.refused_topics.is_empty() {
+        let topics: Vec<&str> = link.refused_topics.iter().map(String::as_str).collect();
+        all.push(format!("the broker refuses {}", topics.join(", ")));
+    }
+    if link.state != LinkState::Connected {
+        all.push(format!("broker: {}", link.state));
+    }
+    all
 }
 
 /// Health of the whole, state of each camera and part, of the clock; health of outbox, uplink and

@@ -16,9 +16,12 @@ mod eval_report;
 mod load;
 mod models;
 mod outbox;
+mod read;
 mod replay;
 mod run;
 mod send;
+mod status;
+mod status_screen;
 pub mod table;
 mod watch;
 mod watchlist;
@@ -54,6 +57,7 @@ enum Command {
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     Replay(replay::Args),
+    Read(read::Args),
     Run(run::Args),
     Eval(eval::Args),
     Bench(bench::Args),
@@ -62,6 +66,7 @@ enum Command {
     Config(config::Command),
     #[command(subcommand)]
     Models(models::Command),
+    Status(status::Args),
     Watch(watch::Args),
     #[command(subcommand)]
     Watchlist(watchlist::Command),
@@ -79,12 +84,14 @@ impl Cli {
             #[cfg(feature = "demo")]
             Command::Demo(a) => demo::run(a),
             Command::Replay(a) => replay::run(a),
+            Command::Read(a) => read::run(a),
             Command::Run(a) => run::run(a),
             Command::Eval(a) => eval::run(a),
             Command::Bench(a) => bench::run(a),
             Command::CheckConfig(a) => check_config::run(a),
             Command::Config(c) => config::run(&c),
             Command::Models(c) => models::run(c),
+            Command::Status(a) => status::run(a),
             Command::Watch(a) => watch::run(a),
             Command::Watchlist(c) => watchlist::run(c),
             Command::Outbox(c) => outbox::run(c),

@@ -29,7 +29,8 @@ pub use at::{ConfigError, Finding};
 pub use define::Language;
 pub use settings::{
     AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, DeliveredConfig, HitConfig,
-    LaneConfig, ListConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig, Watching, scaled,
+    LaneConfig, ListConfig, MetricsConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig,
+    Watching, scaled,
 };
 
 use at::At;

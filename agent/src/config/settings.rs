@@ -1,5 +1,6 @@
 //! What the agent works with: everything checked, every default filled in.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,8 +30,7 @@ pub struct Config {
     pub hits: HitConfig,
     pub signals: SignalRules,
     pub privacy: PrivacyConfig,
-    /// A file in the Prometheus text format, written every few seconds.
-    pub metrics: Option<PathBuf>,
+    pub metrics: MetricsConfig,
     /// Cameras that may compute at the same time.
     pub workers: usize,
     pub models: ModelChoice,
@@ -51,6 +51,15 @@ impl Config {
             .cloned()
             .unwrap_or_else(|| CameraConfig::plain(id))
     }
+}
+
+/// Where figures for Prometheus are to be had; nowhere by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Written every few seconds, in the Prometheus text format.
+    pub file: Option<PathBuf>,
+    /// Answers `/metrics` and `/health` over HTTP.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The brokers, in the order in which they are tried, and how to speak to them.

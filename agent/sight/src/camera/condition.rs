@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kakou_contract::{Health, codes::CameraState};
 
+use super::pace::LOOKS_NEEDED;
 use super::rate::Rate;
 use super::sight::View;
 
@@ -85,6 +86,8 @@ pub enum CameraEvent {
     /// So many frames came that nobody looked at, since newer ones came first: they count for the
     /// rate.
     Displaced { frames: u64 },
+    /// How many frames a second are looked at while the box cannot keep up; `None`: it can.
+    Pace { too_slow: Option<f32> },
     /// A frame came that could not be decoded.
     Damaged,
     /// It sends, and there is no picture yet; `text` is for people.
@@ -143,6 +146,8 @@ pub struct Condition {
     rate: Rate,
     declared: Option<f32>,
     low_rate: Option<Duration>,
+    /// Looks a second while the box cannot keep up, and since when.
+    overloaded: Option<(f32, Duration)>,
     /// Since when nothing worse than the state has held: what it takes to leave it.
     better: Option<Duration>,
 }
@@ -167,6 +172,7 @@ impl Condition {
             other_size: None,
             declared: None,
             low_rate: None,
+            overloaded: None,
             better: None,
         }
     }
@@ -221,6 +227,10 @@ impl Condition {
             CameraEvent::Frame { size, view } => self.frame(now, size, view),
             CameraEvent::Displaced { frames } => {
                 (0..frames.min(1000)).for_each(|_| self.rate.frame(now))
+            }
+            CameraEvent::Pace { too_slow } => {
+                let since = self.overloaded.map_or(now, |(_, since)| since);
+                self.overloaded = too_slow.map(|looks| (looks, since));
             }
             CameraEvent::Damaged => self.rate.damaged(now),
             CameraEvent::Waiting { text } => {
@@ -378,6 +388,13 @@ impl Condition {
         {
             let detail = format!("{:.1} of {own:.1} frames a second", self.rate.fps(now));
             return (CameraState::LowRate, since, Some(detail));
+        }
+        if let Some((looks, since)) = self.overloaded {
+            let detail = format!(
+                "the box cannot keep up: {looks:.1} looks a second while vehicles pass, of at least \
+                 {LOOKS_NEEDED:.0}; give it fewer cameras, smaller lanes or a faster processor"
+            );
+            return (CameraState::Overloaded, since, Some(detail));
         }
         (CameraState::Ok, now, None)
     }

@@ -220,6 +220,23 @@ fn a_size_that_changes_is_told_and_then_believed() {
 }
 
 #[test]
+fn a_box_that_cannot_keep_up_says_so_until_it_can() {
+    let mut rig = Rig::new(ConditionConfig::default());
+    rig.on(CameraEvent::Connected { rate: Some(25.0) });
+    rig.well(20.0);
+    let too_slow = Some(1.8);
+    rig.on(CameraEvent::Pace { too_slow });
+    assert_eq!(rig.told(), [S::Ok, S::Overloaded]);
+    assert!(rig.condition.detail().unwrap().contains("1.8 looks"));
+    assert_eq!(rig.condition.health(), Health::Degraded);
+    rig.well(5.0);
+    assert_eq!(rig.condition.state(), S::Overloaded);
+    rig.on(CameraEvent::Pace { too_slow: None });
+    rig.well(5.0);
+    assert_eq!(rig.told().last(), Some(&S::Ok));
+}
+
+#[test]
 fn a_rate_that_falls_is_told_once_and_its_return_too() {
     for declared in [None, Some(25.0)] {
         let mut rig = Rig::new(ConditionConfig::default());

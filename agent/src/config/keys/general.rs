@@ -1,7 +1,9 @@
 //! The keys before the first header, and the small sections: `[metrics]`, `[timing]`.
 
-use super::super::define::{Absent, Header, Is, Required, Section, Setting, TakenUp, Words};
-use super::super::kinds::{FilePath, Id, Integer};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::super::define::{Absent, Header, Is, Section, Setting, TakenUp, Words};
+use super::super::kinds::{FilePath, Id, Integer, ListenAddress, Parsed};
 
 pub static SITE: Setting<Id, Is<String>> = Setting {
     name: "site",
@@ -32,24 +34,57 @@ pub static METRICS: Section = Section {
     path: "metrics",
     header: Header::Once,
     doc: Words {
-        en: "Figures for Prometheus. Without this section none are written.",
-        zh: "供 Prometheus 采集的指标。不写本节则不输出。",
+        en: "Figures for Prometheus, and whether the box is well: docs/metrics.md. Without this \
+             section there are none.",
+        zh: "供 Prometheus 采集的指标与健康检查，见 docs/metrics.zh-CN.md。不写本节则不输出。",
     },
-    settings: &[&METRICS_FILE],
+    settings: &[&METRICS_FILE, &METRICS_LISTEN],
     sections: &[],
-    mistaken: &[],
+    mistaken: &[
+        (
+            "port",
+            "write the whole address: listen = \"127.0.0.1:9480\"",
+        ),
+        (
+            "address",
+            "it is called `listen`: listen = \"127.0.0.1:9480\"",
+        ),
+    ],
 };
 
-pub static METRICS_FILE: Setting<FilePath, Required> = Setting {
+pub static METRICS_FILE: Setting<FilePath, Absent> = Setting {
     name: "file",
     kind: FilePath,
-    fallback: Required,
+    fallback: NONE,
     example: Some("\"/var/lib/kakou/kakou.prom\""),
     taken_up: TakenUp::Reload,
     doc: Words {
         en: "Written every 5 s in the Prometheus text format, for the textfile collector of \
              node_exporter.",
         zh: "每 5 秒以 Prometheus 文本格式写一次，供 node_exporter 的 textfile collector 读取。",
+    },
+};
+
+/// Not among the ports that exporters commonly use.
+pub const METRICS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9480);
+
+pub static METRICS_LISTEN: Setting<Parsed<ListenAddress>, Absent> = Setting {
+    name: "listen",
+    kind: Parsed::new(Words {
+        en: "Address and port",
+        zh: "地址与端口",
+    }),
+    fallback: Absent(Words {
+        en: "127.0.0.1:9480; none where `file` is given",
+        zh: "127.0.0.1:9480；写了 `file` 时为无",
+    }),
+    example: Some("\"127.0.0.1:9480\""),
+    taken_up: TakenUp::Reload,
+    doc: Words {
+        en: "Where `/metrics` and `/health` are answered over HTTP. There is no password: beyond \
+             127.0.0.1 whoever reaches the port can read how much passes here, though no plate \
+             and no picture.",
+        zh: "在此地址以 HTTP 提供 `/metrics` 和 `/health`。没有口令：若不限于 127.0.0.1，凡能访问该端口者都可读取本卡口的车流量，但读不到号牌和图片。",
     },
 };
 

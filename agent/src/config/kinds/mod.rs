@@ -15,7 +15,7 @@ pub(super) use list::{List, Size};
 pub(super) use number::{Flag, Integer, Number};
 pub(super) use scores::Scores;
 pub(super) use shape::{Outline, Outlines, Segment};
-pub(super) use text::{Choice, FilePath, Id, Parsed, SecretFile, Text, TrustedKey};
+pub(super) use text::{Choice, FilePath, Id, ListenAddress, Parsed, SecretFile, Text, TrustedKey};
 
 /// The text of a value that must be one.
 fn text_of<'a>(written: &'a Written<'_>) -> Result<&'a str, Refused> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -188,6 +189,27 @@ impl FromStr for TrustedKey {
 impl Shown for Parsed<TrustedKey> {
     fn toml(&self, value: &TrustedKey) -> String {
         Text.toml(&PublicKey::of(&value.0).base64)
+    }
+}
+
+/// An address that the agent itself listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.trim();
+        let address = address.strip_prefix("http://").unwrap_or(address);
+        let parsed = address.trim_end_matches('/').parse().map(Self);
+        parsed.map_err(|_| {
+            format!(
+                "`{}` is no address to listen on; write the address of an interface of this box \
+                 and a port, such as 127.0.0.1:9480, or 0.0.0.0:9480 for all interfaces",
+                kakou_guard::presentable(text)
+            )
+        })
     }
 }
 

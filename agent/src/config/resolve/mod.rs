@@ -11,7 +11,7 @@ mod signals;
 mod source;
 mod watchlist;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use kakou_sight::evidence::EvidenceConfig;
@@ -24,7 +24,9 @@ use super::keys::{
     watchlist as watchlist_keys,
 };
 use super::part::Part;
-use super::settings::{AgentConfig, Config, HitConfig, NonHits, PassageTimes, PrivacyConfig};
+use super::settings::{
+    AgentConfig, Config, HitConfig, MetricsConfig, NonHits, PassageTimes, PrivacyConfig,
+};
 
 pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     for setting in [&general::SITE, &general::AGENT] {
@@ -44,7 +46,6 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     let hits = hits(&top.part(&hit_keys::HITS));
     let outbox = outbox::outbox(&top.part(&outbox_keys::OUTBOX), base);
     let cameras = camera::cameras(&top.parts(&camera_keys::CAMERA), base);
-    let file = |given: Option<PathBuf>| given.map(|path| base.join(path));
     Config {
         site: top.get(&general::SITE),
         agent: top.get(&general::AGENT),
@@ -52,10 +53,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         agent_times: agent(&top.part(&general::TIMING)),
         watchlist: watchlist::watchlist(&watchlist, base, &outbox.state),
         outbox,
-        metrics: metrics
-            .is_given()
-            .then(|| file(metrics.get(&general::METRICS_FILE)))
-            .flatten(),
+        metrics: self::metrics(&metrics, base),
         workers: looks.get(&vision::WORKERS).into(),
         models: models(&looks, base),
         passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
@@ -74,6 +72,16 @@ fn agent(timing: &Part<'_>) -> AgentConfig {
     AgentConfig {
         status_every: seconds(timing.get(&general::STATUS_S)),
         shutdown: seconds(timing.get(&general::SHUTDOWN_S)),
+    }
+}
+
+fn metrics(part: &Part<'_>, base: &Path) -> MetricsConfig {
+    let file = part.get(&general::METRICS_FILE);
+    let listen = part.get(&general::METRICS_LISTEN);
+    let fallback = || (part.is_given() && file.is_none()).then_some(general::METRICS_ADDRESS);
+    MetricsConfig {
+        listen: listen.map(|address| address.0).or_else(fallback),
+        file: file.map(|path| base.join(path)),
     }
 }
 

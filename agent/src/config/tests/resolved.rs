@@ -111,12 +111,29 @@ fn paths_count_from_the_folder_of_the_config() {
         "{key:?}"
     );
     assert_eq!(config.watchlist[0].file, Path::new("/etc/kakou/list.csv"));
-    assert_eq!(config.metrics.as_deref(), Some(Path::new("/m.prom")));
+    assert_eq!(config.metrics.file.as_deref(), Some(Path::new("/m.prom")));
     assert_eq!(config.outbox.state, Path::new("/etc/kakou/state"));
     assert_eq!(
         config.models.runtime.as_deref(),
         Some(Path::new("/etc/kakou/ort.so"))
     );
+}
+
+#[test]
+fn metrics_are_answered_on_this_box_alone_unless_the_config_says_more() {
+    let metrics = |text: &str| parsed(text).metrics;
+    let listen = |text: &str| metrics(text).listen.map(|a| a.to_string());
+    assert_eq!(metrics(""), MetricsConfig::default());
+    assert_eq!(listen("[metrics]").as_deref(), Some("127.0.0.1:9480"));
+    assert_eq!(listen("[metrics]\nfile = \"m.prom\""), None);
+    let given = "[metrics]\nfile = \"m.prom\"\nlisten = \"http://[::]:9100/\"";
+    assert_eq!(listen(given).as_deref(), Some("[::]:9100"));
+    for wrong in ["9480", "localhost:9480", "127.0.0.1", ":9480"] {
+        let text = format!("[metrics]\nlisten = \"{wrong}\"");
+        let told = Config::parse(&text, Path::new("gate.toml")).unwrap_err();
+        let told = told.to_string();
+        assert!(told.contains("such as 127.0.0.1:9480"), "{told}");
+    }
 }
 
 #[test]
