@@ -10,6 +10,7 @@
 
 mod at;
 mod define;
+mod examples;
 mod keys;
 mod kinds;
 mod layout;
@@ -27,6 +28,7 @@ use kakou_guard::file::read_bounded;
 
 pub use at::{ConfigError, Finding};
 pub use define::Language;
+pub use examples::is_example;
 pub use settings::{
     AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, DeliveredConfig, HitConfig,
     LaneConfig, ListConfig, MetricsConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig,
