@@ -27,3 +27,9 @@ pub mod measure;
 pub mod message;
 pub mod pipeline;
 pub mod store;
+
+/// Version and commit, for people: `0.1.0 (f8c9e8721c, 2026-11-27)`.
+pub const LONG_VERSION: &str = env!("KAKOU_LONG_VERSION");
+
+/// The same as SemVer has it, for messages: `0.1.0+f8c9e8721c`.
+pub const SHORT_VERSION: &str = env!("KAKOU_SHORT_VERSION");

@@ -152,7 +152,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     let cameras = config.cameras.iter().filter(|c| c.source.is_some());
     let lanes: usize = cameras.clone().map(|c| c.lanes.len()).sum();
     tracing::info!(
-        version = status::version(),
+        version = crate::SHORT_VERSION,
         %site, %agent, cameras = cameras.count(), lanes, state = %state.display(), config = options.file(),
         "begins"
     );

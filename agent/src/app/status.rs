@@ -10,11 +10,6 @@ use kakou_outbox::{OutboxState, Stats};
 use kakou_time::Clock;
 use kakou_uplink::{LinkState, Status};
 
-/// Of this program.
-pub const fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
-}
-
 /// What every status says alike.
 #[derive(Clone)]
 pub struct Identity {
@@ -127,7 +122,7 @@ impl Identity {
             started_at: self.started_at,
             software: Software {
                 name: "kakou".to_owned(),
-                version: version().to_owned(),
+                version: crate::SHORT_VERSION.to_owned(),
             },
             health: Health::Ok,
             cameras: Vec::new(),

@@ -36,7 +36,7 @@ use clap::{Parser, Subcommand};
 /// Kakou (卡口), the agent of a road checkpoint: camera frames in, one truthful record per vehicle
 /// out, over MQTT.
 #[derive(Debug, Parser)]
-#[command(name = "kakou", version, propagate_version = true)]
+#[command(name = "kakou", version = crate::LONG_VERSION, propagate_version = true)]
 pub struct Cli {
     /// Log filter, for example `info`, `debug`, `kakou_traffic::track=trace`. The log goes to
     /// stderr.

@@ -28,6 +28,7 @@ mod disk;
 mod faults;
 mod hits;
 mod hits_faults;
+mod installed;
 mod log;
 mod metrics;
 mod read;
