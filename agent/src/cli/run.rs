@@ -9,7 +9,7 @@ use kakou_time::SystemClock;
 
 use super::common::{ConfigArgs, print_line};
 use crate::app::{Load, OnCommitted, RunOptions, run as run_agent};
-use crate::config::Config;
+use crate::config::{Config, is_example};
 
 /// Run the agent: cameras in, passages and hits out, until SIGTERM or SIGINT.
 ///
@@ -28,9 +28,16 @@ pub struct Args {
     print: bool,
 }
 
+/// `EX_CONFIG` of sysexits.h. The unit does not start the agent again after it.
+const CONFIG_IS_NOT_EDITED: u8 = 78;
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let state = args.state.clone();
     let config = loaded(&args.config, state.as_deref())?;
+    if is_example(&config.site, &config.agent) {
+        eprintln!("kakou: {}", refusal(&args.config, &config));
+        return Ok(ExitCode::from(CONFIG_IS_NOT_EDITED));
+    }
     let again = args.config.config.clone().map(|path| {
         let load: Load = Arc::new(move || loaded(&args.config, state.as_deref()));
         (path, load)
@@ -42,6 +49,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     run_agent(config, options, Arc::new(SystemClock::new()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Nothing has been opened yet: the state folder belongs to the first ids that it is used with.
+fn refusal(args: &ConfigArgs, config: &Config) -> String {
+    let file = args.config.as_deref().unwrap_or(Path::new("the config"));
+    format!(
+        "{}: site `{}` and agent `{}` are those of an example, so this box is not set up yet; write \
+         the ids of this checkpoint and this box there, and broker and cameras, then start again",
+        file.display(),
+        config.site,
+        config.agent
+    )
 }
 
 /// The config, with what is doubtful about it in the log.

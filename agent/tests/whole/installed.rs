@@ -1,8 +1,9 @@
-//! What an installed program says of itself.
+//! What an installation relies on: a version that names the commit, and examples that bind no box to
+//! their ids.
 
 use std::process::Command;
 
-use crate::support::{root, stdout, succeed};
+use crate::support::{kakou, root, stderr, stdout, succeed};
 
 #[test]
 fn the_version_names_the_commit() {
@@ -26,4 +27,28 @@ fn the_version_names_the_commit() {
         // These sources are a tarball.
         None => assert_eq!(rest, " (commit not known)"),
     }
+}
+
+#[test]
+fn an_example_that_nobody_has_edited_starts_nothing_and_binds_no_state_folder() {
+    for name in ["checkpoint.toml", "single-lane-gate.toml"] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let file = format!("configs/{name}");
+        let out = kakou(&["run", "--config", &file, "--state", state.to_str().unwrap()]);
+        let told = stderr(&out);
+        assert_eq!(out.status.code(), Some(78), "{name}: {told}");
+        assert!(told.contains(&file) && told.contains("site `"), "{told}");
+        assert!(!state.exists(), "{name} made a state folder");
+    }
+}
+
+#[test]
+fn systemd_leaves_an_agent_alone_whose_config_is_an_example() {
+    let unit = std::fs::read_to_string(root().join("systemd/kakou.service")).unwrap();
+    assert!(
+        unit.lines()
+            .any(|line| line == "RestartPreventExitStatus=78"),
+        "the code that `kakou run` ends with"
+    );
 }
