@@ -17,11 +17,13 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
 	@echo "make test       every test, on material the project made itself"
+	@echo "make deb        a Debian package for this machine's processor, in out/deb"
+	@echo "make test-package  install, upgrade, roll back and purge it on a bare Debian (root; debootstrap, systemd-nspawn)"
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
@@ -39,6 +41,7 @@ help:
 	@echo "make confusions  count anew what the reader takes for what; after make calibrate and make train-reader's material"
 
 define install
+command -v apt-get >/dev/null 2>&1 || { echo "there is no apt-get here; install what these Debian packages hold: $(1)" >&2; exit 1; }; \
 echo "installing: $(1)"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1)
 endef
 
@@ -48,15 +51,33 @@ define need
 	if [ -n "$$missing" ]; then $(call install,$$missing); fi
 endef
 
-tools-build:
+# Rust is the one thing that is not installed here: which of the ways suits depends on who builds, and Debian's packages of
+# it exclude each other.
+RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+tools-rust:
+	@found=$$({ $(CARGO) --version 2>/dev/null || true; } | cut -d' ' -f2); \
+	if [ "$$(printf '%s\n' "$(RUST_NEEDED)" "$${found:-0}" | sort -V | head -n1)" != "$(RUST_NEEDED)" ]; then \
+	  echo "Rust $(RUST_NEEDED) or newer is needed to build Kakou; here is $${found:-none}. Install it by one of:" >&2; \
+	  echo "  Debian 12:  apt-get install cargo-web    (its package cargo is too old)" >&2; \
+	  echo "  Debian 13:  apt-get install rustup, then: rustup default stable" >&2; \
+	  echo "  elsewhere:  rustup, as its home page says" >&2; \
+	  exit 1; fi
+
+tools-build: tools-rust
 	$(call need,$(NEEDED_TO_BUILD))
 
 tools-test: tools-build
 	$(call need,$(NEEDED_TO_TEST))
 	@if ! $(CAMERAS) --check >/dev/null 2>&1; then $(call install,$(CAMERA_PACKAGES)); $(CAMERAS) --check; fi
 
+tools-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  command -v $(PYTHON) >/dev/null 2>&1 || { $(call install,python3); }; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed, and $(PYTHON) is older: name another one by PYTHON=" >&2; exit 1; }; }
+
 # venv is needed only while something is missing in the cache.
-models:
+models: tools-python
 	@if ! $(PYTHON) models/fetch.py --check >/dev/null 2>&1; then \
 	  $(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends python3-venv; }; \
 	  $(PYTHON) models/fetch.py; fi
@@ -71,7 +92,36 @@ models-public: models
 build: tools-build
 	$(CARGO) build --release --locked -p kakou --no-default-features --features openvino
 
-demo: models tools-build
+# A commit that no release names sorts before the release that it leads to, and after every commit before it.
+DEB_VERSION ?= $(shell v=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml); \
+  if git describe --exact-match --tags --match "v$$v" >/dev/null 2>&1 || ! git rev-parse HEAD >/dev/null 2>&1; then echo "$$v-1"; \
+  else echo "$$v~$$(TZ=UTC git log -1 --format=%cd.g%h --date=format-local:%Y%m%d.%H%M%S --abbrev=10)-1"; fi)
+MADE_FOR_PACKAGE := out/package
+DEB := out/deb/kakou_$(DEB_VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+NEXT := $(MADE_FOR_PACKAGE)/next/kakou_$(DEB_VERSION)+next.deb
+
+deb: models build
+	$(call need,dpkg-shlibdeps=dpkg-dev)
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	rm -rf $(MADE_FOR_PACKAGE)/man $(MADE_FOR_PACKAGE)/completions
+	mkdir -p $(dir $(DEB))
+	$(KAKOU) generate man $(MADE_FOR_PACKAGE)/man
+	$(KAKOU) generate completions $(MADE_FOR_PACKAGE)/completions
+	$(CARGO) deb --no-build --locked -p kakou --deb-version $(DEB_VERSION) --output $(DEB)
+	@ls -lh $(DEB)
+
+# Some minutes; the first run also fetches Debian and ffmpeg. RELEASE=13 for another Debian, FLAGS=--quick for the short way.
+RELEASE ?= 12
+FLAGS ?=
+NEEDED_TO_TEST_PACKAGE := debootstrap=debootstrap systemd-nspawn=systemd-container mosquitto=mosquitto \
+  mosquitto_sub=mosquitto-clients
+test-package: deb
+	$(call need,$(NEEDED_TO_TEST_PACKAGE))
+	mkdir -p $(dir $(NEXT))
+	$(CARGO) deb --no-build --locked --fast -p kakou --deb-version $(DEB_VERSION)+next --output $(NEXT)
+	$(SUDO) $(PYTHON) -B packaging/test/package_test.py --release $(RELEASE) $(FLAGS) $(DEB) $(NEXT)
+
+demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou
 	$(KAKOU) demo
 

@@ -13,6 +13,7 @@ mod eval;
 mod eval_calibration;
 mod eval_hits;
 mod eval_report;
+mod generate;
 mod load;
 mod models;
 mod outbox;
@@ -75,6 +76,9 @@ enum Command {
     Load(load::Args),
     #[command(subcommand)]
     Camera(camera::Command),
+    /// For those who make packages.
+    #[command(subcommand, hide = true)]
+    Generate(generate::Command),
 }
 
 impl Cli {
@@ -97,6 +101,7 @@ impl Cli {
             Command::Outbox(c) => outbox::run(c),
             Command::Load(a) => load::run(a),
             Command::Camera(c) => camera::run(c),
+            Command::Generate(c) => generate::run(&c),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What an installation relies on: a version that names the commit, and examples that bind no box to
-//! their ids.
+//! What a package relies on: a version that names the commit, pages and completions for all
+//! commands, and examples that bind no box to their ids.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::{kakou, root, stderr, stdout, succeed};
@@ -51,4 +52,66 @@ fn systemd_leaves_an_agent_alone_whose_config_is_an_example() {
             .any(|line| line == "RestartPreventExitStatus=78"),
         "the code that `kakou run` ends with"
     );
+}
+
+/// The names under `Commands:` of a help text.
+fn commands(help: &str) -> Vec<String> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_command_has_a_man_page() {
+    let dir = tempfile::tempdir().unwrap();
+    succeed(&["generate", "man", dir.path().to_str().unwrap()]);
+    let page = |name: &str| {
+        let path = dir.path().join(format!("{name}.1"));
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let first = page("kakou");
+    let all = commands(&stdout(&succeed(&["--help"])));
+    assert!(all.len() > 10 && all.contains(&"run".to_owned()), "{all:?}");
+    for command in all {
+        assert!(
+            first.contains(&format!("kakou\\-{}", command.replace('-', "\\-"))),
+            "{command}"
+        );
+        page(&format!("kakou-{command}"));
+        for part in commands(&stdout(&succeed(&[&command, "--help"]))) {
+            page(&format!("kakou-{command}-{part}"));
+        }
+    }
+    assert!(page("kakou-run").contains("SIGHUP"));
+}
+
+#[test]
+fn the_three_shells_have_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    succeed(&["generate", "completions", dir.path().to_str().unwrap()]);
+    for name in ["kakou.bash", "_kakou", "kakou.fish"] {
+        let text = std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(
+            text.contains("check-config") && text.contains("requeue"),
+            "{name}"
+        );
+    }
+    assert!(bash_takes(&dir.path().join("kakou.bash")));
+}
+
+fn bash_takes(file: &Path) -> bool {
+    let script = "source \"$1\"; COMP_WORDS=(kakou check); COMP_CWORD=1; _kakou kakou check kakou; \
+                  [ \"${COMPREPLY[*]}\" = check-config ]";
+    Command::new("bash")
+        .args(["-c", script, "bash"])
+        .arg(file)
+        .status()
+        .unwrap()
+        .success()
 }
