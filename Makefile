@@ -119,7 +119,7 @@ test-package: deb
 	$(call need,$(NEEDED_TO_TEST_PACKAGE))
 	mkdir -p $(dir $(NEXT))
 	$(CARGO) deb --no-build --locked --fast -p kakou --deb-version $(DEB_VERSION)+next --output $(NEXT)
-	$(SUDO) $(PYTHON) -B packaging/test/package_test.py --release $(RELEASE) $(FLAGS) $(DEB) $(NEXT)
+	$(SUDO) $(PYTHON) -B agent/tests/package/package_test.py --release $(RELEASE) $(FLAGS) $(DEB) $(NEXT)
 
 demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou

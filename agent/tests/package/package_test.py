@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from box import Box, TestFailure, check, missing_programs, wait_for  # noqa: E402
 from broker import PASSWORD, USER, Broker, Subscriber  # noqa: E402
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SITE, AGENT = "package-test", "gate-1"
 CONFIG, STATE = "/etc/kakou/kakou.toml", "/var/lib/kakou"
 AS_KAKOU = "setpriv --reuid=kakou --regid=kakou --clear-groups"
