@@ -18,6 +18,21 @@ pub struct Finding {
     pub reason: String,
 }
 
+impl Finding {
+    /// What is wrong, and what to write instead. A reason names the mend after its first semicolon.
+    pub fn message_and_mend(&self) -> (&str, Option<&str>) {
+        message_and_mend(&self.reason)
+    }
+}
+
+/// `what is wrong; what to do` in its two halves.
+pub fn message_and_mend(text: &str) -> (&str, Option<&str>) {
+    match text.split_once("; ") {
+        Some((message, mend)) => (message, Some(mend)),
+        None => (text, None),
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}: {}", self.line, self.key, self.reason)
@@ -41,6 +56,8 @@ pub enum ConfigError {
     Wrong {
         path: PathBuf,
         findings: Vec<Finding>,
+        /// What would be doubtful about it if it could be used.
+        warnings: Vec<Finding>,
     },
 }
 
@@ -100,12 +117,14 @@ impl<'a> At<'a> {
             findings
         };
         let findings = in_order(self.errors.into_inner());
+        let warnings = in_order(self.warnings.into_inner());
         if findings.is_empty() {
-            Ok(in_order(self.warnings.into_inner()))
+            Ok(warnings)
         } else {
             Err(ConfigError::Wrong {
                 path: path.into(),
                 findings,
+                warnings,
             })
         }
     }

@@ -2,6 +2,12 @@
 
 use kakou_traffic::geometry::{Line, Point, Polygon};
 
+/// A lane lies across the picture if its one side is so much longer than the other, from left to
+/// right...
+const NARROWS: f32 = 1.4;
+/// ... and from top to bottom hardly.
+const KEEPS: f32 = 1.15;
+
 /// Steps of the grid, each way, that measures how far polygons cover each other.
 const GRID: usize = 64;
 
@@ -103,6 +109,36 @@ pub(super) fn is_steep(line: &Line) -> bool {
     (line.b.y - line.a.y).abs() > 2.0 * (line.b.x - line.a.x).abs()
 }
 
+/// Whether a polygon narrows to the left or to the right as a lane narrows to the top: then x and y
+/// are probably swapped.
+pub(super) fn lies_sideways(polygon: &Polygon) -> bool {
+    let ratio = |polygon: &Polygon| {
+        let bounds = polygon.bounds();
+        let at = |share: f32| {
+            let y = bounds.y0 + bounds.height() * share;
+            chord(polygon, y)
+        };
+        let (one, other) = (at(0.15), at(0.85));
+        one.max(other) / one.min(other)
+    };
+    ratio(&swapped(polygon)) > NARROWS && ratio(polygon) < KEEPS
+}
+
+/// With x and y of each point the other way round.
+pub(super) fn swapped(polygon: &Polygon) -> Polygon {
+    Polygon(polygon.0.iter().map(|p| Point::new(p.y, p.x)).collect())
+}
+
+/// How much of a horizontal line lies within a polygon.
+fn chord(polygon: &Polygon, y: f32) -> f32 {
+    let mut meets: Vec<f32> = edges(polygon)
+        .filter(|(from, to)| (from.y > y) != (to.y > y))
+        .map(|(from, to)| from.x + (to.x - from.x) * (y - from.y) / (to.y - from.y))
+        .collect();
+    meets.sort_by(f32::total_cmp);
+    meets.chunks_exact(2).map(|pair| pair[1] - pair[0]).sum()
+}
+
 fn edges(polygon: &Polygon) -> impl Iterator<Item = (Point, Point)> + '_ {
     let points = &polygon.0;
     (0..points.len()).map(|i| (points[i], points[(i + 1) % points.len()]))
@@ -123,6 +159,7 @@ fn cross(one: (Point, Point), other: (Point, Point)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn polygon(points: &[[f32; 2]]) -> Polygon {
         Polygon(points.iter().map(|[x, y]| Point::new(*x, *y)).collect())
@@ -158,5 +195,76 @@ mod tests {
         assert_eq!(covered(&within, &[&square]), 1.0);
         assert_eq!(covered(&beside, &[&square]), 0.0);
         assert!(covered(&square, &[&within]) < 0.2);
+    }
+
+    #[test]
+    fn a_lane_with_x_and_y_swapped_lies_sideways() {
+        let lane = polygon(&[[0.25, 0.25], [0.75, 0.25], [0.95, 1.0], [0.05, 1.0]]);
+        assert!(!lies_sideways(&lane) && lies_sideways(&swapped(&lane)));
+        let outer = polygon(&[
+            [0.238, 0.0],
+            [0.5, 0.0],
+            [0.5, 1.0],
+            [0.0, 1.0],
+            [0.0, 0.674],
+        ]);
+        assert!(!lies_sideways(&outer), "it narrows to the top too");
+        let band = polygon(&[[0.0, 0.4], [1.0, 0.4], [1.0, 0.8], [0.0, 0.8]]);
+        assert!(!lies_sideways(&band), "it narrows nowhere");
+    }
+
+    /// A four-cornered lane as cameras see it: it widens to the bottom.
+    fn lane() -> impl Strategy<Value = Polygon> {
+        let ranges = (0.05_f32..0.45, 0.05_f32..0.2, 1.6_f32..2.2, 0.0_f32..0.4);
+        ranges.prop_map(|(left, width, wider, top)| {
+            let right = left + width;
+            let low = (left - width * (wider - 1.0) / 2.0).max(0.0);
+            polygon(&[
+                [left, top],
+                [right, top],
+                [low + width * wider, 1.0],
+                [low, 1.0],
+            ])
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_lane_is_upright_and_swapped_it_is_not_taken_for_one_by_its_trigger(lane in lane()) {
+            prop_assert!(!lies_sideways(&lane));
+            let bounds = lane.bounds();
+            let y = bounds.y0 + bounds.height() * 0.7;
+            let across = line([0.0, y], [1.0, y]);
+            prop_assert!(spanned(&lane, &across) > 0.999);
+        }
+
+        /// However a polygon is turned round or begun, it is the same polygon.
+        #[test]
+        fn what_is_measured_does_not_depend_on_where_the_points_begin(lane in lane(), by in 0_usize..4) {
+            let mut turned = lane.clone();
+            turned.0.rotate_left(by);
+            let mut back = lane.clone();
+            back.0.reverse();
+            for other in [turned, back] {
+                prop_assert!((area(&lane) - area(&other)).abs() < 1e-5);
+                prop_assert_eq!(crossing(&lane), None);
+                prop_assert_eq!(crossing(&other), None);
+                prop_assert_eq!(lies_sideways(&lane), lies_sideways(&other));
+                prop_assert!(covered(&lane, &[&other]) > 0.99);
+            }
+        }
+
+        #[test]
+        fn swapping_two_neighbouring_corners_crosses_the_border(lane in lane(), at in 0_usize..4) {
+            let mut crossed = lane.clone();
+            crossed.0.swap(at, (at + 1) % 4);
+            prop_assert!(crossing(&crossed).is_some());
+        }
+
+        #[test]
+        fn swapping_x_and_y_twice_changes_nothing(lane in lane()) {
+            prop_assert_eq!(swapped(&swapped(&lane)), lane.clone());
+            prop_assert!((area(&swapped(&lane)) - area(&lane)).abs() < 1e-5);
+        }
     }
 }

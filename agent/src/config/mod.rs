@@ -15,6 +15,7 @@ mod keys;
 mod kinds;
 mod layout;
 mod part;
+mod places;
 mod resolve;
 mod settings;
 mod syntax;
@@ -26,9 +27,10 @@ use std::path::Path;
 
 use kakou_guard::file::read_bounded;
 
-pub use at::{ConfigError, Finding};
+pub use at::{ConfigError, Finding, message_and_mend};
 pub use define::Language;
 pub use examples::is_example;
+pub use places::{Places, without_numbers};
 pub use settings::{
     AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, DeliveredConfig, HitConfig,
     LaneConfig, ListConfig, MetricsConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig,
@@ -51,11 +53,21 @@ impl Config {
     }
 
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = read_bounded(path, LARGEST).map_err(|e| ConfigError::Read {
+        Self::from_bytes(&Self::bytes(path)?, path)
+    }
+
+    /// The same, with where its keys stand.
+    pub fn read_with_places(path: &Path) -> Result<(Self, Places), ConfigError> {
+        let bytes = Self::bytes(path)?;
+        let text = syntax::decode(&bytes, path)?;
+        Ok((Self::parse(text, path)?, Places::of(text)))
+    }
+
+    fn bytes(path: &Path) -> Result<Vec<u8>, ConfigError> {
+        read_bounded(path, LARGEST).map_err(|e| ConfigError::Read {
             path: path.into(),
             reason: e.why,
-        })?;
-        Self::from_bytes(&bytes, path)
+        })
     }
 
     /// Whatever the bytes are: what is no text is told as such.

@@ -29,7 +29,7 @@ impl Kind for Segment {
         if a == b {
             return Err(Refused::new(
                 written.span(),
-                "its two ends are the same point",
+                "its two ends are the same point; write one end at each border of the lane",
             ));
         }
         Ok(Line { a: *a, b: *b })
@@ -54,7 +54,9 @@ impl Kind for Outline {
         let points = points(written)?;
         let refused = |reason: String| Err(Refused::new(written.span(), reason));
         if points.len() < 3 {
-            return refused("a polygon has at least three points".to_owned());
+            return refused(
+                "a polygon has at least three points; write [[x, y], [x, y], [x, y]]".to_owned(),
+            );
         }
         let polygon = Polygon(points);
         if let Some((first, second)) = layout::crossing(&polygon) {
@@ -64,7 +66,7 @@ impl Kind for Outline {
             ));
         }
         if layout::area(&polygon) < NO_AREA {
-            return refused("its points enclose no area".to_owned());
+            return refused("its points enclose no area; list the corners of the lane".to_owned());
         }
         Ok(polygon)
     }

@@ -22,8 +22,8 @@ pub(super) fn broker(part: &Part<'_>, base: &Path) -> BrokerConfig {
     let answer_timeout = part.get(&keys::ANSWER_TIMEOUT_S);
     if u32::from(answer_timeout) > 2 * u32::from(keep_alive) {
         let reason = format!(
-            "{answer_timeout} s is more than twice {}; a broker that answers nothing is left later \
-             than a dead connection",
+            "{answer_timeout} s is more than twice {}, so a broker that answers nothing is left later \
+             than a dead connection; write a shorter time",
             part.named(&keys::KEEP_ALIVE_S, keep_alive)
         );
         part.doubtful(&keys::ANSWER_TIMEOUT_S, reason);
@@ -78,7 +78,10 @@ fn addresses(part: &Part<'_>) -> Vec<BrokerAddress> {
         for (index, (address, span)) in urls.iter().enumerate() {
             let before = urls.iter().take(index);
             if let Some((_, first)) = before.into_iter().find(|(other, _)| other == address) {
-                let reason = format!("{address} stands in line {} already", part.at.line(first));
+                let reason = format!(
+                    "{address} stands in line {} already; name each broker once",
+                    part.at.line(first)
+                );
                 part.at.wrong(span, "broker.urls", reason);
             }
         }
@@ -170,7 +173,7 @@ fn login(part: &Part<'_>, base: &Path, addresses: &[BrokerAddress]) -> Option<Lo
         part.at.wrong(
             &span,
             "broker.user",
-            "`password_file` is given without `user`",
+            "`password_file` is given without `user`; write user = \"NAME\" beside it",
         );
     }
     let open = addresses.iter().find(|address| {

@@ -34,7 +34,7 @@ pub(super) fn cameras(parts: &[Part<'_>], base: &Path) -> Vec<CameraConfig> {
             before().find(|(other, _)| camera.source.is_some() && other.source == camera.source);
         if let Some((other, twin)) = twin {
             let reason = format!(
-                "is the url of camera `{}` (line {}) too, so each vehicle would be recorded twice",
+                "is the url of camera `{}` (line {}) too, so each vehicle would be recorded twice; give each camera its own",
                 other.id,
                 part.at.line(&twin.place_or_header(&keys::URL))
             );
@@ -78,8 +78,8 @@ fn watching(part: &Part<'_>) -> Watching {
         && no_frames * rate < 1.0
     {
         let reason = format!(
-            "{no_frames} s is less than the time between two frames at {}; the camera would \
-             always count as silent",
+            "{no_frames} s is less than the time between two frames at {}, so the camera would \
+             always count as silent; write a longer time",
             part.named(&keys::RATE, rate)
         );
         health.wrong(&watching_keys::NO_FRAMES_S, reason);

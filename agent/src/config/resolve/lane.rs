@@ -1,6 +1,6 @@
 //! `[[camera.lane]]`: the lanes, and whether what is drawn can work.
 
-use kakou_traffic::geometry::Polygon;
+use kakou_traffic::geometry::{Line, Point, Polygon};
 
 use super::super::keys::{camera as camera_keys, lane as keys};
 use super::super::layout;
@@ -27,8 +27,9 @@ pub(super) fn lanes(camera: &Part<'_>, masks: &[Polygon]) -> Vec<LaneConfig> {
             polygon: polygon.clone().unwrap_or_default(),
         };
         if polygon.is_some() {
-            shape(part, &lane);
-            trigger(part, &lane);
+            let is_sideways = lane.direction.is_some() && layout::lies_sideways(&lane.polygon);
+            shape(part, &lane, is_sideways);
+            trigger(part, &lane, is_sideways);
             masked(camera, part, &lane, masks);
         }
         beside(part, &lane, &lanes, &parts[..index]);
@@ -37,15 +38,25 @@ pub(super) fn lanes(camera: &Part<'_>, masks: &[Polygon]) -> Vec<LaneConfig> {
     lanes
 }
 
-fn shape(part: &Part<'_>, lane: &LaneConfig) {
+fn shape(part: &Part<'_>, lane: &LaneConfig, is_sideways: bool) {
     let area = layout::area(&lane.polygon);
     if area < TINY {
-        let reason = format!("covers only {:.2} % of the picture", area * 100.0);
+        let reason = format!(
+            "covers only {:.2} % of the picture; list the corners of the whole lane",
+            area * 100.0
+        );
         part.doubtful(&keys::POLYGON, reason);
+    } else if is_sideways {
+        part.doubtful(
+            &keys::POLYGON,
+            "narrows to the side, but a lane that vehicles come along narrows to the top; are x and y \
+             swapped? A point is [x, y]",
+        );
     }
 }
 
-fn trigger(part: &Part<'_>, lane: &LaneConfig) {
+/// Of a lane that is drawn wrong, only what the trigger cannot be in any case is told.
+fn trigger(part: &Part<'_>, lane: &LaneConfig, is_sideways: bool) {
     let Some(trigger) = &lane.trigger else { return };
     let spanned = layout::spanned(&lane.polygon, trigger);
     if spanned <= 0.0 {
@@ -55,19 +66,46 @@ fn trigger(part: &Part<'_>, lane: &LaneConfig) {
              it across the lane"
         );
         part.wrong(&keys::TRIGGER, reason);
-    } else if lane.direction.is_some() && layout::is_steep(trigger) {
+        return;
+    }
+    if is_sideways {
+        return;
+    }
+    if lane.direction.is_some() && layout::is_steep(trigger) {
         part.doubtful(
             &keys::TRIGGER,
             "runs along the lane and not across it, so vehicles would not cross it; are x and y \
              swapped?",
         );
     } else if spanned < WHOLE {
+        let swapped = match whose_swap_fits(&lane.polygon, trigger) {
+            Some(whose) => format!("{whose} with x and y swapped would fit: are they?"),
+            None => "are x and y swapped, here or in the polygon?".to_owned(),
+        };
         let reason = format!(
             "spans {:.0} % of the lane where it crosses it, so vehicles can pass beside it; draw \
-             it from border to border (are x and y swapped, here or in the polygon?)",
+             it from border to border ({swapped})",
             spanned * 100.0
         );
         part.doubtful(&keys::TRIGGER, reason);
+    }
+}
+
+/// Which of the two would make a whole trigger if its x and y were the other way round.
+fn whose_swap_fits(polygon: &Polygon, trigger: &Line) -> Option<&'static str> {
+    let turned = |p: Point| Point::new(p.y, p.x);
+    let line = Line {
+        a: turned(trigger.a),
+        b: turned(trigger.b),
+    };
+    let polygon_fits = layout::spanned(&layout::swapped(polygon), trigger) >= WHOLE;
+    let trigger_fits = layout::spanned(polygon, &line) >= WHOLE;
+    // Where either would do, the one that looks wrong by itself is it.
+    match (polygon_fits, trigger_fits) {
+        (true, true) if layout::lies_sideways(polygon) => Some("the polygon"),
+        (_, true) => Some("the trigger"),
+        (true, false) => Some("the polygon"),
+        (false, false) => None,
     }
 }
 
@@ -76,7 +114,8 @@ fn masked(camera: &Part<'_>, part: &Part<'_>, lane: &LaneConfig, masks: &[Polygo
     if layout::covered(&lane.polygon, &masks) >= COVERED {
         let place = camera.place_or_header(&camera_keys::MASKS);
         let reason = format!(
-            "lies wholly under `masks` (line {}), so no plate would be read in it",
+            "lies wholly under `masks` (line {}), so no plate would be read in it; take \
+             the lane out of the masks",
             part.at.line(&place)
         );
         part.doubtful(&keys::POLYGON, reason);
@@ -112,7 +151,7 @@ fn beside(part: &Part<'_>, lane: &LaneConfig, before: &[LaneConfig], parts: &[Pa
             })
             .collect();
         let reason = format!(
-            "lies wholly within what comes first, lane {}, so no vehicle would be counted here",
+            "lies wholly within what comes first, lane {}, so no vehicle would be counted here; draw lanes side by side",
             named.join(" and ")
         );
         part.wrong(&keys::POLYGON, reason);

@@ -32,9 +32,10 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     for setting in [&general::SITE, &general::AGENT] {
         if top.place(setting).is_none() {
             let reason = format!(
-                "is not given, so it is \"{}\"; the platform cannot tell boxes with the same site \
-                 and agent apart",
-                (setting.fallback.0)()
+                "is not given, so it is \"{}\", and the platform cannot tell boxes with the same \
+                 site and agent apart; write {} = \"...\" in the first lines",
+                (setting.fallback.0)(),
+                setting.name
             );
             top.doubtful(setting, reason);
         }
@@ -145,8 +146,7 @@ fn passage(times: &Part<'_>, looks: &Part<'_>, hits: &HitConfig) -> PassageTimes
     let moving = times.named(&passage_keys::LOST_AFTER_S, passage.lost_after_s);
     if passage.standing_lost_after_s < passage.lost_after_s {
         let reason = format!(
-            "{} is less than {moving}; a standing vehicle must be kept at least as long as a \
-             moving one",
+            "{} is less than {moving}; keep a standing vehicle at least as long as a moving one",
             passage.standing_lost_after_s
         );
         times.wrong(&passage_keys::STANDING_LOST_AFTER_S, reason);
@@ -155,7 +155,7 @@ fn passage(times: &Part<'_>, looks: &Part<'_>, hits: &HitConfig) -> PassageTimes
         let every = looks.get(setting);
         if every as f32 >= passage.lost_after_s * 1000.0 {
             let reason = format!(
-                "{every} ms is no less than {moving}, so vehicles would be lost between two looks"
+                "{every} ms is no less than {moving}, so vehicles would be lost between two looks; write a shorter time"
             );
             looks.wrong(setting, reason);
         }

@@ -50,7 +50,10 @@ pub(super) fn source(part: &Part<'_>, base: &Path) -> Option<CameraSource> {
         });
     }
     if again {
-        part.wrong(&keys::LOOP, "means something for a recording only");
+        part.wrong(
+            &keys::LOOP,
+            "means something for a recording only; leave it out",
+        );
     }
     if login_breaks_url(&url) {
         part.wrong(
@@ -102,7 +105,10 @@ pub(super) fn source(part: &Part<'_>, base: &Path) -> Option<CameraSource> {
 /// A key that would do nothing is a mistake that somebody should hear of.
 fn only<K, F>(part: &Part<'_>, setting: &Setting<K, F>, what: &str) {
     if part.place(setting).is_some() {
-        part.wrong(setting, format!("means something for {what} only"));
+        part.wrong(
+            setting,
+            format!("means something for {what} only; leave it out"),
+        );
     }
 }
 
@@ -147,7 +153,7 @@ fn login_is_given_once(part: &Part<'_>, address: &CameraAddress, user: Option<&s
         part.at.wrong(
             &span,
             "camera.user",
-            "`password_file` is given without `user`",
+            "`password_file` is given without `user`; write user = \"NAME\" beside it",
         );
     }
 }

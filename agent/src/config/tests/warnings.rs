@@ -19,12 +19,17 @@ fn doubtful_lanes_are_told() {
         (
             "[[0.05, 0.75], [0.95, 0.75]]\ndirection = \"approaching\"",
             "[[0.75, 0.05], [0.75, 0.95]]",
-            "line 13: camera.lane.trigger: spans 93 % of the lane",
+            "line 13: camera.lane.trigger: spans 93 % of the lane where it crosses it, so vehicles can pass beside it; draw it from border to border (the trigger with x and y swapped would fit",
         ),
         (
             "[[0.25, 0.25], [0.75, 0.25], [0.95, 1.0], [0.05, 1.0]]",
             "[[0.25, 0.25], [0.25, 0.75], [1.0, 0.95], [1.0, 0.05]]",
-            "line 13: camera.lane.trigger: spans 93 % of the lane",
+            "line 12: camera.lane.polygon: narrows to the side",
+        ),
+        (
+            "[[0.25, 0.25], [0.75, 0.25], [0.95, 1.0], [0.05, 1.0]]\ntrigger = [[0.05, 0.75], [0.95, 0.75]]\ndirection = \"approaching\"",
+            "[[0.25, 0.25], [0.25, 0.75], [1.0, 0.95], [1.0, 0.05]]\ntrigger = [[0.05, 0.75], [0.95, 0.75]]",
+            "line 13: camera.lane.trigger: spans 93 % of the lane where it crosses it, so vehicles can pass beside it; draw it from border to border (the polygon with x and y swapped would fit",
         ),
         (
             "[[0.05, 0.75], [0.95, 0.75]]",
