@@ -22,7 +22,7 @@
 //! | `config`, `order`, `status` | what the uplink is told, and what it says of itself |
 //! | `store` | what it asks of the outbox |
 //! | `driver` | the task behind it: one connection after the other, over the list of brokers |
-//! | `link` | one connection, from CONNECT to its end: the only folder that names `rumqttc` |
+//! | `link` | one connection, from CONNECT to its end, and one that only tries rights: the only folder that names `rumqttc` |
 //! | `in_flight` | a message in the uplink's hands; pure |
 //! | `session` | which message is in flight under which packet id; pure |
 //! | `suspicion` | which messages a broker closes the connection over; pure |
@@ -30,6 +30,7 @@
 //! | `pace` | how much to have on its way, and how fast; pure |
 //! | `backoff` | how long to wait before the next try; pure |
 //! | `address`, `tls` | a broker's address as a URL; certificates, user and password |
+//! | `certificate` | until when a certificate holds; pure |
 //! | `message` | what a subscriber received |
 //! | `doors` | packets of a broker for fuzzing |
 //! | `subscriber` | the central side: subscribes again on every connection |
@@ -41,6 +42,7 @@
 mod address;
 mod answer_clock;
 mod backoff;
+pub mod certificate;
 mod config;
 #[doc(hidden)]
 pub mod doors;
@@ -67,6 +69,7 @@ pub use config::UplinkConfig;
 pub use error::Error;
 pub use handle::{DirectSender, Uplink};
 pub use kakou_guard::Secret;
+pub use link::{Answer, NoEntry, Right, Rights, Step, Tried, try_rights};
 pub use message::{Known, Received, Unknown};
 pub use order::Drain;
 pub use status::{LinkState, Refusal, Status};

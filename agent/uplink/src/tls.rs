@@ -113,7 +113,7 @@ fn machine_roots() -> Result<RootCertStore, TlsError> {
     Ok(ROOTS.get_or_init(|| roots).clone())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let fault = |why: String| TlsError::File {
         path: path.to_path_buf(),
         why,

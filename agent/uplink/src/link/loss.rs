@@ -52,11 +52,7 @@ pub(super) fn loss(error: &ConnectionError) -> Loss {
     let why = match error {
         ConnectionError::Io(error) => io_text(error),
         ConnectionError::Timeout(_) => "no answer to the connection request".to_owned(),
-        ConnectionError::ConnectionRefused(code) => match code {
-            ConnectReturnCode::BadUserNamePassword => "user name or password refused".to_owned(),
-            ConnectReturnCode::NotAuthorized => "not authorised to connect".to_owned(),
-            other => format!("connection refused by the broker: {other:?}"),
-        },
+        ConnectionError::ConnectionRefused(code) => connack_text(*code),
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
             "closed by the broker".to_owned()
         }
@@ -79,7 +75,8 @@ pub(super) fn loss(error: &ConnectionError) -> Loss {
         )) => {
             format!("the broker answered with reason code {code:#04x}")
         }
-        ConnectionError::Tls(error) => tls_text(error),
+        ConnectionError::Tls(TlsError::Io(error)) => tls_text(error),
+        ConnectionError::Tls(error) => error.to_string(),
         ConnectionError::NotConnAck(_) => {
             "the answer to the connection request is no CONNACK".to_owned()
         }
@@ -90,6 +87,15 @@ pub(super) fn loss(error: &ConnectionError) -> Loss {
         why: kakou_guard::presentable(&why),
         kind: loss_kind(error),
         blame: blame(error),
+    }
+}
+
+/// Why a broker that answered does not let us in.
+pub(super) fn connack_text(code: ConnectReturnCode) -> String {
+    match code {
+        ConnectReturnCode::BadUserNamePassword => "user name or password refused".to_owned(),
+        ConnectReturnCode::NotAuthorized => "not authorised to connect".to_owned(),
+        other => format!("connection refused by the broker: {other:?}"),
     }
 }
 
@@ -132,11 +138,8 @@ fn rustls_error(error: &std::io::Error) -> Option<&tokio_rustls::rustls::Error> 
 }
 
 /// What a TLS fault is in the words of whoever has to mend it.
-fn tls_text(error: &TlsError) -> String {
+pub(super) fn tls_text(io: &std::io::Error) -> String {
     use tokio_rustls::rustls::{CertificateError as Bad, Error as Tls};
-    let TlsError::Io(io) = error else {
-        return error.to_string();
-    };
     match rustls_error(io) {
         Some(Tls::InvalidCertificate(bad)) => match bad {
             Bad::Expired | Bad::ExpiredContext { .. } => {
@@ -151,14 +154,23 @@ fn tls_text(error: &TlsError) -> String {
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "the broker's certificate is for another name".to_owned()
             }
+            // What `openssl x509 -req` makes without a file of extensions.
+            other if other.to_string().contains("UnsupportedCertVersion") => {
+                "the broker's certificate is of version 1, which is not taken any more; make one \
+                 of version 3, with the broker's name as subjectAltName"
+                    .to_owned()
+            }
             other => format!("the broker's certificate is not good: {other}"),
         },
+        Some(Tls::InvalidMessage(_)) => {
+            "what answers does not speak TLS; is this the port without TLS (mqtt://)?".to_owned()
+        }
         Some(other) => other.to_string(),
         None => io.to_string(),
     }
 }
 
-fn io_text(error: &std::io::Error) -> String {
+pub(super) fn io_text(error: &std::io::Error) -> String {
     use tokio_rustls::rustls::{AlertDescription as Alert, Error as Tls};
     match rustls_error(error) {
         Some(Tls::AlertReceived(Alert::CertificateRequired)) => {
@@ -208,7 +220,7 @@ fn blame(error: &ConnectionError) -> Blame {
     }
 }
 
-fn is_closed(error: &std::io::Error) -> bool {
+pub(super) fn is_closed(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     matches!(
         error.kind(),

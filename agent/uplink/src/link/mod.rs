@@ -8,6 +8,7 @@
 mod loss;
 mod options;
 mod packets;
+mod trial;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -22,6 +23,7 @@ use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 pub(crate) use loss::{Loss, LossKind};
 pub(crate) use options::{Habits, LinkOptions};
 pub(crate) use packets::{LinkEvent, PacketLimits, Receipt, messages_in};
+pub use trial::{Answer, NoEntry, Right, Rights, Step, Tried, try_rights};
 
 use crate::in_flight::{InFlight, is_text};
 

@@ -118,7 +118,7 @@ fn ack_reason(reason: PubAckReason) -> AckReason {
     }
 }
 
-fn subscribed(code: &SubscribeReasonCode) -> Result<(), String> {
+pub(super) fn subscribed(code: &SubscribeReasonCode) -> Result<(), String> {
     match code {
         SubscribeReasonCode::Success(_) => Ok(()),
         SubscribeReasonCode::NotAuthorized => Err("not authorised".to_owned()),
