@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `config` | every setting, defined once: read, checked, documented |
 //! | `pipeline` | one camera's way from a frame to finished passages |
+//! | `probe` | listening to a live camera |
 //! | `message` | a passage as `kakou-contract` has it |
 //! | `store` | the outbox as the uplink reads it |
 //! | `app` | `kakou run`: wiring, supervision, reload, commands, status |
@@ -26,6 +27,7 @@ pub mod log;
 pub mod measure;
 pub mod message;
 pub mod pipeline;
+pub mod probe;
 pub mod store;
 
 /// Version and commit, for people: `0.1.0 (f8c9e8721c, 2026-11-27)`.

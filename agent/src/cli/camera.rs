@@ -14,13 +14,14 @@ use serde_json::json;
 use super::common::{ConfigArgs, print_line};
 use crate::config::{CameraConfig, CameraSource, scaled};
 use crate::pipeline::Pipeline;
+use crate::probe::{listen, next, words};
 use kakou_sight::camera::{
-    Assumed, CameraAddress, Fault, FaultKind, FrameSource, Grid, Live, LiveConfig, LiveEvent,
-    LiveFrame, Next, Pixels, Sight, SightConfig, Transport, View, open,
+    Assumed, CameraAddress, Fault, FaultKind, FrameSource, Live, LiveConfig, LiveFrame, Next,
+    Pixels, Transport, open,
 };
 use kakou_sight::evidence::draw::{SceneDrawing, scene};
 use kakou_sight::evidence::jpeg;
-use kakou_time::{Clock, SharedClock, SystemClock};
+use kakou_time::{SharedClock, SystemClock};
 use kakou_traffic::geometry::Point;
 
 #[derive(Debug, clap::Subcommand)]
@@ -103,15 +104,6 @@ fn seconds(value: f64, name: &str) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-/// The next frame before `until`, a moment of `clock`.
-fn next(live: &Live, clock: &dyn Clock, until: Duration) -> Result<Option<LiveFrame>, Fault> {
-    match live.next(until.saturating_sub(clock.mono())) {
-        LiveEvent::Frame(frame) => Ok(Some(frame)),
-        LiveEvent::Nothing => Ok(None),
-        LiveEvent::Ended(fault) => Err(fault),
-    }
-}
-
 fn rgb(frame: &LiveFrame) -> anyhow::Result<RgbImage> {
     Ok(Pixels::Planes(Arc::clone(&frame.planes)).to_rgb()?)
 }
@@ -161,7 +153,7 @@ impl Saver {
 
 fn probe(args: &Probe) -> anyhow::Result<()> {
     let address: CameraAddress = args.url.parse()?;
-    let (listen, wait) = (
+    let (seconds_listened, wait) = (
         seconds(args.seconds, "seconds")?,
         seconds(args.wait, "wait")?,
     );
@@ -181,103 +173,74 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
         ..LiveConfig::new(address.clone())
     };
     let clock = clock();
-    let start = clock.mono();
     let live = Live::start(&config, Arc::clone(&clock))?;
-    let first = next(&live, &*clock, start + wait).map_err(|fault| match fault.kind {
-        FaultKind::Unauthorised => {
-            anyhow::anyhow!("{address}: {fault}; give the camera's user and password by --user and --password-file")
+    let mut saver: Option<Saver> = None;
+    let heard = listen(&live, &*clock, wait, seconds_listened, |frame, began| {
+        // Not before there is a picture.
+        if let (Some(folder), None) = (&args.out, &saver) {
+            saver = Some(Saver::new(folder)?);
         }
-        _ => anyhow::Error::new(fault).context(address.to_string()),
-    })?;
-    let Some(mut frame) = first else {
-        bail!("{address}: no picture within {:.0} s", wait.as_secs_f64())
-    };
-    let first_after = clock.mono().saturating_sub(start);
-    let mut saver = args.out.as_deref().map(Saver::new).transpose()?;
-    let (began, first_captured) = (clock.mono(), frame.captured);
-    let (size, mut received, mut gaps, mut view) = (
-        (frame.planes.width, frame.planes.height),
-        1_u64,
-        Vec::new(),
-        View::Clear,
-    );
-    let mut sight = Sight::new(&[], SightConfig::default());
-    let (mut ended, mut last) = (None, frame.captured);
-    loop {
-        view = view.max(sight.update(&Grid::of(&frame.planes.luma()), frame.captured));
-        let due = listen
-            .mul_f64(f64::from(saver.as_ref().map_or(0, |s| s.saved)) / f64::from(args.pictures));
-        if let Some(saver) = saver
-            .as_mut()
-            .filter(|s| s.saved < args.pictures && clock.mono().saturating_sub(began) >= due)
-        {
+        let Some(saver) = saver.as_mut().filter(|s| s.saved < args.pictures) else {
+            return Ok(());
+        };
+        let share = f64::from(saver.saved) / f64::from(args.pictures);
+        let due = seconds_listened.mul_f64(share);
+        if clock.mono().saturating_sub(began) >= due {
             let ago = TimeDelta::from_std(clock.mono().saturating_sub(frame.captured))
                 .unwrap_or_default();
-            saver.save(&rgb(&frame)?, clock.wall() - ago)?;
+            saver.save(&rgb(frame)?, clock.wall() - ago)?;
         }
-        live.give_back(frame.planes);
-        match next(&live, &*clock, began + listen) {
-            Ok(Some(next)) => frame = next,
-            Ok(None) => break,
-            Err(fault) => {
-                ended = Some(fault);
-                break;
-            }
+        Ok(())
+    })
+    .map_err(|e: ProbeError| match e {
+        ProbeError::Camera(fault) if fault.kind == FaultKind::Unauthorised => {
+            anyhow::anyhow!("{address}: {fault}; give the camera's user and password by --user and --password-file")
         }
-        gaps.push(frame.captured.saturating_sub(last).as_secs_f64());
-        last = frame.captured;
-        received += 1;
-    }
-    let spent = last.saturating_sub(first_captured).as_secs_f64();
-    let all = live.received();
-    let fps = if spent > 0.0 {
-        (all.max(received) - 1) as f64 / spent
-    } else {
-        0.0
+        ProbeError::Camera(fault) => anyhow::Error::new(fault).context(address.to_string()),
+        ProbeError::Own(e) => e,
+    })?;
+    let Some(heard) = heard else {
+        bail!("{address}: no picture within {:.0} s", wait.as_secs_f64())
     };
-    gaps.sort_by(f64::total_cmp);
-    let gap = |part: f64| {
-        gaps.get(((gaps.len().max(1) - 1) as f64 * part) as usize)
-            .map(|s| (s * 1e4).round() / 10.0)
-    };
-    let stream = live.stream();
+    let stream = &heard.stream;
+    let gap = |part: f64| heard.gap_ms(part);
     let report = json!({
         "address": address.to_string(),
         "codec": stream.as_ref().map(|s| s.codec.clone()),
         "said": stream.as_ref().map(|s| s.said.clone()),
-        "width": size.0,
-        "height": size.1,
+        "width": heard.size.0,
+        "height": heard.size.1,
         "fps_declared": stream.as_ref().and_then(|s| s.fps),
-        "fps": (fps * 10.0).round() / 10.0,
-        "frames": all,
-        "frames_broken": live.broken(),
+        "fps": (heard.fps * 10.0).round() / 10.0,
+        "frames": heard.frames,
+        "frames_broken": heard.broken,
         "gap_ms": { "median": gap(0.5), "most": gap(1.0) },
-        "first_picture_s": (first_after.as_secs_f64() * 100.0).round() / 100.0,
-        "picture": format!("{view:?}").to_lowercase(),
+        "first_picture_s": (heard.first_after.as_secs_f64() * 100.0).round() / 100.0,
+        "picture": format!("{:?}", heard.view).to_lowercase(),
         "clock": clock.status(),
         "pictures": saver.as_ref().map(|s| s.saved),
-        "ended": ended.as_ref().map(|f| f.text.clone()),
+        "ended": heard.ended.as_ref().map(|f| f.text.clone()),
     });
     if args.json {
         return print_line(&report.to_string());
     }
     print_line(&format!("camera      {address}"))?;
-    if let Some(s) = &stream {
+    if let Some(s) = stream {
         print_line(&format!("stream      {}", s.said))?;
     }
     print_line(&format!(
         "picture     {} x {}, {}",
-        size.0,
-        size.1,
-        words(view)
+        heard.size.0,
+        heard.size.1,
+        words(heard.view)
     ))?;
     let declared = stream
         .as_ref()
         .and_then(|s| s.fps)
         .map_or(String::new(), |d| format!(" (it claims {d})"));
     print_line(&format!(
-        "rate        {fps:.1} frames/s{declared}, {all} frames, {} decoder complaints",
-        live.broken()
+        "rate        {:.1} frames/s{declared}, {} frames, {} decoder complaints",
+        heard.fps, heard.frames, heard.broken
     ))?;
     let ms = |v: Option<f64>| v.map_or("?".to_owned(), |v| format!("{v} ms"));
     print_line(&format!(
@@ -287,24 +250,33 @@ fn probe(args: &Probe) -> anyhow::Result<()> {
     ))?;
     print_line(&format!(
         "connected   first picture after {:.2} s",
-        first_after.as_secs_f64()
+        heard.first_after.as_secs_f64()
     ))?;
     if let (Some(saver), Some(out)) = (&saver, &args.out) {
         print_line(&format!("saved       {} in {}", saver.saved, out.display()))?;
     }
-    match ended {
+    match heard.ended {
         Some(fault) => bail!("{address}: the stream broke off: {fault}"),
         None => Ok(()),
     }
 }
 
-fn words(view: View) -> &'static str {
-    match view {
-        View::Clear => "to be seen",
-        View::TurnedAway => "turned away",
-        View::Frozen => "frozen",
-        View::Blinded => "blinded: most of it is white",
-        View::Black => "black",
+/// Why a probe ends.
+enum ProbeError {
+    Camera(Fault),
+    /// A picture could not be saved.
+    Own(anyhow::Error),
+}
+
+impl From<Fault> for ProbeError {
+    fn from(fault: Fault) -> Self {
+        Self::Camera(fault)
+    }
+}
+
+impl From<anyhow::Error> for ProbeError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Own(error)
     }
 }
 

@@ -59,7 +59,7 @@ pub use grid::{Grid, Luma};
 pub use kakou_relay::{Fingerprint, Transport, Trust};
 pub use kakou_time::Moment;
 pub use kakou_traffic::schedule::{Schedule, Span, SpanError};
-pub use live::{Decoder, Fault, FaultKind, Live, LiveConfig, LiveEvent, LiveFrame};
+pub use live::{Decoder, Fault, FaultKind, Live, LiveConfig, LiveEvent, LiveFrame, PictureCoding};
 pub use pace::{LOOKS_NEEDED, Pace};
 pub use picture::{decode, decode_inside};
 pub use planes::{Coding, Layout, Planes};

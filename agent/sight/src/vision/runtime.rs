@@ -19,7 +19,7 @@ use super::memory;
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error(
-        "ONNX Runtime cannot be loaded from {path}: {reason} (fetch it with `make models`, or name it by [vision] runtime / KAKOU_ONNXRUNTIME)"
+        "ONNX Runtime cannot be loaded from {path}: {reason}; fetch it with `make models`, or name it by [vision] runtime or KAKOU_ONNXRUNTIME"
     )]
     Load { path: PathBuf, reason: String },
     #[error("ONNX Runtime is already loaded from {loaded}; this process cannot also load {path}")]
@@ -33,11 +33,11 @@ pub enum RuntimeError {
     #[error("model {model}: {reason}")]
     Run { model: String, reason: String },
     #[error(
-        "execution provider `{provider}` is not built into this kakou: rebuild it with `cargo build --release --features {provider}`, or set [vision] provider = \"cpu\""
+        "execution provider `{provider}` is not built into this kakou; rebuild it with `cargo build --release --features {provider}`, or set [vision] provider = \"cpu\""
     )]
     ProviderNotBuilt { provider: Provider },
     #[error(
-        "execution provider `{provider}` cannot be used: {reason}; the ONNX Runtime library at {library} must have been built with it (set [vision] provider = \"cpu\" to go on without)"
+        "execution provider `{provider}` cannot be used: {reason}; name an ONNX Runtime library that was built with it ({library} was not), or set [vision] provider = \"cpu\""
     )]
     ProviderNotThere {
         provider: Provider,

@@ -106,6 +106,8 @@ mod tests {
             height,
             layout: Some(Layout::I420),
             full_range: false,
+            picture: Some('P'),
+            key: false,
         }
     }
 

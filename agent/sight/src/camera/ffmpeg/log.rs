@@ -14,6 +14,10 @@ pub(in crate::camera) struct Info {
     pub layout: Option<Layout>,
     /// The name of the pixel format says that the whole range is used.
     pub full_range: bool,
+    /// How the picture is coded: `I`, `P`, `B`; another letter or none where that is not told.
+    pub picture: Option<char>,
+    /// Decoding can begin at it.
+    pub key: bool,
 }
 
 /// What a stream is, as ffmpeg found it.
@@ -146,6 +150,8 @@ fn frame(said: &str) -> Option<Info> {
     };
     let full_range = format == "yuvj420p";
     Some(Info {
+        picture: field(" type:").and_then(|kind| kind.chars().next()),
+        key: field(" iskey:") == Some("1"),
         seconds,
         width: side(w)?,
         height: side(h)?,
@@ -220,6 +226,8 @@ mod tests {
             height: 720,
             layout: Some(Layout::I420),
             full_range: false,
+            picture: Some('P'),
+            key: false,
         };
         assert_eq!(line(FRAME), LogLine::Frame(info.clone()));
         let none = Info {

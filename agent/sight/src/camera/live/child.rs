@@ -166,6 +166,7 @@ pub(super) fn frames(
             Ok(planes) => planes.into(),
             Err(e) => return e,
         };
+        shared.saw(frame.info.picture, frame.info.key);
         let captured = stamper.at(frame.info.seconds.filter(|_| has_stamps), at);
         shared.put(LiveFrame {
             number,

@@ -23,6 +23,7 @@ use shared::{Shared, Slot};
 
 pub use config::{Decoder, LiveConfig};
 pub use fault::{Fault, FaultKind};
+pub use shared::PictureCoding;
 
 /// One decoded frame.
 #[derive(Debug, Clone)]
@@ -113,6 +114,11 @@ impl Live {
     /// Bytes received of a network camera: while they grow it is there, and sends.
     pub fn bytes(&self) -> Option<u64> {
         self.shared.bytes()
+    }
+
+    /// How its pictures are coded, so far.
+    pub fn coding(&self) -> PictureCoding {
+        self.shared.coding()
     }
 
     pub fn stream(&self) -> Option<StreamInfo> {

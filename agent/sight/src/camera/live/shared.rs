@@ -39,6 +39,34 @@ pub(super) struct Shared {
     child: Mutex<Option<Child>>,
     relay: Mutex<Option<Arc<Relay>>>,
     stream: Mutex<Option<StreamInfo>>,
+    coding: Mutex<PictureCoding>,
+}
+
+/// How the pictures of a stream are coded, as far as it has been seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PictureCoding {
+    pub pictures: u64,
+    /// Pictures that wait for later ones: they hold the stream up.
+    pub b_pictures: u64,
+    pub key_pictures: u64,
+    /// The most pictures from one key picture to the next; `None`: no two have been seen.
+    pub key_distance: Option<u64>,
+    since_key: Option<u64>,
+}
+
+impl PictureCoding {
+    pub(super) fn saw(&mut self, kind: Option<char>, key: bool) {
+        self.pictures += 1;
+        self.b_pictures += u64::from(kind == Some('B'));
+        let since = self.since_key.map(|since| since + 1);
+        if key {
+            self.key_pictures += 1;
+            self.key_distance = self.key_distance.max(since);
+            self.since_key = Some(0);
+        } else {
+            self.since_key = since;
+        }
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -93,6 +121,14 @@ impl Shared {
 
     pub(super) fn stream(&self) -> Option<StreamInfo> {
         locked(&self.stream).clone()
+    }
+
+    pub(super) fn coding(&self) -> PictureCoding {
+        *locked(&self.coding)
+    }
+
+    pub(super) fn saw(&self, kind: Option<char>, key: bool) {
+        locked(&self.coding).saw(kind, key);
     }
 
     /// What the stream is; the first word counts.

@@ -222,6 +222,8 @@ fn the_slot_holds_the_newest_and_counts_the_rest() {
             height: 2,
             layout: Some(Layout::I420),
             full_range: true,
+            picture: Some('I'),
+            key: true,
         },
         coding: None,
     };
@@ -244,4 +246,21 @@ fn the_slot_holds_the_newest_and_counts_the_rest() {
         (2, Duration::from_secs(2), 2)
     );
     assert_eq!((shared.received(), shared.dropped()), (3, 2));
+    let coding = shared.coding();
+    assert_eq!((coding.pictures, coding.key_distance), (3, Some(1)));
+}
+
+#[test]
+fn the_longest_way_from_key_to_key_is_told_and_b_pictures_are_counted() {
+    let mut coding = PictureCoding::default();
+    for kind in "PPIBPIBBPPI".chars() {
+        coding.saw(Some(kind), kind == 'I');
+    }
+    assert_eq!((coding.pictures, coding.b_pictures), (11, 3));
+    assert_eq!((coding.key_pictures, coding.key_distance), (3, Some(5)));
+    let mut one = PictureCoding::default();
+    for kind in "IPPPP".chars() {
+        one.saw(Some(kind), kind == 'I');
+    }
+    assert_eq!(one.key_distance, None, "the next one has not come");
 }
