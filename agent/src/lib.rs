@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `config` | every setting, defined once: read, checked, documented |
 //! | `pipeline` | one camera's way from a frame to finished passages |
+//! | `check` | what can be found wrong with a config before anything is started |
 //! | `probe` | listening to a live camera |
 //! | `message` | a passage as `kakou-contract` has it |
 //! | `store` | the outbox as the uplink reads it |
@@ -19,6 +20,7 @@
 //! of the whole.
 
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]

@@ -1,6 +1,6 @@
 //! Everything about a config that can fail, done before anything is taken into use: the watchlist
-//! is read, the models are opened, certificates, passwords and recordings are looked at. A reload
-//! and `kakou check-config` go the same way.
+//! is read, the models are opened, certificates, passwords and recordings are looked at. A reload goes
+//! this way; `crate::check` looks further, and says what to do.
 
 use std::path::Path;
 use std::sync::Arc;

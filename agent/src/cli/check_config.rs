@@ -1,21 +1,23 @@
 //! `kakou check-config`: is this config one the agent would run with?
 
-use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kakou_time::{Clock, SystemClock};
+use kakou_time::SystemClock;
+use serde::Serialize;
 
 use super::common::print_line;
-use crate::app::prepare;
-use crate::app::watchfile::ListError;
-use crate::config::{BrokerConfig, CameraConfig, Config};
+use crate::check::{Depth, Kind, Note, Report, check};
 
-/// Check a config file without starting anything. Exit code 1 if it has a fault.
+/// Check a config file without starting anything.
 ///
-/// A fault in the text is named with file, line and key. Then the files that it names are opened as
-/// the agent would open them: models, watchlist, certificates, passwords, recordings. The outbox is
-/// left alone, and no connection is made.
+/// A fault in the text is told with file, line, key and what to write instead. Then the files that
+/// it names are opened as the agent would open them: models, watchlists, certificates, passwords,
+/// recordings; and the folders that it would write to are looked at. The outbox is left alone, and
+/// no connection is made: `kakou doctor` tries those.
+///
+/// Exit code 0: the agent would run with it. 1: it would not, or with --strict there are warnings.
+/// 2: wrong arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Config file (TOML). Every key is described in configs/reference.toml.
@@ -23,146 +25,74 @@ pub struct Args {
     /// Check the text alone, for a config that is written on another machine.
     #[arg(long)]
     no_files: bool,
+    /// A warning is an error too, for the exit code.
+    #[arg(long)]
+    strict: bool,
+    /// Print one JSON object, and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Told<'a> {
+    file: String,
+    /// Whether the agent would run with it.
+    usable: bool,
+    errors: usize,
+    warnings: usize,
+    findings: &'a [Note],
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::read(&args.file)?;
-    let report = Report::of(&config, args.no_files, &SystemClock::new());
-    let file = args.file.display();
-    if report.faults.is_empty() {
-        print_line(&format!("{file}: right"))?;
+    let depth = match args.no_files {
+        true => Depth::Text,
+        false => Depth::Files,
+    };
+    let (report, _) = check(&args.file, depth, &SystemClock::new());
+    let (errors, warnings) = (report.count(Kind::Error), report.count(Kind::Warning));
+    if args.json {
+        print_line(&serde_json::to_string(&Told {
+            file: args.file.display().to_string(),
+            usable: report.is_usable(),
+            errors,
+            warnings,
+            findings: &report.notes,
+        })?)?;
     } else {
-        print_line(&format!(
-            "{file}: the text is right, and what it names is not"
-        ))?;
+        show(&report, errors, warnings)?;
     }
-    for warning in &config.warnings {
-        print_line(&format!("  warning: {warning}"))?;
-    }
-    for line in &report.lines {
-        print_line(&format!("  {line}"))?;
-    }
-    for fault in &report.faults {
-        eprintln!("kakou: {file}: {fault}");
-    }
-    Ok(match report.faults.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(match errors > 0 || (args.strict && warnings > 0) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
     })
 }
 
-/// What is said of a config: each thing with what was found of it, and what cannot be used.
-#[derive(Default)]
-struct Report {
-    lines: Vec<String>,
-    faults: Vec<String>,
+fn show(report: &Report, errors: usize, warnings: usize) -> anyhow::Result<()> {
+    let file = report.file().display();
+    let of = |kind: Kind| report.notes.iter().filter(move |note| note.kind == kind);
+    let outcome = match (errors, warnings) {
+        (0, 0) => "right".to_owned(),
+        (0, n) => format!("right, with {}", counted(n, "warning")),
+        (n, 0) => counted(n, "error"),
+        (n, m) => format!("{}, {}", counted(n, "error"), counted(m, "warning")),
+    };
+    print_line(&format!("{file}: {outcome}"))?;
+    for line in &report.seen {
+        print_line(&format!("  {line}"))?;
+    }
+    for warning in of(Kind::Warning) {
+        print_line(&format!("  warning: {warning}"))?;
+    }
+    for error in of(Kind::Error) {
+        eprintln!("kakou: {file}: {error}");
+    }
+    Ok(())
 }
 
-impl Report {
-    fn of(config: &Config, no_files: bool, clock: &dyn Clock) -> Self {
-        let mut report = Self::default();
-        report.line(format!("site {}, agent {}", config.site, config.agent), "");
-        match &config.broker {
-            Some(broker) => report.broker(broker, no_files),
-            None => report.line("broker none: nothing is published", ""),
-        }
-        report.models(config, no_files);
-        report.watchlist(config, no_files, clock);
-        for camera in &config.cameras {
-            report.camera(camera, no_files);
-        }
-        report
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
-
-    /// A thing, and what was found of it where anything was looked for.
-    fn line(&mut self, what: impl Display, found: &str) {
-        self.lines.push(match found.is_empty() {
-            true => what.to_string(),
-            false => format!("{what}: {found}"),
-        });
-    }
-
-    fn fault(&mut self, error: &anyhow::Error) -> String {
-        self.faults.push(format!("{error:#}"));
-        "cannot be used".to_owned()
-    }
-
-    fn broker(&mut self, broker: &BrokerConfig, no_files: bool) {
-        let found = match no_files {
-            true => String::new(),
-            false => match prepare::broker(broker) {
-                Ok(unseen) => files(&unseen),
-                Err(e) => self.fault(&e),
-            },
-        };
-        // Shown without its password.
-        self.line(format!("broker {broker}"), &found);
-    }
-
-    fn models(&mut self, config: &Config, no_files: bool) {
-        let choice = &config.models;
-        let found = match no_files {
-            true => String::new(),
-            false => match prepare::try_models(config) {
-                Ok(pool) => {
-                    let used = pool.used().iter();
-                    let named: Vec<_> = used.map(|(name, v)| format!("{name} {v}")).collect();
-                    format!("opened {}", named.join(", "))
-                }
-                Err(e) => self.fault(&e),
-            },
-        };
-        let manifest = choice.location.manifest.display();
-        self.line(format!("models {manifest} on {}", choice.provider), &found);
-    }
-
-    fn watchlist(&mut self, config: &Config, no_files: bool, clock: &dyn Clock) {
-        for list in &config.watchlist {
-            let found = match no_files {
-                true => String::new(),
-                false => match prepare::list(list, clock) {
-                    Ok(read) => {
-                        let (plates, refused) = (read.list.len(), read.refused);
-                        format!(
-                            "{plates} plates; lines that cannot be used: {refused}; {}",
-                            read.told
-                        )
-                    }
-                    Err(e) if matches!(e.downcast_ref(), Some(ListError::Undelivered)) => {
-                        "the platform sends it; nothing is here yet".to_owned()
-                    }
-                    Err(e) => self.fault(&e),
-                },
-            };
-            self.line(format!("watchlist {}", list.file.display()), &found);
-        }
-    }
-
-    fn camera(&mut self, camera: &CameraConfig, no_files: bool) {
-        let lanes: Vec<&str> = camera.lanes.iter().map(|l| l.id.as_str()).collect();
-        let lanes = match lanes.is_empty() {
-            true => "none: the whole picture counts".to_owned(),
-            false => lanes.join(", "),
-        };
-        let mut found = format!("lanes {lanes}; {} masks", camera.masks.len());
-        if !no_files {
-            match prepare::camera(camera) {
-                Ok(unseen) if unseen.is_empty() => {}
-                Ok(unseen) => found = format!("{found}; {}", files(&unseen)),
-                Err(e) => found = format!("{found}; {}", self.fault(&e)),
-            }
-        }
-        self.line(format!("camera {}", camera.id), &found);
-    }
-}
-
-fn files(unseen: &[&Path]) -> String {
-    if unseen.is_empty() {
-        return "its files can be read".to_owned();
-    }
-    let names: Vec<_> = unseen.iter().map(|p| p.display().to_string()).collect();
-    format!(
-        "not looked at, for only the service has them: {}",
-        names.join(", ")
-    )
 }

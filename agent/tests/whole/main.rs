@@ -21,9 +21,12 @@ mod support;
 #[allow(dead_code)]
 mod tls;
 
+mod check_config;
+mod check_config_files;
 mod clock;
 mod commands;
 mod delivery;
+mod desk;
 mod disk;
 mod faults;
 mod hits;
