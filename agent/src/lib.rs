@@ -4,9 +4,10 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `config` | every setting, defined once: read, checked, documented |
-//! | `pipeline` | one camera's way from a frame to finished passages |
 //! | `check` | what can be found wrong with a config before anything is started |
+//! | `doctor` | what of this box works, tried out |
 //! | `probe` | listening to a live camera |
+//! | `pipeline` | one camera's way from a frame to finished passages |
 //! | `message` | a passage as `kakou-contract` has it |
 //! | `store` | the outbox as the uplink reads it |
 //! | `app` | `kakou run`: wiring, supervision, reload, commands, status |
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod log;
 pub mod measure;
 pub mod message;

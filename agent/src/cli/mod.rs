@@ -9,6 +9,7 @@ mod common;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod eval;
 mod eval_calibration;
 mod eval_hits;
@@ -63,6 +64,7 @@ enum Command {
     Eval(eval::Args),
     Bench(bench::Args),
     CheckConfig(check_config::Args),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
@@ -93,6 +95,7 @@ impl Cli {
             Command::Eval(a) => eval::run(a),
             Command::Bench(a) => bench::run(a),
             Command::CheckConfig(a) => check_config::run(a),
+            Command::Doctor(a) => doctor::run(a),
             Command::Config(c) => config::run(&c),
             Command::Models(c) => models::run(c),
             Command::Status(a) => status::run(a),

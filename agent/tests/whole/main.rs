@@ -28,6 +28,7 @@ mod commands;
 mod delivery;
 mod desk;
 mod disk;
+mod doctor;
 mod faults;
 mod hits;
 mod hits_faults;
