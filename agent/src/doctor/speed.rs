@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_sight::camera::{Coding, Frame, Layout, Moment, Pixels, Planes};
+use kakou_sight::camera::{Coding, Frame, LOOKS_NEEDED, Layout, Moment, Pixels, Planes};
 use kakou_sight::vision::ModelPool;
 use kakou_time::{SharedClock, Stopwatch};
 
@@ -13,8 +13,6 @@ use crate::check;
 use crate::config::{CameraConfig, Config, message_and_mend};
 use crate::pipeline::Pipeline;
 
-/// Fewer looks a second at a camera, and plates of vehicles that pass get lost.
-const NEEDED: f64 = 6.0;
 /// What vehicles in sight cost beyond an empty road: their plates are read.
 const MARGIN: f64 = 1.5;
 /// How long is measured.
@@ -135,7 +133,7 @@ fn empty_road((width, height): (u32, u32)) -> Planes {
 fn needed(cameras: &[&CameraConfig]) -> f64 {
     let of = |camera: &&CameraConfig| {
         let rate = camera.watching.rate.map_or(f64::MAX, f64::from);
-        rate.min(NEEDED)
+        rate.min(LOOKS_NEEDED.into())
     };
     cameras.iter().map(of).sum()
 }
@@ -169,12 +167,12 @@ mod tests {
         let (plain, mut slow) = (CameraConfig::plain("a"), CameraConfig::plain("b"));
         slow.watching.rate = Some(2.0);
         let four = [&plain; 4];
-        assert_eq!((needed(&four), needed(&[&plain, &slow])), (24.0, 8.0));
+        assert_eq!((needed(&four), needed(&[&plain, &slow])), (16.0, 6.0));
         assert_eq!(judge(40.0, &four).state, State::Ok);
-        assert_eq!(judge(30.0, &four).state, State::Warning);
+        assert_eq!(judge(20.0, &four).state, State::Warning);
         let lost = judge(7.2, &four);
         assert_eq!(lost.state, State::Warning);
-        assert!(lost.message.contains("7.2 looks") && lost.message.contains("need 24"));
+        assert!(lost.message.contains("7.2 looks") && lost.message.contains("need 16"));
         assert!(lost.mend.is_some());
         assert_eq!(
             judge(0.1, &[]).state,
