@@ -24,7 +24,7 @@ pub(super) fn check(report: &mut Report, config: &Config) {
         report.error("outbox.state", &message, &mend);
         report.see(format!("state {}", state.display()), "cannot be used");
     }
-    let Some(file) = &config.metrics else {
+    let Some(file) = &config.metrics.file else {
         return;
     };
     let folder = file.parent().unwrap_or(Path::new("/"));
