@@ -102,7 +102,7 @@ async fn a_box_in_service_is_well_and_not_disturbed() {
     let speed = all.iter().find(|f| f["area"] == "speed").unwrap();
     let said = speed["message"].as_str().unwrap();
     assert!(
-        said.contains("looks a second") && said.contains("1 camera needs 6"),
+        said.contains("looks a second") && said.contains("1 camera needs 4"),
         "{said}"
     );
     // The broker saw a client of another name, and nobody was thrown out.
