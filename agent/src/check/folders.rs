@@ -51,7 +51,7 @@ pub(super) fn check(report: &mut Report, config: &Config) {
 fn fault(folder: &Path) -> Option<(String, String)> {
     let shown = folder.display();
     let there = nearest(folder);
-    let instead = "name a folder on a disk, as /var/lib/kakou".to_owned();
+    let instead = "name a folder on a disk such as /var/lib/kakou".to_owned();
     match std::fs::metadata(&there) {
         Ok(about) if !about.is_dir() => {
             return Some((

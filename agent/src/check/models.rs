@@ -63,7 +63,7 @@ pub(super) fn told(error: &anyhow::Error, names_manifest: bool) -> (&'static str
             (_, Some(_)) => ("vision", text),
             (message, None) => (
                 "vision",
-                format!("{message}; fetch the models again: make models"),
+                format!("{message}; fetch the models again (make models), or install the package again"),
             ),
         },
     }

@@ -12,7 +12,7 @@ use crate::config::Config;
 /// What to do about a config file that cannot be read.
 pub(super) fn mend_of_config(file: &Path) -> String {
     match std::fs::metadata(file).map_err(|e| e.kind()) {
-        Err(ErrorKind::NotFound) => "name the config file, as /etc/kakou/kakou.toml".to_owned(),
+        Err(ErrorKind::NotFound) => "name the config file such as /etc/kakou/kakou.toml".to_owned(),
         Ok(about) if about.is_dir() => {
             format!(
                 "name the file itself, as {}",

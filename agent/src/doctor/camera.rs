@@ -202,7 +202,7 @@ fn judge(camera: &CameraConfig, address: &str, heard: &Heard) -> Vec<Finding> {
         && distance as f64 / heard.fps > FAR_S
     {
         let text = format!(
-            "{:.0} s from one key picture to the next: after a loss there is no picture so long",
+            "{:.0} s from one key picture to the next: after a loss there is no picture for that long",
             distance as f64 / heard.fps
         );
         warn(

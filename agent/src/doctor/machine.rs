@@ -69,7 +69,7 @@ pub(super) fn clock(status: ClockStatus) -> Finding {
         }
         ClockState::Unsynchronised => Finding::warning(
             Area::Clock,
-            "not synchronised, says the kernel: times of passages prove nothing so",
+            "not synchronised, says the kernel: so the times of passages prove nothing",
         )
         .mend("set up chrony or systemd-timesyncd with a time server that this box reaches; see: timedatectl"),
         ClockState::Unknown => Finding::warning(

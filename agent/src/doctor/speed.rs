@@ -28,7 +28,7 @@ pub(super) fn examine(config: &Config, clock: &SharedClock, tell: &mut dyn FnMut
         Err(e) => {
             let (key, text) = check::model_fault(&e);
             let (message, mend) = message_and_mend(&text);
-            let mend = mend.unwrap_or("fetch the models again: make models");
+            let mend = mend.unwrap_or("fetch the models again (make models), or install the package again");
             let finding = Finding::fault(Area::Models, format!("{key}: {message}"));
             return tell(finding.about(manifest).mend(mend));
         }
@@ -46,7 +46,7 @@ pub(super) fn examine(config: &Config, clock: &SharedClock, tell: &mut dyn FnMut
         Ok(looks) => tell(judge(looks, &cameras)),
         Err(e) => tell(
             Finding::fault(Area::Speed, format!("a look failed: {e:#}"))
-                .mend("fetch the models again: make models"),
+                .mend("fetch the models again (make models), or install the package again"),
         ),
     }
 }
