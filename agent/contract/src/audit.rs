@@ -9,6 +9,7 @@ use crate::codes::{CameraState, Priority};
 use crate::command::{BY_MAX, HOURS_MAX, MINUTES_MAX, NOTE_MAX, Verdict, whole_hours};
 use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::PLATE_MAX;
+use crate::quality::QualityReport;
 use crate::result::ResultCode;
 use crate::sequence::Sequence;
 use crate::values::{Confidence, Sha256Hex};
@@ -295,6 +296,8 @@ pub enum AuditEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raised: Option<Confidence>,
     },
+    /// A day is over: what it was worth as data, by camera and lane.
+    Quality(QualityReport),
 }
 
 impl AuditEvent {
@@ -315,6 +318,7 @@ impl AuditEvent {
             Self::Lookup { .. } => "lookup",
             Self::Export { .. } => "export",
             Self::Answer { .. } => "answer",
+            Self::Quality(_) => "quality",
         }
     }
 
@@ -383,6 +387,7 @@ impl AuditEvent {
                 "event.was",
                 format!("{was}, as event.state: nothing changed"),
             )),
+            Self::Quality(report) => report.check(),
             _ => Ok(()),
         }
     }

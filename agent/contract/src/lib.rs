@@ -32,6 +32,7 @@ mod hit;
 mod id;
 mod message;
 mod passage;
+mod quality;
 mod ranges;
 mod result;
 pub mod schema;
@@ -71,6 +72,9 @@ pub use passage::{
     Character, ClockState, ClockStatus, Correction, EVIDENCE_MAX, Evidence, Lane, ModelUsed,
     PICTURE_BYTES_MAX, PICTURE_SIDE_MAX, PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate,
     PlateColourRead, RunnerUp, Vehicle,
+};
+pub use quality::{
+    CameraQuality, LaneBefore, LaneQuality, QUALITY_DAYS_MAX, QUALITY_ROWS_MAX, QualityReport,
 };
 pub use ranges::Ranges;
 pub use result::{ResultCode, ResultMessage};

@@ -319,7 +319,7 @@ pub struct ListStatus {
 /// How a supervised part of the agent is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartStatus {
-    /// `models`, `uplink`, `watchlist`, `delivery`, `metrics`, `metrics-server`, `status-socket`, `commands`, `notes`,
+    /// `models`, `uplink`, `watchlist`, `delivery`, `metrics`, `metrics-server`, `status-socket`, `commands`, `notes`, `quality`,
     /// `status`, `reload`, or `camera-` and the camera's id.
     #[serde(serialize_with = "crate::text::clipped")]
     #[schemars(with = "String")]

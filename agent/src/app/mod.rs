@@ -22,7 +22,7 @@
 //! | `delivery` | lists that the platform sends |
 //! | `notes` | what people looked up or took out on the box, for the record |
 //! | `commands`, `listener` | what the platform may ask for |
-//! | `tally` | what passed, counted |
+//! | `tally`, `quality` | what passed, counted; the report of each day |
 //! | `overview`, `status`, `reporter`, `metrics`, `web` | how all of it is, and who is told |
 //! | `prepare`, `reload`, `settings` | a config that is taken into use |
 
@@ -48,6 +48,7 @@ mod overview;
 mod past;
 pub(crate) mod prepare;
 mod privacy;
+mod quality;
 mod recorder;
 mod recording;
 mod reload;
@@ -92,6 +93,7 @@ use models::{Models, ModelsPart};
 use notes::NotesPart;
 use overview::Sources;
 use past::HitsPast;
+use quality::QualityPart;
 use recorder::Recorder;
 use reload::Reloader;
 use reporter::Reporter;
@@ -299,6 +301,10 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             state: state.clone(),
         },
         part("status-socket"),
+    );
+    spawn_task(
+        QualityPart::new(sources.clone(), recorder.intake("quality"), &state),
+        part("quality"),
     );
     spawn_task(
         Reporter {

@@ -28,7 +28,8 @@ pub(super) fn examine(config: &Config, clock: &SharedClock, tell: &mut dyn FnMut
         Err(e) => {
             let (key, text) = check::model_fault(&e);
             let (message, mend) = message_and_mend(&text);
-            let mend = mend.unwrap_or("fetch the models again (make models), or install the package again");
+            let mend = mend
+                .unwrap_or("fetch the models again (make models), or install the package again");
             let finding = Finding::fault(Area::Models, format!("{key}: {message}"));
             return tell(finding.about(manifest).mend(mend));
         }
