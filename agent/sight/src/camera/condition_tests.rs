@@ -226,7 +226,7 @@ fn a_box_that_cannot_keep_up_says_so_until_it_can() {
     rig.well(20.0);
     let too_slow = Some(1.8);
     rig.on(CameraEvent::Pace { too_slow });
-    assert_eq!(rig.told(), [S::Ok, S::Overloaded]);
+    assert_eq!(rig.told, [S::Ok, S::Overloaded]);
     assert!(rig.condition.detail().unwrap().contains("1.8 looks"));
     assert_eq!(rig.condition.health(), Health::Degraded);
     rig.well(5.0);
