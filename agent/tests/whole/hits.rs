@@ -93,7 +93,7 @@ async fn every_hit_has_one_life() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hit_that_a_kill_left_open_ends_as_unresolved() {
-    let mut gate = checkpoint(30).await;
+    let mut gate = checkpoint(15).await;
     let mut agent = gate.start();
     let told = gate.next("provisional hit", of_standing).await;
     assert_eq!(told.state, HitState::Provisional);
