@@ -22,11 +22,14 @@ pub fn begin(filter: &str) -> Result<(), ParseError> {
         let priority = ForJournal(Format::default().without_time().with_level(false));
         builder.with_ansi(false).event_format(priority).init();
     } else {
-        let colours = std::io::stderr().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        builder.with_ansi(colours).init();
+        builder.with_ansi(coloured(&std::io::stderr())).init();
     }
     Ok(())
+}
+
+/// Coloured on a terminal, unless the user asked for none (no-color.org).
+pub fn coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 /// Whether stderr goes to systemd's journal: it names the device and inode (systemd.exec(5)).

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::metrics::figures;
@@ -115,11 +115,7 @@ impl TaskPart for MetricsServer {
                     continue;
                 };
                 let (stream, _) = accepted.with_context(|| format!("metrics: {address}"))?;
-                let sources = self.sources.clone();
-                tokio::spawn(async move {
-                    serve(stream, sources, Door::Address).await;
-                    drop(free);
-                });
+                serve(stream, self.sources.clone(), Door::Address, free);
             }
         }
     }
@@ -149,11 +145,7 @@ impl TaskPart for StatusServer {
                 continue;
             };
             let (stream, _) = accepted.with_context(|| path.display().to_string())?;
-            let sources = self.sources.clone();
-            tokio::spawn(async move {
-                serve(stream, sources, Door::Socket).await;
-                drop(free);
-            });
+            serve(stream, self.sources.clone(), Door::Socket, free);
         }
     }
 }
@@ -172,7 +164,8 @@ fn socket(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn serve<S>(stream: S, sources: Sources, door: Door)
+/// Answers one connection, and leaves its place when that is done.
+fn serve<S>(stream: S, sources: Sources, door: Door, place: OwnedSemaphorePermit)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -186,11 +179,14 @@ where
         .keep_alive(false)
         .max_buf_size(16 << 10)
         .serve_connection(TokioIo::new(stream), answer);
-    match timeout(WITHIN, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(e)) => tracing::debug!("a client of the metrics: {e}"),
-        Err(_) => tracing::debug!("a client of the metrics was too slow"),
-    }
+    tokio::spawn(async move {
+        match timeout(WITHIN, connection).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::debug!("a client of the metrics: {e}"),
+            Err(_) => tracing::debug!("a client of the metrics was too slow"),
+        }
+        drop(place);
+    });
 }
 
 fn answer<B>(request: &Request<B>, sources: &Sources, door: Door) -> Response<Full<Bytes>> {

@@ -81,15 +81,12 @@ fn show(args: &Args, status: &LocalStatus) -> anyhow::Result<()> {
     if args.json {
         return print_line(&serde_json::to_string(status)?);
     }
-    let terminal = std::io::stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let coloured = terminal && !no_color;
-    if args.watch && terminal {
+    if args.watch && std::io::stdout().is_terminal() {
         // From the upper left corner of an empty screen.
         let mut out = std::io::stdout().lock();
         write!(out, "\x1b[H\x1b[2J")?;
     }
-    for line in screen(status, coloured) {
+    for line in screen(status, crate::log::coloured(&std::io::stdout())) {
         print_line(&line)?;
     }
     Ok(())

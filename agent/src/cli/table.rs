@@ -3,7 +3,7 @@
 //! The texts come from the network: control characters are taken out of them, so that no message
 //! can steer the terminal that shows it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use chrono::{FixedOffset, NaiveDate};
 use indicatif::ProgressBar;
@@ -49,8 +49,7 @@ impl Table {
 
     /// Coloured on a terminal, unless the user asked for none (no-color.org).
     pub fn for_stdout() -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::new(io::stdout().is_terminal() && !no_color)
+        Self::new(crate::log::coloured(&io::stdout()))
     }
 
     /// The row of a passage; before the first one the headings, and before the first of a day its

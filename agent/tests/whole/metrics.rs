@@ -2,7 +2,7 @@
 //! Prometheus makes of it. The real binary, Debian's Prometheus.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
@@ -14,8 +14,7 @@ use serde_json::Value;
 
 /// A port that nobody has, as far as can be known.
 fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    (Ipv4Addr::LOCALHOST, crate::mosquitto::free_port()).into()
 }
 
 /// What is answered to a request: code, and body.
