@@ -29,7 +29,8 @@ pub use open::OutboxOptions;
 pub use outbox::Outbox;
 pub use policy::{Counts, OutboxLimits, PriorityLimit, Retention, Space};
 pub use rescue::{
-    Inspection, Overview, Repair, RepairOptions, Repaired, Requeue, Verdict, repair, requeue,
+    Inspection, Overview, Repair, RepairOptions, Repaired, Requeue, Stored, Verdict, repair,
+    requeue,
 };
 pub use store::{Claim, Head};
 pub use worker::{OutboxState, Resent, Stats};

@@ -2,6 +2,7 @@
 
 mod export;
 mod inspect;
+mod newest;
 mod pages;
 mod rebuild;
 mod repair;
@@ -10,6 +11,7 @@ mod salvage;
 mod verify;
 
 pub use inspect::{Inspection, Overview};
+pub use newest::Stored;
 pub use repair::{Repair, RepairOptions, Repaired, repair};
 pub(crate) use repair::{finish, repair_by};
 pub use requeue::{Requeue, requeue};
