@@ -28,7 +28,7 @@ use super::models::Models;
 use super::privacy::Privacy;
 use super::recorder::Intake;
 use super::supervise::{Part, Pulse, Stop};
-use super::tally::Tally;
+use super::tally::{Tally, plate_width};
 use super::watchlist::Watchlist;
 use crate::config::{CameraConfig, CameraSource, Config};
 use crate::pipeline::{Event, Pipeline, Record, Sighting};
@@ -304,6 +304,9 @@ impl Run<'_> {
         record.message.clock = Some(self.clock.status());
         let passage = &record.message;
         self.tally.passed(passage, self.clock.wall());
+        if let Some(plate) = &passage.plate {
+            self.view.read_at(plate_width(plate));
+        }
         // Without the plate: a log is kept by other rules than records are.
         tracing::info!(
             camera = self.camera.id,

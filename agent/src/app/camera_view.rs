@@ -2,16 +2,30 @@
 //! writes it; status, metrics and commands read it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
 use kakou_contract::{CameraState, CameraStatus, Health, Id};
-use kakou_sight::camera::Pixels;
+use kakou_sight::camera::{Moved, Pixels};
+use kakou_traffic::detections::Detections;
+use kakou_traffic::track::TrackView;
 
 /// Looks whose delay is remembered.
 const DELAYS: usize = 1000;
+/// Plates whose width is remembered.
+const WIDTHS: usize = 200;
+
+/// A frame that was looked at, and what was found in it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub pixels: Pixels,
+    pub captured: DateTime<FixedOffset>,
+    pub detections: Detections,
+    pub tracks: Vec<TrackView>,
+}
 
 pub struct CameraView {
     id: Id,
@@ -20,6 +34,12 @@ pub struct CameraView {
     newest: Mutex<Option<Pixels>>,
     /// Of the frames looked at last: seconds from capture to the end of the look, in a ring.
     delays: Mutex<VecDeque<f32>>,
+    /// Until when somebody watches what is found, in milliseconds of the monotonic clock.
+    watched_until: AtomicU64,
+    seen: Mutex<Option<Seen>>,
+    moved: Mutex<Option<Moved>>,
+    /// Of the plates read last, in pixels, in a ring.
+    widths: Mutex<VecDeque<f32>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,6 +68,10 @@ impl CameraView {
             status: Mutex::new(status),
             newest: Mutex::default(),
             delays: Mutex::default(),
+            watched_until: AtomicU64::new(0),
+            seen: Mutex::default(),
+            moved: Mutex::default(),
+            widths: Mutex::default(),
         }
     }
 
@@ -91,6 +115,61 @@ impl CameraView {
         let newest = locked(&self.newest).clone();
         let pixels = newest.ok_or_else(|| "no picture has come yet".to_owned())?;
         pixels.to_rgb().map_err(|e| e.to_string())
+    }
+
+    /// The newest picture as it came, and when.
+    pub fn newest(&self) -> Option<(Pixels, DateTime<FixedOffset>)> {
+        let captured = locked(&self.status).last_frame?;
+        locked(&self.newest)
+            .clone()
+            .map(|pixels| (pixels, captured))
+    }
+
+    /// What is found is kept until then, for who watches.
+    pub fn watch_until(&self, mono: Duration) {
+        let until = u64::try_from(mono.as_millis()).unwrap_or(u64::MAX);
+        self.watched_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// A frame was looked at. `what` is made only while somebody watches.
+    pub fn saw(&self, now: Duration, what: impl FnOnce() -> (Seen, Option<Moved>)) {
+        let until = self.watched_until.load(Ordering::Relaxed);
+        if now.as_millis() >= u128::from(until) {
+            // The frame's memory is not held for nobody.
+            if until > 0 {
+                self.watched_until.store(0, Ordering::Relaxed);
+                (*locked(&self.seen), *locked(&self.moved)) = (None, None);
+            }
+            return;
+        }
+        let (seen, moved) = what();
+        *locked(&self.seen) = Some(seen);
+        *locked(&self.moved) = moved;
+    }
+
+    /// The frame that was looked at last while somebody watched.
+    pub fn seen(&self) -> Option<Seen> {
+        locked(&self.seen).clone()
+    }
+
+    pub fn moved(&self) -> Option<Moved> {
+        locked(&self.moved).clone()
+    }
+
+    /// A plate of this width was read.
+    pub fn read_at(&self, width: f32) {
+        let mut widths = locked(&self.widths);
+        if widths.len() == WIDTHS {
+            widths.pop_front();
+        }
+        widths.push_back(width);
+    }
+
+    /// The widths of the plates read last, the smallest first.
+    pub fn widths(&self) -> Vec<f32> {
+        let mut widths: Vec<f32> = locked(&self.widths).iter().copied().collect();
+        widths.sort_by(f32::total_cmp);
+        widths
     }
 
     /// Puts the newest picture in place; gives back the one before.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kakou_contract::PerSecond;
 
 use super::camera::Run;
+use super::camera_view::Seen;
 use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
     CameraEvent, Condition, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig,
@@ -325,6 +326,15 @@ impl Run<'_> {
                 let delay = self.now().saturating_sub(frame.time.mono);
                 self.view.looked_after(delay);
                 self.tally.looked_after(delay);
+                self.view.saw(self.now(), || {
+                    let seen = Seen {
+                        pixels: frame.pixels.clone(),
+                        captured: self.wall(arrived.captured),
+                        detections: watched.pipeline.seen(),
+                        tracks: watched.pipeline.tracks(),
+                    };
+                    (seen, watched.gate.moved())
+                });
                 watched.number += 1;
                 watched.looked.frame(self.now());
             }

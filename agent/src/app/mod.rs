@@ -24,6 +24,7 @@
 //! | `commands`, `listener` | what the platform may ask for |
 //! | `tally`, `quality` | what passed, counted; the report of each day |
 //! | `overview`, `status`, `reporter`, `metrics`, `web` | how all of it is, and who is told |
+//! | `panel` | the box's own page |
 //! | `prepare`, `reload`, `settings` | a config that is taken into use |
 
 mod answers;
@@ -45,6 +46,7 @@ mod models;
 pub mod notes;
 mod options;
 mod overview;
+pub(crate) mod panel;
 mod past;
 pub(crate) mod prepare;
 mod privacy;
@@ -73,6 +75,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kakou_contract::{Id, OfflineReason, PublicKey};
 use kakou_outbox::{Outbox, OutboxOptions};
+use kakou_panel::Hub;
 use kakou_time::SharedClock;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot};
@@ -92,6 +95,7 @@ use metrics::MetricsPart;
 use models::{Models, ModelsPart};
 use notes::NotesPart;
 use overview::Sources;
+use panel::{AgentCheckpoint, PanelPart};
 use past::HitsPast;
 use quality::QualityPart;
 use recorder::Recorder;
@@ -172,6 +176,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         watchlist: Watchlist::new(&config.watchlist, Arc::clone(&clock)),
         models: Models::new(prepare::wanted_models(&config)),
     };
+    let page = Hub::new(clock.wall());
     let past = HitsPast::new(link.clone());
     runtime.spawn(past.clone().keep_trying());
     let recorder = Recorder::new(
@@ -180,6 +185,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         Arc::clone(&clock),
         (site.clone(), agent.clone()),
         options.on_committed.clone(),
+        page.clone(),
     );
     let settings = Settings::new(config.clone());
     let part = |name: &str| {
@@ -226,7 +232,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             clock: Arc::clone(&clock),
             outbox: outbox.clone(),
             cameras: sources.views.clone(),
-            hits: desk,
+            hits: desk.clone(),
             status_now,
             reload: reload.clone(),
             under_way: Mutex::default(),
@@ -247,6 +253,10 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
     );
     let (watchlist_part, metrics_part) = (part("watchlist"), part("metrics"));
     let server_part = part("metrics-server");
+    let panel_part = part("panel");
+    if config.panel.is_none() {
+        parts.remove(&panel_part);
+    }
     if config.metrics.listen.is_none() {
         parts.remove(&server_part);
     }
@@ -302,6 +312,23 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
         },
         part("status-socket"),
     );
+    let checkpoint = AgentCheckpoint::new(
+        sources.clone(),
+        settings.clone(),
+        desk,
+        reload.clone(),
+        options.config.as_ref().map(|(file, _)| file.clone()),
+        state.clone(),
+    );
+    spawn_task(
+        PanelPart {
+            settings: settings.clone(),
+            checkpoint: Arc::new(checkpoint),
+            hub: page,
+            state: state.clone(),
+        },
+        Arc::clone(&panel_part),
+    );
     spawn_task(
         QualityPart::new(sources.clone(), recorder.intake("quality"), &state),
         part("quality"),
@@ -328,6 +355,7 @@ pub fn run(config: Config, options: RunOptions, clock: SharedClock) -> anyhow::R
             watchlist_part,
             metrics_part,
             server_part,
+            panel_part,
         },
         part("reload"),
     );

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use kakou_contract::{AuditEvent, Envelope, Id, Priority};
 use kakou_outbox::{Concern, Outbox, OutboxError};
+use kakou_panel::Hub;
 use kakou_time::SharedClock;
 use kakou_uplink::Backoff;
 use tokio::runtime::Handle;
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, interval_at, sleep};
 
 use super::backlog::{Backlog, Group};
+use super::panel::tap;
 use super::past::HitsPast;
 use super::supervise::{Caught, caught};
 
@@ -49,6 +51,8 @@ struct Shared {
     agent: Id,
     runtime: Handle,
     on_committed: Option<OnCommitted>,
+    /// Who watches on the box's own page.
+    page: Hub,
     /// Groups committed since the start.
     committed: AtomicU64,
     intakes: Mutex<Vec<Weak<Work>>>,
@@ -62,6 +66,7 @@ impl Recorder {
         clock: SharedClock,
         (site, agent): (Id, Id),
         on_committed: Option<OnCommitted>,
+        page: Hub,
     ) -> Self {
         Self(Arc::new(Shared {
             outbox,
@@ -71,6 +76,7 @@ impl Recorder {
             agent,
             runtime: Handle::current(),
             on_committed,
+            page,
             committed: AtomicU64::new(0),
             intakes: Mutex::default(),
         }))
@@ -138,6 +144,8 @@ pub struct Intake(Arc<Work>);
 impl Intake {
     /// Commits these together, after all that was handed over before.
     pub fn keep(&self, group: Group) {
+        let shared = &self.0.shared;
+        tap::tell(&shared.page, &group, shared.clock.wall());
         let gone = self.0.backlog().push(group);
         for group in gone {
             self.0
@@ -335,7 +343,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use kakou_contract::{HitMessage, Keep, Message, PassageMessage};
     use kakou_outbox::OutboxOptions;
-    use kakou_time::SystemClock;
+    use kakou_time::{Clock, SystemClock};
 
     use super::super::link::Link;
     use super::*;
@@ -370,6 +378,7 @@ mod tests {
                 Arc::new(SystemClock::new()),
                 ids,
                 Some(on_committed),
+                Hub::new(SystemClock::new().wall()),
             );
             Self {
                 outbox,

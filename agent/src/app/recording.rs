@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::camera::Run;
+use super::camera_view::Seen;
 use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
     Assumed, CameraEvent, Condition, FailKind, Moment, Next, SourceError, View, open,
@@ -92,7 +93,18 @@ impl Run<'_> {
                         },
                     );
                     match pipeline.frame(&frame) {
-                        Ok(events) => self.tell_all(events),
+                        Ok(events) => {
+                            self.tell_all(events);
+                            self.view.saw(self.now(), || {
+                                let seen = Seen {
+                                    pixels: frame.pixels.clone(),
+                                    captured: frame.time.wall,
+                                    detections: pipeline.seen(),
+                                    tracks: pipeline.tracks(),
+                                };
+                                (seen, None)
+                            });
+                        }
                         Err(e) if e.concern() == Concern::Frame => {
                             tracing::warn!("skipped a frame: {e}");
                             self.happened(condition, CameraEvent::Damaged);

@@ -51,6 +51,7 @@ pub struct Reloader {
     pub watchlist_part: Arc<Pulse>,
     pub metrics_part: Arc<Pulse>,
     pub server_part: Arc<Pulse>,
+    pub panel_part: Arc<Pulse>,
 }
 
 /// A config that can be taken into use, with all that had to be made for it.
@@ -159,6 +160,7 @@ impl Reloader {
             (!config.watchlist.is_empty(), &self.watchlist_part),
             (config.metrics.file.is_some(), &self.metrics_part),
             (config.metrics.listen.is_some(), &self.server_part),
+            (config.panel.is_some(), &self.panel_part),
         ] {
             match is_there {
                 true => parts.add(part),

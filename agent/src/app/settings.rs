@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::config::{Config, MetricsConfig};
+use crate::config::{Config, MetricsConfig, PanelConfig};
 
 #[derive(Clone)]
 pub struct Settings(Arc<RwLock<Arc<Config>>>);
@@ -27,5 +27,9 @@ impl Settings {
 
     pub fn metrics(&self) -> MetricsConfig {
         self.current().metrics.clone()
+    }
+
+    pub fn panel(&self) -> Option<PanelConfig> {
+        self.current().panel.clone()
     }
 }

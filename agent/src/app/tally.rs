@@ -7,7 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::{HitMessage, Id, PassageMessage};
+use kakou_contract::{HitMessage, Id, PassageMessage, Plate};
+
+/// Of a plate's upper edge, in pixels of the camera's picture.
+pub fn plate_width(plate: &Plate) -> f32 {
+    let [[x0, y0], [x1, y1], ..] = plate.quad.map(|point| point.map(|px| px.get()));
+    (x1 - x0).hypot(y1 - y0)
+}
 
 /// Upper edges in seconds. A look should be over within the first three, a hit be told within the
 /// first five; a vehicle that stands beyond the line is a passage when it has gone.
@@ -95,8 +101,7 @@ impl CameraTally {
             (Some(plate), _) => {
                 lane.read += 1;
                 lane.confidence.add(plate.confidence.get().into());
-                let [[x0, y0], [x1, y1], ..] = plate.quad.map(|point| point.map(|px| px.get()));
-                lane.width.add(f64::from((x1 - x0).hypot(y1 - y0)));
+                lane.width.add(f64::from(plate_width(plate)));
                 self.last_read = Some(passage.time);
             }
             (None, Some(reason)) => *lane.unread.entry(reason.as_str()).or_default() += 1,

@@ -246,7 +246,7 @@ fn health(sources: &Sources) -> (StatusCode, String) {
     (code, format!("{body}\n"))
 }
 
-fn local_status(sources: &Sources) -> LocalStatus {
+pub(super) fn local_status(sources: &Sources) -> LocalStatus {
     let overview = sources.look();
     let tallies = sources.tallies.all();
     let traffic = tallies.iter().map(|(id, t)| Traffic::of(id.as_str(), t));

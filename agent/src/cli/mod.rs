@@ -18,6 +18,7 @@ mod generate;
 mod load;
 mod models;
 mod outbox;
+mod panel;
 mod read;
 mod replay;
 mod run;
@@ -75,6 +76,8 @@ enum Command {
     Watchlist(watchlist::Command),
     #[command(subcommand)]
     Outbox(outbox::Command),
+    #[command(subcommand)]
+    Panel(panel::Command),
     Load(load::Args),
     #[command(subcommand)]
     Camera(camera::Command),
@@ -102,6 +105,7 @@ impl Cli {
             Command::Watch(a) => watch::run(a),
             Command::Watchlist(c) => watchlist::run(c),
             Command::Outbox(c) => outbox::run(c),
+            Command::Panel(c) => panel::run(c),
             Command::Load(a) => load::run(a),
             Command::Camera(c) => camera::run(c),
             Command::Generate(c) => generate::run(&c),

@@ -33,8 +33,8 @@ pub use examples::is_example;
 pub use places::{Places, without_numbers};
 pub use settings::{
     AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, DeliveredConfig, HitConfig,
-    LaneConfig, ListConfig, MetricsConfig, NonHits, OutboxConfig, PassageTimes, PrivacyConfig,
-    Watching, scaled,
+    LaneConfig, ListConfig, MetricsConfig, NonHits, OutboxConfig, PanelConfig, PassageTimes,
+    PrivacyConfig, Watching, scaled,
 };
 
 use at::At;

@@ -31,6 +31,8 @@ pub struct Config {
     pub signals: SignalRules,
     pub privacy: PrivacyConfig,
     pub metrics: MetricsConfig,
+    /// The box's own page; `None`: there is none.
+    pub panel: Option<PanelConfig>,
     /// Cameras that may compute at the same time.
     pub workers: usize,
     pub models: ModelChoice,
@@ -60,6 +62,14 @@ pub struct MetricsConfig {
     pub file: Option<PathBuf>,
     /// Answers `/metrics` and `/health` over HTTP.
     pub listen: Option<SocketAddr>,
+}
+
+/// Where the box's own page is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PanelConfig {
+    pub listen: SocketAddr,
+    /// Certificate and key; `None`: beyond loopback one is made.
+    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// The brokers, in the order in which they are tried, and how to speak to them.

@@ -31,6 +31,7 @@ use kakou_sight::vision::{Due, LookConfig, LookError, ModelPool, ModelSet, OpenE
 use kakou_time::Stopwatch;
 use kakou_traffic::detections::{Detections, Expected};
 use kakou_traffic::passage::{Best, Dropped, News, Passage, VehicleId};
+use kakou_traffic::track::TrackView;
 use stream::Stream;
 
 pub use event::{Event, Sighting};
@@ -298,6 +299,7 @@ impl Pipeline {
         let news = stream.passages.update(&kept, frame.time, &seen, &updates);
         stream.last = Some(kept);
         stream.seen = seen;
+        stream.tracks = updates.tracks;
         self.stages.track += watch.elapsed();
         self.frames += 1;
         self.events(news)
@@ -308,6 +310,14 @@ impl Pipeline {
         self.stream
             .as_ref()
             .map(|s| s.seen.clone())
+            .unwrap_or_default()
+    }
+
+    /// What is followed, as it was in the frame looked at last.
+    pub fn tracks(&self) -> Vec<TrackView> {
+        self.stream
+            .as_ref()
+            .map(|s| s.tracks.clone())
             .unwrap_or_default()
     }
 

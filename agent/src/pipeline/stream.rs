@@ -12,7 +12,7 @@ use kakou_traffic::attention::Attention;
 use kakou_traffic::detections::Detections;
 use kakou_traffic::geometry::{Line, Point, Polygon, Rect};
 use kakou_traffic::passage::{Lane, PassageConfig, Passages};
-use kakou_traffic::track::{TrackConfig, Tracker};
+use kakou_traffic::track::{TrackConfig, TrackView, Tracker};
 use sha2::{Digest, Sha256};
 
 /// What could only be set up when the size of the frames was known.
@@ -31,6 +31,7 @@ pub(super) struct Stream {
     /// The frame looked at last, and what was seen in it.
     pub(super) last: Option<Frame>,
     pub(super) seen: Detections,
+    pub(super) tracks: Vec<TrackView>,
     pub(super) timeline: Timeline,
 }
 
@@ -103,6 +104,7 @@ impl Stream {
             open: 0,
             last: None,
             seen: Detections::default(),
+            tracks: Vec::new(),
             timeline: Timeline::default(),
         }
     }

@@ -35,6 +35,7 @@ mod hits_faults;
 mod installed;
 mod log;
 mod metrics;
+mod panel;
 mod quality;
 mod read;
 mod repair;

@@ -219,6 +219,28 @@ impl Gate {
     }
 }
 
+/// Which cells of a picture have changed since the scene was looked at last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub columns: u32,
+    pub rows: u32,
+    /// Row by row, from the top left.
+    pub cells: Vec<u32>,
+}
+
+impl Gate {
+    /// Of the picture that was handed in last; `None`: there was none yet.
+    pub fn moved(&self) -> Option<Moved> {
+        let field = self.field.as_ref()?;
+        let changed = field.changed.iter().enumerate().filter(|(_, on)| **on);
+        Some(Moved {
+            columns: field.size.columns as u32,
+            rows: field.size.rows as u32,
+            cells: changed.map(|(i, _)| i as u32).collect(),
+        })
+    }
+}
+
 impl Field {
     fn new(
         grid: &Grid,

@@ -54,7 +54,7 @@ pub use condition::{CameraChange, CameraEvent, Condition, ConditionConfig, FailK
 pub use ffmpeg::StreamInfo;
 pub use folder::FolderSource;
 pub use frame::{Frame, PixelError, Pixels, RgbBuffer};
-pub use gate::{Gate, GateConfig, Reason, Verdict};
+pub use gate::{Gate, GateConfig, Moved, Reason, Verdict};
 pub use grid::{Grid, Luma};
 pub use kakou_relay::{Fingerprint, Transport, Trust};
 pub use kakou_time::Moment;

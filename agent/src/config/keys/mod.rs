@@ -9,6 +9,7 @@ pub(super) mod general;
 pub(super) mod hits;
 pub(super) mod lane;
 pub(super) mod outbox;
+pub(super) mod panel;
 pub(super) mod passage;
 pub(super) mod privacy;
 pub(super) mod signals;
@@ -21,6 +22,7 @@ use camera::CAMERA;
 use general::{METRICS, TIMING};
 use hits::HITS;
 use outbox::OUTBOX;
+use panel::PANEL;
 use passage::{EVIDENCE, PASSAGE};
 use privacy::PRIVACY;
 use signals::SIGNALS;
@@ -39,8 +41,8 @@ pub(super) static TOP: Section = Section {
     },
     settings: &[&general::SITE, &general::AGENT],
     sections: &[
-        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &SIGNALS, &PRIVACY, &METRICS, &TIMING, &VISION,
-        &PASSAGE, &EVIDENCE, &CAMERA,
+        &BROKER, &OUTBOX, &WATCHLIST, &HITS, &SIGNALS, &PRIVACY, &METRICS, &PANEL, &TIMING,
+        &VISION, &PASSAGE, &EVIDENCE, &CAMERA,
     ],
     mistaken: &[
         ("cameras", "write [[camera]], once for each camera"),

@@ -20,12 +20,13 @@ use kakou_sight::vision::{LookConfig, ModelChoice};
 
 use super::keys::{
     broker as broker_keys, camera as camera_keys, general, hits as hit_keys, outbox as outbox_keys,
-    passage as passage_keys, privacy as privacy_keys, signals as signal_keys, vision,
-    watchlist as watchlist_keys,
+    panel as panel_keys, passage as passage_keys, privacy as privacy_keys, signals as signal_keys,
+    vision, watchlist as watchlist_keys,
 };
 use super::part::Part;
 use super::settings::{
-    AgentConfig, Config, HitConfig, MetricsConfig, NonHits, PassageTimes, PrivacyConfig,
+    AgentConfig, Config, HitConfig, MetricsConfig, NonHits, PanelConfig, PassageTimes,
+    PrivacyConfig,
 };
 
 pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
@@ -55,6 +56,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         watchlist: watchlist::watchlist(&watchlist, base, &outbox.state),
         outbox,
         metrics: self::metrics(&metrics, base),
+        panel: self::panel(&top.part(&panel_keys::PANEL), base),
         workers: looks.get(&vision::WORKERS).into(),
         models: models(&looks, base),
         passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
@@ -84,6 +86,30 @@ fn metrics(part: &Part<'_>, base: &Path) -> MetricsConfig {
         listen: listen.map(|address| address.0).or_else(fallback),
         file: file.map(|path| base.join(path)),
     }
+}
+
+fn panel(part: &Part<'_>, base: &Path) -> Option<PanelConfig> {
+    let certificate = part.get(&panel_keys::CERTIFICATE);
+    let key = part.get(&panel_keys::KEY);
+    match (&certificate, &key) {
+        (Some(_), None) => part.wrong(
+            &panel_keys::CERTIFICATE,
+            "a certificate is of no use without its key; write `key` too".to_owned(),
+        ),
+        (None, Some(_)) => part.wrong(
+            &panel_keys::KEY,
+            "a key is of no use without its certificate; write `certificate` too".to_owned(),
+        ),
+        _ => {}
+    }
+    part.is_given().then(|| PanelConfig {
+        listen: part
+            .get(&panel_keys::LISTEN)
+            .map_or(panel_keys::ADDRESS, |address| address.0),
+        certificate: certificate
+            .zip(key)
+            .map(|(certificate, key)| (base.join(certificate), base.join(key))),
+    })
 }
 
 fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {

@@ -1,0 +1,409 @@
+//! The agent as its own page knows it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use chrono::{DateTime, FixedOffset};
+use kakou_contract::{AuditEvent, Envelope, Id};
+use kakou_panel::{
+    Answer, Camera, Checkpoint, Geometry, LaneShape, LogLine, PassageQuery, Passages, Quality,
+    Refused, Report, Saved, Scene, Widths,
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::super::answers;
+use super::super::camera_view::CameraView;
+use super::super::hits::HitDesk;
+use super::super::overview::Sources;
+use super::super::reload::ReloadRequest;
+use super::super::settings::Settings;
+use super::super::web::local_status;
+use super::records::Records;
+use super::save::{self, ConfigFile, Reloaded};
+use super::scenes::{Scenes, encoded};
+use crate::config::{CameraConfig, Config};
+
+/// A plate has this width in the picture that it is looked for in (docs/operation.md).
+const PLATE_WIDTH: f32 = 45.0;
+/// Plates that an advice asks for, and the share of them that may be smaller.
+const ADVICE_LEAST: usize = 10;
+const ADVICE_SMALLER: usize = 10;
+/// A model's inputs are multiples of this.
+const STEP: f32 = 32.0;
+/// A doctor who has found nothing by then hangs.
+const DOCTOR: Duration = Duration::from_secs(90);
+
+pub struct AgentCheckpoint {
+    pub sources: Sources,
+    pub settings: Settings,
+    pub hits: HitDesk,
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// The config's file; without one nothing can be saved.
+    pub config: Option<PathBuf>,
+    pub state: PathBuf,
+    scenes: Scenes,
+    records: Records,
+}
+
+impl AgentCheckpoint {
+    pub fn new(
+        sources: Sources,
+        settings: Settings,
+        hits: HitDesk,
+        reload: mpsc::Sender<ReloadRequest>,
+        config: Option<PathBuf>,
+        state: PathBuf,
+    ) -> Self {
+        Self {
+            sources,
+            settings,
+            hits,
+            reload,
+            config,
+            scenes: Scenes::default(),
+            records: Records {
+                state: state.clone(),
+            },
+            state,
+        }
+    }
+
+    fn view(&self, camera: &str) -> Result<std::sync::Arc<CameraView>, Refused> {
+        let id = camera.parse::<Id>().ok();
+        let view = id.and_then(|id| self.sources.views.find(&id));
+        view.ok_or_else(|| Refused::NotFound(format!("there is no camera {camera}")))
+    }
+
+    fn config_of(&self, camera: &str) -> Result<(CameraConfig, std::sync::Arc<Config>), Refused> {
+        let config = self.settings.current();
+        let of_camera = config.cameras.iter().find(|c| c.id == camera).cloned();
+        let unknown = || Refused::NotFound(format!("there is no camera {camera}"));
+        Ok((of_camera.ok_or_else(unknown)?, config))
+    }
+
+    fn file(&self) -> Result<ConfigFile, Refused> {
+        let none = || Refused::Failed("this agent runs without a config file".into());
+        let path = self.config.clone().ok_or_else(none)?;
+        Ok(ConfigFile {
+            path,
+            state: self.state.clone(),
+        })
+    }
+
+    /// Takes the config into use.
+    fn reloaded(&self) -> Reloaded {
+        let (request, answer) = oneshot::channel();
+        if self.reload.try_send(request).is_err() {
+            return Err("a reload is under way".into());
+        }
+        answer
+            .blocking_recv()
+            .unwrap_or_else(|_| Err("the reload ended unexpectedly; the log says more".into()))
+    }
+
+    fn recorded(&self, event: AuditEvent) -> anyhow::Result<()> {
+        let identity = &self.sources.identity;
+        let now = self.sources.clock.wall();
+        let envelope = Envelope::audit(&identity.site, &identity.agent, now, event)?;
+        self.sources.outbox.append(vec![envelope])?;
+        Ok(())
+    }
+}
+
+/// The lanes and masks of a camera as the page draws them.
+fn shapes(camera: &CameraConfig) -> (Vec<LaneShape>, Vec<Vec<[f32; 2]>>) {
+    let points = |p: &kakou_traffic::geometry::Polygon| p.0.iter().map(|p| [p.x, p.y]).collect();
+    let lanes = camera.lanes.iter().map(|lane| LaneShape {
+        id: lane.id.clone(),
+        name: lane.name.clone(),
+        polygon: points(&lane.polygon),
+        trigger: lane.trigger.map(|t| [[t.a.x, t.a.y], [t.b.x, t.b.y]]),
+        direction: lane.direction,
+    });
+    (lanes.collect(), camera.masks.iter().map(points).collect())
+}
+
+/// The longer side of the picture in which all but the smallest plates are wide enough. `widths`
+/// are sorted, in pixels of a picture whose longer side is `longer`.
+fn advice(widths: &[f32], longer: u32) -> Option<u32> {
+    if widths.len() < ADVICE_LEAST {
+        return None;
+    }
+    let small = widths
+        .get(widths.len() / ADVICE_SMALLER)
+        .filter(|w| **w > 0.0)?;
+    let side = longer as f32 * PLATE_WIDTH / small;
+    let side = (side / STEP).ceil() * STEP;
+    // More than the picture has is of no use, and less than this finds nothing else.
+    Some((side as u32).clamp(320, longer.max(320)))
+}
+
+fn median(sorted: &[f32]) -> Option<f64> {
+    sorted.get(sorted.len() / 2).map(|w| f64::from(*w))
+}
+
+impl Checkpoint for AgentCheckpoint {
+    fn site(&self) -> String {
+        self.sources.identity.site.to_string()
+    }
+
+    fn agent(&self) -> String {
+        self.sources.identity.agent.to_string()
+    }
+
+    fn version(&self) -> &'static str {
+        crate::SHORT_VERSION
+    }
+
+    fn now(&self) -> DateTime<FixedOffset> {
+        self.sources.clock.wall()
+    }
+
+    fn mono(&self) -> Duration {
+        self.sources.clock.mono()
+    }
+
+    fn status(&self) -> Value {
+        serde_json::to_value(local_status(&self.sources)).unwrap_or_default()
+    }
+
+    fn cameras(&self) -> Vec<Camera> {
+        let (config, tallies) = (self.settings.current(), self.sources.tallies.all());
+        let mut cameras = Vec::new();
+        for view in self.sources.views.all() {
+            let id = view.id().to_string();
+            let Some(of_config) = config.cameras.iter().find(|c| c.id == id) else {
+                continue;
+            };
+            let (lanes, masks) = shapes(of_config);
+            let tally = tallies.iter().find(|(camera, _)| camera == view.id());
+            let counted = tally.map(|(_, tally)| tally);
+            let sum = |of: fn(&super::super::tally::LaneTally) -> u64| {
+                counted.map_or(0, |tally| tally.lanes.values().map(of).sum())
+            };
+            let widths = view.widths();
+            cameras.push(Camera {
+                status: view.status(),
+                size: view
+                    .newest()
+                    .map(|(pixels, _)| pixels.size())
+                    .map(|(w, h)| [w, h]),
+                lanes,
+                masks,
+                passages: sum(|lane| lane.passages()),
+                read: sum(|lane| lane.read),
+                plate_width: (!widths.is_empty())
+                    .then(|| f64::from(widths.iter().sum::<f32>()) / widths.len() as f64),
+                id,
+            });
+        }
+        cameras
+    }
+
+    fn picture(&self, camera: &str, width: u32) -> Result<Bytes, Refused> {
+        let picture = self.view(camera)?.picture().map_err(Refused::NotFound)?;
+        encoded(&picture, width)
+    }
+
+    fn scene(&self, camera: &str, motion: bool) -> Result<Scene, Refused> {
+        self.scenes
+            .scene(&*self.view(camera)?, &self.sources.clock, motion)
+    }
+
+    fn scene_picture(&self, camera: &str, frame: u64) -> Result<Bytes, Refused> {
+        self.scenes.picture(&*self.view(camera)?, frame)
+    }
+
+    fn geometry(&self, camera: &str) -> Result<Geometry, Refused> {
+        let (of_camera, config) = self.config_of(camera)?;
+        let (lanes, masks) = shapes(&of_camera);
+        let view = self.view(camera)?;
+        let widths = view.widths();
+        let longer = view
+            .newest()
+            .map(|(pixels, _)| pixels.size())
+            .map(|(w, h)| w.max(h));
+        let (version, writable) = match self.file() {
+            Ok(file) => (file.version()?, file.is_writable()),
+            Err(_) => (String::new(), false),
+        };
+        Ok(Geometry {
+            version,
+            writable,
+            plate_side: Some(config.look.plate_side),
+            plate_side_advice: longer.and_then(|longer| advice(&widths, longer)),
+            widths: Widths {
+                median: median(&widths),
+                count: widths.len(),
+            },
+            lanes,
+            masks,
+        })
+    }
+
+    fn save(&self, camera: &str, wanted: Geometry, by: &str) -> Result<Saved, Refused> {
+        let (_, config) = self.config_of(camera)?;
+        let file = self.file()?;
+        let plate_side = wanted
+            .plate_side
+            .filter(|side| *side != config.look.plate_side);
+        let written = file.write(camera, &wanted, plate_side)?;
+        let taken = self.reloaded();
+        let what = match &taken {
+            Ok(taken) => {
+                format!("camera {camera}: lanes and masks saved on the page by {by}; {taken}")
+            }
+            Err(why) => format!("camera {camera}: saved on the page by {by}, and put back: {why}"),
+        };
+        tracing::info!(camera, by, "config saved on the page");
+        self.audit(AuditEvent::ConfigReload {
+            sha256: save::digest(&written.text),
+            detail: Some(what),
+        });
+        match taken {
+            Ok(taken) => Ok(Saved {
+                version: file.version()?,
+                backup: written.backup,
+                notes: written.notes,
+                started: names(&taken["cameras_started"]),
+            }),
+            Err(why) => {
+                // What the agent does not run with must not wait for its next start.
+                file.put_back(&written.before)?;
+                Err(Refused::Failed(format!("{why}; the config is as it was")))
+            }
+        }
+    }
+
+    fn answer(&self, answer: Answer) -> Result<(), Refused> {
+        let Answer {
+            hit,
+            verdict,
+            note,
+            by,
+        } = answer;
+        let given = answers::Answer {
+            hit,
+            verdict,
+            by,
+            note,
+        };
+        let (event, _) = self.hits.answer(given, self.sources.clock.wall());
+        let failed =
+            |e: anyhow::Error| Refused::Failed(format!("the answer was not recorded: {e:#}"));
+        self.recorded(event).map_err(failed)
+    }
+
+    fn hits_before(&self, most: usize) -> Vec<(Value, Option<u64>)> {
+        self.records.hits(most).unwrap_or_else(|e| {
+            tracing::error!("hits of before are not shown on the page: {e}");
+            Vec::new()
+        })
+    }
+
+    fn passages(&self, wanted: &PassageQuery) -> Result<Passages, Refused> {
+        self.records.passages(wanted)
+    }
+
+    fn evidence(&self, owner: Uuid, role: &str, near: u64) -> Result<Bytes, Refused> {
+        self.records.picture(owner, role, near)
+    }
+
+    fn quality(&self, hours: u32) -> Result<Quality, Refused> {
+        self.records.quality(hours, self.sources.clock.wall())
+    }
+
+    fn report(&self, hours: u32) -> Result<Report, Refused> {
+        self.records.report(hours, self.sources.clock.wall())
+    }
+
+    fn log(&self, most: usize) -> Vec<LogLine> {
+        let lines = crate::log::recent(most).into_iter();
+        lines
+            .map(|line| LogLine {
+                time: line.time,
+                level: line.level.as_str(),
+                target: line.target,
+                text: line.text,
+            })
+            .collect()
+    }
+
+    fn doctor(&self) -> Result<Value, Refused> {
+        let failed = |e: anyhow::Error| Refused::Failed(format!("the doctor: {e:#}"));
+        let none = || Refused::Failed("this agent runs without a config file".into());
+        let config = self.config.clone().ok_or_else(none)?;
+        doctor(&config, &self.state).map_err(failed)
+    }
+
+    fn audit(&self, event: AuditEvent) {
+        let kind = event.kind();
+        if let Err(e) = self.recorded(event) {
+            tracing::error!(event = kind, "it was not recorded: {e:#}");
+        }
+    }
+}
+
+/// As a process of its own, at the lowest priority: its models must not stay in this one's memory,
+/// and the cameras come first.
+fn doctor(config: &std::path::Path, state: &std::path::Path) -> anyhow::Result<Value> {
+    let mut child = Command::new("nice")
+        .args(["-n", "19"])
+        .arg(std::env::current_exe()?)
+        .args(["doctor", "--json", "--config"])
+        .arg(config)
+        .arg("--state")
+        .arg(state)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("nice")?;
+    let output = child.stdout.take().context("it has no output")?;
+    let reader = std::thread::spawn(move || std::io::read_to_string(output));
+    let began = kakou_time::Stopwatch::start();
+    while child.try_wait()?.is_none() {
+        if began.elapsed() > DOCTOR {
+            let _ = child.kill();
+            let _ = child.wait();
+            anyhow::bail!("it was not done within {} s", DOCTOR.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let text = reader
+        .join()
+        .map_err(|_| anyhow::anyhow!("its output was not read"))??;
+    let told: Value = serde_json::from_str(&text).context("it said nothing that can be read")?;
+    Ok(told["findings"].clone())
+}
+
+fn names(list: &Value) -> Vec<String> {
+    let names = list.as_array().into_iter().flatten();
+    names
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_makes_all_but_the_smallest_plates_wide_enough() {
+        // 1920 wide, plates of 90 px: half the picture is enough.
+        assert_eq!(advice(&[90.0; 40], 1920), Some(960));
+        // One odd plate among many is not what the camera is set for.
+        let mut widths = vec![20.0];
+        widths.extend([90.0; 40]);
+        assert_eq!(advice(&widths, 1920), Some(960));
+        // Never more than the picture has.
+        assert_eq!(advice(&[20.0; 40], 1280), Some(1280));
+        assert_eq!(advice(&[900.0; 40], 1280), Some(320));
+        assert_eq!(advice(&[90.0; 9], 1920), None, "too few to say");
+    }
+}
