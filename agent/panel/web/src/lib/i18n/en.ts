@@ -236,8 +236,8 @@ export const en = {
     on: "Sound on",
     muted: "MUTED",
     mute: "Mute",
-    unmute: "Turn sound on",
-    off: "Sound is off. Tap to hear hits.",
+    none: "No sound",
+    off: "Hits make no sound yet.",
   },
 
   cameras: {
@@ -421,8 +421,8 @@ export const en = {
     filter: "Search",
     plate: "Plate",
     plateHint: "? is one character, * any number",
-    reason: "Reason (required with a plate)",
-    reasonHint: "Recorded with your name and the time.",
+    reason: "Reason for the search",
+    reasonHint: "Required with a plate; recorded with your name and the time.",
     vehicleClass: "Class",
     unread: "Only without a plate",
     search: "Search",

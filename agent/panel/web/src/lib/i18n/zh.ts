@@ -210,8 +210,8 @@ export const zh: Dict = {
     on: "声音已开",
     muted: "已静音",
     mute: "静音",
-    unmute: "打开声音",
-    off: "声音未开启，轻触后命中时会响铃。",
+    none: "无声音",
+    off: "声音尚未打开，命中时不会响铃。",
   },
 
   cameras: {
@@ -383,8 +383,8 @@ export const zh: Dict = {
     filter: "查询",
     plate: "号牌",
     plateHint: "? 代表一个字符，* 代表任意多个",
-    reason: "查询理由（按号牌查询时必填）",
-    reasonHint: "将与您的姓名和时间一并记录。",
+    reason: "查询理由",
+    reasonHint: "按号牌查询时必填，将与您的用户名和时间一并记录。",
     vehicleClass: "车辆类型",
     unread: "只看没有号牌的",
     search: "查询",
