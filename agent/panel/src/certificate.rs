@@ -72,6 +72,11 @@ impl Certificate {
         write(&self.certificate, &certificate.pem(), 0o640)
     }
 
+    /// Whether it can be used.
+    pub fn check(&self) -> Result<(), CertificateError> {
+        self.server_config().map(|_| ())
+    }
+
     pub(crate) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
         let read = |path: &Path| read_bounded(path, LARGEST).map_err(|e| fault(path, e));
         let chain = chain(&self.certificate)?;

@@ -11,6 +11,7 @@
 //! | `ids` | site and agent of an example; a config that only `kakou replay` can use |
 //! | `readable` | whether the service's user can read the config; whether a file can be read |
 //! | `broker`, `cameras`, `lists`, `models` | the files of each section |
+//! | `panel` | the page's certificate, and whether anybody may use it |
 //! | `folders` | the state folder and the metrics file's |
 //! | `credentials`, `unit` | whether the service is given the secrets that it asks for |
 
@@ -22,6 +23,7 @@ mod ids;
 mod lists;
 mod models;
 mod note;
+mod panel;
 mod readable;
 mod unit;
 
@@ -66,6 +68,7 @@ pub fn check(file: &Path, depth: Depth, clock: &dyn Clock) -> (Report, Option<Co
         if depth == Depth::Files {
             models::check(&mut report, &config);
         }
+        panel::check(&mut report, &config, unit.as_ref());
         lists::check(&mut report, &config, unit.as_ref(), clock);
         folders::check(&mut report, &config);
         cameras::check(&mut report, &config, unit.as_ref());

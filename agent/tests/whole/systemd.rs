@@ -4,6 +4,39 @@ use crate::support;
 use std::collections::BTreeSet;
 use std::process::Command;
 
+/// The helper that takes lanes into the config runs as root, and can do little else.
+#[test]
+fn the_helper_for_the_config_is_as_tight_as_its_work_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["kakou-config.service", "kakou-config.path"] {
+        let unit = std::fs::read_to_string(support::root().join("systemd").join(name)).unwrap();
+        let unit = unit.replace("/usr/bin/kakou", env!("CARGO_BIN_EXE_kakou"));
+        std::fs::write(dir.path().join(name), unit).unwrap();
+    }
+    for (what, unit) in [
+        (&["verify", "--man=no"][..], "kakou-config.path"),
+        (&["verify", "--man=no"], "kakou-config.service"),
+        (
+            &["security", "--offline=true", "--threshold=25", "--no-pager"],
+            "kakou-config.service",
+        ),
+    ] {
+        let out = Command::new("systemd-analyze")
+            .args(what)
+            .arg(dir.path().join(unit))
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", dir.path().display()))
+            .output()
+            .expect("systemd-analyze is installed");
+        let told = support::stdout(&out) + &support::stderr(&out);
+        assert!(
+            out.status.success() && !told.contains("kakou-config.service:"),
+            "{told}"
+        );
+    }
+    let unit = std::fs::read_to_string(support::root().join("systemd/kakou.service")).unwrap();
+    assert!(unit.contains("Environment=KAKOU_CONFIG_HELPER=1"));
+}
+
 #[test]
 fn systemd_finds_no_fault_in_the_unit() {
     let unit = std::fs::read_to_string(support::root().join("systemd/kakou.service")).unwrap();
