@@ -125,20 +125,24 @@ demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou
 	$(KAKOU) demo
 
-test: models-public tools-test build
+test: models-public tools-test
 	$(PYTHON) -m unittest discover -s models/tests
 	$(CARGO) test --release --locked --workspace
 
 # An absent folder is a failure, not a skip: whoever asks for this wants the figures.
-test-data: models tools-test build
+# With the features of `make test`, so that nothing is compiled for it but its own file.
+test-data: models tools-test
 	@[ -n "$${KAKOU_DATA:-}" ] && [ -d "$${KAKOU_DATA}" ] || { echo "KAKOU_DATA must name the folder with the real pictures (it is '$${KAKOU_DATA:-}')" >&2; exit 1; }
-	KAKOU_DATA="$$(realpath "$${KAKOU_DATA}")" $(CARGO) test --release --locked -p kakou --features test-data --test data -- --nocapture --test-threads 1
+	KAKOU_DATA="$$(realpath "$${KAKOU_DATA}")" $(CARGO) test --release --locked --workspace --test data -- --nocapture --test-threads 1
 
 fmt-check:
 	$(CARGO) fmt --all --check
 
+# All targets but those that have to be named; and the agent as a box in service runs it.
 clippy: tools-build
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --locked --workspace --test data -- -D warnings
+	$(CARGO) clippy --release --locked -p kakou --no-default-features --features openvino -- -D warnings
 
 lint: fmt-check clippy
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny

@@ -1,6 +1,5 @@
 //! Real pictures and footage, which are not part of the project: `make test-data` runs this on the
 //! folder that KAKOU_DATA names. The figures asked for here are those of docs/measurements.md.
-#![cfg(feature = "test-data")]
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
