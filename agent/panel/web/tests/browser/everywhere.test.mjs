@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { HOSTILE, makeHit, nearHit } from "../mock/story.mjs";
-import { DESKTOP, PHONE, TABLET, UPRIGHT, accessible, fits, login, panel, until } from "./helpers.mjs";
+import { DESKTOP, PHONE, TABLET, UPRIGHT, accessible, fits, login, panel, until } from "./panel.mjs";
 
 const READY = {
   hits: "[data-test=answers]",

@@ -1,12 +1,10 @@
-// One mock box and one browser page for each test, and what no page may ever do.
+// What tests do with a page, and what no page may ever do.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
-import test from "node:test";
 import { chromium } from "playwright-core";
-import { startMock } from "../mock.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -46,40 +44,6 @@ export function guard(page, origin) {
   });
   page.on("pageerror", (error) => bad.push(`script error: ${error.message}`));
   return { check: () => assert.deepEqual(bad, []) };
-}
-
-let browser;
-test.after(async () => browser?.close());
-
-/** A test with a box, and a page that is logged in as `user` (null: not logged in). */
-export function panel(name, { user, size = TABLET, lang = "en", theme = "light", page: at = "" }, run) {
-  test(name, { timeout: 90_000 }, async () => {
-    browser ??= await launch();
-    const mock = await startMock();
-    const context = await browser.newContext({
-      viewport: size,
-      hasTouch: true,
-      locale: lang === "zh" ? "zh-CN" : "en-GB",
-      acceptDownloads: true,
-      timezoneId: "America/New_York",
-    });
-    await context.addInitScript(
-      (kept) => localStorage.getItem("kakou-panel") ?? localStorage.setItem("kakou-panel", JSON.stringify(kept)),
-      { lang, theme },
-    );
-    const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
-    const guarded = guard(page, mock.url);
-    try {
-      await page.goto(`${mock.url}/${at}`);
-      if (user) await login(page, user);
-      await run({ page, box: mock.box, url: mock.url, context });
-      guarded.check();
-    } finally {
-      await context.close();
-      await mock.close();
-    }
-  });
 }
 
 export async function login(page, user, password = `${user}-pass`) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { centre, drag, panel, until } from "./helpers.mjs";
+import { centre, drag, panel, until } from "./panel.mjs";
 
 const at = "#/cameras/cam-1";
 
@@ -13,6 +13,7 @@ async function edit(page) {
 panel("a point is dragged by a finger, undone, and saved", { user: "installer", page: at }, async ({ page, box }) => {
   await edit(page);
   const handle = page.locator('[data-point="lane-0-1"] .knob');
+  assert.ok((await handle.boundingBox()).y > 64, "the picture is in view when drawing begins");
   const from = await centre(handle);
   const stage = await page.locator("[data-test=stage]").boundingBox();
   await drag(page, from, { x: from.x + stage.width * 0.1, y: from.y + stage.height * 0.05 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { makeHit, nearHit, stamp } from "../mock/story.mjs";
-import { DESKTOP, PHONE, panel, until } from "./helpers.mjs";
+import { DESKTOP, PHONE, panel, until } from "./panel.mjs";
 
 const shown = (page, id) => page.waitForSelector(`article[data-hit="${id}"]`);
 const told = (box, hit) => box.tell(hit).hit.id;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { panel, until } from "./helpers.mjs";
+import { panel, until } from "./panel.mjs";
 
 const rows = (page) => page.locator("[data-sequence]").count();
 
