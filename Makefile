@@ -99,15 +99,20 @@ $(PANEL)/node_modules/.package-lock.json: $(PANEL)/package-lock.json $(PANEL)/pa
 	cd $(PANEL) && npm ci
 	touch $@
 
-panel: $(PANEL)/node_modules/.package-lock.json
+# Only when something in it has changed: cargo builds the agent anew for new pages.
+PANEL_SOURCES := $(shell find $(PANEL)/src $(PANEL)/public $(PANEL)/index.html $(PANEL)/*.config.* $(PANEL)/tsconfig.json -type f)
+$(PANEL)/dist/index.html: $(PANEL_SOURCES) $(PANEL)/node_modules/.package-lock.json
 	cd $(PANEL) && npm run build
+	touch $@
+
+panel: $(PANEL)/dist/index.html
 
 test-panel: panel
 	$(call need,$(NEEDED_TO_TEST_PANEL))
 	cd $(PANEL) && npm run check && npm run unit && npm run browser
 
 # What a box in service runs: without the broker of the demo.
-build: tools-build
+build: tools-build panel
 	$(CARGO) build --release --locked -p kakou --no-default-features --features openvino
 
 # A commit that no release names sorts before the release that it leads to, and after every commit before it.
@@ -143,9 +148,11 @@ demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou
 	$(KAKOU) demo
 
-test: models-public tools-test
+test: models-public tools-test panel
+	$(call need,$(NEEDED_TO_TEST_PANEL))
 	$(PYTHON) -m unittest discover -s models/tests
 	$(CARGO) test --release --locked --workspace
+	$(MAKE) test-panel
 
 # An absent folder is a failure, not a skip: whoever asks for this wants the figures.
 # With the features of `make test`, so that nothing is compiled for it but its own file.

@@ -4,10 +4,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kakou_contract::{Envelope, Filter, OfflineReason, Topic};
+use kakou_contract::time::to_text;
+use kakou_contract::{AgentState, Envelope, Filter, Message, OfflineReason, StatusMessage, Topic};
+use kakou_guard::presentable;
 use kakou_outbox::Outbox;
 use kakou_time::SharedClock;
-use kakou_uplink::{DirectSender, Drain, Received, Status, Uplink, UplinkConfig};
+use kakou_uplink::{DirectSender, Drain, Received, Status, Twin, TwinWatch, Uplink, UplinkConfig};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::listener::Listener;
@@ -88,8 +90,37 @@ pub fn uplink_config(
             will.offline_envelope(OfflineReason::ConnectionLost, &*clock)
         })),
         commands: Some(Filter::commands(site.clone(), agent.clone()).to_string()),
+        twin: Some(twin_watch(identity)),
         lists: hears_lists.then(|| Filter::lists(site.clone(), agent.clone()).to_string()),
         ..broker.uplink(format!("kakou-{site}-{agent}"))
+    }
+}
+
+/// Another box under our identity says so in a status with another start.
+fn twin_watch(identity: &Identity) -> TwinWatch {
+    let own = identity.started_at.timestamp_millis();
+    let topic = Topic::Status {
+        site: identity.site.clone(),
+        agent: identity.agent.clone(),
+    };
+    TwinWatch {
+        topic: topic.to_string(),
+        look: Arc::new(move |payload| {
+            let other = StatusMessage::from_json(payload).ok()?;
+            let start = other.started_at.timestamp_millis();
+            // What is left of one that has ended is no twin.
+            (start != own && other.state == AgentState::Online).then(|| Twin {
+                who: format!(
+                    "running since {}, version {}, key {}",
+                    to_text(&other.started_at),
+                    presentable(&other.software.version),
+                    other
+                        .public_key
+                        .map_or("none".to_owned(), |key| presentable(&key.base64)),
+                ),
+                is_older: start < own,
+            })
+        }),
     }
 }
 

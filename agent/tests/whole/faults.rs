@@ -388,3 +388,47 @@ async fn a_page_that_cannot_be_read_keeps_no_camera_from_being_heard() {
     a_passage(&mut gate, "passage of the camera").await;
     assert!(agent.is_running());
 }
+
+/// A card that was copied, and the box that it came from still runs: the one that was there goes
+/// on, the other stands back, and each names the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_boxes_with_one_identity_the_newer_one_stands_back() {
+    let mut gate = Checkpoint::new("loop = true").await;
+    let _first = gate.start();
+    let online = |m: &Received| on::<StatusMessage>(m, "/status").map(|s| s.started_at);
+    let first = gate.next("status of the first", online).await;
+    let copy = tempfile::tempdir().unwrap();
+    let config = gate
+        .config()
+        .replace("state = \"state\"", "state = \"other\"");
+    std::fs::write(copy.path().join("kakou.toml"), config).unwrap();
+    let lists = copy.path().join("list.csv");
+    std::fs::copy(gate.path("list.csv"), lists).unwrap();
+    let log = copy.path().join("log");
+    let second = Process::new(env!("CARGO_BIN_EXE_kakou"))
+        .args(["--log", "info", "run", "--config"])
+        .arg(copy.path().join("kakou.toml"))
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let _second = Agent(second);
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    until("the newer one stands back", || {
+        told().contains("stands back")
+    })
+    .await;
+    let since = kakou_contract::time::to_text(&first);
+    assert!(told().contains(&since), "it names the other: {}", told());
+    until("the older one names it", || {
+        gate.log().contains("it started later")
+    })
+    .await;
+    // Nobody throws anybody out any more, and the first one goes on.
+    let connections = |log: &str| log.matches(" connected broker").count();
+    let before = (connections(&gate.log()), connections(&told()));
+    for _ in 0..3 {
+        gate.next("a passage", |m| on::<PassageMessage>(m, "/passage/"))
+            .await;
+    }
+    assert_eq!((connections(&gate.log()), connections(&told())), before);
+}

@@ -8,6 +8,7 @@ use kakou_contract::Envelope;
 use super::address::BrokerAddress;
 use super::link::{Habits, LinkOptions};
 use super::tls::{Login, TlsFiles};
+use super::twin::TwinWatch;
 
 #[derive(Clone)]
 pub struct UplinkConfig {
@@ -46,6 +47,8 @@ pub struct UplinkConfig {
     pub commands: Option<String>,
     /// Where lists come; asked for only beside commands.
     pub lists: Option<String>,
+    /// How another client under our identity is known.
+    pub twin: Option<TwinWatch>,
     /// How long the broker keeps commands for an agent that is away.
     pub session_expiry: Duration,
 }
@@ -73,6 +76,7 @@ impl UplinkConfig {
             will: None,
             commands: None,
             lists: None,
+            twin: None,
             session_expiry: Duration::from_secs(3600),
         }
     }

@@ -31,6 +31,7 @@
 //! | `backoff` | how long to wait before the next try; pure |
 //! | `address`, `tls` | a broker's address as a URL; certificates, user and password |
 //! | `certificate` | until when a certificate holds; pure |
+//! | `twin` | another client under our own identity |
 //! | `message` | what a subscriber received |
 //! | `doors` | packets of a broker for fuzzing |
 //! | `subscriber` | the central side: subscribes again on every connection |
@@ -62,6 +63,7 @@ mod suspicion;
 #[cfg(test)]
 mod test_envelope;
 mod tls;
+mod twin;
 
 pub use address::{AddressError, BrokerAddress, User};
 pub use backoff::Backoff;
@@ -76,3 +78,4 @@ pub use status::{LinkState, Refusal, Status};
 pub use store::{Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberConfig, SubscriberEvent};
 pub use tls::{Login, TlsError, TlsFiles};
+pub use twin::{Twin, TwinWatch};

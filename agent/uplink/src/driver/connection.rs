@@ -10,7 +10,7 @@ use super::feed::{Fetch, poll_fetch};
 use super::goodbye::{Goodbye, Look, poll_look};
 use super::{Driver, End, PROBE_EVERY, Up, sleep_until};
 use crate::config::COMMANDS_OPEN;
-use crate::link::{Link, LinkEvent, LinkOptions, Loss, PacketLimits, Receipt};
+use crate::link::{Link, LinkEvent, LinkOptions, Loss, LossKind, PacketLimits, Receipt};
 use crate::message::Received;
 use crate::status::LinkState;
 use crate::store::{Store, StoreError};
@@ -25,6 +25,8 @@ pub(super) struct Connection {
     pub(super) limits: Option<PacketLimits>,
     /// The subscription to commands was sent and not answered; until when an answer is waited for.
     pub(super) subscribing: Option<Instant>,
+    /// How many of the filters asked for are of commands and lists.
+    commands_asked: usize,
     /// Commands that wait for room in the agent's queue. The broker keeps what is not acknowledged.
     pub(super) commands: VecDeque<(Received, Option<Receipt>)>,
     /// Nothing but hits is handed over until then: the cap, or the broker's wish.
@@ -56,6 +58,7 @@ impl<S: Store> Driver<S> {
             index,
             limits: None,
             subscribing: None,
+            commands_asked: 0,
             commands: VecDeque::new(),
             rest_until: None,
             hits_rest_until: None,
@@ -176,6 +179,10 @@ impl<S: Store> Driver<S> {
                 self.answers.sent(Instant::now(), id, open);
             }
             LinkEvent::Acked(id, reason) => self.acked(c, id, reason),
+            LinkEvent::Message(received, receipt) if self.is_of_twin(&received.topic) => {
+                self.receipt(c, receipt);
+                return self.heard_of_twin(&received.payload);
+            }
             LinkEvent::Message(received, receipt) => {
                 if receipt.is_none() && c.commands.len() >= usize::from(COMMANDS_OPEN) {
                     // Without an acknowledgement there is nothing to hold the sender back with.
@@ -187,8 +194,10 @@ impl<S: Store> Driver<S> {
                     c.commands.push_back((received, receipt));
                 }
             }
-            LinkEvent::Subscribed(answers) => {
+            LinkEvent::Subscribed(mut answers) => {
                 c.subscribing = None;
+                // Whether a twin may be heard of is no matter of commands.
+                answers.truncate(c.commands_asked);
                 if let Some(suspicion) = self.suspicions.get_mut(c.index) {
                     suspicion.subscribed();
                 }
@@ -204,6 +213,38 @@ impl<S: Store> Driver<S> {
             LinkEvent::Disconnecting | LinkEvent::SentOther | LinkEvent::Other => {}
         }
         Ok(())
+    }
+
+    fn is_of_twin(&self, topic: &str) -> bool {
+        self.config.twin.as_ref().is_some_and(|t| t.topic == topic)
+    }
+
+    /// Somebody spoke on our own status topic.
+    fn heard_of_twin(&mut self, payload: &[u8]) -> Result<(), End> {
+        let watch = self.config.twin.as_ref();
+        let Some(twin) = watch.and_then(|watch| (watch.look)(payload)) else {
+            return Ok(());
+        };
+        let id = &self.config.client_id;
+        let who = &twin.who;
+        if !twin.is_older {
+            if self.younger.as_ref() != Some(&twin) {
+                tracing::error!(
+                    "another box is connected as {id}: {who}; it started later and is to stand back"
+                );
+                self.younger = Some(twin);
+            }
+            return Ok(());
+        }
+        let why = format!(
+            "another box is connected as {id}: {who}; this one started later and stands back: give \
+             each its own `agent`, and its own key"
+        );
+        self.elder = Some(twin);
+        Err(End::Lost(Loss {
+            kind: LossKind::TakenOver,
+            ..Loss::new(why)
+        }))
     }
 
     fn receipt(&self, c: &Connection, receipt: Option<Receipt>) {
@@ -253,7 +294,12 @@ impl<S: Store> Driver<S> {
             .chain(&self.config.lists)
             .cloned()
             .collect();
-        let sent = c.link.subscribe(&filters);
+        // Only where there is a twin: it is a right that a broker need not give.
+        let twin = self.config.twin.as_ref().filter(|_| self.taken_over > 0);
+        let sent = c
+            .link
+            .subscribe(&filters, twin.map(|twin| twin.topic.as_str()));
+        c.commands_asked = filters.len();
         c.subscribing = sent.then_some(answer_by);
         if !sent {
             tracing::warn!(

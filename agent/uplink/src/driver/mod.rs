@@ -40,6 +40,7 @@ use super::session::Session;
 use super::status::{LinkState, Status};
 use super::store::Store;
 use super::suspicion::Suspicion;
+use super::twin::{self, Twin};
 use goodbye::Finishing;
 use recorder::Recorder;
 
@@ -47,8 +48,8 @@ use recorder::Recorder;
 const PROBE_EVERY: Duration = Duration::from_secs(300);
 /// A connection that delivered nothing is a good one if it lasted for so long.
 const LASTED: Duration = Duration::from_secs(60);
-/// Two boxes with one identity throw each other out. The one that was there stands back for so
-/// long, from the second time on, so that one of them gets something done.
+/// Two boxes with one identity throw each other out. Where nothing can be heard of the other, the one
+/// that was there stands back for so long, so that one of them gets something done.
 const STAND_BACK: Duration = Duration::from_secs(60);
 /// A hit that the broker did not take now is tried again after no more than this.
 const HITS_AGAIN: Duration = Duration::from_secs(2);
@@ -107,6 +108,10 @@ pub(super) struct Driver<S> {
     habits: Vec<Habits>,
     /// How often lately another client took our place.
     taken_over: u32,
+    /// The other client, where it is known: it started before us...
+    elder: Option<Twin>,
+    /// ... or after us.
+    younger: Option<Twin>,
     /// When what was not permitted is tried again. Not on every connection: a broker may close it
     /// over each refusal.
     next_probe: Instant,
@@ -167,6 +172,8 @@ impl<S: Store> Driver<S> {
             subscribe_after: None,
             habits: vec![Habits::default(); brokers],
             taken_over: 0,
+            elder: None,
+            younger: None,
             next_probe: Instant::now(),
             store,
             clock,
@@ -250,6 +257,7 @@ impl<S: Store> Driver<S> {
     fn learn(&mut self, index: usize, loss: Loss, lasted: Duration) -> Loss {
         if lasted >= LASTED {
             self.taken_over = 0;
+            self.younger = None;
         }
         let broker = self.broker_name(index);
         let habits = self.habits.get_mut(index);
@@ -265,6 +273,9 @@ impl<S: Store> Driver<S> {
             (LossKind::NoQos, Some(habits)) if !habits.no_qos => {
                 habits.no_qos = true;
                 tracing::warn!(broker, "the broker takes the last will with QoS 0 only");
+            }
+            (LossKind::TakenOver, _) if self.elder.is_some() => {
+                self.taken_over += 1;
             }
             (LossKind::TakenOver, _) => {
                 self.taken_over += 1;
@@ -306,10 +317,19 @@ impl<S: Store> Driver<S> {
         self.pause(&broker).await
     }
 
+    /// How often another client may take our place before we stand back, whoever it is. A twin that
+    /// can be heard of is known after one or two rounds.
+    fn tolerated(&self) -> u32 {
+        if self.config.twin.is_some() { 4 } else { 1 }
+    }
+
     /// Waits before the next round. Orders are heard all the while.
     async fn pause(&mut self, broker: &str) -> Option<Ended> {
         let mut wait = self.reconnect.wait();
-        if self.taken_over > 1 {
+        // Whether it is still there shows at the next try.
+        if self.elder.take().is_some() {
+            wait = wait.max(twin::STAND_BACK);
+        } else if self.taken_over > self.tolerated() && self.younger.is_none() {
             wait = wait.max(STAND_BACK);
         }
         tracing::info!(broker, retry_in = ?wait, "trying again");

@@ -137,10 +137,16 @@ impl Link {
         }
     }
 
-    pub(crate) fn subscribe(&self, filters: &[String]) -> bool {
+    /// On a topic that we publish to ourselves, what others say is wanted alone.
+    pub(crate) fn subscribe(&self, filters: &[String], own: Option<&str>) -> bool {
+        let own = own.map(|path| Filter {
+            nolocal: true,
+            ..Filter::new(path, QoS::AtLeastOnce)
+        });
         let filters = filters
             .iter()
-            .map(|path| Filter::new(path, QoS::AtLeastOnce));
+            .map(|path| Filter::new(path, QoS::AtLeastOnce))
+            .chain(own);
         self.client.try_subscribe_many(filters).is_ok()
     }
 

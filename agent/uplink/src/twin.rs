@@ -1,0 +1,35 @@
+//! Another client under our own identity: a copied card, or a box that was replaced and still runs.
+//!
+//! A broker lets one client of a name in, so two throw each other out. Who was thrown out listens to
+//! its own status topic from then on: what another one says there shows who it is. The one that
+//! started later stands back, so that the one that was there goes on, and both name the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The one that started later tries again after this: by then somebody may have mended it.
+pub(crate) const STAND_BACK: Duration = Duration::from_secs(600);
+
+/// Who speaks under our identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    /// As people find it: since when it runs, and its key.
+    pub who: String,
+    /// It started before us.
+    pub is_older: bool,
+}
+
+/// How a twin is known.
+#[derive(Clone)]
+pub struct TwinWatch {
+    /// Our own status topic.
+    pub topic: String,
+    /// What a status that came there says; `None`: it is our own, or none.
+    pub look: Arc<dyn Fn(&[u8]) -> Option<Twin> + Send + Sync>,
+}
+
+impl std::fmt::Debug for TwinWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.topic)
+    }
+}
