@@ -2,9 +2,13 @@
 
 pub mod bench;
 mod bench_providers;
+mod box_name;
 mod broker;
 mod camera;
 mod check_config;
+mod cmd;
+mod cmd_answer;
+mod cmd_exchange;
 mod common;
 mod config;
 #[cfg(feature = "demo")]
@@ -72,6 +76,7 @@ enum Command {
     Models(models::Command),
     Status(status::Args),
     Watch(watch::Args),
+    Cmd(cmd::Args),
     #[command(subcommand)]
     Watchlist(watchlist::Command),
     #[command(subcommand)]
@@ -103,6 +108,7 @@ impl Cli {
             Command::Models(c) => models::run(c),
             Command::Status(a) => status::run(a),
             Command::Watch(a) => watch::run(a),
+            Command::Cmd(a) => cmd::run(a),
             Command::Watchlist(c) => watchlist::run(c),
             Command::Outbox(c) => outbox::run(c),
             Command::Panel(c) => panel::run(c),

@@ -161,7 +161,9 @@ fn row(local: &LocalStatus, camera: &CameraStatus) -> [String; 9] {
     let ago = |time: Option<DateTime<FixedOffset>>| {
         time.map_or(NONE.to_owned(), |t| format!("{} ago", span(now - t)))
     };
-    let count = |n: Option<u64>| n.unwrap_or(0).to_string();
+    // A status that came from the broker does not say what passed.
+    let nothing = if local.traffic.is_empty() { NONE } else { "0" };
+    let count = |n: Option<u64>| n.map_or(nothing.to_owned(), |n| n.to_string());
     [
         camera.camera.to_string(),
         camera

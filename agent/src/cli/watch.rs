@@ -71,7 +71,7 @@ async fn watch(args: Args) -> anyhow::Result<ExitCode> {
     }
     let broker = args.broker.address()?;
     let config = SubscriberConfig {
-        tls: args.broker.tls(),
+        tls: args.broker.tls()?,
         max_packet: LARGEST,
         ..SubscriberConfig::new(filters(&args))
     };
@@ -304,7 +304,7 @@ fn status(message: &StatusMessage) -> String {
 /// The payload on one line, which may be read on a terminal. It is valid JSON here, so a line break
 /// can only stand between its parts, and what may steer a terminal only within a text, where an
 /// escape means the same.
-fn json_line(payload: &[u8]) -> String {
+pub(super) fn json_line(payload: &[u8]) -> String {
     let mut line = String::with_capacity(payload.len());
     for c in String::from_utf8_lossy(payload).chars() {
         if matches!(c, '\n' | '\r' | '\t') {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use kakou_contract::{
-    AuditEvent, AuditMessage, Committed, Cursor, Edition, Envelope, Filter, Held, Id, Keep,
-    Message, Priority, Sequence, StatusMessage, Topic,
+    AuditEvent, AuditMessage, Committed, Cursor, Edition, Envelope, Filter, Held, Keep, Message,
+    Priority, Sequence, StatusMessage, Topic,
 };
 use kakou_delivery::Package;
 use kakou_time::SystemClock;
@@ -23,6 +22,7 @@ use kakou_uplink::{
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::box_name::BoxName;
 use super::broker::BrokerArgs;
 use super::common::print_line;
 use super::table::clean;
@@ -54,32 +54,6 @@ pub struct Publish {
     /// for meanwhile. Exit code 1 if one does not. 0: only send.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
-}
-
-/// A box by its place in topics.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BoxName {
-    site: Id,
-    agent: Id,
-}
-
-impl FromStr for BoxName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (site, agent) = text.split_once('/').ok_or("write SITE/AGENT")?;
-        let id = |what, text| Id::new(what, text).map_err(|e| e.to_string());
-        Ok(Self {
-            site: id("site", site)?,
-            agent: id("agent", agent)?,
-        })
-    }
-}
-
-impl std::fmt::Display for BoxName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.site, self.agent)
-    }
 }
 
 /// Nothing waits on a disk here: all is sent from memory.
@@ -160,7 +134,7 @@ async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
         [of(Filter::audit()), of(Filter::status())]
     });
     let heard = SubscriberConfig {
-        tls: args.broker.tls(),
+        tls: args.broker.tls()?,
         ..SubscriberConfig::new(filters)
     };
     let mut subscriber = match args.wait {
@@ -173,7 +147,7 @@ async fn send(args: &Publish, editions: &[Ready]) -> anyhow::Result<ExitCode> {
     };
     let id = format!("kakou-publish-{}", uuid::Uuid::now_v7().simple());
     let config = UplinkConfig {
-        tls: args.broker.tls(),
+        tls: args.broker.tls()?,
         ..UplinkConfig::new(vec![address], id)
     };
     let store = Empty(watch::Sender::new([0; 4]));

@@ -24,6 +24,7 @@ mod tls;
 mod check_config;
 mod check_config_files;
 mod clock;
+mod cmd;
 mod commands;
 mod delivery;
 mod desk;

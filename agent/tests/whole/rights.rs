@@ -19,7 +19,8 @@ const USERS: [&str; 5] = [
     "neighbour",
 ];
 
-fn broker() -> Mosquitto {
+/// With these users, each with its name for a password.
+pub fn broker() -> Mosquitto {
     let settings = "allow_anonymous false\npassword_file {dir}/passwd\nacl_file {dir}/acl";
     Mosquitto::start_with(settings, |folder: &Path| {
         let acl = root().join("configs/broker/mosquitto.acl");

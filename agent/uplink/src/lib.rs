@@ -35,6 +35,7 @@
 //! | `message` | what a subscriber received |
 //! | `doors` | packets of a broker for fuzzing |
 //! | `subscriber` | the central side: subscribes again on every connection |
+//! | `caller` | the central side: one question, and its answer |
 //!
 //! A connection is never taken up again inside `rumqttc`: each try is a fresh event loop, so that
 //! what is unacknowledged is known in one place only, the outbox. `rumqttc` itself forgets what was
@@ -43,6 +44,7 @@
 mod address;
 mod answer_clock;
 mod backoff;
+mod caller;
 pub mod certificate;
 mod config;
 #[doc(hidden)]
@@ -67,6 +69,7 @@ mod twin;
 
 pub use address::{AddressError, BrokerAddress, User};
 pub use backoff::Backoff;
+pub use caller::{Call, CallError, CallEvent, Caller, CallerConfig};
 pub use config::UplinkConfig;
 pub use error::Error;
 pub use handle::{DirectSender, Uplink};

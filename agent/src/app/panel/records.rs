@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_line_of_the_report_is_what_a_spreadsheet_takes_for_text() {
         assert_eq!(cell("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
-        assert_eq!(cell("a,\"b\"\r\n"), cell("a,\"b\""));
+        assert!(!cell("a\r\nb").contains(['\r', '\n']));
         assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
         let line = line(7, &passage());
         assert!(line.starts_with(

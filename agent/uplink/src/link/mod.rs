@@ -25,6 +25,7 @@ pub(crate) use options::{Habits, LinkOptions};
 pub(crate) use packets::{LinkEvent, PacketLimits, Receipt, messages_in};
 pub use trial::{Answer, NoEntry, Right, Rights, Step, Tried, try_rights};
 
+use crate::caller::Call;
 use crate::in_flight::{InFlight, is_text};
 
 /// Requests to the event loop beside publishes and acknowledgements: SUBSCRIBE, DISCONNECT.
@@ -137,8 +138,35 @@ impl Link {
         }
     }
 
+    /// Queues one question; false when the event loop is gone.
+    pub(crate) fn call(&self, call: &Call) -> bool {
+        let properties = PublishProperties {
+            payload_format_indicator: Some(1),
+            content_type: Some("application/json".to_owned()),
+            message_expiry_interval: Some(call.expires_s),
+            response_topic: call.response_topic.clone(),
+            correlation_data: call.correlation.clone().map(Into::into),
+            user_properties: call.user_properties.clone(),
+            ..PublishProperties::default()
+        };
+        let (topic, payload) = (call.topic.as_str(), call.payload.clone());
+        let queued = self.client.try_publish_with_properties(
+            topic,
+            QoS::AtLeastOnce,
+            // A command that a broker keeps would be carried out at every start.
+            false,
+            payload,
+            properties,
+        );
+        queued.is_ok()
+    }
+
+    pub(crate) fn subscribe(&self, filters: &[String]) -> bool {
+        self.subscribe_with(filters, None)
+    }
+
     /// On a topic that we publish to ourselves, what others say is wanted alone.
-    pub(crate) fn subscribe(&self, filters: &[String], own: Option<&str>) -> bool {
+    pub(crate) fn subscribe_with(&self, filters: &[String], own: Option<&str>) -> bool {
         let own = own.map(|path| Filter {
             nolocal: true,
             ..Filter::new(path, QoS::AtLeastOnce)
