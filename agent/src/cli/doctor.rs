@@ -61,6 +61,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let patient = Patient {
         config: args.config.unwrap_or_else(|| usual_config().to_path_buf()),
         state: args.state,
+        network: true,
         limits: Limits {
             picture: args.wait,
             listen: args.seconds,

@@ -29,6 +29,11 @@ mod run;
 mod send;
 mod status;
 mod status_screen;
+mod support;
+mod support_archive;
+mod support_machine;
+mod support_parts;
+mod support_scrub;
 pub mod table;
 mod watch;
 mod watchlist;
@@ -75,6 +80,7 @@ enum Command {
     #[command(subcommand)]
     Models(models::Command),
     Status(status::Args),
+    Support(support::Args),
     Watch(watch::Args),
     Cmd(cmd::Args),
     #[command(subcommand)]
@@ -107,6 +113,7 @@ impl Cli {
             Command::Config(c) => config::run(&c),
             Command::Models(c) => models::run(c),
             Command::Status(a) => status::run(a),
+            Command::Support(a) => support::run(a),
             Command::Watch(a) => watch::run(a),
             Command::Cmd(a) => cmd::run(a),
             Command::Watchlist(c) => watchlist::run(c),

@@ -14,7 +14,7 @@ use kakou_time::{Clock, SystemClock};
 
 use super::common::print_line;
 use crate::app::notes;
-use kakou_outbox::{Inspection, Repair, RepairOptions, Requeue, repair, requeue};
+use kakou_outbox::{Inspection, Overview, Repair, RepairOptions, Requeue, repair, requeue};
 
 /// Look at an agent's outbox, on a live or a dead box.
 #[derive(Debug, clap::Subcommand)]
@@ -140,31 +140,35 @@ fn time(ms: Option<i64>) -> Option<String> {
     Some(kakou_contract::time::to_text(&time))
 }
 
+/// What is where, in figures.
+pub(super) fn figures(o: &Overview) -> serde_json::Value {
+    let lanes: serde_json::Map<_, _> = Priority::ORDER
+        .iter()
+        .zip(&o.counts)
+        .map(|(lane, c)| {
+            let places = json!({
+                "waiting": c.waiting, "waiting_bytes": c.waiting_bytes, "held": c.held, "held_bytes": c.held_bytes,
+                "kept": c.kept, "kept_bytes": c.kept_bytes, "evicted": c.evicted, "evicted_bytes": c.evicted_bytes,
+            });
+            (lane.as_str().to_owned(), places)
+        })
+        .collect();
+    let held: Vec<_> = o
+        .held
+        .iter()
+        .map(|(reason, n, why)| json!({ "reason": reason, "messages": n, "first": why }))
+        .collect();
+    json!({
+        "file": o.path, "agent": o.agent, "in_use": o.in_use, "sequence": o.head.sequence, "lanes": lanes,
+        "oldest": time(o.oldest_ms), "held": held, "used_bytes": o.used_bytes, "file_bytes": o.file_bytes,
+        "disk_free_bytes": o.disk_free_bytes, "public_key": o.public_key.as_ref().map(|k| &k.base64),
+    })
+}
+
 fn status(a: &Status) -> anyhow::Result<ExitCode> {
     let o = Inspection::open(&a.state.state)?.overview()?;
     if a.json {
-        let lanes: serde_json::Map<_, _> = Priority::ORDER
-            .iter()
-            .zip(&o.counts)
-            .map(|(lane, c)| {
-                let places = json!({
-                    "waiting": c.waiting, "waiting_bytes": c.waiting_bytes, "held": c.held, "held_bytes": c.held_bytes,
-                    "kept": c.kept, "kept_bytes": c.kept_bytes, "evicted": c.evicted, "evicted_bytes": c.evicted_bytes,
-                });
-                (lane.as_str().to_owned(), places)
-            })
-            .collect();
-        let held: Vec<_> = o
-            .held
-            .iter()
-            .map(|(reason, n, why)| json!({ "reason": reason, "messages": n, "first": why }))
-            .collect();
-        let all = json!({
-            "file": o.path, "agent": o.agent, "in_use": o.in_use, "sequence": o.head.sequence, "lanes": lanes,
-            "oldest": time(o.oldest_ms), "held": held, "used_bytes": o.used_bytes, "file_bytes": o.file_bytes,
-            "disk_free_bytes": o.disk_free_bytes, "public_key": o.public_key.map(|k| k.base64),
-        });
-        print_line(&all.to_string())?;
+        print_line(&figures(&o).to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     let live = if o.in_use {

@@ -94,8 +94,19 @@ fn show(args: &Args, status: &LocalStatus) -> anyhow::Result<()> {
 
 /// Asks the agent whose state folder this is.
 pub(super) async fn ask(state: &Path) -> anyhow::Result<LocalStatus> {
+    let answer = fetch(state, "/status").await?;
+    serde_json::from_slice(&answer).with_context(|| {
+        format!(
+            "{}: the answer cannot be understood; is the agent of this version?",
+            state.join(SOCKET).display()
+        )
+    })
+}
+
+/// What the agent answers on its socket: `/status` or `/metrics`.
+pub(super) async fn fetch(state: &Path, what: &str) -> anyhow::Result<Bytes> {
     let path = state.join(SOCKET);
-    let asked = timeout(WITHIN, get(&path)).await;
+    let asked = timeout(WITHIN, get(&path, what)).await;
     let answer = asked.with_context(|| {
         format!(
             "{}: the agent does not answer within {} s",
@@ -103,26 +114,20 @@ pub(super) async fn ask(state: &Path) -> anyhow::Result<LocalStatus> {
             WITHIN.as_secs()
         )
     })?;
-    let answer = answer.with_context(|| {
+    answer.with_context(|| {
         format!(
             "no agent answers at {}; is the service running (systemctl status kakou), is this its \
              state folder, and may you read it (root may)?",
             path.display()
         )
-    })?;
-    serde_json::from_slice(&answer).with_context(|| {
-        format!(
-            "{}: the answer cannot be understood; is the agent of this version?",
-            path.display()
-        )
     })
 }
 
-async fn get(path: &Path) -> anyhow::Result<Bytes> {
+async fn get(path: &Path, what: &str) -> anyhow::Result<Bytes> {
     let stream = UnixStream::connect(path).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get("/status")
+    let request = Request::get(what)
         .header("host", "kakou")
         .body(Empty::<Bytes>::new())?;
     let exchange = async {

@@ -14,6 +14,7 @@ mod examples;
 mod keys;
 mod kinds;
 mod layout;
+mod masked;
 mod part;
 mod places;
 mod resolve;
@@ -30,6 +31,7 @@ use kakou_guard::file::read_bounded;
 pub use at::{ConfigError, Finding, message_and_mend};
 pub use define::Language;
 pub use examples::is_example;
+pub use masked::masked;
 pub use places::{Places, without_numbers};
 pub use settings::{
     AgentConfig, BrokerConfig, CameraConfig, CameraSource, Config, DeliveredConfig, HitConfig,

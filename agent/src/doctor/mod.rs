@@ -49,6 +49,8 @@ pub struct Patient {
     pub config: PathBuf,
     /// In place of the config's own, as `kakou run --state` has it.
     pub state: Option<PathBuf>,
+    /// Brokers and cameras too.
+    pub network: bool,
     pub limits: Limits,
 }
 
@@ -72,15 +74,27 @@ pub fn examine(patient: &Patient, clock: &SharedClock, tell: &mut dyn FnMut(Find
         config.keep_lists_in(state);
         config.outbox.state.clone_from(state);
     }
-    trials(&config, patient.limits, clock, tell);
+    trials(&config, clock, tell);
+    if patient.network {
+        connections(&config, patient.limits, clock, tell);
+    }
 }
 
-fn trials(config: &Config, limits: Limits, clock: &SharedClock, tell: &mut dyn FnMut(Finding)) {
+/// What is tried on this machine alone.
+fn trials(config: &Config, clock: &SharedClock, tell: &mut dyn FnMut(Finding)) {
     let unit = Unit::installed();
     // First, and alone: everything else takes time away from it.
     speed::examine(config, clock, tell);
     state::examine(config, unit.as_ref(), tell);
     disk::examine(config, tell);
+}
+
+fn connections(
+    config: &Config,
+    limits: Limits,
+    clock: &SharedClock,
+    tell: &mut dyn FnMut(Finding),
+) {
     std::thread::scope(|scope| {
         let cameras: Vec<_> = config
             .cameras

@@ -31,6 +31,7 @@ mod desk;
 mod disk;
 mod doctor;
 mod faults;
+mod help_from_afar;
 mod hits;
 mod hits_faults;
 mod installed;
