@@ -43,7 +43,8 @@ pub struct BrokerArgs {
     )]
     broker: Option<BrokerUrl>,
     /// Take broker, authorities, client certificate and user from `[broker]` of this config, which
-    /// may be that of a box. An option given beside it comes first.
+    /// may be that of a box. An option given beside it comes first; --broker leaves only the box's
+    /// name of it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

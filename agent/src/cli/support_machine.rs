@@ -11,6 +11,7 @@ use kakou_time::SharedClock;
 use rustix::fs::statvfs;
 
 use super::support_parts::Patient;
+use crate::check::nearest;
 
 const MIB: u64 = 1 << 20;
 /// Folders in folders, and files in all.
@@ -36,9 +37,13 @@ pub fn machine(patient: &Patient, clock: &SharedClock) -> String {
     }
     text += &format!("load: {}", read("/proc/loadavg"));
     text += &format!("uptime: {}", read("/proc/uptime"));
-    let config = patient.config.parent().unwrap_or(Path::new("."));
-    for folder in [patient.state.as_path(), config, Path::new("/")] {
-        let room = statvfs(folder).map(|about| {
+    for folder in [
+        patient.state.as_path(),
+        beside(&patient.config),
+        Path::new("/"),
+    ] {
+        // What is not there yet will be made on the disk of the folder round it.
+        let room = statvfs(nearest(folder)).map(|about| {
             let mib = |blocks: u64| blocks.saturating_mul(about.f_frsize) / MIB;
             format!(
                 "{} of {} MiB free",
@@ -57,15 +62,17 @@ pub fn machine(patient: &Patient, clock: &SharedClock) -> String {
     text
 }
 
+/// The folder of a file.
+fn beside(file: &Path) -> &Path {
+    let folder = file.parent().filter(|f| *f != Path::new(""));
+    folder.unwrap_or(Path::new("."))
+}
+
 /// Mode, owner, size, time and name of what lies in the state folder and beside the config.
 pub fn files(patient: &Patient) -> String {
     let mut text = "mode    uid   gid       bytes  changed               name\n".to_owned();
-    let config = patient
-        .config
-        .parent()
-        .filter(|folder| *folder != Path::new(""));
     let mut left = FILES;
-    for folder in [patient.state.as_path(), config.unwrap_or(Path::new("."))] {
+    for folder in [patient.state.as_path(), beside(&patient.config)] {
         line(&mut text, folder);
         walk(&mut text, folder, DEPTH, &mut left);
     }

@@ -170,11 +170,7 @@ async fn open(
     loop {
         match caller.link.event().await? {
             LinkEvent::Up(_) if config.filters.is_empty() => return Ok(caller),
-            LinkEvent::Up(_) => {
-                if !caller.link.subscribe(&config.filters) {
-                    return Err(Loss::new("the subscription could not be sent"));
-                }
-            }
+            LinkEvent::Up(_) => subscribe(&caller.link, &config.filters)?,
             LinkEvent::Subscribed(answers) => {
                 let answers = config.filters.iter().zip(answers);
                 caller.refused = answers
@@ -185,6 +181,13 @@ async fn open(
             LinkEvent::Message(received, _) => caller.early.push_back(received),
             _ => {}
         }
+    }
+}
+
+fn subscribe(link: &Link, filters: &[String]) -> Result<(), Loss> {
+    match link.subscribe(filters) {
+        true => Ok(()),
+        false => Err(Loss::new("the subscription could not be sent")),
     }
 }
 
