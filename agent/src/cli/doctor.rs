@@ -61,7 +61,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let patient = Patient {
         config: args.config.unwrap_or_else(|| usual_config().to_path_buf()),
         state: args.state,
-        network: true,
+        brokers: true,
+        cameras: true,
         limits: Limits {
             picture: args.wait,
             listen: args.seconds,
@@ -98,7 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn line(finding: &Finding) -> String {
+pub(super) fn line(finding: &Finding) -> String {
     let about = match &finding.about {
         Some(about) => format!("{about}: "),
         None => String::new(),

@@ -27,6 +27,13 @@ mod read;
 mod replay;
 mod run;
 mod send;
+mod setup;
+mod setup_ask;
+mod setup_camera;
+mod setup_message;
+mod setup_probe;
+mod setup_vendors;
+mod setup_write;
 mod status;
 mod status_screen;
 mod support;
@@ -70,6 +77,7 @@ enum Command {
     Demo(demo::Args),
     Replay(replay::Args),
     Read(read::Args),
+    Setup(setup::Args),
     Run(run::Args),
     Eval(eval::Args),
     Bench(bench::Args),
@@ -105,6 +113,7 @@ impl Cli {
             Command::Demo(a) => demo::run(a),
             Command::Replay(a) => replay::run(a),
             Command::Read(a) => read::run(a),
+            Command::Setup(a) => setup::run(a),
             Command::Run(a) => run::run(a),
             Command::Eval(a) => eval::run(a),
             Command::Bench(a) => bench::run(a),

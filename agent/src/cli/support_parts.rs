@@ -172,7 +172,8 @@ fn examined(patient: &Patient, clock: &SharedClock) -> anyhow::Result<String> {
     let doctors = doctor::Patient {
         config: patient.config.clone(),
         state: patient.given_state.clone(),
-        network: patient.network,
+        brokers: patient.network,
+        cameras: patient.network,
         limits: LIMITS,
     };
     let mut findings = Vec::new();

@@ -61,6 +61,17 @@ pub(super) fn examine(camera: &CameraConfig, limits: Limits, clock: &SharedClock
         .collect()
 }
 
+/// A camera of which no config knows yet.
+pub fn live_camera(
+    id: &str,
+    config: &LiveConfig,
+    limits: Limits,
+    clock: &SharedClock,
+) -> Vec<Finding> {
+    let found = live(&CameraConfig::plain(id), config, limits, clock);
+    found.into_iter().map(|finding| finding.about(id)).collect()
+}
+
 fn lanes(camera: &CameraConfig) -> String {
     match camera.lanes.len() {
         0 => "no lanes".to_owned(),

@@ -31,6 +31,7 @@ use kakou_time::SharedClock;
 use crate::check::{Depth, Kind, Note, Unit, check};
 use crate::config::Config;
 
+pub use camera::live_camera;
 pub use finding::{Area, Finding, State};
 
 /// How long trials may take.
@@ -49,8 +50,8 @@ pub struct Patient {
     pub config: PathBuf,
     /// In place of the config's own, as `kakou run --state` has it.
     pub state: Option<PathBuf>,
-    /// Brokers and cameras too.
-    pub network: bool,
+    pub brokers: bool,
+    pub cameras: bool,
     pub limits: Limits,
 }
 
@@ -75,9 +76,7 @@ pub fn examine(patient: &Patient, clock: &SharedClock, tell: &mut dyn FnMut(Find
         config.outbox.state.clone_from(state);
     }
     trials(&config, clock, tell);
-    if patient.network {
-        connections(&config, patient.limits, clock, tell);
-    }
+    connections(&config, patient, clock, tell);
 }
 
 /// What is tried on this machine alone.
@@ -91,18 +90,25 @@ fn trials(config: &Config, clock: &SharedClock, tell: &mut dyn FnMut(Finding)) {
 
 fn connections(
     config: &Config,
-    limits: Limits,
+    patient: &Patient,
     clock: &SharedClock,
     tell: &mut dyn FnMut(Finding),
 ) {
+    let limits = patient.limits;
+    // Their topics are tried at the broker all the same.
+    let tried = match patient.cameras {
+        true => config.cameras.as_slice(),
+        false => &[],
+    };
     std::thread::scope(|scope| {
-        let cameras: Vec<_> = config
-            .cameras
+        let cameras: Vec<_> = tried
             .iter()
             .map(|camera| scope.spawn(move || camera::examine(camera, limits, clock)))
             .collect();
-        broker::examine(config, limits.broker, clock, tell);
-        for (camera, found) in config.cameras.iter().zip(cameras) {
+        if patient.brokers {
+            broker::examine(config, limits.broker, clock, tell);
+        }
+        for (camera, found) in tried.iter().zip(cameras) {
             match found.join() {
                 Ok(findings) => findings.into_iter().for_each(&mut *tell),
                 Err(_) => tell(

@@ -45,6 +45,7 @@ mod replay;
 mod rights;
 mod run;
 mod secrets;
+mod setup;
 mod signals;
 mod systemd;
 mod watchlist;
