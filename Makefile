@@ -19,7 +19,7 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: panel test-panel deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -35,6 +35,7 @@ help:
 	@echo "make fuzz       any bytes for every parser that outsiders reach; SECONDS=60 each, TARGET=name for one"
 	@echo "make bench-cameras  what live cameras cost on this machine, and how they come back"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
+	@echo "make validate   the schemas and examples by validators of other languages; part of make test"
 	@echo "make models     fetch ONNX Runtime and the public reader into models/cache"
 	@echo "make models-public  fetch the other public models too: for the tests, or to compare with ours"
 	@echo "make samples    render the sample footage anew (an hour)"
@@ -148,11 +149,31 @@ demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou
 	$(KAKOU) demo
 
-test: models-public tools-test panel
+test: models-public tools-test validate panel
 	$(call need,$(NEEDED_TO_TEST_PANEL))
 	$(PYTHON) -m unittest discover -s models/tests
 	$(CARGO) test --release --locked --workspace
 	$(MAKE) test-panel
+
+# What reads the schemas of messages in JavaScript and in Python, pinned and by hash. The second run needs no network.
+VALIDATORS := agent/contract/validators
+VALIDATORS_OUT := out/validators
+validators: tools-python
+	@if ! { (cd $(VALIDATORS) && sha256sum --quiet --check "$(CURDIR)/$(VALIDATORS_OUT)/ready") \
+	    && node --version && $(VALIDATORS_OUT)/venv/bin/python -c 'import jsonschema'; } >/dev/null 2>&1; then \
+	  command -v npm >/dev/null 2>&1 || { $(call install,npm); }; \
+	  $(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }; \
+	  rm -rf $(VALIDATORS_OUT); mkdir -p $(VALIDATORS_OUT); \
+	  cp $(VALIDATORS)/package.json $(VALIDATORS)/package-lock.json $(VALIDATORS_OUT); \
+	  (cd $(VALIDATORS_OUT) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); \
+	  $(PYTHON) -m venv $(VALIDATORS_OUT)/venv; \
+	  $(VALIDATORS_OUT)/venv/bin/python -m pip install --quiet --only-binary=:all: --require-hashes \
+	    -r $(VALIDATORS)/requirements.txt; \
+	  (cd $(VALIDATORS) && sha256sum package-lock.json requirements.txt) > $(VALIDATORS_OUT)/ready; fi
+
+validate: validators
+	node $(VALIDATORS)/check.mjs $(VALIDATORS_OUT)
+	$(VALIDATORS_OUT)/venv/bin/python -B $(VALIDATORS)/check.py
 
 # An absent folder is a failure, not a skip: whoever asks for this wants the figures.
 # With the features of `make test`, so that nothing is compiled for it but its own file.

@@ -1,13 +1,15 @@
-//! Writes the JSON Schema files of this crate: `cargo run -p kakou-contract --example write-schema`.
+//! Writes the JSON Schema files of this crate and the AsyncAPI document beside them:
+//! `cargo run -p kakou-contract --example write-schema`.
 
 use std::path::Path;
 
-use kakou_contract::schema;
+use kakou_contract::{asyncapi, schema};
 
 fn main() -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema");
-    for (name, schema) in schema::files() {
-        std::fs::write(folder.join(&name), format!("{schema:#}\n"))?;
+    let document = (asyncapi::FILE.to_owned(), asyncapi::document());
+    for (name, content) in schema::files().into_iter().chain([document]) {
+        std::fs::write(folder.join(&name), format!("{content:#}\n"))?;
         println!("schema/{name}");
     }
     Ok(())

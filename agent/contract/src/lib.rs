@@ -8,6 +8,7 @@
 //! | [`Envelope`] | a message with everything that MQTT carries: one shape from producer to broker |
 //! | [`Sequence`], [`Seal`], [`Continuity`] | whether anything was changed or lost |
 //! | [`schema`] | JSON Schemas made from the types; the one home of every bound |
+//! | [`asyncapi`] | topics and messages as an AsyncAPI document |
 //!
 //! Promises:
 //!
@@ -19,6 +20,7 @@
 //!
 //! Nothing here does I/O, and no MQTT client, database or model runtime is known here.
 
+pub mod asyncapi;
 mod audit;
 mod bounds;
 mod cloudevents;

@@ -43,6 +43,14 @@ pub fn generate(kind: MessageKind) -> Option<Value> {
     Some(schema)
 }
 
+/// The file under `schema/` that holds the schema of a command's request.
+pub fn command_file(name: CommandName) -> String {
+    format!("cmd-{name}.json")
+}
+
+/// The file under `schema/` of a piece of a list.
+pub(crate) const LIST_CHUNK: &str = "list-chunk.json";
+
 /// [`generate`], made once: receivers check every payload against it.
 pub(crate) fn of(kind: MessageKind) -> Option<&'static Value> {
     static ALL: LazyLock<Vec<(MessageKind, Value)>> = LazyLock::new(|| {
@@ -64,11 +72,11 @@ pub fn files() -> Vec<(String, Value)> {
         .filter_map(|kind| Some((file_name(kind)?, generate(kind)?)));
     let requests = CommandName::ALL
         .iter()
-        .map(|name| (format!("cmd-{name}.json"), name.schema()));
+        .map(|&name| (command_file(name), name.schema()));
     let lists = [
-        ("edition", Edition::schema()),
-        ("list-chunk", ListChunk::schema()),
+        ("edition.json", Edition::schema()),
+        (LIST_CHUNK, ListChunk::schema()),
     ];
-    let lists = lists.map(|(name, schema)| (format!("{name}.json"), schema));
+    let lists = lists.map(|(name, schema)| (name.to_owned(), schema));
     messages.chain(requests).chain(lists).collect()
 }

@@ -19,8 +19,10 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 pub(crate) fn golden_files() -> Vec<(String, MessageKind, String)> {
     let mut files: Vec<_> = std::fs::read_dir(crate_folder().join("golden"))
         .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
+        .map(|entry| entry.unwrap().path())
+        // Beside them lies the folder of what the platform sends.
+        .filter(|path| path.is_file())
+        .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             let kind = MessageKind::ALL
                 .into_iter()
