@@ -1,6 +1,7 @@
 //! The shipped rights of a broker (configs/broker/mosquitto.acl): they suffice for everybody's work,
 //! and for no more. The real binary, a real Mosquitto.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command as Process, Output};
 
@@ -134,4 +135,70 @@ async fn the_shipped_rights_suffice_for_everybody_and_for_no_more() {
     let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
     until("the agent is there", || log().contains("connected")).await;
     assert!(!log().contains("not authorised"), "{}", log());
+}
+
+/// A right: who, whether to publish or to subscribe, and the topics.
+type Right = (String, &'static str, String);
+
+fn rights_of_mosquitto(text: &str) -> BTreeSet<Right> {
+    let (mut user, mut rights) = (None, BTreeSet::new());
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let action = |word: &str| match word {
+            "read" => "subscribe",
+            "write" => "publish",
+            other => panic!("{other} in {line}"),
+        };
+        match words.as_slice() {
+            [] => {}
+            ["user", name] => user = Some((*name).to_owned()),
+            ["pattern", word, topic] => {
+                let topic = topic.replace("%u", "${username}");
+                rights.insert(("all".to_owned(), action(word), topic));
+            }
+            ["topic", word, topic] => {
+                let user = user.clone().expect("a user before its topics");
+                rights.insert((user, action(word), (*topic).to_owned()));
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    rights
+}
+
+fn rights_of_emqx(text: &str) -> BTreeSet<Right> {
+    let rules = text
+        .lines()
+        .filter(|l| !l.is_empty() && !l.starts_with("%%"));
+    let mut rules: Vec<&str> = rules.collect();
+    assert_eq!(rules.pop(), Some("{deny, all}."), "the last rule");
+    let right = |rule: &str| -> Option<Right> {
+        let rest = rule.strip_prefix("{allow, ")?;
+        let (who, rest) = match rest.strip_prefix("{username, \"") {
+            Some(rest) => rest.split_once("\"}, ")?,
+            None => ("all", rest.strip_prefix("all, ")?),
+        };
+        let (action, topic) = rest.split_once(", [\"")?;
+        let action = ["publish", "subscribe"]
+            .into_iter()
+            .find(|a| *a == action)?;
+        let topic = topic.strip_suffix("\"]}.")?;
+        Some((who.to_owned(), action, topic.to_owned()))
+    };
+    let rights = rules
+        .iter()
+        .map(|rule| right(rule).unwrap_or_else(|| panic!("{rule}")));
+    rights.collect()
+}
+
+/// EMQX does not run here: what can be shown is that its file says the same.
+#[test]
+fn the_rights_for_emqx_are_those_for_mosquitto() {
+    let read = |name: &str| {
+        let path = root().join("configs/broker").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let rights = rights_of_mosquitto(&read("mosquitto.acl"));
+    assert!(rights.len() > 10, "{rights:?}");
+    assert_eq!(rights_of_emqx(&read("emqx-acl.conf")), rights);
 }
