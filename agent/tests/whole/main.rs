@@ -29,6 +29,7 @@ mod commands;
 mod delivery;
 mod desk;
 mod disk;
+mod docs;
 mod doctor;
 mod faults;
 mod help_from_afar;
