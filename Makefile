@@ -112,9 +112,12 @@ test-panel: panel
 	$(call need,$(NEEDED_TO_TEST_PANEL))
 	cd $(PANEL) && npm run check && npm run unit && npm run browser
 
+# Of the program, as [package.metadata.deb] in agent/Cargo.toml has them too.
+FEATURES := openvino
+
 # What a box in service runs: without the broker of the demo.
 build: tools-build panel
-	$(CARGO) build --release --locked -p kakou --no-default-features --features openvino
+	$(CARGO) build --release --locked -p kakou --no-default-features --features $(FEATURES)
 
 # A commit that no release names sorts before the release that it leads to, and after every commit before it.
 DEB_VERSION ?= $(shell v=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml); \
@@ -131,6 +134,12 @@ deb: models build
 	mkdir -p $(dir $(DEB))
 	$(KAKOU) generate man $(MADE_FOR_PACKAGE)/man
 	$(KAKOU) generate completions $(MADE_FOR_PACKAGE)/completions
+	$(PYTHON) models/fetch.py --only runtime-notices
+	$(PYTHON) -B systemd/debian/third_party.py --cargo $(CARGO) --features $(FEATURES) --notices models/cache/notices \
+	  --out $(MADE_FOR_PACKAGE)/third-party.txt.gz
+	printf 'kakou (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' '$(DEB_VERSION)' \
+	  "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' agent/Cargo.toml)" "$$(git log -1 --format=%cD 2>/dev/null || date -R)" \
+	  > $(MADE_FOR_PACKAGE)/changelog
 	$(CARGO) deb --no-build --locked -p kakou --deb-version $(DEB_VERSION) --output $(DEB)
 	@ls -lh $(DEB)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # also when another program loads this file
 
-from manifest import Manifest, ManifestError  # noqa: E402
+from manifest import NOTICES, Manifest, ManifestError  # noqa: E402
 
 PYTHON_HINT = "Debian has it in the package python3-venv (apt-get install python3-venv)"
 NPM_HINT = "Debian has it in the package npm (apt-get install npm)"
@@ -168,6 +168,8 @@ class Cache:
         wanted = []
         if "runtime" in names:
             wanted.append(self.manifest.runtime_file(self.folder, self.arch))
+        if NOTICES in names:
+            wanted += self.manifest.notice_files(self.folder)
         for model in self.manifest.models:
             if model["name"] in names:
                 wanted += self.manifest.model_files(self.folder, model)
@@ -205,10 +207,11 @@ class Cache:
                     raise FetchError(f"provider '{provider['name']}' is there for {provider['arch']} only, "
                                      f"not for {self.arch}")
                 self.fetch_package(provider["source"], files, provider)
-        runtime = self.folder / self.manifest.runtime["file"]
-        if runtime in bad:
-            library = self.manifest.library(self.arch)
-            self.fetch_package(self.manifest.runtime["source"], [(library["path"], library["sha256"], runtime)], library)
+        library = self.manifest.library(self.arch)
+        wheel = [{**library, "file": self.manifest.runtime["file"]}, *self.manifest.runtime.get("notices", [])]
+        files = [(f["path"], f["sha256"], target) for f in wheel if (target := self.folder / f["file"]) in bad]
+        if files:
+            self.fetch_package(self.manifest.runtime["source"], files, library)
 
 
 def member(archive, path):
@@ -241,7 +244,7 @@ def main(argv=None):
     started = time.monotonic()
     manifest = Manifest(args.manifest)
     usual = ["runtime"] + [model["name"] for model in manifest.models if not model.get("optional")]
-    known = ["runtime"] + [part["name"] for part in manifest.models + manifest.providers]
+    known = ["runtime", NOTICES] + [part["name"] for part in manifest.models + manifest.providers]
     names = args.only or usual
     for name in names:
         if name not in known:

@@ -19,7 +19,8 @@ COLOURS = ("bgr", "rgb")
 PINNED = {"sha256": (str, True), "bytes": (int, True)}
 LIBRARY = {"arch": (str, True), "platform": (str, True), "path": (str, True), **PINNED}
 WHEEL = {"registry": (str, True), "package": (str, True), "version": (str, True), "python": (str, True)}
-RUNTIME = {"file": (str, True), "licence": (str, True), "source": (dict, True), "library": (list, True)}
+RUNTIME = {"file": (str, True), "licence": (str, True), "source": (dict, True), "library": (list, True),
+           "notices": (list, False)}
 SOURCE_FILE = {"path": (str, True), "file": (str, True), **PINNED}
 SOURCE = {"registry": (str, True), "package": (str, True), "version": (str, True), "convert": (str, False),
           "files": (list, True)}
@@ -31,6 +32,8 @@ DICTIONARY = {"file": (str, True), "sha256": (str, False), "bytes": (int, False)
 MODEL = {"name": (str, True), "kind": (str, True), "file": (str, True), "sha256": (str, False),
          "bytes": (int, False), "licence": (str, False), "input": (dict, False), "labels": (dict, False),
          "dictionary": (dict, False), "source": (dict, False), "optional": (bool, False)}
+# How `fetch.py --only` calls the licence texts of the runtime.
+NOTICES = "runtime-notices"
 TOP = {"runtime": (dict, True), "provider": (list, False), "model": (list, True)}
 
 
@@ -145,6 +148,9 @@ class Manifest:
         in_cache(self.runtime["file"], "runtime")
         for library in self.runtime["library"]:
             table(library, LIBRARY, "runtime.library")
+        for notice in self.runtime.get("notices", []):
+            table(notice, SOURCE_FILE, "runtime: notices")
+            in_cache(notice["file"], "runtime: notices")
         self.providers = data.get("provider", [])
         for position, provider in enumerate(self.providers, 1):
             check_provider(provider, f"provider {position}")
@@ -153,7 +159,7 @@ class Manifest:
             check_model(model, f"model {position}")
         names = [part["name"] for part in self.models + self.providers]
         for name in names:
-            if names.count(name) > 1 or name == "runtime":
+            if names.count(name) > 1 or name in ("runtime", NOTICES):
                 raise ManifestError(f"'{name}': the name is taken")
 
     def library(self, arch):
@@ -166,6 +172,9 @@ class Manifest:
     def runtime_file(self, cache, arch):
         library = self.library(arch)
         return Wanted("runtime", cache / self.runtime["file"], library["sha256"], library["bytes"])
+
+    def notice_files(self, cache):
+        return [Wanted(NOTICES, cache / f["file"], f["sha256"], f["bytes"]) for f in self.runtime.get("notices", [])]
 
     def provider_files(self, cache, provider):
         return [Wanted(provider["name"], cache / f["file"], f["sha256"], f["bytes"])

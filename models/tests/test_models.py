@@ -139,6 +139,36 @@ class CheckingTheCache(WithFolder):
             fetch.place(b"other", hashlib.sha256(before).hexdigest(), target, "package")
         self.assertEqual(target.read_bytes(), before)
 
+    def test_the_notices_of_the_runtime_are_fetched_when_asked_for_only(self):
+        manifest = Manifest(MODELS / "manifest.toml")
+        small = self.folder / "manifest.toml"
+        text = (MODELS / "manifest.toml").read_text(encoding="utf-8")
+        notices = manifest.runtime["notices"]
+        contents = {f["path"]: f["path"].encode() for f in notices}
+        for f in notices:
+            content = contents[f["path"]]
+            text = text.replace(f["sha256"], hashlib.sha256(content).hexdigest())
+            text = text.replace(f"bytes = {f['bytes']} }}", f"bytes = {len(content)} }}")
+        small.write_text(text, encoding="utf-8")
+        (self.folder / "weights").symlink_to(MODELS / "weights")
+
+        def packed(cache, source, into, library=None):
+            self.assertEqual((source["package"], library["arch"]), ("onnxruntime", "aarch64"))
+            archive = into / "package.whl"
+            with zipfile.ZipFile(archive, "w") as file:
+                for path, content in contents.items():
+                    file.writestr(path, content)
+            return archive
+
+        arguments = ("--manifest", small, "--cache", self.cache, "--arch", "aarch64", "--only", "runtime-notices")
+        targets = [self.cache / f["file"] for f in notices]
+        for target in targets:
+            target.unlink(missing_ok=True)
+        with mock.patch.object(fetch.Cache, "download", packed):
+            self.assertEqual(run_fetch("--check", *arguments)[0], 1)
+            self.assertEqual(run_fetch(*arguments)[0], 0)
+        self.assertEqual([target.read_bytes() for target in targets], list(contents.values()))
+
     def test_a_providers_runtime_is_fetched_when_asked_for_only(self):
         manifest = Manifest(MODELS / "manifest.toml")
         (provider,) = manifest.providers

@@ -24,6 +24,7 @@ use kakou_sight::evidence::jpeg;
 use kakou_time::{SharedClock, SystemClock};
 use kakou_traffic::geometry::Point;
 
+/// Look at a camera: what it sends, and what the agent sees in it.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Probe(Probe),

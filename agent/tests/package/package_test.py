@@ -8,6 +8,7 @@ seconds of each step; exit code 1 at the first thing that is not as it should be
 """
 
 import argparse
+import gzip
 import json
 import os
 import re
@@ -71,12 +72,23 @@ class Trial:
             check(box.path(f"/usr/share/man/{page}").exists(), f"no man page {page}")
         for name in ("bash-completion/completions/kakou", "zsh/vendor-completions/_kakou", "fish/vendor_completions.d/kakou.fish"):
             check(box.path(f"/usr/share/{name}").exists(), f"no completion {name}")
+        self.licences()
         check(box.try_run("systemctl start kakou").returncode != 0, "the example was started")
         time.sleep(5)  # longer than RestartSec
         state = [box.property(name) for name in ("ActiveState", "ExecMainStatus", "NRestarts")]
         check(state == ["failed", "78", "0"], f"after the start of an example: {state}")
         check(CONFIG in box.journal(), f"the log does not name the file: {box.journal()}")
         check(not box.path(f"{STATE}/outbox.db").exists(), "the example has bound the outbox to its ids")
+
+    def licences(self):
+        """What the package hands on of others is named with its licence, and its texts are there."""
+        folder = self.box.path("/usr/share/doc/kakou")
+        told = gzip.decompress((folder / "third-party.txt.gz").read_bytes()).decode()
+        for crate in ("rumqttc", "rusqlite", "tokio", "ring"):
+            check(re.search(rf"^  {crate} \d[^ ]*  \S", told, re.MULTILINE), f"third-party.txt.gz does not name {crate}")
+        for text in ("Permission is hereby granted", "Apache License", "ONNX Runtime: onnxruntime-ThirdPartyNotices.txt"):
+            check(text in told, f"third-party.txt.gz has no `{text}`")
+        check("third-party.txt.gz" in (folder / "copyright").read_text(), "copyright does not say where the rest is")
 
     def configure(self):
         """The one file edited, and checked."""

@@ -79,6 +79,9 @@ pub struct RuntimeEntry {
     pub licence: String,
     pub source: RuntimeSource,
     pub library: Vec<Library>,
+    /// Licence texts, which a package brings along; nothing is run by them.
+    #[serde(default)]
+    pub notices: Vec<SourceFile>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

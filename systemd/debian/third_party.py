@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Writes what the package hands on of others: each Rust crate in the binary with its licence and the texts that it ships,
+and the notices of ONNX Runtime.
+
+    python3 systemd/debian/third_party.py --cargo cargo --features openvino --notices models/cache/notices --out FILE.gz
+
+The crates are those that `cargo tree` names for the package `kakou`, without what only builds or tests it; their sources
+are where cargo has put them. The same input gives the same bytes.
+"""
+
+import argparse
+import gzip
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TEXTS = re.compile(r"(licen[cs]e|copying|notice|copyright|unlicense|authors)([-._].*)?", re.IGNORECASE)
+# What is no text of a licence though its name begins so.
+CODE = {".rs", ".toml", ".json", ".html", ".py", ".hbs"}
+RULE = "=" * 100
+
+
+class NoticeError(Exception):
+    """The text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Crate:
+    name: str
+    version: str
+    licence: str
+    folder: Path
+
+
+def run(command):
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise NoticeError(f"{' '.join(command)} failed (exit code {done.returncode})")
+    return done.stdout
+
+
+def crates(cargo, features):
+    """Every crate of others in the binary."""
+    tree = run([cargo, "tree", "--locked", "--package", "kakou", "--no-default-features", "--features", features,
+                "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+    wanted = {tuple(line.split()[:2]) for line in tree.splitlines() if line.strip()}
+    known = json.loads(run([cargo, "metadata", "--locked", "--format-version", "1"]))
+    found = []
+    for package in known["packages"]:
+        key = (package["name"], f"v{package['version']}")
+        if key not in wanted:
+            continue
+        wanted.discard(key)
+        if package["source"] is None:  # ours
+            continue
+        folder = Path(package["manifest_path"]).parent
+        licence = package["license"] or f"see {package['license_file']}"
+        found.append(Crate(package["name"], package["version"], licence, folder))
+    if wanted:
+        raise NoticeError(f"cargo metadata does not know {sorted(wanted)}")
+    if not found:
+        raise NoticeError("cargo tree names no crate")
+    return sorted(found, key=lambda crate: (crate.name, crate.version))
+
+
+def texts(crate):
+    """The licence texts that a crate ships: name within the crate, and content."""
+    found = {}
+    for path in sorted(crate.folder.rglob("*")):
+        within = path.relative_to(crate.folder)
+        if not path.is_file() or within.parts[0] in ("target", ".git"):
+            continue
+        in_folder = any(re.fullmatch(r"licen[cs]es?", part, re.IGNORECASE) for part in within.parts[:-1])
+        if (TEXTS.fullmatch(path.name) or in_folder) and path.suffix.lower() not in CODE:
+            text = path.read_text("utf-8", errors="replace").replace("\r\n", "\n").strip("\n")
+            if text.strip():
+                found[str(within)] = "\n".join(line.rstrip() for line in text.split("\n"))
+    return found
+
+
+def notice(all_crates, runtime):
+    """The whole file. A text that several crates ship stands once."""
+    lines = ["Software of others in the package kakou.", "",
+             "The program /usr/bin/kakou is built of these Rust crates. Their names, versions and licences (SPDX), and "
+             "the number of", "each text below that they ship:", ""]
+    numbers, users = {}, {}
+    for crate in all_crates:
+        shipped = []
+        for name, text in texts(crate).items():
+            number = numbers.setdefault(text, len(numbers) + 1)
+            users.setdefault(number, []).append(f"{crate.name} {crate.version} ({name})")
+            shipped.append(number)
+        told = ", ".join(str(number) for number in sorted(set(shipped))) or "ships no text"
+        lines.append(f"  {crate.name} {crate.version}  {crate.licence}  [{told}]")
+        if not shipped and "Apache-2.0" not in crate.licence:
+            raise NoticeError(f"{crate.name} {crate.version} ({crate.licence}) ships no licence text, and Debian has none "
+                              "for it: add its text here, or do without the crate")
+    lines += ["", "A crate that ships no text is under Apache-2.0, whose text is in /usr/share/common-licenses/Apache-2.0.",
+              "ONNX Runtime (/usr/lib/kakou/libonnxruntime.so) follows at the end, with its own third parties.",
+              "The models are named with their licences in /usr/share/kakou/models/manifest.toml.", ""]
+    for text, number in numbers.items():
+        lines += [RULE, f"Text {number}: " + "; ".join(users[number]), RULE, "", text, ""]
+    for path in runtime:
+        text = path.read_text("utf-8", errors="replace").replace("\r\n", "\n").strip("\n")
+        lines += [RULE, f"ONNX Runtime: {path.name}", RULE, "", text, ""]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cargo", default="cargo")
+    parser.add_argument("--features", required=True, help="those that the package is built with")
+    parser.add_argument("--notices", type=Path, required=True, metavar="DIR", help="the texts of ONNX Runtime")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.gz")
+    args = parser.parse_args()
+    runtime = sorted(args.notices.glob("onnxruntime-*"))
+    if len(runtime) != 2:
+        raise NoticeError(f"{args.notices} must hold licence and notices of ONNX Runtime: "
+                          "python3 models/fetch.py --only runtime-notices")
+    found = crates(args.cargo, args.features)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_bytes(gzip.compress(notice(found, runtime).encode(), compresslevel=9, mtime=0))
+    bare = [crate.name for crate in found if not texts(crate)]
+    print(f"third parties: {len(found)} crates, {len(bare)} of them ship no licence text; {args.out}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (NoticeError, OSError) as error:
+        sys.exit(f"third_party.py: {error}")
