@@ -19,7 +19,7 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -28,6 +28,8 @@ help:
 	@echo "make test-panel test the panel's pages in a browser, against a mock of the box"
 	@echo "make deb        a Debian package for this machine's processor, in out/deb"
 	@echo "make test-package  install, upgrade, roll back and purge it on a bare Debian (root; debootstrap, systemd-nspawn)"
+	@echo "make image      an OCI image of that package, in out/image (root; debootstrap, buildah)"
+	@echo "make test-image  unpack it and run the agent in it to the first passage (root)"
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
@@ -153,6 +155,17 @@ test-package: deb
 	mkdir -p $(dir $(NEXT))
 	$(CARGO) deb --no-build --locked --fast -p kakou --deb-version $(DEB_VERSION)+next --output $(NEXT)
 	$(SUDO) $(PYTHON) -B agent/tests/package/package_test.py --release $(RELEASE) $(FLAGS) $(DEB) $(NEXT)
+
+# The package on a bare Debian of this machine's release: a container's root need not be writable. The first run fetches
+# Debian and ffmpeg.
+IMAGE := out/image/kakou_$(DEB_VERSION).tar
+image: deb
+	$(call need,debootstrap=debootstrap buildah=buildah)
+	$(SUDO) systemd/image/make.sh $(DEB) $(IMAGE)
+
+test-image: image
+	$(call need,mosquitto=mosquitto mosquitto_sub=mosquitto-clients)
+	$(SUDO) $(PYTHON) -B agent/tests/package/image_test.py $(IMAGE)
 
 demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou
