@@ -186,6 +186,8 @@ class Feed {
   };
 
   private hear(hits: Hit[], aloud: boolean): void {
+    // Every stream carries hits; who has no page of them is not to be rung for.
+    if (!sessions.is("officer") && !sessions.is("operator")) return;
     const news = changed(this.hits, hits);
     const before = new Set(this.hits.map((hit) => hit.hit.id));
     this.hits = merge(this.hits, hits, this.wasMissed);

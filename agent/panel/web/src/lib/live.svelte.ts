@@ -50,6 +50,7 @@ export class Live {
 
   start(): void {
     this.open();
+    document.addEventListener("visibilitychange", this.rest);
     this.watch = setInterval(() => {
       if (this.source && performance.now() - this.heardAt > SILENCE_MS) this.lose();
     }, 1_000);
@@ -57,6 +58,7 @@ export class Live {
 
   stop(): void {
     this.closed = true;
+    document.removeEventListener("visibilitychange", this.rest);
     clearTimeout(this.timer);
     clearInterval(this.watch);
     this.source?.close();
@@ -68,6 +70,14 @@ export class Live {
     this.samples = [];
     this.best = 0;
   }
+
+  /** Pictures that nobody sees are not asked for. */
+  private rest = (): void => {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+    if (document.visibilityState === "visible") this.open();
+  };
 
   private open(): void {
     const source = new EventSource(urls.live(this.camera));

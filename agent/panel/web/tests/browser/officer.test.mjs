@@ -147,6 +147,35 @@ panel("a red hit rings and vibrates, and not when muted", { user: "officer" }, a
   assert.deepEqual(await page.evaluate(() => [window.rang.length, window.shook]), [7, 1]);
 });
 
+panel("hits do not ring for who has no page of them", { user: "installer" }, async ({ page, box }) => {
+  await page.evaluate(() => localStorage.setItem("kakou-panel", JSON.stringify({ lang: "en", theme: "light", sound: true })));
+  await page.reload();
+  await page.waitForSelector('[data-test=link][data-link="live"]');
+  await page.click("h1");
+  await page.evaluate(() => {
+    window.rang = 0;
+    OscillatorNode.prototype.start = () => window.rang++;
+  });
+  told(box, makeHit(Date.now()));
+  await new Promise((later) => setTimeout(later, 800));
+  assert.equal(await page.evaluate(() => window.rang), 0);
+});
+
+panel("a vehicle that is seen again is no new alarm", { user: "officer" }, async ({ page, box }) => {
+  const hit = box.tell(makeHit(Date.now(), { state: "confirmed" }));
+  await shown(page, hit.hit.id);
+  await page.click("[data-test=sound-on]");
+  await page.waitForSelector("[data-test=sound]:has-text('Sound on')");
+  await page.evaluate(() => {
+    window.rang = 0;
+    OscillatorNode.prototype.start = () => window.rang++;
+  });
+  box.change(hit, "again");
+  await page.waitForSelector('article[data-state="again"]');
+  assert.equal(await page.textContent("[data-test=state]"), "Seen again");
+  assert.equal(await page.evaluate(() => window.rang), 0);
+});
+
 panel("a session that the box has ended leads to the login", { user: "officer" }, async ({ page, box }) => {
   await shown(page, told(box, makeHit(Date.now())));
   box.sessions.clear();
