@@ -305,6 +305,12 @@ async fn a_plate_is_looked_up_for_a_reason_that_is_recorded() {
         operator.get("/api/v1/passages?plate=A*&reason=ab").fault(),
         "invalid"
     );
+    assert_eq!(
+        operator
+            .get("/api/v1/passages?plate=%3F*&reason=case%2031")
+            .fault(),
+        "invalid"
+    );
     assert_eq!(operator.get("/api/v1/passages?camera=entry").code(), 200);
     assert!(rig.done.audits.lock().unwrap().is_empty());
     let told = operator.get("/api/v1/passages?plate=a%3F1*&reason=case%2031");

@@ -67,6 +67,11 @@ pub async fn passages(
                 "a plate has at most {PATTERN_MOST} characters"
             )));
         }
+        Some(plate) if plate.chars().all(|c| matches!(c, '?' | '*')) => {
+            return Err(wrong(
+                "a plate names at least one character; without it leave `plate` out",
+            ));
+        }
         Some(_) => Some(reason(given(filter.reason))?),
     };
     let query = PassageQuery {

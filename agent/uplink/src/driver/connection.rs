@@ -298,7 +298,7 @@ impl<S: Store> Driver<S> {
         let twin = self.config.twin.as_ref().filter(|_| self.taken_over > 0);
         let sent = c
             .link
-            .subscribe(&filters, twin.map(|twin| twin.topic.as_str()));
+            .subscribe_with(&filters, twin.map(|twin| twin.topic.as_str()));
         c.commands_asked = filters.len();
         c.subscribing = sent.then_some(answer_by);
         if !sent {
