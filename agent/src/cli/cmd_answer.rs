@@ -75,7 +75,10 @@ fn reload(data: &Value) -> Vec<String> {
     let changed = texts(&data["read_again"]);
     let mut lines = vec![match changed.is_empty() {
         true => "has read its config again; nothing of it changed".to_owned(),
-        false => format!("has read its config again; changed: {}", changed.join(", ")),
+        false => format!(
+            "has read its config again; taken in anew: {}",
+            changed.join(", ")
+        ),
     }];
     for (key, word) in [("cameras_ended", "ended"), ("cameras_started", "started")] {
         let cameras = texts(&data[key]);
@@ -168,7 +171,7 @@ mod tests {
             json!({ "read_again": ["limits"], "cameras_ended": [], "cameras_started": ["b"] });
         assert_eq!(
             lines(CommandName::Reload, data),
-            "has read its config again; changed: limits\ncameras started: b"
+            "has read its config again; taken in anew: limits\ncameras started: b"
         );
         let data = json!({ "counted": true, "entry": { "confirmed": 1, "wrong_plate": 3 },
                            "camera": { "confirmed": 9 }, "raised": true });

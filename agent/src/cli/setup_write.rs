@@ -255,7 +255,7 @@ mod tests {
                 },
                 Planned {
                     camera: camera("out=rtsp://10.0.0.6/x", None),
-                    seen: Some(Err("no\nkey = 3".to_owned())),
+                    seen: Some(Err("no\nurl = 3".to_owned())),
                 },
             ],
         }
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(ids, ["in", "out"]);
         assert!(config.cameras.iter().all(|c| c.lanes.is_empty()));
         assert!(
-            text.contains("# h264, 1920x1080") && text.contains("# no\\nkey = 3"),
+            text.contains("# h264, 1920x1080") && text.contains("# no\\nurl = 3"),
             "{text}"
         );
         // The lane that the comment shows is one.

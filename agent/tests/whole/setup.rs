@@ -19,8 +19,12 @@ const PASSWORD: &str = "Xq7-hidden-Zebra";
 const OTHER: &str = "Wq3-second-Gnu";
 
 fn setup(dir: &Path, args: &[&str]) -> Output {
+    setup_to(dir, "new/kakou.toml", args)
+}
+
+fn setup_to(dir: &Path, out: &str, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kakou"))
-        .args(["setup", "--out", "new/kakou.toml", "--state", "state"])
+        .args(["setup", "--out", out, "--state", "state"])
         .args(args)
         .current_dir(dir)
         .env("SYSTEMD_UNIT_PATH", dir.join("units"))
@@ -189,6 +193,52 @@ async fn options_make_a_config_that_the_agent_takes_and_the_platform_hears() {
     assert!(message.ok && message.sequence.is_none() && !heard[0].retained);
     let log = std::fs::read_to_string(broker.folder().join("log")).unwrap();
     assert!(log.contains("kakou-west-box-7-setup"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_rights_let_the_message_through_and_the_platform_hears_it() {
+    let broker = crate::rights::broker();
+    let plain = broker.address().to_string();
+    let platform = plain.replace("//", "//platform:platform@").parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pw"), "north/box-1").unwrap();
+    let run = |out: &'static str| {
+        let (folder, plain) = (dir.path().to_path_buf(), plain.clone());
+        tokio::task::spawn_blocking(move || {
+            let args = [
+                "--site",
+                "north",
+                "--agent",
+                "box-1",
+                "--broker",
+                &plain,
+                "--user",
+                "north/box-1",
+                "--password-file",
+                "pw",
+                "--camera",
+                "in=dahua:10.0.0.5",
+                "--no-probe",
+                "--yes",
+            ];
+            let o = setup_to(&folder, out, &args);
+            format!("{}{}", stdout(&o), stderr(&o))
+        })
+    };
+    let told = run("one/kakou.toml").await.unwrap();
+    assert!(told.contains("nobody listens there yet"), "{told}");
+    let mut subscriber = Subscriber::connect(platform, SubscriberConfig::new(["kakou/v1/#"]));
+    subscriber.subscribed(LONG).await.unwrap();
+    let told = run("two/kakou.toml").await.unwrap();
+    assert!(told.contains("somebody listens there"), "{told}");
+    let heard = tokio::time::timeout(LONG, async {
+        loop {
+            if let Some(SubscriberEvent::Message(m)) = subscriber.recv().await {
+                return m.topic;
+            }
+        }
+    });
+    assert_eq!(heard.await.unwrap(), "kakou/v1/north/box-1/result/setup");
 }
 
 #[test]
