@@ -12,7 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 NEEDED_TO_BUILD := cc=gcc make=make
 NEEDED_TO_PANEL := npm=npm
 NEEDED_TO_TEST_PANEL := npm=npm chromium=chromium
-NEEDED_TO_TEST := ffmpeg=ffmpeg mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime promtool=prometheus
+NEEDED_TO_TEST := ffmpeg=ffmpeg openssl=openssl mosquitto=mosquitto mosquitto_sub=mosquitto-clients systemd-analyze=systemd faketime=faketime promtool=prometheus
 # The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
 # Debian's own Python, which has the bindings; another one first in the path has not.
 CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py

@@ -308,11 +308,7 @@ fn answer_topic() -> Value {
 
 fn operation(channel: &Channel) -> (String, Value) {
     let key = &channel.key;
-    let (action, verb) = if channel.sent {
-        ("send", "send")
-    } else {
-        ("receive", "receive")
-    };
+    let action = if channel.sent { "send" } else { "receive" };
     let name: String = key.split('-').map(capitalised).collect();
     let mut operation = json!({
         "action": action,
@@ -334,7 +330,7 @@ fn operation(channel: &Channel) -> (String, Value) {
             "messages": [{ "$ref": "#/channels/answer/messages/result" }],
         });
     }
-    (format!("{verb}{name}"), operation)
+    (format!("{action}{name}"), operation)
 }
 
 fn receive_answer() -> Value {

@@ -1,5 +1,5 @@
-//! The docs as their readers use them: command blocks run as they stand, both languages show the same
-//! commands, and links lead somewhere.
+//! The docs as their readers use them: command blocks run as they stand, both languages show the
+//! same commands, and links lead somewhere.
 //!
 //! A block of language `sh` or `bash` is run, in the order of its page and in an empty folder that
 //! holds the files of [`FILES`]. One that cannot be run in a test says so in a comment above it:
@@ -286,8 +286,8 @@ fn doctor(folder: &Path) -> (String, String) {
     (text("state"), text("message"))
 }
 
-/// The certificates of the page, in use: the box's is its user, and after the last steps of the page
-/// it is let in no more.
+/// The certificates of the page, in use: the box's is its user, and after the last steps of the
+/// page it is let in no more.
 #[test]
 fn the_certificates_of_the_page_do_what_it_says() {
     let page = Path::new("docs/certificates.md");
