@@ -108,8 +108,7 @@ fn twin_watch(identity: &Identity) -> TwinWatch {
         look: Arc::new(move |payload| {
             let other = StatusMessage::from_json(payload).ok()?;
             let start = other.started_at.timestamp_millis();
-            // What is left of one that has ended is no twin.
-            (start != own && other.state == AgentState::Online).then(|| Twin {
+            (start != own).then(|| Twin {
                 who: format!(
                     "running since {}, version {}, key {}",
                     to_text(&other.started_at),
@@ -119,6 +118,7 @@ fn twin_watch(identity: &Identity) -> TwinWatch {
                         .map_or("none".to_owned(), |key| presentable(&key.base64)),
                 ),
                 is_older: start < own,
+                is_gone: other.state == AgentState::Offline,
             })
         }),
     }

@@ -1,8 +1,9 @@
 //! Another client under our own identity: a copied card, or a box that was replaced and still runs.
 //!
-//! A broker lets one client of a name in, so two throw each other out. Who was thrown out listens to
-//! its own status topic from then on: what another one says there shows who it is. The one that
-//! started later stands back, so that the one that was there goes on, and both name the other.
+//! A broker lets one client of a name in, so two throw each other out. By MQTT 5 the broker says so;
+//! Mosquitto just closes the connection. So who was thrown out, or lost several connections soon after
+//! they were made, listens to its own status topic: what another one says there shows who it is. The
+//! one that started later stands back, so that the one that was there goes on, and both name the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,9 @@ pub struct Twin {
     pub who: String,
     /// It started before us.
     pub is_older: bool,
+    /// The last that was heard of it is that it has gone. Of who throws us out again and again that
+    /// is its last will, which the broker sends each time that we throw it out.
+    pub is_gone: bool,
 }
 
 /// How a twin is known.

@@ -83,10 +83,11 @@ async function officer(page, openedAt) {
   await shoot(page, "hits");
   const change = page.locator("[data-test=answered] button");
   if ((await change.count()) > 0) await change.click();
-  const id = await page.getAttribute("article[data-hit]", "data-hit");
   await page.waitForSelector("[data-verdict=confirmed]:enabled");
   await page.locator("[data-test=add-note]:visible").first().tap();
   await page.fill("[data-test=note]", "kakou panel test");
+  // Only now no newer hit takes this one's place.
+  const id = await page.locator("article[data-hit]:has([data-test=note])").first().getAttribute("data-hit");
   const from = performance.now();
   await page.locator("[data-verdict=confirmed]").tap();
   await page.waitForSelector("[data-test=answered], [data-test=answer-failed]");

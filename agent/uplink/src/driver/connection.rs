@@ -225,6 +225,10 @@ impl<S: Store> Driver<S> {
         let Some(twin) = watch.and_then(|watch| (watch.look)(payload)) else {
             return Ok(());
         };
+        // Where nothing of ours ever arrived, it may be what an earlier run of our own left there.
+        if twin.is_gone && self.status.borrow().acked == 0 {
+            return Ok(());
+        }
         let id = &self.config.client_id;
         let who = &twin.who;
         if !twin.is_older {
@@ -295,7 +299,7 @@ impl<S: Store> Driver<S> {
             .cloned()
             .collect();
         // Only where there is a twin: it is a right that a broker need not give.
-        let twin = self.config.twin.as_ref().filter(|_| self.taken_over > 0);
+        let twin = self.config.twin.as_ref().filter(|_| self.fears_a_twin());
         let sent = c
             .link
             .subscribe_with(&filters, twin.map(|twin| twin.topic.as_str()));

@@ -108,6 +108,8 @@ pub(super) struct Driver<S> {
     habits: Vec<Habits>,
     /// How often lately another client took our place.
     taken_over: u32,
+    /// Connections in a row that were made and lost soon after.
+    short_lives: u32,
     /// The other client, where it is known: it started before us...
     elder: Option<Twin>,
     /// ... or after us.
@@ -172,6 +174,7 @@ impl<S: Store> Driver<S> {
             subscribe_after: None,
             habits: vec![Habits::default(); brokers],
             taken_over: 0,
+            short_lives: 0,
             elder: None,
             younger: None,
             next_probe: Instant::now(),
@@ -256,8 +259,10 @@ impl<S: Store> Driver<S> {
     /// What a loss says of the broker's habits, and in whose words it is told.
     fn learn(&mut self, index: usize, loss: Loss, lasted: Duration) -> Loss {
         if lasted >= LASTED {
-            self.taken_over = 0;
+            (self.taken_over, self.short_lives) = (0, 0);
             self.younger = None;
+        } else if self.status.borrow().connected {
+            self.short_lives = self.short_lives.saturating_add(1);
         }
         let broker = self.broker_name(index);
         let habits = self.habits.get_mut(index);
@@ -315,6 +320,12 @@ impl<S: Store> Driver<S> {
             s.state = LinkState::Unreachable(why);
         });
         self.pause(&broker).await
+    }
+
+    /// Whether to listen for a twin on the next connection. After losses of unknown cause not on
+    /// every fifth: a broker may close a connection over a subscription that it does not allow.
+    fn fears_a_twin(&self) -> bool {
+        self.taken_over > 0 || (self.short_lives > 1 && !self.short_lives.is_multiple_of(5))
     }
 
     /// How often another client may take our place before we stand back, whoever it is. A twin that
