@@ -83,7 +83,8 @@ export class Box {
   pass(change) {
     const row = makePassage(Date.now(), ++this.sequence, change);
     this.passages.unshift(row);
-    this.send("passage", row);
+    // As the box tells it: it is numbered later, when it is on the disk.
+    this.send("passage", { ...row, sequence: null });
     return row;
   }
 

@@ -130,7 +130,8 @@ export interface PassageMessage {
 }
 
 export interface PassageRow {
-  sequence: number;
+  /** Missing of one that has just passed: it is numbered when it is on the disk. */
+  sequence: number | null;
   passage: PassageMessage;
   pictures: Pictures;
   hit: boolean;
