@@ -50,6 +50,7 @@ export class Box {
     this.sequence = 40_000;
     this.eventId = 0;
     this.down = false;
+    this.forgetful = false;
     /** What the next requests of a kind are refused with: { answer: Fault }. */
     this.refuse = {};
     this.audit = [];
@@ -83,7 +84,7 @@ export class Box {
   pass(change) {
     const row = makePassage(Date.now(), ++this.sequence, change);
     this.passages.unshift(row);
-    // As the box tells it: it is numbered later, when it is on the disk.
+    // It is told before it has a number.
     this.send("passage", { ...row, sequence: null });
     return row;
   }
@@ -180,6 +181,8 @@ export class Box {
       this.send("answer", hit);
       return json(response, hit);
     }
+    // From its memory it gives the newest only, older ones by the number of their passage.
+    if (this.forgetful && path.startsWith("/pictures/") && !q.get("near")) throw new Fault(404, "not_found", "no longer kept");
     if ((m = /^GET \/pictures\/([^/]+)\/(frame|plate|thumbnail)$/.exec(key))) {
       return picture(response, m[2] === "frame" ? png.road(...SIZE, 18) : m[2] === "plate" ? png.crop() : png.thumbnail());
     }
@@ -357,9 +360,13 @@ export class Box {
         (!q.get("unread") || !p.plate) &&
         (!form || (p.plate && form.test(p.plate.text))),
     );
-    const passages = all.slice(0, limit);
+    const passages = all.slice(0, limit).map((row) => ({ ...row, pictures: near(row) }));
     return { passages, next: all.length > limit ? passages.at(-1).sequence : null };
   }
+}
+
+function near({ sequence, pictures }) {
+  return Object.fromEntries(Object.entries(pictures).map(([role, path]) => [role, `${path}?near=${sequence}`]));
 }
 
 function json(response, value, status = 200) {

@@ -71,6 +71,12 @@ class Feed {
     this.status = null;
   }
 
+  /** The box has these now by their numbers. */
+  number(rows: PassageRow[]): void {
+    const known = new Map(rows.map((row) => [row.passage.id, row]));
+    this.passages = this.passages.map((row) => known.get(row.passage.id) ?? row);
+  }
+
   /** An answer that this page sent. */
   take(hit: Hit): void {
     this.hits = merge(this.hits, [hit], this.wasMissed);

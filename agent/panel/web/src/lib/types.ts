@@ -130,7 +130,7 @@ export interface PassageMessage {
 }
 
 export interface PassageRow {
-  /** Missing of one that has just passed: it is numbered when it is on the disk. */
+  /** null: it was told as it passed, before it had a number. */
   sequence: number | null;
   passage: PassageMessage;
   pictures: Pictures;

@@ -35,9 +35,17 @@ panel("passages are filtered, come live, and go on when asked", { user: "operato
   await until("a first page", async () => (await rows(page)) === 50);
   await page.click("[data-test=more]");
   await until("a second page", async () => (await rows(page)) === 100);
-  for (const row of [box.pass(), box.pass()]) await page.waitForSelector(`[data-passage="${row.passage.id}"]`);
-  const shown = await page.locator("[data-sequence]").evaluateAll((all) => all.map((r) => Number(r.dataset.sequence || Infinity)));
-  assert.deepEqual(shown, [...shown].sort((a, b) => b - a), "newest first");
+  const come = [box.pass(), box.pass(), box.pass()].reverse();
+  await page.waitForSelector(`[data-passage="${come[0].passage.id}"]`);
+  const all = await page.locator("[data-passage]").evaluateAll((all) => all.map((r) => r.dataset.passage));
+  const newest = box.passages.slice(0, 103).map((row) => row.passage.id);
+  assert.deepEqual(new Set(all.slice(0, 3)), new Set(newest.slice(0, 3)), "what has come is on top");
+  assert.deepEqual(all.slice(3), newest.slice(3), "newest first, and each once");
+  // Asked for anew they have their numbers, and are there once.
+  await page.getByRole("button", { name: "Clear" }).click();
+  await page.waitForSelector(`[data-sequence="${come[0].sequence}"]`);
+  const again = await page.locator("[data-passage]").evaluateAll((all) => all.map((r) => r.dataset.passage));
+  assert.deepEqual(again, newest.slice(0, 50));
   await page.selectOption("#f-camera", "cam-2");
   await page.check("label.check input");
   await page.click("[data-test=search]");
@@ -45,6 +53,18 @@ panel("passages are filtered, come live, and go on when asked", { user: "operato
     const texts = await page.locator("[data-sequence]").allTextContents();
     return texts.length > 0 && texts.every((t) => t.includes("cam-2") && t.includes("not readable"));
   });
+});
+
+panel("a passage that came by itself keeps its pictures", { user: "operator", page: "#/passages" }, async ({ page, box }) => {
+  await until("a first page", async () => (await rows(page)) === 50);
+  box.sequence = 41_000;
+  const { passage } = box.pass();
+  const row = page.locator(`[data-passage="${passage.id}"]`);
+  await row.locator("button.thumb").waitFor();
+  box.forgetful = true;
+  await row.locator("button.thumb").click();
+  await page.waitForFunction(() => document.querySelector("dialog img")?.naturalWidth > 0);
+  assert.match(await page.getAttribute("dialog img", "src"), /near=41001$/);
 });
 
 panel("the report asks for a reason and is downloaded", { user: "operator", page: "#/box" }, async ({ page, box }) => {
