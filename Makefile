@@ -19,7 +19,7 @@ CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox bench-panel help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -37,6 +37,7 @@ help:
 	@echo "make fuzz       any bytes for every parser that outsiders reach; SECONDS=60 each, TARGET=name for one"
 	@echo "make bench-cameras  what live cameras cost on this machine, and how they come back"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
+	@echo "make bench-panel  how fast the panel is on this machine, and what its viewers cost"
 	@echo "make validate   the schemas and examples by validators of other languages; part of make test"
 	@echo "make models     fetch ONNX Runtime and the public reader into models/cache"
 	@echo "make models-public  fetch the other public models too: for the tests, or to compare with ours"
@@ -250,6 +251,12 @@ bench-outbox: tools-test
 # A quarter of an hour on two cores that do nothing else.
 bench-cameras: models tools-test
 	$(CARGO) bench --locked -p kakou --bench cameras
+
+# A quarter of an hour, in Chromium on the same machine. PARTS="load hits viewer events" chooses.
+PARTS ?=
+bench-panel: models tools-test build
+	$(call need,$(NEEDED_TO_TEST_PANEL))
+	node $(PANEL)/tests/measure.mjs $(PARTS)
 
 # What training needs and nothing else does: fonts to draw plates with, and PyTorch in a folder of its own.
 TRAIN_FONTS := fonts-noto-cjk fonts-noto-cjk-extra fonts-wqy-zenhei fonts-wqy-microhei fonts-droid-fallback \

@@ -16,7 +16,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { TABLET, accessible, centre, drag, guard, launch, until } from "./browser/helpers.mjs";
+import { TABLET, accessible, centre, drag, guard, launch, until, watchHits } from "./browser/helpers.mjs";
 
 const env = (name, otherwise) => {
   const value = process.env[name] ?? otherwise;
@@ -35,23 +35,6 @@ const pictures = process.env.KAKOU_PANEL_SCREENSHOTS;
 
 const say = (step, more = {}) => console.log(JSON.stringify({ step, ...more }));
 const since = (from) => Math.round(performance.now() - from);
-
-/** In the page, from its first moment: when each state of each hit came to be seen. */
-function watchHits() {
-  window.kakouSeen = [];
-  const known = new Set();
-  const look = () => {
-    for (const card of document.querySelectorAll("[data-hit]")) {
-      const key = [card.dataset.hit, card.dataset.state, card.dataset.told].join();
-      if (known.has(key) || card.getClientRects().length === 0) continue;
-      known.add(key);
-      const { hit: id, state, told } = card.dataset;
-      // After the next frame it is on the screen, and not only in the document.
-      requestAnimationFrame(() => requestAnimationFrame(() => window.kakouSeen.push({ id, state, told, at: Date.now() })));
-    }
-  };
-  new MutationObserver(look).observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-state", "data-told"] });
-}
 
 async function shoot(page, name) {
   if (process.env.KAKOU_PANEL_AXE === "1") await accessible(page, name);

@@ -99,3 +99,20 @@ export async function until(what, check, ms = 10_000) {
     await new Promise((next) => setTimeout(next, 50));
   }
 }
+
+/** In the page, from its first moment: when each state of each hit came to be seen. */
+export function watchHits() {
+  window.kakouSeen = [];
+  const known = new Set();
+  const look = () => {
+    for (const card of document.querySelectorAll("[data-hit]")) {
+      const key = [card.dataset.hit, card.dataset.state, card.dataset.told].join();
+      if (known.has(key) || card.getClientRects().length === 0) continue;
+      known.add(key);
+      const { hit: id, state, told } = card.dataset;
+      // After the next frame it is on the screen, and not only in the document.
+      requestAnimationFrame(() => requestAnimationFrame(() => window.kakouSeen.push({ id, state, told, at: Date.now() })));
+    }
+  };
+  new MutationObserver(look).observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-state", "data-told"] });
+}
