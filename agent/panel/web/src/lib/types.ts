@@ -92,6 +92,8 @@ export interface HitMessage {
   doubt: Doubt;
   lane: LaneName | null;
   direction: string;
+  /** Of the frame in which `vehicle` and `plate` lie. */
+  picture?: { width: number; height: number };
   vehicle: Vehicle | null;
   plate: PlateRead;
 }
@@ -124,6 +126,7 @@ export interface PassageMessage {
   direction: string;
   wrong_way?: boolean;
   time: string;
+  picture?: { width: number; height: number };
   vehicle: Vehicle | null;
   plate: PlateRead | null;
   no_plate_reason?: string;

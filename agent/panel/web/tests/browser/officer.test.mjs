@@ -200,3 +200,31 @@ panel("the picture opens whole, and Escape closes it", { user: "officer", size: 
   await page.keyboard.press("Escape");
   await until("it is closed", async () => (await page.locator("dialog").count()) === 0);
 });
+
+panel("in a whole frame the vehicle is marked", { user: "officer" }, async ({ page, box }) => {
+  const id = told(box, makeHit(Date.now()));
+  await shown(page, id);
+  assert.equal(await page.locator("[data-test=shot] .marks").count(), 0, "the thumbnail is the vehicle");
+  await page.click("[data-test=shot]");
+  const mark = page.locator("dialog .marks rect.over");
+  assert.deepEqual([await mark.getAttribute("x"), await mark.getAttribute("width")], ["498", "346.2"]);
+  await until("the picture is there", () => page.evaluate(() => document.querySelector("dialog img")?.naturalWidth === 1280));
+  const [picture, marks] = [await page.locator("dialog img").boundingBox(), await page.locator("dialog .marks").boundingBox()];
+  for (const side of ["x", "y", "width", "height"]) assert.ok(Math.abs(picture[side] - marks[side]) < 2, side);
+  await page.click("[data-test=close]");
+  // Where no vehicle was found, the small picture is the whole frame too.
+  const alone = told(box, makeHit(Date.now() + 1_000, { vehicle: null }));
+  await page.click("[data-test=newhit]");
+  await shown(page, alone);
+  const around = page.locator("[data-test=shot] .marks rect.over");
+  assert.ok(Number(await around.getAttribute("x")) < 611.7 && Number(await around.getAttribute("width")) > 300);
+});
+
+panel("an entry that is over says so", { user: "officer" }, async ({ page, box }) => {
+  const before = makeHit(Date.now());
+  const entry = { ...before.hit.entry, valid_until: "2020-01-01T23:59:59.000+08:00" };
+  await shown(page, told(box, makeHit(Date.now(), { entry })));
+  assert.match(await page.textContent("[data-test=ended]"), /held until.*2020/);
+  await shown(page, told(box, makeHit(Date.now() + 1_000, { entry: { ...entry, valid_until: "2099-01-01T00:00:00.000+08:00" } })));
+  assert.equal(await page.locator("[data-test=ended]").count(), 0);
+});

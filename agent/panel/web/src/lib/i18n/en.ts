@@ -167,6 +167,7 @@ export const en = {
     platePicture: "Plate in the picture",
     openFrame: "Show the whole picture",
     noPicture: "No picture",
+    ended: (when: string) => `The entry held until ${when}. The box's clock is not set, so it cannot tell whether it is over.`,
   },
 
   categories: {

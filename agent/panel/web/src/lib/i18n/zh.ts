@@ -156,6 +156,7 @@ export const zh: Dict = {
     platePicture: "号牌图",
     openFrame: "查看全景图",
     noPicture: "没有图片",
+    ended: (when) => `该布控有效期至 ${when}。终端时钟未校准，无法判断是否已失效。`,
   },
 
   categories: {
