@@ -31,7 +31,9 @@ use crate::pages::page;
 
 /// The one path of the API that is answered without a session.
 pub(crate) const LOGIN: &str = "/api/v1/login";
-/// Work that reads much, at a time; more wait.
+/// Questions to the agent at a time; more wait. Each takes a thread, and threads are few in a box.
+const ASKED: usize = 8;
+/// Of them those that read much.
 const HEAVY: usize = 2;
 /// Live streams of cameras and of events, at a time.
 const STREAMS: usize = 200;
@@ -46,6 +48,7 @@ pub(crate) struct App {
     pub sessions: Sessions,
     pub throttle: Mutex<Throttle>,
     pub hashes: Semaphore,
+    asked: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
     pub streams: Arc<Semaphore>,
     /// The last status and when it was made: many who watch cost one look.
@@ -69,6 +72,7 @@ impl App {
             users,
             throttle: Mutex::default(),
             hashes: Semaphore::new(HASHES),
+            asked: Arc::new(Semaphore::new(ASKED)),
             heavy: Arc::new(Semaphore::new(HEAVY)),
             streams: Arc::new(Semaphore::new(STREAMS)),
             status: Mutex::default(),
@@ -83,7 +87,13 @@ impl App {
         what: impl FnOnce(&dyn Checkpoint) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Fault> {
         let checkpoint = Arc::clone(&self.checkpoint);
-        match tokio::task::spawn_blocking(move || what(&*checkpoint)).await {
+        let place = Arc::clone(&self.asked).acquire_owned().await;
+        let asked = tokio::task::spawn_blocking(move || {
+            let given = what(&*checkpoint);
+            drop(place);
+            given
+        });
+        match asked.await {
             Ok(given) => given.map_err(Fault::from),
             Err(e) => {
                 tracing::error!("a question of the page: {e}");
