@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::hub::PassageRow;
+use crate::hub::{Answered, PassageRow};
 
 /// As messages of the contract carry times.
 pub(crate) fn as_text<S: Serializer>(
@@ -66,8 +66,8 @@ pub trait Checkpoint: Send + Sync + 'static {
 
     /// What an officer said. It is recorded before this returns.
     fn answer(&self, answer: Answer) -> Result<(), Refused>;
-    /// Hits that were told before the panel listened, the newest first: messages of the contract.
-    fn hits_before(&self, most: usize) -> Vec<(Value, Option<u64>)>;
+    /// Messages of hits that were told before the panel listened, the newest first.
+    fn hits_before(&self, most: usize) -> Vec<Before>;
     fn passages(&self, wanted: &PassageQuery) -> Result<Passages, Refused>;
     /// A picture near a message with this number.
     fn evidence(&self, owner: Uuid, role: &str, near: u64) -> Result<Bytes, Refused>;
@@ -78,8 +78,19 @@ pub trait Checkpoint: Send + Sync + 'static {
     fn log(&self, most: usize) -> Vec<LogLine>;
     /// What `kakou doctor` finds.
     fn doctor(&self) -> Result<Value, Refused>;
-    /// Into the chain of the outbox, before it is done.
-    fn audit(&self, event: AuditEvent);
+    /// Into the chain of the outbox. What cannot be recorded is not done.
+    fn audit(&self, event: AuditEvent) -> Result<(), Refused>;
+}
+
+/// A hit of before the panel listened.
+#[derive(Debug, Clone)]
+pub struct Before {
+    /// The message of the contract.
+    pub hit: Value,
+    /// The number of the message.
+    pub near: Option<u64>,
+    /// What an officer said to it.
+    pub answer: Option<Answered>,
 }
 
 #[derive(Debug, Clone)]

@@ -113,8 +113,8 @@ pub async fn gate(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
     let (headers, changes) = (request.headers(), changes(request.method()));
     of_this_host(headers, request.uri(), app.is_loopback)?;
-    of_this_origin(headers, app.is_tls, changes)?;
     let path = request.uri().path();
+    of_this_origin(headers, app.is_tls, path.starts_with("/api/"))?;
     if !path.starts_with("/api/") {
         return Ok(request);
     }
@@ -171,7 +171,7 @@ fn of_this_host(headers: &HeaderMap, uri: &Uri, is_loopback: bool) -> Result<(),
     }
 }
 
-fn of_this_origin(headers: &HeaderMap, is_tls: bool, changes: bool) -> Result<(), Fault> {
+fn of_this_origin(headers: &HeaderMap, is_tls: bool, is_api: bool) -> Result<(), Fault> {
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let foreign = || {
         Err(Fault::new(
@@ -180,11 +180,11 @@ fn of_this_origin(headers: &HeaderMap, is_tls: bool, changes: bool) -> Result<()
         ))
     };
     let site = text(HeaderName::from_static("sec-fetch-site"));
-    // A link from another page may lead here; nothing else may.
+    // A link from another page may lead to the page itself; nothing else may.
     let navigates = text(HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
     match site {
         None | Some("same-origin" | "none") => {}
-        Some(_) if navigates && !changes => {}
+        Some(_) if navigates && !is_api => {}
         Some(_) => return foreign(),
     }
     let Some(origin) = text(header::ORIGIN) else {
@@ -207,6 +207,13 @@ fn entered(app: &App, headers: &HeaderMap) -> Result<In, Fault> {
             token: token.to_owned(),
         }),
         Err(crate::access::Out::Unknown) => Err(out()),
+        Err(crate::access::Out::Unreadable) => {
+            tracing::error!("the panel's users cannot be read: `kakou panel user list` says why");
+            Err(Fault::new(
+                Code::Failed,
+                "the users cannot be read; the log says more",
+            ))
+        }
         Err(crate::access::Out::TooMany) => {
             let busy = Fault::new(
                 Code::Busy,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Role;
-use crate::checkpoint::as_text;
+use crate::checkpoint::{Before, as_text};
 
 /// Hits that are remembered.
 const HITS: usize = 200;
@@ -195,13 +195,16 @@ impl Hub {
     }
 
     /// Hits that were told before anybody listened, the oldest first.
-    pub fn remember(&self, hits: impl IntoIterator<Item = (Value, Option<u64>)>) {
-        for (hit, near) in hits {
+    pub fn remember(&self, hits: impl IntoIterator<Item = Before>) {
+        for Before { hit, near, answer } in hits {
             let id = hit["id"].as_str().and_then(|id| id.parse().ok());
             let told = hit["decided_at"].as_str().or(hit["time"].as_str());
             let told = told.and_then(|t| DateTime::parse_from_rfc3339(t).ok());
             if let Some((id, told)) = id.zip(told) {
                 self.told(id, hit, told, near);
+                if let Some(answer) = answer {
+                    self.answered(id, answer);
+                }
             }
         }
     }

@@ -30,10 +30,10 @@ mod server;
 pub use api::openapi;
 pub use certificate::{Certificate, CertificateError, fingerprint};
 pub use checkpoint::{
-    Answer, Camera, Checkpoint, Exposure, Geometry, Hour, LaneShape, LogLine, Motion, NoteKind,
-    PassageQuery, Passages, PlateSight, Quality, Refused, Report, SaveNote, Saved, Scene,
+    Answer, Before, Camera, Checkpoint, Exposure, Geometry, Hour, LaneShape, LogLine, Motion,
+    NoteKind, PassageQuery, Passages, PlateSight, Quality, Refused, Report, SaveNote, Saved, Scene,
     VehicleSight, Widths,
 };
 pub use fault::{Code, Fault};
-pub use hub::{HitRow, Hub, PassageRow, Pictures};
+pub use hub::{Answered, HitRow, Hub, PassageRow, Pictures};
 pub use server::{Panel, ServerError, serve};

@@ -5,6 +5,7 @@
 mod rig;
 
 use std::io::{Read, Write};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kakou_contract::{AuditEvent, Verdict};
@@ -119,6 +120,8 @@ async fn who_guesses_passwords_is_held_back_and_learns_no_names() {
     let locked = rig.login("officer", PASSWORD);
     assert_eq!((locked.code(), locked.fault().as_str()), (429, "locked"));
     assert!(locked.header("retry-after").is_some() && locked.cookie().is_none());
+    // No line of the log, and no memory, for a name that nobody can have.
+    assert_eq!(rig.login(&"x".repeat(100_000), PASSWORD).fault(), "invalid");
     // Another user is not locked out by it.
     assert_eq!(rig.login("operator", PASSWORD).code(), 200);
 }
@@ -228,6 +231,33 @@ async fn a_foreign_page_can_have_nothing_done() {
     assert_eq!(rig.say(&head, "").code(), 200);
     let foreign = format!("{head}\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors");
     assert_eq!(rig.say(&foreign, "").fault(), "origin");
+    // A link elsewhere may lead to the page, and not into the interface behind it.
+    let link = "\r\nSec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate";
+    let head =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}{link}");
+    assert_ne!(rig.say(&head("/"), "").code(), 403);
+    assert_eq!(rig.say(&head("/api/v1/hits"), "").fault(), "origin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_geometry_that_cannot_be_meant_is_refused_before_the_agent_is_asked() {
+    let rig = Rig::new().await;
+    let installer = rig.enter("installer");
+    let polygon = json!([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]);
+    let lane = |id: &str| json!({ "id": id, "polygon": polygon });
+    let many: Vec<_> = (0..33).map(|n| lane(&n.to_string())).collect();
+    for lanes in [
+        json!([lane("1"), lane("1")]),
+        json!(many),
+        json!([{ "id": "1", "polygon": [[0.0, 0.0], [1.5, 0.0], [1.0, 1.0]] }]),
+        json!([{ "id": "1", "polygon": vec![[0.5, 0.5]; 65] }]),
+        json!([{ "id": "1", "polygon": polygon, "url": "rtsp://elsewhere" }]),
+    ] {
+        let geometry = json!({ "version": "x", "lanes": lanes, "masks": [] });
+        let told = installer.send("PUT", "/api/v1/cameras/entry/config", &geometry);
+        assert_eq!(told.fault(), "invalid", "{lanes}");
+    }
+    assert!(rig.done.saves.lock().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,7 +351,10 @@ async fn a_plate_is_looked_up_for_a_reason_that_is_recorded() {
             .code(),
         200
     );
-    assert_eq!(operator.get("/api/v1/report.csv").fault(), "invalid");
+    for wrong in ["", "?reason=%20%20%20%20%20", "?reason=a%0Ab%1B[2J"] {
+        let path = format!("/api/v1/report.csv{wrong}");
+        assert_eq!(operator.get(&path).fault(), "invalid", "{wrong}");
+    }
     let report = operator.get("/api/v1/report.csv?reason=monthly%20report");
     assert!(
         report
@@ -329,6 +362,19 @@ async fn a_plate_is_looked_up_for_a_reason_that_is_recorded() {
             .unwrap()
             .starts_with("attachment")
     );
+    // What cannot be recorded is not shown.
+    rig.done.is_full.store(true, Ordering::Relaxed);
+    for path in [
+        "/api/v1/passages?plate=A*&reason=case%2031",
+        "/api/v1/report.csv?reason=monthly",
+    ] {
+        let told = operator.get(path);
+        assert_eq!(
+            (told.code(), told.fault().as_str()),
+            (500, "failed"),
+            "{path}"
+        );
+    }
     let audits = rig.done.audits.lock().unwrap();
     match audits.as_slice() {
         [
@@ -338,6 +384,8 @@ async fn a_plate_is_looked_up_for_a_reason_that_is_recorded() {
                 plate,
                 found,
             },
+            // Who asks from the middle on has looked a plate up too.
+            AuditEvent::Lookup { .. },
             AuditEvent::Export {
                 by: who,
                 reason: why,

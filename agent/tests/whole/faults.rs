@@ -425,10 +425,11 @@ async fn of_two_boxes_with_one_identity_the_newer_one_stands_back() {
     .await;
     // Nobody throws anybody out any more, and the first one goes on.
     let connections = |log: &str| log.matches(" connected broker").count();
+    let passage = |m: &Received| on::<PassageMessage>(m, "/passage/");
+    gate.next("a passage", passage).await;
     let before = (connections(&gate.log()), connections(&told()));
     for _ in 0..3 {
-        gate.next("a passage", |m| on::<PassageMessage>(m, "/passage/"))
-            .await;
+        gate.next("a passage", passage).await;
     }
     assert_eq!((connections(&gate.log()), connections(&told())), before);
 }

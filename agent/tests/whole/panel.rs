@@ -177,6 +177,7 @@ async fn an_officer_sees_a_hit_while_the_vehicle_stands_and_answers_it() {
     let officer = User::enter(address, "officer").await;
     let shown = of_hit(&officer.json("/api/v1/hits")).expect("the hit of before the restart");
     assert_eq!(shown["hit"]["state"], "confirmed");
+    assert_eq!(shown["answer"]["note"], "后车");
     let (code, picture) = officer.get(shown["pictures"]["plate"].as_str().unwrap());
     assert_eq!((code, &picture[..2]), (200, &b"\xff\xd8"[..]));
 }
@@ -249,6 +250,24 @@ async fn an_installer_moves_a_lane_and_the_next_passages_follow_it() {
         (422, &json!("camera.lane.polygon"))
     );
     assert_eq!(installer.json(path)["version"], saved["version"]);
+    // Of two who save at the same time one is told that the other was first, and nothing is lost.
+    for round in 0..5 {
+        let now = installer.json(path);
+        let told: Vec<(u16, Value)> = std::thread::scope(|scope| {
+            let save = |n: u32| {
+                let mut wanted = now.clone();
+                wanted["lanes"][0]["name"] = json!(format!("{round}-{n}"));
+                installer.send("PUT", path, &wanted)
+            };
+            let both: Vec<_> = (0..2).map(|n| scope.spawn(move || save(n))).collect();
+            both.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let mut codes: Vec<u16> = told.iter().map(|(code, _)| *code).collect();
+        let first = codes.iter().position(|code| *code == 200).unwrap();
+        codes.sort_unstable();
+        assert_eq!(codes, [200, 409], "{told:?}");
+        assert!(gate.config().contains(&format!("{round}-{first}")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

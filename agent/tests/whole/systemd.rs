@@ -29,7 +29,7 @@ fn the_helper_for_the_config_is_as_tight_as_its_work_allows() {
             .expect("systemd-analyze is installed");
         let told = support::stdout(&out) + &support::stderr(&out);
         assert!(
-            out.status.success() && !told.contains("kakou-config.service:"),
+            out.status.success() && (what[0] != "verify" || told.is_empty()),
             "{told}"
         );
     }

@@ -11,4 +11,5 @@ pub use password::{PASSWORD_LEAST, PasswordError};
 pub use role::{Role, RoleError};
 pub(crate) use sessions::{Out, Session, Sessions};
 pub(crate) use throttle::Throttle;
+pub(crate) use users::NAME_MOST;
 pub use users::{User, Users, UsersError};

@@ -59,6 +59,8 @@ pub enum Out {
     /// There is no such session any more.
     Unknown,
     TooMany,
+    /// The users cannot be read now.
+    Unreadable,
 }
 
 pub struct Sessions {
@@ -115,7 +117,11 @@ impl Sessions {
         let key = hash(token);
         let mut all = self.lock();
         let kept = all.get_mut(&key).ok_or(Out::Unknown)?;
-        let user = self.users.find(&kept.session.user).ok().flatten();
+        // A file that is damaged for a moment ends nobody's session.
+        let user = self
+            .users
+            .find(&kept.session.user)
+            .map_err(|_| Out::Unreadable)?;
         let Some(user) = user.filter(|u| u.mark() == kept.mark && !is_over(kept, now)) else {
             all.remove(&key);
             return Err(Out::Unknown);
@@ -135,8 +141,11 @@ impl Sessions {
     pub fn holds(&self, token: &str, now: Duration) -> bool {
         let all = self.lock();
         all.get(&hash(token)).is_some_and(|kept| {
-            let user = self.users.find(&kept.session.user).ok().flatten();
-            !is_over(kept, now) && user.is_some_and(|u| u.mark() == kept.mark)
+            let is_same = match self.users.find(&kept.session.user) {
+                Ok(user) => user.is_some_and(|u| u.mark() == kept.mark),
+                Err(_) => true,
+            };
+            !is_over(kept, now) && is_same
         })
     }
 
@@ -187,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_session_ends_by_idleness_by_age_by_logout_and_by_another_password() {
-        let (_folder, users, sessions) = rig();
+        let (folder, users, sessions) = rig();
         let li = || users.find("li").unwrap().unwrap();
         let begin = |now| sessions.begin(&li(), now).unwrap().0;
 
@@ -208,6 +217,13 @@ mod tests {
 
         let token = begin(at(0));
         assert!(sessions.holds(&token, at(1)));
+        let file = folder.path().join("panel-users.json");
+        let sound = std::fs::read(&file).unwrap();
+        std::fs::write(&file, b"[{").unwrap();
+        assert_eq!(sessions.find(&token, at(1)), Err(Out::Unreadable));
+        assert!(sessions.holds(&token, at(1)));
+        std::fs::write(&file, sound).unwrap();
+        assert!(sessions.find(&token, at(1)).is_ok());
         users
             .put("li", [Role::Officer].into(), &Secret::new("a new password"))
             .unwrap();

@@ -33,11 +33,10 @@ pub struct Throttle {
     wrong: HashMap<Who, Wrong>,
 }
 
-fn both(name: &str, address: IpAddr) -> [(Who, u32); 2] {
-    [
-        (Who::NameAt(name.to_owned(), address), FREE),
-        (Who::Address(address), FREE_ADDRESS),
-    ]
+/// Whoever comes by a tunnel has the address of this machine itself: it says nothing of who it is.
+fn both(name: &str, address: IpAddr) -> impl Iterator<Item = (Who, u32)> {
+    let of_address = (!address.is_loopback()).then_some((Who::Address(address), FREE_ADDRESS));
+    std::iter::once((Who::NameAt(name.to_owned(), address), FREE)).chain(of_address)
 }
 
 impl Throttle {
@@ -54,20 +53,19 @@ impl Throttle {
                 .checked_sub(now)
                 .filter(|d| !d.is_zero())
         };
-        both(name, address).into_iter().filter_map(left).max()
+        both(name, address).filter_map(left).max()
     }
 
     /// A wrong password. Returns how often in a row.
     pub fn wrong(&mut self, name: &str, address: IpAddr, now: Duration) -> u32 {
         self.wrong
             .retain(|_, w| now.saturating_sub(w.last) < FORGET);
-        if self.wrong.len() >= REMEMBERED
-            && let Some(oldest) = self
-                .wrong
-                .iter()
-                .min_by_key(|(_, w)| w.last)
-                .map(|(who, _)| who.clone())
-        {
+        // Room for the two that follow.
+        while self.wrong.len() + 2 > REMEMBERED {
+            let oldest = self.wrong.iter().min_by_key(|(_, w)| w.last);
+            let Some(oldest) = oldest.map(|(who, _)| who.clone()) else {
+                break;
+            };
             self.wrong.remove(&oldest);
         }
         let mut times = 0;
@@ -139,11 +137,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tunnel_is_nobodys_address() {
+        let (mut throttle, here) = (Throttle::default(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        for n in 0..100 {
+            throttle.wrong(&format!("name-{n}"), here, at(n));
+        }
+        assert_eq!(throttle.wait("li", here, at(100)), None);
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let mut throttle = Throttle::default();
         for n in 0..10_000 {
             throttle.wrong(&format!("{n}"), HERE, at(1));
         }
-        assert!(throttle.wrong.len() <= REMEMBERED + 1);
+        assert!(throttle.wrong.len() <= REMEMBERED);
     }
 }

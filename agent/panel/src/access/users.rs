@@ -18,7 +18,8 @@ use super::role::Role;
 const FILE: &str = "panel-users.json";
 const LARGEST: u64 = 1 << 20;
 const USERS_MOST: usize = 1000;
-const NAME_MOST: usize = 64;
+/// Characters of a user's name.
+pub(crate) const NAME_MOST: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {

@@ -1,5 +1,6 @@
 //! Cameras: their pictures, live, and where they look.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,6 +217,10 @@ fn bounded(wanted: &Geometry) -> Result<(), Fault> {
         return Err(wrong(&format!(
             "a camera has at most {SHAPES_MOST} lanes and as many masks"
         )));
+    }
+    let ids: BTreeSet<&str> = wanted.lanes.iter().map(|l| l.id.as_str()).collect();
+    if ids.len() < wanted.lanes.len() {
+        return Err(wrong("two lanes have the same id; give each its own"));
     }
     for polygon in polygons {
         if polygon.len() > POINTS_MOST {

@@ -86,16 +86,14 @@ pub async fn passages(
     let by = clip(&asks.session.user, BY_MAX).into_owned();
     let found = app.ask_much(move |checkpoint| {
         let found = checkpoint.passages(&query)?;
-        // A later page is the same look-up.
-        if let Some((plate, reason)) = query.plate.zip(reason)
-            && query.before.is_none()
-        {
+        // Each page: who asks from the middle on has looked a plate up too.
+        if let Some((plate, reason)) = query.plate.zip(reason) {
             checkpoint.audit(AuditEvent::Lookup {
                 by,
                 reason,
                 plate,
                 found: !found.passages.is_empty(),
-            });
+            })?;
         }
         Ok(found)
     });
@@ -103,7 +101,10 @@ pub async fn passages(
 }
 
 fn reason(given: Option<String>) -> Result<String, Fault> {
-    let text = given.unwrap_or_default();
+    let text = given.unwrap_or_default().trim().to_owned();
+    if text.chars().any(char::is_control) {
+        return Err(wrong("a reason is one line of text"));
+    }
     match text.chars().count() {
         0..REASON_LEAST => Err(wrong("say why (`reason`): it is recorded with your name")),
         REASON_LEAST..=REASON_MOST => Ok(text),
@@ -165,7 +166,7 @@ pub async fn report(
                 reason: Some(why),
                 first,
                 last,
-            });
+            })?;
         }
         Ok(bytes)
     });

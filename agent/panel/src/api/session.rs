@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
-use crate::access::{Role, Session};
+use crate::access::{NAME_MOST, Role, Session};
 use crate::checkpoint::as_text;
 use crate::fault::{Code, Fault, Told};
 use crate::gate::{In, Peer, cookie};
@@ -68,19 +68,30 @@ pub async fn login(
 ) -> Result<Response, Fault> {
     let Json(Login { name, password }) = given.map_err(|e| invalid(&e))?;
     let password = Secret::new(password);
-    let wait = {
-        let throttle = app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle.wait(&name, peer, app.checkpoint.mono())
-    };
-    if let Some(wait) = wait {
-        return Err(Fault::new(Code::Locked, "too many wrong passwords; wait").after(wait));
+    if name.chars().count() > NAME_MOST {
+        return Err(Fault::new(
+            Code::Invalid,
+            format!("a name has at most {NAME_MOST} characters"),
+        ));
     }
+    let may_try = || {
+        let throttle = app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        match throttle.wait(&name, peer, app.checkpoint.mono()) {
+            Some(wait) => {
+                Err(Fault::new(Code::Locked, "too many wrong passwords; wait").after(wait))
+            }
+            None => Ok(()),
+        }
+    };
+    may_try()?;
     let failed = |why: &dyn std::fmt::Display| {
         tracing::error!("the panel's users: {why}");
         Fault::new(Code::Failed, "the users cannot be read; the log says more")
     };
     let user = app.users.find(&name).map_err(|e| failed(&e))?;
     let permit = app.hashes.acquire().await.map_err(|e| failed(&e))?;
+    // Of many guesses at the same time most have waited for the ones before them.
+    may_try()?;
     let known = user.clone();
     let knows = tokio::task::spawn_blocking(move || match known {
         Some(user) => user.knows(&password),

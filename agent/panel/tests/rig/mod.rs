@@ -12,8 +12,8 @@ use kakou_contract::{AuditEvent, HitMessage, Message};
 use kakou_guard::Secret;
 use kakou_panel::access::{Role, Users};
 use kakou_panel::{
-    Answer, Camera, Checkpoint, Geometry, Hub, LogLine, Panel, PassageQuery, Passages, Quality,
-    Refused, Report, Saved, Scene, serve,
+    Answer, Before, Camera, Checkpoint, Geometry, Hub, LogLine, Panel, PassageQuery, Passages,
+    Quality, Refused, Report, Saved, Scene, serve,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,6 +26,8 @@ pub struct Done {
     pub answers: Mutex<Vec<Answer>>,
     pub audits: Mutex<Vec<AuditEvent>>,
     pub saves: Mutex<Vec<(String, String)>>,
+    /// Nothing can be recorded.
+    pub is_full: AtomicBool,
 }
 
 struct MadeUp {
@@ -83,7 +85,7 @@ impl Checkpoint for MadeUp {
         self.done.answers.lock().unwrap().push(answer);
         Ok(())
     }
-    fn hits_before(&self, _: usize) -> Vec<(Value, Option<u64>)> {
+    fn hits_before(&self, _: usize) -> Vec<Before> {
         Vec::new()
     }
     fn passages(&self, _: &PassageQuery) -> Result<Passages, Refused> {
@@ -108,8 +110,12 @@ impl Checkpoint for MadeUp {
     fn doctor(&self) -> Result<Value, Refused> {
         Ok(json!([]))
     }
-    fn audit(&self, event: AuditEvent) {
+    fn audit(&self, event: AuditEvent) -> Result<(), Refused> {
+        if self.done.is_full.load(Ordering::Relaxed) {
+            return Err(Refused::Failed("the disk is full".into()));
+        }
         self.done.audits.lock().unwrap().push(event);
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,8 +10,8 @@ use bytes::Bytes;
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{AuditEvent, Envelope, Id};
 use kakou_panel::{
-    Answer, Camera, Checkpoint, Geometry, LaneShape, LogLine, PassageQuery, Passages, Quality,
-    Refused, Report, Saved, Scene, Widths,
+    Answer, Before, Camera, Checkpoint, Geometry, LaneShape, LogLine, PassageQuery, Passages,
+    Quality, Refused, Report, Saved, Scene, Widths,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,8 @@ const ADVICE_SMALLER: usize = 10;
 const STEP: f32 = 32.0;
 /// A doctor who has found nothing by then hangs.
 const DOCTOR: Duration = Duration::from_secs(90);
+/// How long another reload is waited for.
+const RELOAD_WAITS: Duration = Duration::from_secs(30);
 
 pub struct AgentCheckpoint {
     pub sources: Sources,
@@ -48,6 +51,8 @@ pub struct AgentCheckpoint {
     pub state: PathBuf,
     scenes: Scenes,
     records: Records,
+    /// Held by who saves: from the reading of the file to its being in use.
+    saving: Mutex<()>,
 }
 
 impl AgentCheckpoint {
@@ -70,6 +75,7 @@ impl AgentCheckpoint {
                 state: state.clone(),
             },
             state,
+            saving: Mutex::default(),
         }
     }
 
@@ -89,6 +95,8 @@ impl AgentCheckpoint {
     fn file(&self) -> Result<ConfigFile, Refused> {
         let none = || Refused::Failed("this agent runs without a config file".into());
         let path = self.config.clone().ok_or_else(none)?;
+        // What a link leads to is changed, and not the link.
+        let path = path.canonicalize().unwrap_or(path);
         Ok(ConfigFile {
             path,
             state: self.state.clone(),
@@ -97,9 +105,14 @@ impl AgentCheckpoint {
 
     /// Takes the config into use.
     fn reloaded(&self) -> Reloaded {
-        let (request, answer) = oneshot::channel();
-        if self.reload.try_send(request).is_err() {
-            return Err("a reload is under way".into());
+        let (mut request, answer) = oneshot::channel();
+        let began = kakou_time::Stopwatch::start();
+        while let Err(refused) = self.reload.try_send(request) {
+            if began.elapsed() > RELOAD_WAITS {
+                return Err("another reload is under way, and takes too long".into());
+            }
+            request = refused.into_inner();
+            std::thread::sleep(Duration::from_millis(50));
         }
         answer
             .blocking_recv()
@@ -247,6 +260,7 @@ impl Checkpoint for AgentCheckpoint {
     }
 
     fn save(&self, camera: &str, wanted: Geometry, by: &str) -> Result<Saved, Refused> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, config) = self.config_of(camera)?;
         let file = self.file()?;
         let plate_side = wanted
@@ -261,7 +275,8 @@ impl Checkpoint for AgentCheckpoint {
             Err(why) => format!("camera {camera}: saved on the page by {by}, and put back: {why}"),
         };
         tracing::info!(camera, by, "config saved on the page");
-        self.audit(AuditEvent::ConfigReload {
+        // It is done, whether it can be recorded or not; the log has it too.
+        let _ = self.audit(AuditEvent::ConfigReload {
             sha256: save::digest(&written.text),
             detail: Some(what),
         });
@@ -274,7 +289,7 @@ impl Checkpoint for AgentCheckpoint {
             }),
             Err(why) => {
                 // What the agent does not run with must not wait for its next start.
-                file.put_back(&written.before)?;
+                file.put_back(&written)?;
                 Err(Refused::Failed(format!("{why}; the config is as it was")))
             }
         }
@@ -299,7 +314,7 @@ impl Checkpoint for AgentCheckpoint {
         self.recorded(event).map_err(failed)
     }
 
-    fn hits_before(&self, most: usize) -> Vec<(Value, Option<u64>)> {
+    fn hits_before(&self, most: usize) -> Vec<Before> {
         self.records.hits(most).unwrap_or_else(|e| {
             tracing::error!("hits of before are not shown on the page: {e}");
             Vec::new()
@@ -341,11 +356,12 @@ impl Checkpoint for AgentCheckpoint {
         doctor(&config, &self.state).map_err(failed)
     }
 
-    fn audit(&self, event: AuditEvent) {
+    fn audit(&self, event: AuditEvent) -> Result<(), Refused> {
         let kind = event.kind();
-        if let Err(e) = self.recorded(event) {
+        self.recorded(event).map_err(|e| {
             tracing::error!(event = kind, "it was not recorded: {e:#}");
-        }
+            Refused::Failed("it could not be recorded, so it is not done; the log says more".into())
+        })
     }
 }
 

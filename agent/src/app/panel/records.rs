@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use chrono::{DateTime, DurationRound, FixedOffset, TimeDelta};
-use kakou_contract::{Message, PassageMessage, Priority, Sequence};
+use kakou_contract::{AuditEvent, AuditMessage, Message, PassageMessage, Priority, Sequence};
 use kakou_guard::clean_line;
 use kakou_outbox::{Inspection, OutboxError, Stored};
-use kakou_panel::{Hour, PassageQuery, PassageRow, Passages, Pictures, Quality, Refused, Report};
+use kakou_panel::{
+    Answered, Before, Hour, PassageQuery, PassageRow, Passages, Pictures, Quality, Refused, Report,
+};
 use serde_json::Value;
 use uuid::Uuid;
 use wildmatch::WildMatch;
@@ -93,15 +95,57 @@ impl Records {
         Ok(found)
     }
 
-    pub fn hits(&self, most: usize) -> Result<Vec<(Value, Option<u64>)>, Refused> {
-        let mut found: Vec<(Value, Option<u64>)> = Vec::new();
+    pub fn hits(&self, most: usize) -> Result<Vec<Before>, Refused> {
+        let mut found: Vec<Before> = Vec::new();
         self.open()?
             .newest(Priority::Hit, None, |stored| {
                 if found.len() >= most {
                     return ControlFlow::Break(());
                 }
                 if let Ok(hit) = serde_json::from_slice::<Value>(&stored.payload) {
-                    found.push((hit, Some(stored.sequence)));
+                    found.push(Before {
+                        hit,
+                        near: Some(stored.sequence),
+                        answer: None,
+                    });
+                }
+                ControlFlow::Continue(())
+            })
+            .map_err(failed)?;
+        let answers = self.answers()?;
+        for before in &mut found {
+            let id = before.hit["id"].as_str().unwrap_or_default();
+            before.answer = answers.get(id).cloned();
+        }
+        Ok(found)
+    }
+
+    /// The last answer to each hit, by its id.
+    fn answers(&self) -> Result<BTreeMap<String, Answered>, Refused> {
+        let mut found = BTreeMap::new();
+        let mut looked = 0;
+        self.open()?
+            .newest(Priority::Control, None, |stored| {
+                looked += 1;
+                if looked > LOOKED_AT {
+                    return ControlFlow::Break(());
+                }
+                if let Ok(AuditMessage { time, event, .. }) =
+                    AuditMessage::from_json(&stored.payload)
+                    && let AuditEvent::Answer {
+                        hit,
+                        verdict,
+                        by,
+                        note,
+                        ..
+                    } = event
+                {
+                    found.entry(hit.to_string()).or_insert(Answered {
+                        verdict,
+                        by,
+                        note,
+                        time,
+                    });
                 }
                 ControlFlow::Continue(())
             })

@@ -62,7 +62,8 @@ impl ConfigFile {
     }
 
     fn may_write(&self) -> bool {
-        rustix::fs::access(self.folder(), rustix::fs::Access::WRITE_OK).is_ok()
+        let may = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+        may(self.folder()) && may(&self.path)
     }
 
     /// Writes the geometry of one camera, and `plate_side` where it is given.
@@ -76,6 +77,8 @@ impl ConfigFile {
         if digest(&before).to_string() != wanted.version {
             return Err(Refused::Conflict);
         }
+        // A fault that somebody wrote by hand meanwhile is told with its line.
+        checked(&before, &self.path)?;
         let text = changed(&before, camera, wanted, plate_side)?;
         let notes = checked(&text, &self.path)?;
         if !self.is_writable() {
@@ -100,8 +103,12 @@ impl ConfigFile {
         })
     }
 
-    pub fn put_back(&self, before: &str) -> Result<(), Refused> {
-        self.replace(before)
+    /// Unless somebody has changed it since.
+    pub fn put_back(&self, written: &Written) -> Result<(), Refused> {
+        match self.read()? == written.text {
+            true => self.replace(&written.before),
+            false => Ok(()),
+        }
     }
 
     /// The helper keeps the old file itself.
@@ -290,6 +297,13 @@ fn checked(text: &str, path: &Path) -> Result<Vec<SaveNote>, Refused> {
             let warnings = warnings.iter().map(note(NoteKind::Warning));
             Err(Refused::Wrong(errors.chain(warnings).collect()))
         }
+        Err(ConfigError::Syntax { line, reason, .. }) => Err(Refused::Wrong(vec![SaveNote {
+            kind: NoteKind::Error,
+            line: Some(line),
+            key: None,
+            message: reason,
+            mend: None,
+        }])),
         Err(e) => Err(Refused::Failed(e.to_string())),
     }
 }

@@ -323,9 +323,9 @@ impl<S: Store> Driver<S> {
     }
 
     /// Whether to listen for a twin on the next connection. After losses of unknown cause not on
-    /// every fifth: a broker may close a connection over a subscription that it does not allow.
+    /// every third: a broker may close a connection over a subscription that it does not allow.
     fn fears_a_twin(&self) -> bool {
-        self.taken_over > 0 || (self.short_lives > 1 && !self.short_lives.is_multiple_of(5))
+        self.taken_over > 0 || !self.short_lives.is_multiple_of(3)
     }
 
     /// How often another client may take our place before we stand back, whoever it is. A twin that
