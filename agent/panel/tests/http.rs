@@ -1,6 +1,6 @@
 //! Nobody in who does not belong: the panel by real requests, as a browser, a foreign page and an
 //! attacker send them.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic)]
 
 mod rig;
 

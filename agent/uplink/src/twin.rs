@@ -23,13 +23,15 @@ pub struct Twin {
     pub is_gone: bool,
 }
 
+/// Reads a status that came on our own topic; `None`: it is our own, or none.
+pub type Look = Arc<dyn Fn(&[u8]) -> Option<Twin> + Send + Sync>;
+
 /// How a twin is known.
 #[derive(Clone)]
 pub struct TwinWatch {
     /// Our own status topic.
     pub topic: String,
-    /// What a status that came there says; `None`: it is our own, or none.
-    pub look: Arc<dyn Fn(&[u8]) -> Option<Twin> + Send + Sync>,
+    pub look: Look,
 }
 
 impl std::fmt::Debug for TwinWatch {

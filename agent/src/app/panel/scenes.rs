@@ -274,7 +274,13 @@ mod tests {
         let (w, h) = (120, 90);
         let stripes = |width: usize| -> Vec<u8> {
             (0..w * h)
-                .map(|i| if (i % w) / width % 2 == 0 { 40 } else { 200 })
+                .map(|i| {
+                    if ((i % w) / width).is_multiple_of(2) {
+                        40
+                    } else {
+                        200
+                    }
+                })
                 .collect()
         };
         let sharp = stripes(4);
