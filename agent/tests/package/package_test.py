@@ -13,9 +13,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -27,6 +30,37 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SITE, AGENT = "package-test", "gate-1"
 CONFIG, STATE = "/etc/kakou/kakou.toml", "/var/lib/kakou"
 AS_KAKOU = "setpriv --reuid=kakou --regid=kakou --clear-groups"
+
+
+class Page:
+    """The box's own page, as a browser asks it. The box has the network of this machine."""
+
+    def __init__(self, port):
+        self.address, self.headers = f"http://127.0.0.1:{port}", {"Content-Type": "application/json"}
+
+    def is_there(self):
+        try:
+            urllib.request.urlopen(self.address, timeout=5)
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, self.headers, method=method)
+        try:
+            answer = urllib.request.urlopen(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            raise TestFailure(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+        if cookie := answer.headers["Set-Cookie"]:
+            self.headers["Cookie"] = cookie.split(";")[0]
+        return json.load(answer)
+
+    def enter(self, name, password):
+        session = self.ask("POST", "/api/v1/login", {"name": name, "password": password})
+        self.headers["X-Kakou-Csrf"] = session["csrf"]
 
 
 class Trial:
@@ -107,6 +141,37 @@ class Trial:
         """systemctl start kakou, to the first passage at the subscriber."""
         self.box.run("systemctl start kakou")
         self.subscriber.next("a passage", 60, lambda topic, _: f"/{SITE}/{AGENT}/passage/" in f"/{topic}")
+
+    def page(self):
+        """Lanes drawn on the box's own page come into a config that only root may write."""
+        box, config = self.box, self.box.path(CONFIG)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        config.write_text(config.read_text() + f'\n[panel]\nlisten = "127.0.0.1:{port}"\n')
+        box.run(f"echo 'long enough 1' | kakou panel user add fitter --role installer --state {STATE}")
+        pid = box.property("MainPID")
+        box.run("systemctl reload kakou")
+        page = Page(port)
+        wait_for("the page", 30, page.is_there)
+        page.enter("fitter", "long enough 1")
+        path = "/api/v1/cameras/entry/config"
+        geometry = page.ask("GET", path)
+        check(geometry["writable"], "the page says that lanes cannot be saved")
+        geometry["lanes"][0]["name"] = "drawn on the page"
+        before, saved = config.read_text(), page.ask("PUT", path, geometry)
+        check('name = "drawn on the page"' in config.read_text(), "the config has no word of it")
+        kept = box.path(f"/etc/kakou/{saved['backup']}")
+        check(kept.read_text() == before, "the old config is not kept")
+        owner = box.run(f"stat -c '%U:%G %a' {CONFIG}").strip()
+        check(owner == "root:kakou 640", f"the config is {owner}")
+        check(box.property("MainPID") == pid, "it took a restart")
+        # The agent is believed nothing else.
+        proposal = f"{STATE}/config.proposed.toml"
+        box.run(f"sed 's,mqtt://,mqtt://elsewhere.example,' {CONFIG} > /tmp/p && install -o kakou -m 640 /tmp/p {proposal}")
+        wait_for("the helper's refusal", 20, lambda: not box.path(proposal).exists())
+        check("elsewhere" not in config.read_text(), "another broker was taken")
+        check(box.try_run("systemctl is-active kakou-config.path").stdout.strip() == "active", "kakou-config.path is not active")
 
     # The rest of a box's life.
 
@@ -315,7 +380,7 @@ def main():
             first = [trial.package_lists, trial.install, trial.example, trial.configure, trial.first_passage]
             life = [trial.birth, trial.exposure, trial.credential, trial.reload, trial.watchdog, trial.end_under_load,
                     trial.fill, trial.upgrade, trial.roll_back, trial.drain, trial.lost_box]
-            for step in first + ([] if args.quick else life) + [trial.remove, trial.purge]:
+            for step in first + [trial.page] + ([] if args.quick else life) + [trial.remove, trial.purge]:
                 trial.step(step)
     finally:
         subscriber.stop()

@@ -1,6 +1,6 @@
 //! A config that the page changed, where the agent may not write it: the agent lays it into its state
-//! folder, and a helper of the system, which runs as root and does nothing else, takes it
-//! (`kakou config take`, systemd/kakou-config.path). The helper believes the agent nothing: it takes
+//! folder, and a helper of the system, which runs as root and does nothing else, takes it (`kakou
+//! config take`, systemd/helper/kakou-config.path). The helper believes the agent nothing: it takes
 //! only what differs in lanes, masks and `plate_side`, and only what the agent would run with.
 
 use std::io::Write;
