@@ -362,14 +362,23 @@ async fn beyond_this_machine_the_page_speaks_tls_by_a_certificate_that_stays() {
     let told = status();
     assert!(told.contains(&format!("https://0.0.0.0:{port}/")), "{told}");
     let script = format!(
-        "import ssl, http.client, hashlib
+        "import ssl, http.client, hashlib, json
 context = ssl.create_default_context(cafile={certificate:?})
 c = http.client.HTTPSConnection('localhost', {port}, context=context)
-c.request('GET', '/api/v1/session')
-r = c.getresponse()
+def ask(method, path, body=None, **headers):
+    c.request(method, path, body, headers | {{'Content-Type': 'application/json'}})
+    r = c.getresponse()
+    return r, r.read()
+r, _ = ask('GET', '/api/v1/session')
 print(r.status, r.headers['strict-transport-security'] is not None)
 s = ssl.get_server_certificate(('localhost', {port}))
 print(hashlib.sha256(ssl.PEM_cert_to_DER_cert(s)).hexdigest())
+r, _ = ask('POST', '/api/v1/login', json.dumps({{'name': 'officer', 'password': {PASSWORD:?}}}))
+cookie = r.headers['set-cookie']
+assert cookie.startswith('__Host-') and 'Secure' in cookie, cookie
+_, body = ask('GET', '/api/v1/status', Cookie=cookie.split(';')[0])
+for one in json.loads(body)['certificates']:
+    print(one['about'], one['ends'][:4])
 "
     );
     let python = || {
@@ -382,6 +391,7 @@ print(hashlib.sha256(ssl.PEM_cert_to_DER_cert(s)).hexdigest())
     };
     let first = python();
     assert!(first.starts_with("401 True"), "{first}");
+    assert!(first.ends_with("panel.certificate 2070\n"), "{first}");
     let digest = first.lines().nth(1).unwrap().to_uppercase();
     assert!(told.replace(':', "").contains(&digest), "{told}\n{digest}");
     // Without TLS nothing is said.

@@ -9,7 +9,8 @@ use std::process::Command;
 fn the_helper_for_the_config_is_as_tight_as_its_work_allows() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["kakou-config.service", "kakou-config.path"] {
-        let unit = std::fs::read_to_string(support::root().join("systemd/helper").join(name)).unwrap();
+        let unit =
+            std::fs::read_to_string(support::root().join("systemd/helper").join(name)).unwrap();
         let unit = unit.replace("/usr/bin/kakou", env!("CARGO_BIN_EXE_kakou"));
         std::fs::write(dir.path().join(name), unit).unwrap();
     }

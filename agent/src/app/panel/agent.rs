@@ -13,7 +13,7 @@ use kakou_panel::{
     Answer, Before, Camera, Checkpoint, Geometry, LaneShape, LogLine, PassageQuery, Passages,
     Quality, Refused, Report, Saved, Scene, Widths,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ use super::super::overview::Sources;
 use super::super::reload::ReloadRequest;
 use super::super::settings::Settings;
 use super::super::web::local_status;
+use super::panel_of;
 use super::records::Records;
 use super::save::{self, ConfigFile, Reloaded};
 use super::scenes::{Scenes, encoded};
@@ -38,6 +39,8 @@ const ADVICE_SMALLER: usize = 10;
 const STEP: f32 = 32.0;
 /// A doctor who has found nothing by then hangs.
 const DOCTOR: Duration = Duration::from_secs(90);
+/// Certificates are looked at this often.
+const CERTIFICATES: Duration = Duration::from_secs(60);
 /// How long another reload is waited for.
 const RELOAD_WAITS: Duration = Duration::from_secs(30);
 
@@ -51,6 +54,8 @@ pub struct AgentCheckpoint {
     pub state: PathBuf,
     scenes: Scenes,
     records: Records,
+    /// Looked at last, and what was found.
+    certificates: Mutex<Option<(Duration, Value)>>,
     /// Held by who saves: from the reading of the file to its being in use.
     saving: Mutex<()>,
 }
@@ -75,6 +80,7 @@ impl AgentCheckpoint {
                 state: state.clone(),
             },
             state,
+            certificates: Mutex::default(),
             saving: Mutex::default(),
         }
     }
@@ -117,6 +123,46 @@ impl AgentCheckpoint {
         answer
             .blocking_recv()
             .unwrap_or_else(|_| Err("the reload ended unexpectedly; the log says more".into()))
+    }
+
+    /// The certificates in use and when they end, by the config's keys.
+    fn certificates(&self) -> Value {
+        let mut kept = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let now = self.sources.clock.mono();
+        if let Some((looked, found)) = &*kept
+            && now.saturating_sub(*looked) < CERTIFICATES
+        {
+            return found.clone();
+        }
+        let config = self.settings.current();
+        let mut files = Vec::new();
+        if let Some(broker) = config
+            .broker
+            .as_ref()
+            .filter(|b| b.addresses.iter().any(|a| a.tls))
+        {
+            files.extend(broker.tls.ca.clone().map(|file| ("broker.ca", file)));
+            let client = broker.tls.client.clone();
+            files.extend(client.map(|(file, _)| ("broker.certificate", file)));
+        }
+        if let Some(panel) = &config.panel {
+            let certificate = panel_of(panel, &self.state).certificate();
+            files.extend(certificate.map(|c| ("panel.certificate", c.certificate)));
+        }
+        let offset = *self.sources.clock.wall().offset();
+        let ends = |(about, file): (&str, PathBuf)| {
+            // The first to end ends what it is good for.
+            let all = kakou_uplink::certificate::of_file(&file).ok()?;
+            let ends = all.iter().map(|dates| dates.not_after).min()?;
+            let ends = kakou_contract::time::to_text(&ends.with_timezone(&offset));
+            Some(json!({ "about": about, "ends": ends }))
+        };
+        let found: Value = files.into_iter().filter_map(ends).collect();
+        *kept = Some((now, found.clone()));
+        found
     }
 
     fn recorded(&self, event: AuditEvent) -> anyhow::Result<()> {
@@ -182,7 +228,11 @@ impl Checkpoint for AgentCheckpoint {
     }
 
     fn status(&self) -> Value {
-        serde_json::to_value(local_status(&self.sources)).unwrap_or_default()
+        let mut status = serde_json::to_value(local_status(&self.sources)).unwrap_or_default();
+        if let Some(status) = status.as_object_mut() {
+            status.insert("certificates".to_owned(), self.certificates());
+        }
+        status
     }
 
     fn cameras(&self) -> Vec<Camera> {

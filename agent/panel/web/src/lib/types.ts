@@ -211,6 +211,8 @@ export interface Status {
     last_read: string | null;
   }[];
   viewers: number;
+  /** Those in use, by the key of the config, with when the first of a file's ends. */
+  certificates?: { about: string; ends: string }[];
 }
 
 export interface Lane {

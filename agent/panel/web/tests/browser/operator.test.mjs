@@ -91,6 +91,8 @@ panel("the box says how it is, why, and what to do", { user: "operator", page: "
   for (const part of ["cam-2: connection refused", "Unreachable", "Check cable, power", "prefecture", "synchronised", "clp-det"]) {
     assert.ok(text.includes(part), part);
   }
+  const ends = await page.locator("[data-test=certificates] .mark").allTextContents();
+  assert.deepEqual(ends, ["OK", "Degraded", "Failed"], "what ends within a month, and what has ended");
   box.status = { health: "failed" };
   await page.waitForSelector("[data-test=health]:has-text('Failed')");
 });

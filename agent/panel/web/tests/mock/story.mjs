@@ -113,6 +113,11 @@ export function makeStatus(now, change = {}) {
       { camera: "cam-2", passages: 986, read: 921, hits: 1, last_passage: stamp(now - 700_000), last_read: null },
     ],
     viewers: 2,
+    certificates: [
+      { about: "broker.ca", ends: stamp(now + 400 * 86_400_000) },
+      { about: "broker.certificate", ends: stamp(now + 9 * 86_400_000) },
+      { about: "panel.certificate", ends: stamp(now - 86_400_000) },
+    ],
   };
 }
 

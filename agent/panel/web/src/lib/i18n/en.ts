@@ -378,6 +378,7 @@ export const en = {
     modified: "Written",
     inUse: "In use since",
     certificates: "Certificates",
+    ends: "ends",
     certificatesHint: "Doctor checks the broker's and the cameras' certificates.",
     parts: "Parts",
     partState: {

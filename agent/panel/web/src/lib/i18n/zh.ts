@@ -344,6 +344,7 @@ export const zh: Dict = {
     modified: "文件时间",
     inUse: "启用时间",
     certificates: "证书",
+    ends: "到期",
     certificatesHint: "代理和相机的证书由“体检”一并查看。",
     parts: "部件",
     partState: { starting: "启动中", working: "运行中", failing: "故障重试" },
