@@ -391,7 +391,7 @@ for one in json.loads(body)['certificates']:
     };
     let first = python();
     assert!(first.starts_with("401 True"), "{first}");
-    assert!(first.ends_with("panel.certificate 2070\n"), "{first}");
+    assert!(first.contains("\npanel.certificate 20"), "{first}");
     let digest = first.lines().nth(1).unwrap().to_uppercase();
     assert!(told.replace(':', "").contains(&digest), "{told}\n{digest}");
     // Without TLS nothing is said.

@@ -228,3 +228,17 @@ panel("an entry that is over says so", { user: "officer" }, async ({ page, box }
   await shown(page, told(box, makeHit(Date.now() + 1_000, { entry: { ...entry, valid_until: "2099-01-01T00:00:00.000+08:00" } })));
   assert.equal(await page.locator("[data-test=ended]").count(), 0);
 });
+
+panel("the screen stays on while hits are shown", { user: "officer" }, async ({ page, context }) => {
+  await context.addInitScript(() => {
+    window.asked = [];
+    const request = async (what) => {
+      window.asked.push(what);
+      return { release: async () => window.asked.push("released") };
+    };
+    Object.defineProperty(navigator, "wakeLock", { value: { request } });
+  });
+  await page.reload();
+  await page.getByText("No hits.").waitFor();
+  await until("the screen is kept on", () => page.evaluate(() => window.asked.join() === "screen"));
+});
