@@ -436,6 +436,8 @@ fn dripping(begin: &'static str) -> u16 {
     std::thread::spawn(move || {
         for mut to in listener.incoming().flatten() {
             std::thread::spawn(move || {
+                // Who speaks before it is asked is another fault.
+                let _ = to.read(&mut [0; 4096]);
                 let mut drop = begin.as_bytes();
                 while to.write_all(drop).is_ok() {
                     std::thread::sleep(Duration::from_millis(100));
