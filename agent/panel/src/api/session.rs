@@ -1,6 +1,6 @@
 //! In and out.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
+use super::events::locked;
 use crate::access::{NAME_MOST, Role, Session};
 use crate::checkpoint::as_text;
 use crate::fault::{Code, Fault, Told};
@@ -75,7 +76,7 @@ pub async fn login(
         ));
     }
     let may_try = || {
-        let throttle = app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let throttle = locked(&app.throttle);
         match throttle.wait(&name, peer, app.checkpoint.mono()) {
             Some(wait) => {
                 Err(Fault::new(Code::Locked, "too many wrong passwords; wait").after(wait))
@@ -105,7 +106,7 @@ pub async fn login(
     let now = app.checkpoint.mono();
     let Some(user) = user.filter(|_| knows) else {
         let times = {
-            let mut throttle = app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut throttle = locked(&app.throttle);
             throttle.wrong(&name, peer, now)
         };
         tracing::warn!(user = presentable(&name), %peer, times, "wrong password at the page");
@@ -115,7 +116,7 @@ pub async fn login(
         ));
     };
     {
-        let mut throttle = app.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut throttle = locked(&app.throttle);
         throttle.right(&name, peer);
     }
     // Always a new one: what a browser carried before is worth nothing.
