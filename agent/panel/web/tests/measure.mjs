@@ -5,6 +5,7 @@
 //   KAKOU_BENCH_LOOPS     loops of the footage, some 16 s each, that a turn takes (4)
 //   KAKOU_BENCH_TURNS     turns with and without viewers (3)
 //   KAKOU_BENCH_HITS      changes of hits to wait for (120)
+//   KAKOU_BENCH_VIEWERS   viewers of events (50); with 0 the two kinds of turns differ by their windows alone
 // Names on the command line choose parts: load, hits, viewer, events.
 
 import { execFileSync } from "node:child_process";
@@ -20,7 +21,7 @@ const TURN_MS = number("KAKOU_BENCH_LOOPS", 4) * LOOP_MS;
 const TURNS = number("KAKOU_BENCH_TURNS", 3);
 const HITS = number("KAKOU_BENCH_HITS", 120);
 const LOADS = 7;
-const VIEWERS = 50;
+const VIEWERS = number("KAKOU_BENCH_VIEWERS", 50);
 const TICKS = Number(execFileSync("getconf", ["CLK_TCK"]).toString());
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
