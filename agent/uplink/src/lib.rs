@@ -35,6 +35,7 @@
 //! | `message` | what a subscriber received |
 //! | `doors` | packets of a broker for fuzzing |
 //! | `subscriber` | the central side: subscribes again on every connection |
+//! | `receiver` | the central side where nothing may be lost: acknowledges when told to |
 //! | `caller` | the central side: one question, and its answer |
 //!
 //! A connection is never taken up again inside `rumqttc`: each try is a fresh event loop, so that
@@ -57,6 +58,7 @@ mod link;
 mod message;
 mod order;
 mod pace;
+mod receiver;
 mod session;
 mod status;
 mod store;
@@ -77,6 +79,7 @@ pub use kakou_guard::Secret;
 pub use link::{Answer, NoEntry, Right, Rights, Step, Tried, try_rights};
 pub use message::{Known, Received, Unknown};
 pub use order::Drain;
+pub use receiver::{Acknowledger, Receipt, Receiver, ReceiverConfig, ReceiverEvent};
 pub use status::{LinkState, Refusal, Status};
 pub use store::{Store, StoreError};
 pub use subscriber::{Subscriber, SubscriberConfig, SubscriberEvent};

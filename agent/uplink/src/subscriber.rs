@@ -180,7 +180,7 @@ async fn run(
 
 /// Gets ready to ask the broker who it is, where its address says TLS. Certificates are files: they
 /// are read where that may take its time.
-async fn prove(options: &mut LinkOptions, tls: &TlsFiles) -> Result<(), Loss> {
+pub(crate) async fn prove(options: &mut LinkOptions, tls: &TlsFiles) -> Result<(), Loss> {
     if !options.address.tls {
         return Ok(());
     }

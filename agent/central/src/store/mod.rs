@@ -1,0 +1,10 @@
+//! The database: how to reach it, its schema, and the partitions of its days.
+//!
+//! The schema stands in `migrations/` and is part of the program; [`Store::migrate`] brings any
+//! older database up to it, one process at a time.
+
+mod partitions;
+mod pool;
+
+pub use partitions::Days;
+pub use pool::{Store, StoreError};

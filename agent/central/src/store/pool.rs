@@ -1,0 +1,145 @@
+//! Connections to PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::rustls;
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Two processes that start at once do not migrate at once: the key of an advisory lock, "kakou" in
+/// ASCII.
+const MIGRATING: i64 = 0x6b61_6b6f_75;
+/// How long a caller waits for a connection before it hears that there is none.
+const WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "database url: {0}; write it as libpq does, such as host=db.example user=kakou dbname=kakou"
+    )]
+    Url(String),
+    #[error("database: {}", chain(.0))]
+    Query(#[from] tokio_postgres::Error),
+    #[error("database: no connection: {0}")]
+    Connection(String),
+    #[error("database schema: {0}")]
+    Migration(#[from] refinery::Error),
+    #[error("certificates for the database: {0}")]
+    Tls(String),
+}
+
+impl StoreError {
+    /// Trying again may help: the server is away, restarting, or another transaction was in the way.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connection(_) => true,
+            Self::Query(error) => match error.code() {
+                // Classes of SQLSTATE: connection, transaction rollback, resources, operator
+                // intervention, system.
+                Some(code) => ["08", "40", "53", "57", "58"]
+                    .iter()
+                    .any(|class| code.code().starts_with(class)),
+                None => true,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// The message of `tokio_postgres` says "db error"; the cause says which.
+fn chain(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(cause) => format!("{} ({})", cause.message(), cause.code().code()),
+        None => {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Nothing is dialled yet. `url` is that of libpq (`host=... user=...` or `postgresql://...`);
+    /// `connections` is the most at once.
+    pub fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
+        let mut config: tokio_postgres::Config = url
+            .parse()
+            .map_err(|e: tokio_postgres::Error| StoreError::Url(chain(&e)))?;
+        config.application_name("kakou-central");
+        config.connect_timeout(Duration::from_secs(5));
+        let recycle = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = match config.get_ssl_mode() {
+            SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, recycle),
+            // `prefer` and `require`. A server on a Unix socket is not asked.
+            _ => Manager::from_config(config, tls()?, recycle),
+        };
+        let pool = Pool::builder(manager)
+            .max_size(connections.max(2))
+            .timeouts(Timeouts {
+                wait: Some(WAIT),
+                create: Some(WAIT),
+                recycle: Some(WAIT),
+            })
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .build()
+            .map_err(|e| StoreError::Connection(e.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    pub async fn client(&self) -> Result<Object, StoreError> {
+        self.pool
+            .get()
+            .await
+            .map_err(|e| StoreError::Connection(e.to_string()))
+    }
+
+    /// Brings the database to the schema of this program; how many steps that took. A database that
+    /// is newer than the program is refused.
+    pub async fn migrate(&self) -> Result<usize, StoreError> {
+        let mut client = self.client().await?;
+        client
+            .execute("SELECT pg_advisory_lock($1)", &[&MIGRATING])
+            .await?;
+        let report = migrations::migrations::runner()
+            .set_abort_missing(true)
+            .run_async(&mut **client)
+            .await;
+        client
+            .execute("SELECT pg_advisory_unlock($1)", &[&MIGRATING])
+            .await?;
+        Ok(report?.applied_migrations().len())
+    }
+}
+
+fn tls() -> Result<MakeRustlsConnect, StoreError> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        // One that cannot be read vouches for nobody.
+        let _ = roots.add(certificate);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| StoreError::Tls(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}

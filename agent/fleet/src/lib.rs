@@ -1,0 +1,1 @@
+//! Made-up agents by the thousand, to try a platform with.

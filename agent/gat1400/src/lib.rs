@@ -1,0 +1,1 @@
+//! GA/T 1400: objects of a view library, and the way to an upper one.
