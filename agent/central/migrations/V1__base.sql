@@ -53,6 +53,8 @@ CREATE TABLE passages (
     is_late            boolean NOT NULL,
     -- Of the agent's clock when it was recorded; NULL in a replay.
     clock_state        text,
+    -- 'role sha256' of each picture that the message promises, in hexadecimal.
+    evidence           text[] NOT NULL DEFAULT '{}',
     received_at        timestamptz NOT NULL DEFAULT now(),
     sequence           bigint,
     previous_hash      bytea,
@@ -86,6 +88,8 @@ CREATE TABLE hits (
     plate_kind       text,
     is_late          boolean NOT NULL,
     retraction       text,
+    -- As in passages.
+    evidence         text[] NOT NULL DEFAULT '{}',
     received_at      timestamptz NOT NULL DEFAULT now(),
     sequence         bigint,
     previous_hash    bytea,
@@ -173,7 +177,7 @@ CREATE INDEX results_request ON results (request_id);
 CREATE TABLE pictures (
     owner         uuid NOT NULL,
     role          text NOT NULL,
-    -- When it was captured.
+    -- When its owner's vehicle was first seen: what the owner's id says.
     time          timestamptz NOT NULL,
     agent         integer NOT NULL REFERENCES agents,
     content_type  text NOT NULL,
@@ -213,8 +217,9 @@ CREATE TABLE ledger_gone (
     agent integer NOT NULL,
     first bigint NOT NULL,
     last  bigint NOT NULL,
-    -- eviction, deletion, damage
+    -- eviction, deletion, damage: the kind of the audit event; missing: an answer to resend
     why   text NOT NULL,
+    -- The audit message or the answer that says so.
     audit uuid NOT NULL
 );
 
@@ -288,7 +293,7 @@ CREATE TABLE camera_state (
 CREATE TABLE alarms (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- key_changed, chain_broken, number_reused, forged, picture_altered, unreadable, elsewhere,
-    -- silent, offline, lost, clock, camera
+    -- not_sealed, unknown_topic, unstorable, silent, offline, lost, clock, camera
     kind      text NOT NULL,
     agent     integer REFERENCES agents,
     -- What of the agent it is about, as a camera or a range; empty: the agent.
@@ -308,7 +313,7 @@ CREATE TABLE quarantine (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     received_at  timestamptz NOT NULL DEFAULT now(),
     agent        integer REFERENCES agents,
-    -- no_key, not_sealed, forged, key_changed, elsewhere, unreadable, unknown_topic, picture_altered
+    -- no_key, not_sealed, forged, key_changed, elsewhere, unreadable, unknown_topic, unstorable
     reason       text NOT NULL,
     detail       text NOT NULL,
     topic        text NOT NULL,

@@ -1,5 +1,13 @@
 //! The central subscriber of Kakou: takes what the agents of a city send, believes what is sealed,
 //! and keeps one row for each message, with nothing missing.
 
+pub mod alarms;
+pub mod cli;
+pub mod config;
+pub mod ingest;
+pub mod leader;
+pub mod life;
 pub mod scratch;
+pub mod serve;
 pub mod store;
+pub mod trust;

@@ -142,6 +142,12 @@ impl Continuity {
             .unwrap_or(self.floor)
     }
 
+    /// Up to where hashes are forgotten, and the hash of that message, unless it was never seen: what
+    /// [`Continuity::after`] goes on from.
+    pub fn floor(&self) -> (u64, Option<[u8; 32]>) {
+        (self.floor, self.floor_hash)
+    }
+
     /// Forgets hashes, but not those after the first gap and those of the last `keep` messages before
     /// it: of a message that is forgotten only its number is checked. Where gaps stay, memory grows
     /// (about 100 bytes a message) until they are filled or told [`Continuity::gone`].

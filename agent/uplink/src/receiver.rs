@@ -18,6 +18,9 @@ use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss};
 use super::message::Received;
 use super::tls::TlsFiles;
 
+/// Goodbye takes no longer.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone)]
 pub struct ReceiverConfig {
     /// Must stay the same from start to start, and differ from that of every other client: the
@@ -87,13 +90,19 @@ pub struct Receiver {
 
 /// Says that messages were taken over; may be cloned and sent elsewhere.
 #[derive(Debug, Clone)]
-pub struct Acknowledger(mpsc::UnboundedSender<Receipt>);
+pub struct Acknowledger(mpsc::UnboundedSender<Said>);
+
+#[derive(Debug)]
+enum Said {
+    Taken(Receipt),
+    Close,
+}
 
 impl Acknowledger {
     /// Never waits. A receipt of a connection that has ended is passed over.
     pub fn acknowledge(&self, receipt: Receipt) {
         // Without a connection task there is nobody left to tell, and the message comes again.
-        let _ = self.0.send(receipt);
+        let _ = self.0.send(Said::Taken(receipt));
     }
 }
 
@@ -104,13 +113,15 @@ impl Drop for Receiver {
 }
 
 impl Receiver {
-    /// Starts connecting in the background; must be called within a tokio runtime.
-    pub fn connect(address: BrokerAddress, config: ReceiverConfig) -> Self {
+    /// Starts connecting in the background; must be called within a tokio runtime. Of several
+    /// brokers, as the nodes of one cluster, each failure goes on to the next.
+    pub fn connect(brokers: Vec<BrokerAddress>, config: ReceiverConfig) -> Self {
         // The broker bounds what is not acknowledged, and so what waits in both queues.
         let (tell, events) = mpsc::channel(usize::from(config.unacknowledged).max(1));
         let (acknowledge, receipts) = mpsc::unbounded_channel();
         let options = LinkOptions {
-            address,
+            // Each connection says which.
+            address: BrokerAddress::new("", 0),
             client_id: config.client_id,
             keep_alive: config.keep_alive,
             connect_timeout: config.connect_timeout,
@@ -124,6 +135,7 @@ impl Receiver {
             unacknowledged: Some(config.unacknowledged.max(1)),
         };
         let line = Line {
+            brokers,
             filters: config.filters,
             tell,
             receipts,
@@ -142,6 +154,18 @@ impl Receiver {
         self.events.recv().await
     }
 
+    /// What is there already.
+    pub fn try_recv(&mut self) -> Option<ReceiverEvent> {
+        self.events.try_recv().ok()
+    }
+
+    /// Ends the connection when every acknowledgement that was given before is on its way.
+    pub async fn close(mut self) {
+        self.events.close();
+        let _ = self.acknowledge.0.send(Said::Close);
+        let _ = tokio::time::timeout(GOODBYE, &mut self.task).await;
+    }
+
     pub fn acknowledger(&self) -> Acknowledger {
         self.acknowledge.clone()
     }
@@ -149,13 +173,20 @@ impl Receiver {
 
 /// What every connection shares.
 struct Line {
+    brokers: Vec<BrokerAddress>,
     filters: Vec<String>,
     tell: mpsc::Sender<ReceiverEvent>,
-    receipts: mpsc::UnboundedReceiver<Receipt>,
+    receipts: mpsc::UnboundedReceiver<Said>,
 }
 
 async fn run(mut options: LinkOptions, tls: TlsFiles, mut backoff: Backoff, mut line: Line) {
     for connection in 0.. {
+        // Wraps after more connections than a machine makes.
+        let turn = usize::try_from(connection).unwrap_or(0);
+        match line.brokers.get(turn % line.brokers.len().max(1)) {
+            Some(address) => options.address = address.clone(),
+            None => return,
+        }
         let loss = match super::subscriber::prove(&mut options, &tls).await {
             Ok(()) => {
                 let mut link = Link::open(&options);
@@ -173,6 +204,14 @@ async fn run(mut options: LinkOptions, tls: TlsFiles, mut backoff: Backoff, mut 
     }
 }
 
+/// A receipt of an older connection may name another message by now.
+fn acknowledge(link: &Link, connection: u64, receipt: Receipt) -> Result<(), Loss> {
+    if receipt.connection == connection && !link.acknowledge(receipt.packet) {
+        return Err(Loss::new("an acknowledgement could not be sent"));
+    }
+    Ok(())
+}
+
 impl Line {
     /// One connection. Ok: nobody listens any more.
     async fn serve(
@@ -183,13 +222,16 @@ impl Line {
     ) -> Result<(), Loss> {
         loop {
             let event = tokio::select! {
-                receipt = self.receipts.recv() => {
-                    let Some(receipt) = receipt else { return Ok(()) };
-                    if receipt.connection == connection && !link.acknowledge(receipt.packet) {
-                        return Err(Loss::new("an acknowledgement could not be sent"));
+                said = self.receipts.recv() => match said {
+                    Some(Said::Taken(receipt)) => {
+                        acknowledge(link, connection, receipt)?;
+                        continue;
                     }
-                    continue;
-                }
+                    Some(Said::Close) | None => {
+                        link.close(GOODBYE).await;
+                        return Ok(());
+                    }
+                },
                 event = link.event() => event?,
             };
             let event = match event {
@@ -216,16 +258,25 @@ impl Line {
             let permit = loop {
                 tokio::select! {
                     permit = self.tell.reserve() => break permit,
-                    Some(receipt) = self.receipts.recv() => {
-                        if receipt.connection == connection && !link.acknowledge(receipt.packet) {
-                            return Err(Loss::new("an acknowledgement could not be sent"));
+                    said = self.receipts.recv() => match said {
+                        Some(Said::Taken(receipt)) => acknowledge(link, connection, receipt)?,
+                        Some(Said::Close) | None => {
+                            link.close(GOODBYE).await;
+                            return Ok(());
                         }
-                    }
+                    },
                 }
             };
             match permit {
                 Ok(permit) => permit.send(event),
-                Err(_) => return Ok(()),
+                // Nobody reads any more; what is still acknowledged goes out with the goodbye.
+                Err(_) => {
+                    while let Some(Said::Taken(receipt)) = self.receipts.recv().await {
+                        acknowledge(link, connection, receipt)?;
+                    }
+                    link.close(GOODBYE).await;
+                    return Ok(());
+                }
             }
         }
     }

@@ -118,6 +118,11 @@ impl Subscriber {
         self.events.recv().await
     }
 
+    /// What is there already.
+    pub fn try_recv(&mut self) -> Option<SubscriberEvent> {
+        self.events.try_recv().ok()
+    }
+
     /// Waits until the broker confirmed the subscriptions, so that what is published afterwards is
     /// seen. Messages that come before, retained ones for example, are passed over.
     pub async fn subscribed(&mut self, within: Duration) -> Result<(), Error> {

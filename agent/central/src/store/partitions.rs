@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Days as CalendarDays, NaiveDate, Utc};
 use tokio_postgres::GenericClient;
+use tokio_postgres::error::SqlState;
 
 use super::StoreError;
 
@@ -30,10 +31,11 @@ impl Days {
         &self,
         client: &impl GenericClient,
         now: DateTime<Utc>,
-        times: impl Iterator<Item = DateTime<Utc>>,
+        times: Vec<DateTime<Utc>>,
     ) -> Result<(), StoreError> {
         let today = now.date_naive();
         let wanted: HashSet<NaiveDate> = times
+            .into_iter()
             .map(|time| time.date_naive())
             .filter(|day| (-BACK..=AHEAD).contains(&(*day - today).num_days()))
             .collect();
@@ -42,7 +44,14 @@ impl Days {
             wanted.difference(&known).copied().collect()
         };
         for day in missing {
-            make(client, day).await?;
+            match make(client, day).await {
+                Ok(()) => {}
+                // Rows of that day are in the default partition already, from when it was far away.
+                Err(StoreError::Query(e)) if e.code() == Some(&SqlState::CHECK_VIOLATION) => {
+                    tracing::warn!(%day, "its rows stay in the default partitions");
+                }
+                Err(error) => return Err(error),
+            }
             self.0
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -58,19 +67,19 @@ async fn make(client: &impl GenericClient, day: NaiveDate) -> Result<(), StoreEr
         return Ok(());
     };
     let name = day.format("%Y%m%d");
-    let mut sql =
-        String::from("BEGIN; SELECT pg_advisory_xact_lock(hashtext('kakou partitions'));");
+    // Each table by itself: a transaction that locked one and waited for another would wait for a
+    // writer that has the second and wants the first.
     for table in TABLES {
-        sql.push_str(&format!(
-            "CREATE TABLE IF NOT EXISTS {table}_{name} PARTITION OF {table} \
-             FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00');"
-        ));
-    }
-    sql.push_str("COMMIT;");
-    if let Err(error) = client.batch_execute(&sql).await {
-        // The failed transaction is still open.
-        let _ = client.batch_execute("ROLLBACK").await;
-        return Err(error.into());
+        let sql = format!(
+            "BEGIN; SELECT pg_advisory_xact_lock(hashtext('kakou partitions')); \
+             CREATE TABLE IF NOT EXISTS {table}_{name} PARTITION OF {table} \
+             FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00'); COMMIT;"
+        );
+        if let Err(error) = client.batch_execute(&sql).await {
+            // The failed transaction is still open.
+            let _ = client.batch_execute("ROLLBACK").await;
+            return Err(error.into());
+        }
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ mod migrations {
 
 /// Two processes that start at once do not migrate at once: the key of an advisory lock, "kakou" in
 /// ASCII.
-const MIGRATING: i64 = 0x6b61_6b6f_75;
+const MIGRATING: i64 = 0x006b_616b_6f75;
 /// How long a caller waits for a connection before it hears that there is none.
 const WAIT: Duration = Duration::from_secs(10);
 

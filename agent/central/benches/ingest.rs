@@ -1,0 +1,201 @@
+//! How fast passages become rows: rows for docs/measurements.md. Nothing is asserted: the figures are
+//! of this machine, and of what else it does.
+//!
+//!   KAKOU_BENCH_PASSAGES   how many (60,000), of 2,000 agents
+//!
+//! Three ways in turn, each into an empty database of the same schema: bare COPY of the same rows in
+//! batches of a thousand, straight into the table; decoding alone; and the whole of a lane but for the
+//! network: decode, staging, table, ledger, commit, with the sweep of the ledger behind it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+
+use kakou_central::ingest::{
+    Agents, Batch, Believed, Intake, NewHit, Objects, ObjectsConfig, OnHits, decode, topic,
+};
+use kakou_central::scratch::ScratchPostgres;
+use kakou_central::store::{Days, Store, StoreError};
+use kakou_central::trust::Auditor;
+use kakou_time::{Stopwatch, SystemClock};
+use kakou_uplink::Received;
+use support::agent::Agent;
+use tokio_postgres::Transaction;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+
+const AGENTS: usize = 2_000;
+const BATCH: usize = 1_000;
+
+#[derive(Clone)]
+struct Nobody;
+
+impl OnHits for Nobody {
+    async fn new_hits(&self, _: &Transaction<'_>, _: &[NewHit]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Seconds of a processor that this process has used; the servers are others.
+fn used() -> f64 {
+    let usage = rustix::process::getrusage_self();
+    let seconds = |t: rustix::process::Timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+#[tokio::main]
+async fn main() {
+    support::begin();
+    let count: usize = std::env::var("KAKOU_BENCH_PASSAGES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(60_000);
+    let mut agents: Vec<Agent> = (0..AGENTS)
+        .map(|n| {
+            let mut agent = Agent::new(&format!("site-{n:04}"), 1);
+            agent.key = kakou_contract::SigningKey::from_bytes(&{
+                let mut seed = [7; 32];
+                seed[..8].copy_from_slice(&(n as u64).to_le_bytes());
+                seed
+            });
+            agent
+        })
+        .collect();
+    let births: Vec<Received> = agents.iter_mut().map(Agent::status).collect();
+    let passages: Vec<Received> = (0..count)
+        .map(|n| agents[n % AGENTS].passage(&format!("京A{:05}", n % 100_000)))
+        .collect();
+    let bytes: usize = passages.iter().map(|p| p.payload.len()).sum();
+    println!(
+        "{count} passages of {AGENTS} agents, {} bytes each",
+        bytes / count
+    );
+
+    let bare = bare_copy(&births, &passages).await;
+    println!("bare COPY in batches of {BATCH}: {bare:.0} rows/s");
+    decode_alone(&births, &passages).await;
+    let (whole, own) = whole(&births, &passages).await;
+    println!(
+        "through the lane: {whole:.0} rows/s, {own:.0} for each second of a core of ours; {:.2} of bare COPY",
+        whole / bare
+    );
+}
+
+async fn world() -> (ScratchPostgres, Store, tempfile::TempDir) {
+    let database = ScratchPostgres::start().await.unwrap();
+    let store = Store::open(&database.url(), 8).unwrap();
+    store.migrate().await.unwrap();
+    (database, store, tempfile::tempdir().unwrap())
+}
+
+fn intake(store: &Store, folder: &tempfile::TempDir) -> Intake<Nobody> {
+    let objects = ObjectsConfig {
+        folder: Some(folder.path().to_owned()),
+        ..ObjectsConfig::default()
+    };
+    Intake {
+        store: store.clone(),
+        agents: Agents::default(),
+        days: Days::default(),
+        objects: Objects::open(&objects).unwrap(),
+        clock: Arc::new(SystemClock::new()),
+        on_hits: Nobody,
+    }
+}
+
+fn decoded(intake: &Intake<Nobody>, messages: &[Received]) -> Vec<Believed> {
+    messages
+        .iter()
+        .map(|message| {
+            let (topic, name) = topic(&message.topic).unwrap();
+            let known = intake.agents.get(&name).unwrap();
+            decode(message.clone(), Some((&topic, &known))).unwrap()
+        })
+        .collect()
+}
+
+async fn bare_copy(births: &[Received], passages: &[Received]) -> f64 {
+    let (_database, store, folder) = world().await;
+    let intake = intake(&store, &folder);
+    intake.take(&mut None, births.to_vec()).await;
+    // The partition of the day.
+    intake.take(&mut None, passages[..1].to_vec()).await;
+    let believed = decoded(&intake, &passages[1..]);
+    let table = believed[0].row.table();
+    let columns = table.columns();
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let types: Vec<Type> = columns.iter().map(|(_, kind)| kind.clone()).collect();
+    let sql = format!(
+        "COPY {} ({}) FROM STDIN BINARY",
+        table.name(),
+        names.join(", ")
+    );
+    let client = store.client().await.unwrap();
+    let client: &tokio_postgres::Client = &client;
+    let cells: Vec<_> = believed
+        .iter()
+        .map(|one| one.row.cells(&one.frame))
+        .collect();
+    let watch = Stopwatch::start();
+    for batch in cells.chunks(BATCH) {
+        let sink = client.copy_in(&sql).await.unwrap();
+        let mut writer = std::pin::pin!(BinaryCopyInWriter::new(sink, &types));
+        for row in batch {
+            let row: Vec<&(dyn ToSql + Sync)> = row.0[..types.len()]
+                .iter()
+                .map(|cell| &**cell as _)
+                .collect();
+            writer.as_mut().write(&row).await.unwrap();
+        }
+        writer.finish().await.unwrap();
+    }
+    believed.len() as f64 / watch.elapsed().as_secs_f64()
+}
+
+async fn decode_alone(births: &[Received], passages: &[Received]) {
+    let (_database, store, folder) = world().await;
+    let intake = intake(&store, &folder);
+    intake.take(&mut None, births.to_vec()).await;
+    let watch = Stopwatch::start();
+    let believed = decoded(&intake, passages);
+    let rate = believed.len() as f64 / watch.elapsed().as_secs_f64();
+    println!("decode alone, one core: {rate:.0} messages/s");
+    let watch = Stopwatch::start();
+    let cells: usize = believed
+        .iter()
+        .map(|one| one.row.cells(&one.frame).0.len())
+        .sum();
+    let rate = believed.len() as f64 / watch.elapsed().as_secs_f64();
+    println!("cells alone: {rate:.0} messages/s ({cells})");
+    let _ = Batch::default();
+}
+
+async fn whole(births: &[Received], passages: &[Received]) -> (f64, f64) {
+    let (_database, store, folder) = world().await;
+    let intake = intake(&store, &folder);
+    intake.take(&mut None, births.to_vec()).await;
+    let mut writer = None;
+    let sweeping = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let mut client = store.client().await.unwrap();
+            let mut auditor = Auditor::default();
+            loop {
+                while auditor.sweep(&mut client).await.unwrap().is_full {}
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+        }
+    });
+    let (watch, before) = (Stopwatch::start(), used());
+    let mut fresh = 0;
+    for batch in passages.chunks(BATCH) {
+        fresh += intake.take(&mut writer, batch.to_vec()).await.fresh;
+    }
+    let rate = fresh as f64 / watch.elapsed().as_secs_f64();
+    let own = fresh as f64 / (used() - before);
+    assert_eq!(fresh as usize, passages.len());
+    sweeping.abort();
+    (rate, own)
+}

@@ -1,0 +1,295 @@
+//! From what the broker gave to a row, or to the reason why it is kept apart. Pure.
+//!
+//! A message is believed when its topic is one of the contract's, its seal was made with the pinned
+//! key of the agent that the topic names, and its payload keeps every bound and says itself that it
+//! belongs there. What is not believed is never dropped: it is kept apart with its reason, as it
+//! came.
+
+use chrono::{DateTime, FixedOffset};
+use kakou_contract::seal::SealError;
+use kakou_contract::{
+    AgentState, AuditMessage, HitMessage, Id, Message, MessageError, OfflineReason, PassageMessage,
+    PublicKey, ResultMessage, Seal, SignalMessage, StatusMessage, Topic, VerifyingKey,
+};
+use kakou_uplink::Received;
+use sha2::{Digest as _, Sha256};
+
+use super::agents::{Known, Name};
+use super::rows::{Frame, Picture, Row};
+
+/// A message that is believed.
+#[derive(Debug, Clone)]
+pub struct Believed {
+    pub frame: Frame,
+    pub row: Row,
+}
+
+/// Why a message is kept apart. The words of the column `quarantine.reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// The agent has no pinned key yet: believed or not when it has.
+    NoKey,
+    NotSealed,
+    Forged,
+    /// A birth message that is sealed by the key that it names itself, which is not the pinned one.
+    KeyChanged,
+    /// It says that it belongs on another topic.
+    Elsewhere,
+    Unreadable,
+    UnknownTopic,
+    /// The database does not take it.
+    Unstorable,
+}
+
+impl Doubt {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::NotSealed => "not_sealed",
+            Self::Forged => "forged",
+            Self::KeyChanged => "key_changed",
+            Self::Elsewhere => "elsewhere",
+            Self::Unreadable => "unreadable",
+            Self::UnknownTopic => "unknown_topic",
+            Self::Unstorable => "unstorable",
+        }
+    }
+
+    /// Somebody has to look at it. That a key is not known yet mends itself.
+    pub const fn is_alarm(self) -> bool {
+        !matches!(self, Self::NoKey)
+    }
+}
+
+/// A message that is kept apart, as it came.
+#[derive(Debug, Clone)]
+pub struct Apart {
+    /// Of a topic that names none: nobody's.
+    pub agent: Option<i32>,
+    pub doubt: Doubt,
+    pub detail: String,
+    pub message: Received,
+    /// Of a message whose seal is right: its number has come, and is no gap.
+    pub seal: Option<(i64, Vec<u8>, Vec<u8>)>,
+}
+
+/// Which agent a topic names. Answers may go below an agent's own topic for results, which the
+/// contract's topics do not list.
+pub fn topic(text: &str) -> Option<(Topic, Name)> {
+    let parsed = text.parse::<Topic>().ok().or_else(|| {
+        let (before, below) = text.split_once("/result/")?;
+        let fits = !below.is_empty() && !below.contains(['+', '#']);
+        let parsed: Topic = format!("{before}/result").parse().ok()?;
+        fits.then_some(parsed)
+    })?;
+    let name = (parsed.site().clone(), parsed.agent().clone());
+    Some((parsed, name))
+}
+
+/// The key of a birth message that is sealed with that same key: who pins it, trusts the first who
+/// speaks.
+pub fn birth_key(message: &Received) -> Option<VerifyingKey> {
+    let status = StatusMessage::from_json(&message.payload).ok()?;
+    let key = status.public_key?.key().ok()?;
+    let seal = Seal::from_properties(&message.user_properties).ok()?;
+    verify(&seal, &key, message).ok()?;
+    Some(key)
+}
+
+fn verify(seal: &Seal, key: &VerifyingKey, message: &Received) -> Result<(), SealError> {
+    let id = property(message, "id").unwrap_or_default();
+    let content_type = message.content_type.as_deref();
+    seal.verify(key, &message.topic, id, content_type, &message.payload)
+}
+
+fn property<'a>(message: &'a Received, name: &str) -> Option<&'a str> {
+    let mut all = message.user_properties.iter();
+    all.find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Believes it, or says why not. `known` is the agent that the topic names; `None`: the topic names
+/// none.
+pub fn decode(message: Received, known: Option<(&Topic, &Known)>) -> Result<Believed, Box<Apart>> {
+    let apart = |message: Received, doubt, detail: String, agent, seal: Option<&Seal>| {
+        let seal = seal.and_then(|seal| {
+            let number = i64::try_from(seal.sequence).ok()?;
+            Some((number, seal.previous.to_vec(), seal.hash.to_vec()))
+        });
+        Err(Box::new(Apart {
+            agent,
+            doubt,
+            detail,
+            message,
+            seal,
+        }))
+    };
+    let Some((topic, known)) = known else {
+        let detail = format!("topic {:?} is none of the contract's", message.topic);
+        return apart(message, Doubt::UnknownTopic, detail, None, None);
+    };
+    let agent = Some(known.id);
+    let seal = match Seal::from_properties(&message.user_properties) {
+        Ok(seal) => Some(seal),
+        Err(SealError::None) => None,
+        Err(error) => return apart(message, Doubt::Forged, error.to_string(), agent, None),
+    };
+    match (&seal, &known.key) {
+        (Some(_), None) => {
+            let detail = "the agent has no pinned key yet".to_owned();
+            return apart(message, Doubt::NoKey, detail, agent, None);
+        }
+        (Some(seal), Some(key)) => {
+            if let Err(error) = verify(seal, key, &message) {
+                let own = match topic {
+                    Topic::Status { .. } => birth_key(&message).filter(|own| own != key),
+                    _ => None,
+                };
+                let (doubt, detail) = match own {
+                    Some(own) => {
+                        let (own, pinned) = (PublicKey::of(&own), PublicKey::of(key));
+                        let detail = format!(
+                            "born with the key {}, and {} is pinned",
+                            own.base64, pinned.base64
+                        );
+                        (Doubt::KeyChanged, detail)
+                    }
+                    None => (Doubt::Forged, error.to_string()),
+                };
+                return apart(message, doubt, detail, agent, None);
+            }
+        }
+        // The broker says the last will, and it cannot seal.
+        (None, _) if is_will(topic, &message) => {}
+        (None, _) => {
+            return apart(
+                message,
+                Doubt::NotSealed,
+                SealError::None.to_string(),
+                agent,
+                None,
+            );
+        }
+    }
+    let row = match row(topic, &message) {
+        Ok(row) => row,
+        Err(error) => {
+            return apart(message, Doubt::Unreadable, error, agent, seal.as_ref());
+        }
+    };
+    let Some(event_id) = property(&message, "id").map(str::to_owned) else {
+        let detail = "user property id is missing".to_owned();
+        return apart(message, Doubt::Unreadable, detail, agent, seal.as_ref());
+    };
+    let time = match row.time() {
+        Some(time) => Some(time),
+        None => picture_time(topic, &message),
+    };
+    let Some(time) = time else {
+        let detail =
+            "neither its owner's id nor the user property time says when it was".to_owned();
+        return apart(message, Doubt::Unreadable, detail, agent, seal.as_ref());
+    };
+    if let Some(claimed) = elsewhere(topic, &row) {
+        let detail = format!("the message says it belongs on {claimed}");
+        return apart(message, Doubt::Elsewhere, detail, agent, seal.as_ref());
+    }
+    let frame = Frame::new(known.id, event_id, time, seal.as_ref(), message.payload);
+    Ok(Believed { frame, row })
+}
+
+/// A picture belongs to the time at which its owner's vehicle was first seen, which the id says: the
+/// topic, with the id in it, is sealed, and the property `time` is not. An id that says no time
+/// leaves the property.
+fn picture_time(topic: &Topic, message: &Received) -> Option<DateTime<FixedOffset>> {
+    let Topic::Evidence { passage, .. } = topic else {
+        return None;
+    };
+    let (seconds, nanoseconds) = match passage.get_timestamp() {
+        Some(time) => time.to_unix(),
+        None => {
+            let time = property(message, "time")?;
+            return DateTime::parse_from_rfc3339(time).ok();
+        }
+    };
+    let time = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)?;
+    Some(time.fixed_offset())
+}
+
+/// What only a broker says: an agent says it sealed.
+fn is_will(topic: &Topic, message: &Received) -> bool {
+    matches!(topic, Topic::Status { .. })
+        && StatusMessage::from_json(&message.payload).is_ok_and(|status| {
+            status.state == AgentState::Offline
+                && status.reason == Some(OfflineReason::ConnectionLost)
+        })
+}
+
+fn row(topic: &Topic, message: &Received) -> Result<Row, String> {
+    fn read<M: Message>(message: &Received) -> Result<Box<M>, String> {
+        let read = M::from_json(&message.payload);
+        read.map(Box::new).map_err(|e: MessageError| e.to_string())
+    }
+    Ok(match topic {
+        Topic::Passage { .. } => Row::Passage(read::<PassageMessage>(message)?),
+        Topic::Hit { .. } => Row::Hit(read::<HitMessage>(message)?),
+        Topic::Signal { .. } => Row::Signal(read::<SignalMessage>(message)?),
+        Topic::Status { .. } => Row::Status(read::<StatusMessage>(message)?),
+        Topic::Audit { .. } => Row::Audit(read::<AuditMessage>(message)?),
+        Topic::Result { .. } => Row::Result(read::<ResultMessage>(message)?),
+        Topic::Evidence {
+            site,
+            agent,
+            passage,
+            role,
+        } => {
+            let content_type = message.content_type.clone();
+            let content_type = content_type.ok_or("a picture without a content type")?;
+            let time = picture_time(topic, message).ok_or("a picture without a time")?;
+            let day = time.to_utc().format("%Y-%m-%d").to_string();
+            Row::Picture(Picture {
+                owner: *passage,
+                role: role.to_string(),
+                sha256: Sha256::digest(&message.payload).to_vec(),
+                object: object(
+                    &day,
+                    site,
+                    agent,
+                    &passage.to_string(),
+                    role.as_str(),
+                    &content_type,
+                ),
+                content_type,
+            })
+        }
+        Topic::Command { .. } | Topic::List { .. } => {
+            return Err("what the platform says itself is not taken in".to_owned());
+        }
+    })
+}
+
+/// Where a picture lies: by day, so that a day can be deleted.
+fn object(day: &str, site: &Id, agent: &Id, owner: &str, role: &str, content_type: &str) -> String {
+    let end = match content_type {
+        "image/jpeg" => "jpg",
+        "image/png" => "png",
+        "image/webp" => "webp",
+        _ => "bin",
+    };
+    format!("{day}/{site}/{agent}/{owner}/{role}.{end}")
+}
+
+/// The topic that the message names itself, where that is another one.
+fn elsewhere(topic: &Topic, row: &Row) -> Option<Topic> {
+    let claimed = match row {
+        Row::Passage(message) => message.topic(),
+        Row::Hit(message) => message.topic(),
+        Row::Signal(message) => message.topic(),
+        Row::Status(message) => message.topic(),
+        Row::Audit(message) => message.topic(),
+        Row::Result(message) => message.topic(),
+        // It names none.
+        Row::Picture(_) => return None,
+    };
+    (claimed != *topic).then_some(claimed)
+}

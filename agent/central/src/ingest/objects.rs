@@ -1,0 +1,129 @@
+//! Where pictures lie: a folder, or a bucket that speaks S3.
+//!
+//! A picture is there, and on the disk, before its row is. One that is written again is the same one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kakou_guard::Secret;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use serde::Deserialize;
+use tokio::task::JoinSet;
+
+/// Puts at once.
+const AT_ONCE: usize = 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    #[error("objects.folder {path}: {why}")]
+    Folder { path: PathBuf, why: String },
+    #[error("objects: give either folder or bucket")]
+    Which,
+    #[error("objects.bucket {bucket}: {why}")]
+    Bucket { bucket: String, why: String },
+    #[error("object store: a write ended unexpectedly: {0}")]
+    Ended(String),
+    #[error("object store: {0}")]
+    Store(#[from] object_store::Error),
+}
+
+/// `[objects]` of the config.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectsConfig {
+    /// A folder of this machine.
+    pub folder: Option<PathBuf>,
+    /// Or a bucket.
+    pub bucket: Option<String>,
+    /// Of the bucket's server, as `https://s3.example`.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub access_key: Option<String>,
+    /// The file with the secret key.
+    pub secret_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Objects(Arc<dyn ObjectStore>);
+
+impl Objects {
+    pub fn open(config: &ObjectsConfig) -> Result<Self, ObjectsError> {
+        match (&config.folder, &config.bucket) {
+            (Some(folder), None) => Self::folder(folder),
+            (None, Some(bucket)) => Self::bucket(bucket, config),
+            _ => Err(ObjectsError::Which),
+        }
+    }
+
+    fn folder(folder: &Path) -> Result<Self, ObjectsError> {
+        let fault = |why: String| ObjectsError::Folder {
+            path: folder.to_owned(),
+            why,
+        };
+        std::fs::create_dir_all(folder).map_err(|e| fault(e.to_string()))?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| fault(e.to_string()))?;
+        // The row says that the picture is there: it must survive a power cut as the row does.
+        Ok(Self(Arc::new(store.with_fsync(true))))
+    }
+
+    fn bucket(bucket: &str, config: &ObjectsConfig) -> Result<Self, ObjectsError> {
+        let fault = |why: String| ObjectsError::Bucket {
+            bucket: bucket.to_owned(),
+            why,
+        };
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_region(config.region.as_deref().unwrap_or("us-east-1"));
+        if let Some(endpoint) = &config.endpoint {
+            builder = builder
+                .with_endpoint(endpoint)
+                .with_allow_http(endpoint.starts_with("http://"));
+        }
+        if let Some(key) = &config.access_key {
+            builder = builder.with_access_key_id(key);
+        }
+        if let Some(path) = &config.secret_key_file {
+            let secret = Secret::from_file(path).map_err(|e| fault(e.to_string()))?;
+            builder = builder.with_secret_access_key(secret.reveal());
+        }
+        let store = builder.build().map_err(|e| fault(e.to_string()))?;
+        Ok(Self(Arc::new(store)))
+    }
+
+    /// All of them, or an error.
+    pub async fn put(&self, pictures: Vec<(String, Bytes)>) -> Result<(), ObjectsError> {
+        let mut running = JoinSet::new();
+        for (key, bytes) in pictures {
+            if running.len() >= AT_ONCE
+                && let Some(done) = running.join_next().await
+            {
+                done.map_err(|e| ObjectsError::Ended(e.to_string()))??;
+            }
+            let store = Arc::clone(&self.0);
+            running.spawn(async move { store.put(&key.into(), PutPayload::from(bytes)).await });
+        }
+        while let Some(done) = running.join_next().await {
+            done.map_err(|e| ObjectsError::Ended(e.to_string()))??;
+        }
+        Ok(())
+    }
+
+    /// `None`: there is none of this name.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectsError> {
+        match self.0.get(&key.into()).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
+        match self.0.delete(&key.into()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Pinned keys, as an operator sees and sets them.
+
+use chrono::{DateTime, Utc};
+use kakou_contract::{KeyError, PublicKey};
+use tokio_postgres::Client;
+
+use crate::store::StoreError;
+
+#[derive(Debug, Clone)]
+pub struct PinnedKey {
+    pub site: String,
+    pub agent: String,
+    /// In base64; `None`: not pinned yet.
+    pub key: Option<String>,
+    /// birth, list, operator
+    pub source: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFault {
+    #[error("{site}/{agent}: {fault}; give the base64 text that `kakou status` on the box shows")]
+    Key {
+        site: String,
+        agent: String,
+        fault: KeyError,
+    },
+    #[error(
+        "{site}/{agent} has another key since {since}; a box that was set up anew needs --replace, which begins its numbers anew too"
+    )]
+    Pinned {
+        site: String,
+        agent: String,
+        since: DateTime<Utc>,
+    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<tokio_postgres::Error> for KeyFault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+pub async fn keys(client: &Client) -> Result<Vec<PinnedKey>, StoreError> {
+    let select =
+        "SELECT site, agent, public_key, key_source, key_since FROM agents ORDER BY site, agent";
+    let rows = client.query(select, &[]).await?;
+    let key = |bytes: &[u8]| {
+        let key = kakou_contract::VerifyingKey::try_from(bytes).ok()?;
+        Some(PublicKey::of(&key).base64)
+    };
+    Ok(rows
+        .iter()
+        .map(|row| PinnedKey {
+            site: row.get(0),
+            agent: row.get(1),
+            key: row.get::<_, Option<&[u8]>>(2).and_then(key),
+            source: row.get(3),
+            since: row.get(4),
+        })
+        .collect())
+}
+
+/// Pins a key; running processes see it within [`crate::ingest::LOOK_AGAIN`]. With `replace` it takes the place of another one, and the chain begins anew: the old
+/// rows stay, and the old chain's end is no gap.
+pub async fn pin_by_hand(
+    client: &mut Client,
+    site: &str,
+    agent: &str,
+    base64: &str,
+    source: &str,
+    replace: bool,
+) -> Result<(), KeyFault> {
+    let key = PublicKey {
+        algorithm: "ed25519".to_owned(),
+        base64: base64.to_owned(),
+    };
+    let key = key.key().map_err(|fault| KeyFault::Key {
+        site: site.to_owned(),
+        agent: agent.to_owned(),
+        fault,
+    })?;
+    let bytes: &[u8] = key.as_bytes();
+    let transaction = client.transaction().await?;
+    let insert = "INSERT INTO agents (site, agent) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    transaction.execute(insert, &[&site, &agent]).await?;
+    let select =
+        "SELECT id, public_key, key_since FROM agents WHERE site = $1 AND agent = $2 FOR UPDATE";
+    let row = transaction.query_one(select, &[&site, &agent]).await?;
+    let id: i32 = row.get(0);
+    match row.get::<_, Option<&[u8]>>(1) {
+        Some(old) if old == bytes => return Ok(()),
+        Some(_) if !replace => {
+            return Err(KeyFault::Pinned {
+                site: site.to_owned(),
+                agent: agent.to_owned(),
+                since: row.get(2),
+            });
+        }
+        Some(_) => {
+            for table in ["chain", "gaps", "gone", "ledger", "ledger_gone"] {
+                let delete = format!("DELETE FROM {table} WHERE agent = $1");
+                transaction.execute(&delete, &[&id]).await?;
+            }
+            let begin = "UPDATE agents SET floor = 0, highest = 0, floor_hash = decode(repeat('00', 32), 'hex') WHERE id = $1";
+            transaction.execute(begin, &[&id]).await?;
+            let end = "UPDATE alarms SET ended_at = now() WHERE agent = $1 AND ended_at IS NULL \
+                 AND kind IN ('key_changed', 'forged', 'chain_broken', 'number_reused')";
+            transaction.execute(end, &[&id]).await?;
+        }
+        None => {}
+    }
+    let update =
+        "UPDATE agents SET public_key = $2, key_source = $3, key_since = now() WHERE id = $1";
+    transaction.execute(update, &[&id, &bytes, &source]).await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Whether everything is there, and still what the agents sealed.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `auditor` | follows each agent's chain over the ledger: gaps, broken links, numbers used twice |
+//! | `book` | what is remembered of one agent |
+//! | `release` | messages that were kept apart, when the key that they lacked is known |
+//! | `keys` | pinned keys, as an operator sees and sets them |
+
+mod auditor;
+mod book;
+mod keys;
+mod release;
+
+pub use auditor::{Auditor, Swept};
+pub use keys::{KeyFault, PinnedKey, keys, pin_by_hand};
+pub use release::release;

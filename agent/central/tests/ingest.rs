@@ -1,0 +1,281 @@
+//! What agents send is in the tables: once, believed or kept apart, whatever is killed meanwhile.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use kakou_central::serve::Central;
+use support::agent::{Agent, publish};
+use support::{World, begin};
+
+const MISSING: &str = "SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps";
+const OPEN: &str = "SELECT count(*) FROM alarms WHERE ended_at IS NULL AND kind NOT IN ('clock', 'camera', 'silent', 'offline')";
+
+async fn floor(world: &World, site: &str, wanted: u64) {
+    let sql = format!("SELECT floor FROM agents WHERE site = '{site}'");
+    world.becomes(&sql, i64::try_from(wanted).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_message_is_one_row_however_often_it_comes() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let mut agent = Agent::new("north-1", 7);
+    let broker = world.broker.address();
+    let mut sent = vec![
+        agent.status(),
+        agent.passage("京A12345"),
+        agent.passage("沪B6789C"),
+    ];
+    let (passage, picture) = agent.with_picture("粤C00001", b"\xff\xd8 a picture \xff\xd9");
+    sent.extend([passage, picture, agent.hit("京A12345")]);
+    for _ in 0..3 {
+        publish(&broker, &sent).await;
+    }
+    floor(&world, "north-1", agent.sequence).await;
+    for (table, rows) in [
+        ("passages", 3),
+        ("hits", 1),
+        ("statuses", 1),
+        ("pictures", 1),
+    ] {
+        world
+            .becomes(&format!("SELECT count(*) FROM {table}"), rows)
+            .await;
+    }
+    assert_eq!(world.number("SELECT count(*) FROM quarantine").await, 0);
+    assert_eq!(world.number(OPEN).await, 0);
+    assert_eq!(world.number(MISSING).await, 0);
+    let client = world.client().await;
+    let row = client
+        .query_one("SELECT body, sequence, previous_hash, hash, signature FROM passages WHERE plate = '沪B6789C'", &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        row.get::<_, Vec<u8>>(0),
+        sent[2].payload,
+        "the bytes are those that were signed"
+    );
+    let object: String = client
+        .query_one("SELECT object FROM pictures", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let kept = central.objects.get(&object).await.unwrap().unwrap();
+    assert_eq!(&kept[..], b"\xff\xd8 a picture \xff\xd9");
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_told_until_it_is_closed_or_the_agent_says_that_it_will_not_come() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let mut agent = Agent::new("north-2", 8);
+    let broker = world.broker.address();
+    let first = [agent.status(), agent.passage("京A12345")];
+    let late = agent.passage("京A12346");
+    let never: Vec<_> = (0..3)
+        .map(|n| agent.passage(&format!("京A1235{n}")))
+        .collect();
+    let after = [agent.passage("京A12347")];
+    drop(never);
+    publish(&broker, &first).await;
+    publish(&broker, &after).await;
+    world.becomes(MISSING, 4).await;
+    publish(&broker, &[late]).await;
+    world.becomes(MISSING, 3).await;
+    publish(&broker, &[agent.evicted(4, 6)]).await;
+    world.becomes(MISSING, 0).await;
+    floor(&world, "north-2", agent.sequence).await;
+    let lost = "SELECT count(*) FROM alarms WHERE kind = 'lost' AND subject = '4-6' AND detail LIKE '3 of %'";
+    assert_eq!(world.number(lost).await, 1);
+    assert_eq!(world.number(OPEN).await, 1, "only that it is lost");
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_believed_is_kept_apart_with_an_alarm_and_holds_up_nothing() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-3", 9);
+    publish(&broker, &[agent.status()]).await;
+    floor(&world, "north-3", 1).await;
+    let mut forged = agent.passage("京A00001");
+    let at = forged.payload.len() / 2;
+    forged.payload[at] ^= 1;
+    // It was made, and only the forged one came: its number stays missing.
+    let mut unsealed = agent.passage("京A00002");
+    unsealed.user_properties.retain(|(name, _)| {
+        !["sequence", "previoushash", "hash", "signature"].contains(&name.as_str())
+    });
+    agent.sequence -= 1;
+    let mut thief = Agent::new("north-3", 10);
+    let changed = thief.status();
+    let mut other = Agent::new("north-3", 9);
+    (other.sequence, other.previous) = (agent.sequence, agent.previous);
+    let unknown = kakou_uplink::Received {
+        topic: "kakou/v1/north-3/box-1/evidence/none".to_owned(),
+        payload: b"{}".to_vec(),
+        content_type: Some("application/json".to_owned()),
+        ..Default::default()
+    };
+    let _ = &other;
+    publish(&broker, &[forged, unsealed, changed, unknown]).await;
+    let apart = |reason: &str| {
+        format!(
+            "SELECT count(*) FROM quarantine q JOIN alarms a ON a.kind = q.reason WHERE reason = '{reason}' AND a.ended_at IS NULL"
+        )
+    };
+    for reason in ["forged", "not_sealed", "key_changed"] {
+        world.becomes(&apart(reason), 1).await;
+    }
+    let good = agent.passage("京A00003");
+    publish(&broker, &[good]).await;
+    world.becomes("SELECT count(*) FROM passages", 1).await;
+    let key: Vec<u8> = world
+        .client()
+        .await
+        .query_one("SELECT public_key FROM agents WHERE site = 'north-3'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(
+        key,
+        agent.key.verifying_key().as_bytes(),
+        "the first key stays"
+    );
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_before_the_key_is_taken_in_when_the_key_is_known() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-4", 11);
+    let status = agent.status();
+    let early = [agent.passage("京A00001"), agent.passage("京A00002")];
+    publish(&broker, &early).await;
+    world
+        .becomes("SELECT count(*) FROM quarantine WHERE reason = 'no_key'", 2)
+        .await;
+    assert_eq!(world.number("SELECT count(*) FROM passages").await, 0);
+    assert_eq!(
+        world.number(OPEN).await,
+        0,
+        "a key that is not known yet is no alarm"
+    );
+    publish(&broker, &[status]).await;
+    world.becomes("SELECT count(*) FROM passages", 2).await;
+    floor(&world, "north-4", 3).await;
+    assert_eq!(
+        world
+            .number("SELECT count(*) FROM quarantine WHERE released_at IS NULL")
+            .await,
+        0
+    );
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_goes_back_to_an_old_state_is_an_alarm() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-5", 12);
+    publish(&broker, &[agent.status(), agent.passage("京A00001")]).await;
+    let (sequence, previous) = (agent.sequence, agent.previous);
+    publish(
+        &broker,
+        &[agent.passage("京A00002"), agent.passage("京A00003")],
+    )
+    .await;
+    floor(&world, "north-5", 4).await;
+    (agent.sequence, agent.previous) = (sequence, previous);
+    publish(&broker, &[agent.passage("京A00004")]).await;
+    world
+        .becomes(
+            "SELECT count(*) FROM alarms WHERE kind = 'number_reused'",
+            1,
+        )
+        .await;
+    assert_eq!(
+        world.number("SELECT count(*) FROM passages").await,
+        4,
+        "and its record is kept"
+    );
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_was_not_promised_is_an_alarm() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-6", 13);
+    publish(&broker, &[agent.status()]).await;
+    let mut message = agent.passage_message("京A00001");
+    message.evidence.truncate(1);
+    let evidence = message.evidence[0].clone();
+    let envelope = kakou_contract::Envelope::of(
+        &message,
+        kakou_contract::Priority::Passage,
+        kakou_contract::Keep::Passage,
+    )
+    .unwrap();
+    let passage = agent.seal(envelope);
+    publish(&broker, &[passage]).await;
+    world.becomes("SELECT count(*) FROM passages", 1).await;
+    let picture = agent.picture(&message, &evidence, b"another picture");
+    publish(&broker, &[picture]).await;
+    world
+        .becomes(
+            "SELECT count(*) FROM alarms WHERE kind = 'picture_altered'",
+            1,
+        )
+        .await;
+    assert_eq!(
+        world.number("SELECT count(*) FROM pictures").await,
+        1,
+        "it is evidence of that"
+    );
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_falls_silent_is_an_alarm_until_it_speaks_again() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-7", 14);
+    publish(&broker, &[agent.status()]).await;
+    let online = "SELECT count(*) FROM agent_state WHERE state = 'online'";
+    world.becomes(online, 1).await;
+    let silent = "SELECT count(*) FROM alarms WHERE kind = 'silent' AND ended_at IS NULL";
+    publish(&broker, &[agent.will()]).await;
+    world.becomes(silent, 1).await;
+    world.becomes(online, 0).await;
+    assert_eq!(
+        world.number("SELECT count(*) FROM quarantine").await,
+        0,
+        "a will cannot be sealed"
+    );
+    publish(&broker, &[agent.status()]).await;
+    world.becomes(silent, 0).await;
+    world.becomes("SELECT count(*) FROM statuses", 3).await;
+    central.stop().await;
+}
