@@ -21,6 +21,8 @@ use crate::trust::{Auditor, release};
 const LEADING: i64 = 0x006b_616b_6f75_0001;
 /// How often the lock is asked for, and how often a leader looks round.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A sweep writes a row for each agent that spoke: not more often than that pays.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
 const TICK_EVERY: Duration = Duration::from_secs(5);
 /// Statuses in one transaction.
 const STATUSES: usize = 500;
@@ -74,8 +76,8 @@ impl<H: OnHits + Clone + 'static> Leader<H> {
         let mut writer = None;
         let mut turn = 0;
         let mut watch = Watch::connect(&self.brokers, self.tls.clone(), turn);
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut tick = tokio::time::interval(TICK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -102,7 +104,7 @@ impl<H: OnHits + Clone + 'static> Leader<H> {
                         watch = Watch::connect(&self.brokers, self.tls.clone(), turn);
                     }
                 },
-                _ = look.tick() => {
+                _ = sweep.tick() => {
                     while auditor.sweep(client).await?.is_full {}
                     release(client, &self.intake, &mut writer).await?;
                 }

@@ -37,6 +37,7 @@ mod passage;
 mod quality;
 mod ranges;
 mod result;
+mod rules;
 pub mod schema;
 pub mod seal;
 mod sequence;

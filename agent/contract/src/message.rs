@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::cloudevents::Attributes;
-use crate::{Id, Topic, bounds, schema};
+use crate::{Id, Topic, schema};
 
 /// The version of a message's form, `major.minor`.
 ///
@@ -208,9 +208,8 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
             kind: Self::KIND.as_str(),
             source,
         };
-        if let Some(schema) = schema::of(Self::KIND) {
-            let value = serde_json::from_slice(payload).map_err(json)?;
-            bounds::check(&value, schema)?;
+        if let Some(rules) = schema::rules(Self::KIND) {
+            rules.check(&serde_json::from_slice(payload).map_err(json)?)?;
         }
         let message: Self = serde_json::from_slice(payload).map_err(json)?;
         message.check()?;

@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::bounds;
+use crate::rules::Rules;
 use crate::{
     AuditMessage, CommandName, Edition, HitMessage, ListChunk, MessageKind, PassageMessage,
     ResultMessage, SignalMessage, StatusMessage,
@@ -51,17 +52,17 @@ pub fn command_file(name: CommandName) -> String {
 /// The file under `schema/` of a piece of a list.
 pub(crate) const LIST_CHUNK: &str = "list-chunk.json";
 
-/// [`generate`], made once: receivers check every payload against it.
-pub(crate) fn of(kind: MessageKind) -> Option<&'static Value> {
-    static ALL: LazyLock<Vec<(MessageKind, Value)>> = LazyLock::new(|| {
+/// The bounds of [`generate`], made once: receivers check every payload against them.
+pub(crate) fn rules(kind: MessageKind) -> Option<&'static Rules> {
+    static ALL: LazyLock<Vec<(MessageKind, Rules)>> = LazyLock::new(|| {
         MessageKind::ALL
             .into_iter()
-            .filter_map(|kind| Some((kind, generate(kind)?)))
+            .filter_map(|kind| Some((kind, Rules::of(&generate(kind)?))))
             .collect()
     });
     ALL.iter()
         .find(|(known, _)| *known == kind)
-        .map(|(_, schema)| schema)
+        .map(|(_, rules)| rules)
 }
 
 /// Every committed schema file with its content: the messages, the requests of each command, and what

@@ -14,7 +14,7 @@ use kakou_uplink::{
 use tokio::sync::{mpsc, watch};
 
 use super::take::Intake;
-use super::write::OnHits;
+use super::write::{Batch, OnHits};
 
 /// A batch takes no more than this.
 const BATCH_MESSAGES: usize = 1_000;
@@ -115,9 +115,11 @@ pub async fn run<H: OnHits + Clone + 'static>(
     let name = lane.kind.as_str();
     let mut receiver = Receiver::connect(lane.brokers, lane.receiver);
     let acknowledger = receiver.acknowledger();
-    let (hand_over, batches) = mpsc::channel(1);
+    let (hand_over, incoming) = mpsc::channel(1);
+    let (pass_on, decoded) = mpsc::channel(1);
     let counts = Arc::clone(&lane.counts);
-    let writing = tokio::spawn(write(intake, batches, acknowledger, counts));
+    let decoding = tokio::spawn(decode(intake.clone(), incoming, pass_on));
+    let writing = tokio::spawn(write(intake, decoded, acknowledger, counts));
     loop {
         let event = tokio::select! {
             event = receiver.recv() => event,
@@ -168,8 +170,10 @@ pub async fn run<H: OnHits + Clone + 'static>(
         }
     }
     drop(hand_over);
-    if let Err(error) = writing.await {
-        tracing::error!(lane = name, %error, "a lane ended unexpectedly");
+    for stage in [decoding, writing] {
+        if let Err(error) = stage.await {
+            tracing::error!(lane = name, %error, "a lane ended unexpectedly");
+        }
     }
     receiver.close().await;
 }
@@ -193,18 +197,37 @@ impl Incoming {
     }
 }
 
-async fn write<H: OnHits + Clone + 'static>(
+struct Decoded {
+    batch: Batch,
+    receipts: Vec<Receipt>,
+}
+
+async fn decode<H: OnHits + Clone + 'static>(
     intake: Intake<H>,
-    mut batches: mpsc::Receiver<Incoming>,
-    acknowledger: Acknowledger,
-    counts: Arc<Counts>,
+    mut incoming: mpsc::Receiver<Incoming>,
+    pass_on: mpsc::Sender<Decoded>,
 ) {
     let mut writer = None;
     while let Some(Incoming {
         messages, receipts, ..
-    }) = batches.recv().await
+    }) = incoming.recv().await
     {
-        let written = intake.take(&mut writer, messages).await;
+        let batch = intake.decode(&mut writer, messages, Vec::new()).await;
+        if pass_on.send(Decoded { batch, receipts }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write<H: OnHits + Clone + 'static>(
+    intake: Intake<H>,
+    mut decoded: mpsc::Receiver<Decoded>,
+    acknowledger: Acknowledger,
+    counts: Arc<Counts>,
+) {
+    let mut writer = None;
+    while let Some(Decoded { batch, receipts }) = decoded.recv().await {
+        let written = intake.write(&mut writer, batch).await;
         for receipt in receipts {
             acknowledger.acknowledge(receipt);
         }

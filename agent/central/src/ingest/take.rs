@@ -60,6 +60,17 @@ impl<H: OnHits + Clone + 'static> Intake<H> {
         messages: Vec<Received>,
         released: Vec<i64>,
     ) -> Written {
+        let batch = self.decode(writer, messages, released).await;
+        self.write(writer, batch).await
+    }
+
+    /// Believes them or not; for that it asks the database who they are from.
+    pub async fn decode(
+        &self,
+        writer: &mut Option<Writer>,
+        messages: Vec<Received>,
+        released: Vec<i64>,
+    ) -> Batch {
         let mut patience = Patience::new("agents");
         loop {
             match self.try_prepare(writer, &messages).await {
@@ -70,7 +81,7 @@ impl<H: OnHits + Clone + 'static> Intake<H> {
         patience.is_over();
         let agents = self.agents.clone();
         let decoded = tokio::task::spawn_blocking(move || decode_all(&agents, messages)).await;
-        let batch = match decoded {
+        match decoded {
             Ok(mut batch) => {
                 batch.released = released;
                 batch
@@ -80,8 +91,7 @@ impl<H: OnHits + Clone + 'static> Intake<H> {
                 tracing::error!(%error, "a batch could not be decoded, its messages stay with the broker");
                 std::future::pending().await
             }
-        };
-        self.write(writer, batch).await
+        }
     }
 
     /// Writes a batch that is decoded, however long that takes.

@@ -206,8 +206,7 @@ async fn copy(
              INSERT INTO {name} ({into}) SELECT {from} FROM staged_{name} s \
              ORDER BY {staged} ON CONFLICT DO NOTHING RETURNING {key} \
          ), said AS ( \
-             SELECT s.*, EXISTS (SELECT FROM fresh WHERE ({fresh}) = ({staged})) AS is_fresh \
-             FROM staged_{name} s \
+             SELECT s.*, ({staged}) IN (SELECT * FROM fresh) AS is_fresh FROM staged_{name} s \
          ), noted AS ( \
              INSERT INTO ledger (agent, sequence, previous_hash, hash, fresh, event_id) \
              SELECT agent, sequence, previous_hash, hash, is_fresh, staged_event_id FROM said \
@@ -215,12 +214,6 @@ async fn copy(
          ) \
          SELECT staged_event_id FROM said WHERE is_fresh",
         staged = staged_key.join(", "),
-        fresh = table
-            .key()
-            .iter()
-            .map(|column| format!("fresh.{column}"))
-            .collect::<Vec<_>>()
-            .join(", "),
     );
     let rows = transaction.query(&sql, &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
