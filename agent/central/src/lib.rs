@@ -7,6 +7,7 @@ pub mod config;
 pub mod ingest;
 pub mod leader;
 pub mod life;
+pub mod push;
 pub mod scratch;
 pub mod serve;
 pub mod store;

@@ -8,6 +8,8 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls;
 
+use super::listen::Listener;
+
 mod migrations {
     refinery::embed_migrations!("migrations");
 }
@@ -66,6 +68,13 @@ fn chain(error: &tokio_postgres::Error) -> String {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    dial: Arc<Dial>,
+}
+
+/// How a connection beside the pool is made.
+pub(super) struct Dial {
+    pub(super) config: tokio_postgres::Config,
+    pub(super) tls: Option<MakeRustlsConnect>,
 }
 
 impl std::fmt::Debug for Store {
@@ -86,10 +95,14 @@ impl Store {
         let recycle = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = match config.get_ssl_mode() {
-            SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, recycle),
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
             // `prefer` and `require`. A server on a Unix socket is not asked.
-            _ => Manager::from_config(config, tls()?, recycle),
+            _ => Some(tls()?),
+        };
+        let manager = match &tls {
+            None => Manager::from_config(config.clone(), tokio_postgres::NoTls, recycle),
+            Some(tls) => Manager::from_config(config.clone(), tls.clone(), recycle),
         };
         let pool = Pool::builder(manager)
             .max_size(connections.max(2))
@@ -101,7 +114,13 @@ impl Store {
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .build()
             .map_err(|e| StoreError::Connection(e.to_string()))?;
-        Ok(Self { pool })
+        let dial = Arc::new(Dial { config, tls });
+        Ok(Self { pool, dial })
+    }
+
+    /// A connection beside the pool that hears `NOTIFY channel`.
+    pub async fn listen(&self, channel: &str) -> Result<Listener, StoreError> {
+        Listener::open(&self.dial, channel).await
     }
 
     pub async fn client(&self) -> Result<Object, StoreError> {
