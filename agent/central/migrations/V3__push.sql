@@ -49,7 +49,7 @@ CREATE TABLE deliveries_off (
 );
 
 CREATE TABLE IF NOT EXISTS commands (request_id uuid PRIMARY KEY, agent integer NOT NULL REFERENCES agents, command text NOT NULL, body jsonb NOT NULL, by text NOT NULL, reason text, made_at timestamptz NOT NULL DEFAULT now(), sent_at timestamptz, expires_at timestamptz NOT NULL, state text NOT NULL DEFAULT 'wanted', answered_at timestamptz, code text, detail text);
-CREATE INDEX commands_open ON commands (expires_at) WHERE state IN ('wanted', 'sent', 'expired');
+CREATE INDEX commands_due ON commands (expires_at) WHERE state IN ('wanted', 'sent', 'expired');
 
 -- How often a command was published, and when to do it again if no answer came.
 CREATE TABLE command_sends (

@@ -146,7 +146,7 @@ impl Work {
             Published::Refused(why) => format!(
                 "the broker does not take it on {topic}: {why}; log in as a user who may write there"
             ),
-            Published::NoConnection(why) => why,
+            Published::NoConnection(why) | Published::Lost(why) => why,
         };
         let pause = growing(self.pace.again_first, self.pace.again_most, due);
         commands::not_sent(&**client, due, &why, pause).await

@@ -227,6 +227,7 @@ impl Recipients {
         settings: &PushSettings,
     ) -> Result<Self, PushConfigError> {
         check_settings(settings)?;
+        check_prefecture(settings.prefecture.as_ref(), "push.prefecture")?;
         if recipients.len() > RECIPIENTS_MAX {
             return Err(wrong(
                 "recipient",
@@ -236,6 +237,8 @@ impl Recipients {
         }
         agreements.iter().enumerate().try_for_each(|(index, it)| {
             let key = |field: &str| format!("agreement {}.{field}", index + 1);
+            check_prefecture(Some(&it.from), &key("from"))?;
+            check_prefecture(Some(&it.to), &key("to"))?;
             if it.from == it.to {
                 return Err(wrong(key("to"), "the same as from", "name the neighbour"));
             }
@@ -254,10 +257,12 @@ impl Recipients {
                 let key = format!("recipient {:?}.name", it.name.as_str());
                 return Err(wrong(key, "given twice", "give each its own"));
             }
+            let key = format!("recipient {:?}.prefecture", it.name.as_str());
+            check_prefecture(it.prefecture.as_ref(), &key)?;
             let prefecture = it.prefecture.as_ref().or(settings.prefecture.as_ref());
             if prefecture.is_none() && knows_prefectures {
                 return Err(wrong(
-                    format!("recipient {:?}.prefecture", it.name.as_str()),
+                    key,
                     "missing, and others have one",
                     "say whose it is, or set [push] prefecture",
                 ));
@@ -304,6 +309,22 @@ fn check_settings(settings: &PushSettings) -> Result<(), PushConfigError> {
         within(&format!("give_up_after_s.{level}"), give_up, 1, YEAR_S)?;
     }
     Ok(())
+}
+
+/// As the sites have it; a code that is mistyped would match none and be noticed by nobody.
+fn check_prefecture(code: Option<&Id>, key: &str) -> Result<(), PushConfigError> {
+    let Some(code) = code.map(Id::as_str) else {
+        return Ok(());
+    };
+    let digits = code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit());
+    match digits && !code.starts_with('0') {
+        true => Ok(()),
+        false => Err(wrong(
+            key,
+            format!("{code:?} is no prefecture"),
+            "give the six digits of GB/T 2260, as 130100",
+        )),
+    }
 }
 
 fn some<T>(list: &[T], key: String) -> Result<(), PushConfigError> {

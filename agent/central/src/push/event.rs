@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::rights::Grant;
 
+/// MQTT user properties.
+type Properties = Vec<(String, String)>;
+
 #[derive(Debug, thiserror::Error)]
 #[error("the body of the hit is no hit of the contract: {0}")]
 pub(super) struct EventError(#[from] serde_json::Error);
@@ -16,7 +19,7 @@ pub(super) struct EventError(#[from] serde_json::Error);
 #[derive(Debug)]
 pub(super) struct Event {
     /// CloudEvents attributes without `datacontenttype`.
-    attributes: Vec<(String, String)>,
+    attributes: Properties,
     data: Map<String, Value>,
 }
 
@@ -55,7 +58,7 @@ impl Event {
     }
 
     /// Binary mode: payload and MQTT user properties.
-    pub(super) fn into_binary(self) -> Result<(Vec<u8>, Vec<(String, String)>), EventError> {
+    pub(super) fn into_binary(self) -> Result<(Vec<u8>, Properties), EventError> {
         Ok((serde_json::to_vec(&self.data)?, self.attributes))
     }
 }

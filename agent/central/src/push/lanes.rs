@@ -58,6 +58,7 @@ pub(super) fn open(
 ) -> Result<Vec<Lane>, PushError> {
     let mut lanes = Vec::new();
     let at_once = recipients.settings.at_once;
+    let timeout = Duration::from_secs(recipients.settings.timeout_s);
     let lane = |recipient: &str, channel, address, sender| Lane {
         recipient: recipient.to_owned(),
         channel,
@@ -72,7 +73,7 @@ pub(super) fn open(
     for it in &recipients.list {
         let name = it.name.as_str();
         if let Some(webhook) = &it.webhook {
-            let sender = WebhookSender::new(name, webhook, clock.clone())?;
+            let sender = WebhookSender::new(name, webhook, clock.clone(), timeout)?;
             let address = sender.address();
             lanes.push(lane(
                 name,
@@ -140,6 +141,7 @@ impl Lane {
                 Err(_) => Outcome::Away {
                     why: format!("no answer within {} s", timeout.as_secs_f64()),
                     after: None,
+                    reached: true,
                 },
             }
         }
@@ -164,7 +166,11 @@ impl Lane {
                     why,
                 }
             }
-            Outcome::Away { why, after } => {
+            Outcome::Away {
+                why,
+                after,
+                reached,
+            } => {
                 let now = Instant::now();
                 // Several that were on their way together tell of one absence.
                 let until = match self.away_until.filter(|until| now < *until) {
@@ -172,10 +178,13 @@ impl Lane {
                     None => now + after.unwrap_or_else(|| self.backoff.wait()),
                 };
                 self.away_until = Some(until);
-                Verdict::Again {
-                    pause: until.saturating_duration_since(now),
-                    why,
-                }
+                let away = until.saturating_duration_since(now);
+                // If the reason is this hit, another one must get its turn first.
+                let pause = match reached {
+                    true => away + self.pause_after(tried.attempts).min(self.pace.away_most),
+                    false => away,
+                };
+                Verdict::Again { pause, why }
             }
         }
     }
@@ -232,7 +241,16 @@ impl Sender {
                     Published::Refused(why) => Outcome::NotTaken {
                         why: format!("the broker does not take it on {topic}: {why}"),
                     },
-                    Published::NoConnection(why) => Outcome::Away { why, after: None },
+                    Published::NoConnection(why) => Outcome::Away {
+                        why,
+                        after: None,
+                        reached: false,
+                    },
+                    Published::Lost(why) => Outcome::Away {
+                        why,
+                        after: None,
+                        reached: true,
+                    },
                 }
             }
         }

@@ -33,8 +33,10 @@ pub(super) enum Published {
     /// The broker has nobody to give it to, and forgot it.
     NobodyListens,
     Refused(String),
-    /// It may have been taken, or not.
+    /// It was not sent.
     NoConnection(String),
+    /// The connection ended over it. It may have been taken, or not.
+    Lost(String),
 }
 
 type Order = (Call, oneshot::Sender<Published>);
@@ -143,7 +145,7 @@ async fn serve(mut caller: Caller, queue: &mut mpsc::Receiver<Order>) -> Option<
         };
         let published = publish(&mut caller, &call).await;
         let lost = match &published {
-            Published::NoConnection(why) => Some(why.clone()),
+            Published::Lost(why) => Some(why.clone()),
             _ => None,
         };
         // Who asked may have gone.
@@ -168,10 +170,10 @@ async fn publish(caller: &mut Caller, call: &Call) -> Published {
     };
     match timeout(ACKNOWLEDGED, acknowledged).await {
         Ok(Ok(published)) => published,
-        Ok(Err::<_, kakou_uplink::CallError>(error)) => Published::NoConnection(error.to_string()),
+        Ok(Err::<_, kakou_uplink::CallError>(error)) => Published::Lost(error.to_string()),
         Err(_) => {
             let within = ACKNOWLEDGED.as_secs();
-            Published::NoConnection(format!("the broker acknowledged nothing within {within} s"))
+            Published::Lost(format!("the broker acknowledged nothing within {within} s"))
         }
     }
 }

@@ -371,7 +371,7 @@ pub(super) async fn sweep(
                          'the recipient is off: ' || (SELECT reason FROM deliveries_off o
                              WHERE o.recipient = d.recipient AND o.channel = d.channel),
                          'the last one: ' || d.error,
-                         'nobody tried: the recipient is in no config, or no pusher ran'))
+                         'never tried: the recipient was away, is in no config, or no pusher ran'))
              FROM unnest($1::text[], $2::float8[]) AS l (level, give_up)
              WHERE d.level = l.level AND d.done_at IS NULL AND d.failed_at IS NULL
                AND d.next_at <= now() AND d.created_at + make_interval(secs => l.give_up) < now()

@@ -31,10 +31,12 @@ pub(super) enum Outcome {
     Done,
     /// Never again, for any hit.
     Gone,
-    /// It takes nothing now: the same would happen to any hit.
+    /// It takes nothing now.
     Away {
         why: String,
         after: Option<Duration>,
+        /// It was reached: the reason may lie in this hit.
+        reached: bool,
     },
     /// It did not take this one.
     NotTaken {
@@ -62,6 +64,7 @@ impl WebhookSender {
         recipient: &str,
         config: &Webhook,
         clock: SharedClock,
+        timeout: Duration,
     ) -> Result<Self, WebhookError> {
         let fault = |why: String| WebhookError {
             recipient: recipient.to_owned(),
@@ -76,6 +79,8 @@ impl WebhookSender {
             .no_proxy()
             .referer(false)
             .http1_only()
+            // Within that of the whole try, so that it shows which of the two it was.
+            .connect_timeout(timeout / 2)
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("kakou-central/", env!("CARGO_PKG_VERSION")));
         let builder = match config.url.scheme() {
@@ -120,6 +125,7 @@ impl WebhookSender {
                 why: told(&error.without_url()),
             },
             Err(error) => Outcome::Away {
+                reached: !error.is_connect(),
                 why: format!("{}: {}", self.host(), told(&error.without_url())),
                 after: None,
             },
@@ -149,10 +155,18 @@ impl WebhookSender {
         let after = after.and_then(|it| it.to_str().ok()?.trim().parse().ok());
         let after = after.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MOST));
         drain(answer).await;
-        match (status, after) {
-            (StatusCode::TOO_MANY_REQUESTS, after) => Outcome::Away { why, after },
-            (StatusCode::SERVICE_UNAVAILABLE, after @ Some(_)) => Outcome::Away { why, after },
-            _ => Outcome::NotTaken { why },
+        let says_later = match status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::SERVICE_UNAVAILABLE => after.is_some(),
+            _ => false,
+        };
+        match says_later {
+            true => Outcome::Away {
+                why,
+                after,
+                reached: true,
+            },
+            false => Outcome::NotTaken { why },
         }
     }
 
