@@ -2,6 +2,8 @@
 //! and keeps one row for each message, with nothing missing.
 
 pub mod alarms;
+pub mod analysis;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod ingest;

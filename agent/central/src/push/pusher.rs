@@ -131,7 +131,7 @@ impl Pusher {
 pub(super) async fn listen(store: Store, channel: &'static str, wake: Arc<Notify>) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match store.listen(channel).await {
+        match store.listen(channel, 1).await {
             Ok(mut listener) => {
                 backoff.reset();
                 wake.notify_one();

@@ -17,7 +17,7 @@ use super::pool::Dial;
 pub struct Listener {
     // Kept: without its client a connection ends.
     _client: tokio_postgres::Client,
-    heard: mpsc::Receiver<()>,
+    heard: mpsc::Receiver<Option<String>>,
     task: JoinHandle<()>,
 }
 
@@ -28,9 +28,8 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    pub(super) async fn open(dial: &Dial, channel: &str) -> Result<Self, StoreError> {
-        // One that waits stands for all: they say no more than "look".
-        let (tell, heard) = mpsc::channel(1);
+    pub(super) async fn open(dial: &Dial, channel: &str, most: usize) -> Result<Self, StoreError> {
+        let (tell, heard) = mpsc::channel(most.max(1));
         let (client, task) = match &dial.tls {
             None => {
                 let (client, connection) = dial.config.connect(tokio_postgres::NoTls).await?;
@@ -52,10 +51,18 @@ impl Listener {
         Ok(listener)
     }
 
+    /// What was notified; `Some(None)` where some were too many to be kept. `None`: the connection
+    /// has ended. May be cancelled.
+    pub async fn recv(&mut self) -> Option<Option<String>> {
+        self.heard.recv().await
+    }
+
     /// Something was notified since the last call. `false`: the connection has ended. May be
     /// cancelled.
     pub async fn hear(&mut self) -> bool {
-        self.heard.recv().await.is_some()
+        let heard = self.recv().await.is_some();
+        while self.heard.try_recv().is_ok() {}
+        heard
     }
 }
 
@@ -71,12 +78,16 @@ where
 
 async fn drive(
     mut messages: impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Unpin,
-    tell: mpsc::Sender<()>,
+    tell: mpsc::Sender<Option<String>>,
 ) {
+    let mut is_lost = false;
     while let Some(Ok(message)) = messages.next().await {
-        if matches!(message, AsyncMessage::Notification(_)) {
-            // Full: the one that waits stands for this one too.
-            let _ = tell.try_send(());
+        let AsyncMessage::Notification(told) = message else {
+            continue;
+        };
+        if is_lost && tell.try_send(None).is_ok() {
+            is_lost = false;
         }
+        is_lost |= tell.try_send(Some(told.payload().to_owned())).is_err();
     }
 }

@@ -118,9 +118,9 @@ impl Store {
         Ok(Self { pool, dial })
     }
 
-    /// A connection beside the pool that hears `NOTIFY channel`.
-    pub async fn listen(&self, channel: &str) -> Result<Listener, StoreError> {
-        Listener::open(&self.dial, channel).await
+    /// A connection beside the pool that hears `NOTIFY channel`; at most `most` wait to be taken.
+    pub async fn listen(&self, channel: &str, most: usize) -> Result<Listener, StoreError> {
+        Listener::open(&self.dial, channel, most).await
     }
 
     pub async fn client(&self) -> Result<Object, StoreError> {
