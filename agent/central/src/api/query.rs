@@ -21,7 +21,7 @@ use super::gate::In;
 
 /// Rows of a page where nobody says how many, and at most.
 const PAGE: i64 = 100;
-pub(super) const PAGE_MOST: i64 = 500;
+const PAGE_MOST: i64 = 500;
 /// Longer than any cursor that was given out.
 const CURSOR_MOST: usize = 1024;
 const TEXT_MOST: usize = 64;
@@ -149,10 +149,6 @@ impl Cut {
     /// One more than is shown, to see whether there is more.
     pub fn fetch(&self) -> i64 {
         self.limit + 1
-    }
-
-    pub fn limit(&self) -> i64 {
-        self.limit
     }
 
     pub fn text(&self, part: usize) -> Option<&str> {

@@ -12,5 +12,5 @@ pub use password::{PASSWORD_LEAST, PasswordError};
 pub use role::{Role, RoleError};
 pub(super) use sessions::{Out, Session, Sessions};
 pub(super) use throttle::Throttle;
-pub(super) use users::{NAME_MOST, hash_of};
+pub(super) use users::NAME_MOST;
 pub use users::{User, Users, UsersError};
