@@ -6,7 +6,9 @@ use kakou_fleet::{FleetError, FleetOptions, bench};
 use kakou_time::Stopwatch;
 
 fn main() -> Result<(), FleetError> {
-    let mut numbers = std::env::args().skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
+    let mut numbers = std::env::args()
+        .skip(1)
+        .map(|n| n.parse::<u64>().unwrap_or(0));
     let passages = numbers.next().filter(|n| *n > 0).unwrap_or(200_000);
     let pictures = numbers.next().unwrap_or(0).min(3) as u8;
     let options = FleetOptions {

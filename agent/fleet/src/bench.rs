@@ -29,7 +29,9 @@ pub fn make(options: FleetOptions, passages: u64) -> Result<(u64, u64, u64), Fle
                 why: e.to_string(),
             })?;
         messages += out.len() as u64;
-        let sizes = out.drain(..).map(|o| o.message.envelope.payload.len() as u64);
+        let sizes = out
+            .drain(..)
+            .map(|o| o.message.envelope.payload.len() as u64);
         bytes += sizes.sum::<u64>();
     }
     Ok((made, messages, bytes))

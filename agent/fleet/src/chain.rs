@@ -1,8 +1,8 @@
 //! Numbers and seals one agent's messages, as its outbox does.
 
 use ed25519_dalek::SigningKey;
-use kakou_contract::seal::{self, GENESIS, Sealed};
 use kakou_contract::Envelope;
+use kakou_contract::seal::{self, GENESIS, Sealed};
 
 /// A message with its number in it and its seal beside it.
 #[derive(Debug, Clone)]
@@ -48,7 +48,11 @@ impl Chain {
     }
 
     /// `digest` is that of the payload, where it is known.
-    pub(crate) fn seal(&mut self, mut envelope: Envelope, digest: Option<[u8; 32]>) -> SealedMessage {
+    pub(crate) fn seal(
+        &mut self,
+        mut envelope: Envelope,
+        digest: Option<[u8; 32]>,
+    ) -> SealedMessage {
         let digest = digest.unwrap_or_else(|| seal::digest(&envelope.payload));
         let sequence = self.sequence + 1;
         let mut sealed_digest = digest;

@@ -83,7 +83,12 @@ impl Traffic {
 
     /// How many lanes a camera sees.
     pub(crate) fn lanes(&self, agent: u32, camera: u8) -> u8 {
-        let parts = [self.seed, stream::CAMERAS, u64::from(agent), u64::from(camera)];
+        let parts = [
+            self.seed,
+            stream::CAMERAS,
+            u64::from(agent),
+            u64::from(camera),
+        ];
         Random::of(&parts).within(1, 3) as u8
     }
 
@@ -209,7 +214,10 @@ impl City {
 
     pub(crate) fn next(&mut self) -> Option<Due> {
         let at = self.next_at()?;
-        let is_later = self.later.peek().is_some_and(|Reverse(due)| due.at_ms <= at);
+        let is_later = self
+            .later
+            .peek()
+            .is_some_and(|Reverse(due)| due.at_ms <= at);
         if is_later {
             return self.later.pop().map(|Reverse(due)| due);
         }
@@ -221,12 +229,19 @@ impl City {
     pub(crate) fn ends(&mut self) -> Vec<Due> {
         let later = std::mem::take(&mut self.later).into_sorted_vec();
         let of_sight = later.into_iter().rev().map(|Reverse(due)| due);
-        of_sight.filter(|due| due.sighting.phase == Phase::Ended).collect()
+        of_sight
+            .filter(|due| due.sighting.phase == Phase::Ended)
+            .collect()
     }
 
     fn arrive(&mut self, at: i64, vehicle: u32) -> Due {
         let place = self.places[vehicle as usize];
-        let parts = [self.traffic.seed, stream::DRIVE, u64::from(vehicle), u64::from(place.nth)];
+        let parts = [
+            self.traffic.seed,
+            stream::DRIVE,
+            u64::from(vehicle),
+            u64::from(place.nth),
+        ];
         let mut random = Random::of(&parts);
         let cameras = self.traffic.cameras(place.agent);
         let camera = random.below(u64::from(cameras)) as u8;
@@ -250,7 +265,10 @@ impl City {
             let nth = follower.nth;
             follower.nth += 1;
             let phase = self.passed(vehicle + 1);
-            let (lag, lane) = (random.within(1_800, 7_000), random.below(u64::from(lanes)) as u8);
+            let (lag, lane) = (
+                random.within(1_800, 7_000),
+                random.below(u64::from(lanes)) as u8,
+            );
             let due = seen(at + lag, vehicle + 1, nth, lane, phase);
             self.later.push(Reverse(due));
         }
@@ -298,7 +316,8 @@ impl City {
             place.heading = (place.heading ^ 1) & 3;
         }
         let (from, to) = if random.chance(PARKS) { PARKED } else { DRIVE };
-        self.arrivals.push(Reverse((at + random.within(from, to), vehicle)));
+        self.arrivals
+            .push(Reverse((at + random.within(from, to), vehicle)));
     }
 }
 

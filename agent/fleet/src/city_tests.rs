@@ -27,13 +27,20 @@ fn a_vehicle_goes_from_checkpoint_to_checkpoint_in_its_time() {
     let mut seen: BTreeMap<u32, Vec<(i64, u32)>> = BTreeMap::new();
     for due in sightings(30_000) {
         if due.sighting.phase != Phase::Ended {
-            seen.entry(due.sighting.vehicle).or_default().push((due.at_ms, due.agent));
+            seen.entry(due.sighting.vehicle)
+                .or_default()
+                .push((due.at_ms, due.agent));
         }
     }
-    let moved = seen.values().filter(|s| s.windows(2).any(|w| w[0].1 != w[1].1));
+    let moved = seen
+        .values()
+        .filter(|s| s.windows(2).any(|w| w[0].1 != w[1].1));
     assert!(moved.count() > 1_900);
     for sightings in seen.values() {
-        assert!(sightings.windows(2).all(|w| w[1].0 - w[0].0 > 100_000), "{sightings:?}");
+        assert!(
+            sightings.windows(2).all(|w| w[1].0 - w[0].0 > 100_000),
+            "{sightings:?}"
+        );
     }
 }
 
@@ -41,13 +48,17 @@ fn a_vehicle_goes_from_checkpoint_to_checkpoint_in_its_time() {
 fn pairs_travel_together_and_clones_are_in_two_places() {
     let all = sightings(30_000);
     let of = |vehicle: u32| {
-        let of_it = all.iter().filter(move |due| due.sighting.vehicle == vehicle);
+        let of_it = all
+            .iter()
+            .filter(move |due| due.sighting.vehicle == vehicle);
         of_it.map(|due| (due.at_ms, due.agent)).collect::<Vec<_>>()
     };
     let (leader, follower) = (of(200), of(201));
     assert!(!follower.is_empty());
     for (at, agent) in &follower {
-        let led = leader.iter().any(|(l, a)| a == agent && (0..8_000).contains(&(at - l)));
+        let led = leader
+            .iter()
+            .any(|(l, a)| a == agent && (0..8_000).contains(&(at - l)));
         assert!(led, "{at} at {agent}: {leader:?}");
     }
     assert_eq!(TRAFFIC.plate(507), TRAFFIC.plate(506));
@@ -79,7 +90,15 @@ fn every_vehicle_in_sight_passes() {
 #[test]
 fn so_many_vehicles_give_the_rate_that_was_asked_for() {
     let vehicles = 3_000_u32;
-    let mut city = City::new(Traffic { listed: 0.0, ..TRAFFIC }, vehicles, 0, true);
+    let mut city = City::new(
+        Traffic {
+            listed: 0.0,
+            ..TRAFFIC
+        },
+        vehicles,
+        0,
+        true,
+    );
     let mut count = 0;
     while city.next_at().is_some_and(|at| at < 3_600_000) {
         count += usize::from(city.next().is_some());

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
-    AuditEvent, Command, CommandError, Envelope, EvidenceRole, Id, Keep, Priority,
-    Request, ResultCode, ResultMessage, SchemaVersion, Sha256Hex, Topic, command::answer_topic,
+    AuditEvent, Command, CommandError, Envelope, EvidenceRole, Id, Keep, Priority, Request,
+    ResultCode, ResultMessage, SchemaVersion, Sha256Hex, Topic, command::answer_topic,
 };
 use kakou_time::Clock;
 use kakou_uplink::Received;
@@ -86,7 +86,14 @@ impl Commander {
         } else {
             self.answer(&parsed, now)
         };
-        self.record(command, &parsed, received.correlation.clone(), topic, answer, now);
+        self.record(
+            command,
+            &parsed,
+            received.correlation.clone(),
+            topic,
+            answer,
+            now,
+        );
         true
     }
 
@@ -98,7 +105,10 @@ impl Commander {
         if request.is_expired(now) {
             return Answer::not(ResultCode::Expired, "it came after its expires_at");
         }
-        let known = self.answered.iter().find(|(id, _)| *id == request.request_id);
+        let known = self
+            .answered
+            .iter()
+            .find(|(id, _)| *id == request.request_id);
         if let Some((_, first)) = known {
             return Answer {
                 code: ResultCode::Repeated,
@@ -131,20 +141,29 @@ impl Commander {
                 }),
                 ..Answer::done(Some(json!({ "counted": false })))
             },
-            Command::Retention { .. } | Command::Reload => {
-                Answer::not(ResultCode::Refused, "a made-up agent has nothing of the kind")
-            }
+            Command::Retention { .. } | Command::Reload => Answer::not(
+                ResultCode::Refused,
+                "a made-up agent has nothing of the kind",
+            ),
         }
     }
 
     fn snapshot(&self, camera: &Id, now: DateTime<FixedOffset>) -> Answer {
-        if !self.checkpoint.cameras.iter().any(|known| known.id == *camera) {
+        if !self
+            .checkpoint
+            .cameras
+            .iter()
+            .any(|known| known.id == *camera)
+        {
             let why = format!("camera: there is no camera {camera}");
             return Answer::not(ResultCode::Invalid, why);
         }
         let mut random = Random::of(&[now.timestamp_millis().unsigned_abs()]);
         let of = format!("{camera} at {now}");
-        let picture = self.shared.bank.picture(EvidenceRole::Frame, &of, &mut random);
+        let picture = self
+            .shared
+            .bank
+            .picture(EvidenceRole::Frame, &of, &mut random);
         Answer::done(Some(json!({
             "time": kakou_contract::time::to_text(&now),
             "content_type": "image/jpeg",

@@ -61,7 +61,10 @@ impl Director {
         }
         if options.troubles.outages > 0.0 {
             for agent in 0..options.agents {
-                outages.push(Reverse((draws.within(0, between(&shared, &mut draws.clone())), agent)));
+                outages.push(Reverse((
+                    draws.within(0, between(&shared, &mut draws.clone())),
+                    agent,
+                )));
             }
         }
         let mut director = Self {
@@ -119,7 +122,11 @@ impl Director {
     }
 
     /// Until all is made, or it is told to stop. What is in sight then has passed all the same.
-    pub(crate) async fn direct(mut self, mut stop: watch::Receiver<bool>, made: watch::Sender<bool>) {
+    pub(crate) async fn direct(
+        mut self,
+        mut stop: watch::Receiver<bool>,
+        made: watch::Sender<bool>,
+    ) {
         while !*stop.borrow() {
             if self.is_all_made() {
                 break;
@@ -140,7 +147,10 @@ impl Director {
     }
 
     fn is_all_made(&self) -> bool {
-        self.shared.options.count.is_some_and(|count| self.passages >= count)
+        self.shared
+            .options
+            .count
+            .is_some_and(|count| self.passages >= count)
     }
 
     /// What is due; how long nothing else is.

@@ -41,7 +41,10 @@ impl Line {
         match kind {
             Evil::BrokenChain => {}
             Evil::ForgedSignature => {
-                put(&mut before.with_key(key(seed, "forger", number)), passage(&other)?);
+                put(
+                    &mut before.with_key(key(seed, "forger", number)),
+                    passage(&other)?,
+                );
             }
             Evil::ChangedKey => {
                 let new = key(seed, "other", number);
@@ -49,16 +52,23 @@ impl Line {
                 birth.id = id(birth.time, random);
                 birth.public_key = Some(PublicKey::of(&new.verifying_key()));
                 let mut chain = self.chain.with_key(new);
-                put(&mut chain, Envelope::of(&birth, Priority::Control, Keep::Control)?);
+                put(
+                    &mut chain,
+                    Envelope::of(&birth, Priority::Control, Keep::Control)?,
+                );
                 put(&mut chain, passage(&other)?);
             }
             Evil::ForeignTopic => {
                 let site = (number + 1) % self.shared.options.agents.max(1);
                 let mut envelope = passage(&other)?;
-                let theirs = self.shared.options.site(site).map_err(|e| MessageError::Invalid {
-                    field: "site".to_owned(),
-                    reason: e.to_string(),
-                })?;
+                let theirs = self
+                    .shared
+                    .options
+                    .site(site)
+                    .map_err(|e| MessageError::Invalid {
+                        field: "site".to_owned(),
+                        reason: e.to_string(),
+                    })?;
                 let (ours, theirs) = (format!("/{}/", other.site), format!("/{theirs}/"));
                 envelope.topic = envelope.topic.replacen(&ours, &theirs, 1);
                 put(&mut before.clone(), envelope);

@@ -27,7 +27,9 @@ use crate::telling::{Hit, misread, signal};
 pub(crate) enum Event {
     Sighting(Sighting),
     /// Its state is told, at this time of the fleet.
-    Status { at_ms: i64 },
+    Status {
+        at_ms: i64,
+    },
 }
 
 /// What a message is to the record.
@@ -88,11 +90,6 @@ impl Line {
             frames: 0,
             now,
         }
-    }
-
-    /// The number of the last message.
-    pub(crate) fn sequence(&self) -> u64 {
-        self.chain.sequence()
     }
 
     /// All that follows from what happened.
@@ -202,8 +199,7 @@ impl Line {
         out: &mut Vec<Outgoing>,
     ) -> Result<(), MessageError> {
         for (evidence, picture) in scene.passage.evidence.iter().zip(pictures) {
-            let envelope =
-                Envelope::picture(owner, &scene.passage, evidence, keep, picture.bytes);
+            let envelope = Envelope::picture(owner, &scene.passage, evidence, keep, picture.bytes);
             self.commit(envelope, Some(picture.sha256), What::True, out)?;
         }
         Ok(())
@@ -267,11 +263,7 @@ impl Line {
         }
     }
 
-    fn tell_of(
-        &mut self,
-        evicting: Evicting,
-        out: &mut Vec<Outgoing>,
-    ) -> Result<(), MessageError> {
+    fn tell_of(&mut self, evicting: Evicting, out: &mut Vec<Outgoing>) -> Result<(), MessageError> {
         let event = AuditEvent::Eviction {
             priority: evicting.priority,
             reason: EvictionReason::Bytes,
@@ -325,7 +317,11 @@ impl Line {
         let is_timed = self.checkpoint.clock.state != kakou_contract::ClockState::Unsynchronised;
         StatusMessage {
             cameras: cameras.collect(),
-            health: if is_timed { Health::Ok } else { Health::Degraded },
+            health: if is_timed {
+                Health::Ok
+            } else {
+                Health::Degraded
+            },
             clock: Some(self.checkpoint.clock),
             outbox: Some(OutboxStatus {
                 health: Health::Ok,

@@ -251,8 +251,8 @@ impl FleetOptions {
             let why = format!("{} is not from 0 to 3", self.pictures);
             return Err(FleetError::option("pictures", why));
         }
-        if !(1_200..=4 << 20).contains(&self.picture_size) {
-            let why = format!("{} is not from 1200 to 4194304 bytes", self.picture_size);
+        if !(2_000..=4 << 20).contains(&self.picture_size) {
+            let why = format!("{} is not from 2000 to 4194304 bytes", self.picture_size);
             return Err(FleetError::option("picture size", why));
         }
         if self.status_every < Duration::from_secs(1) {
@@ -323,7 +323,7 @@ mod tests {
         assert!(wrong(|o| o.prefix = "卡口".to_owned()).contains("prefix: "));
         assert!(wrong(|o| o.pictures = 4).contains("0 to 3"));
         assert!(wrong(|o| o.hits = 1.5).contains("share"));
-        let evil = wrong(|o| drop(o.troubles.evil.insert(Evil::AlteredPicture)));
+        let evil = wrong(|o| o.troubles.evil = [Evil::AlteredPicture].into());
         assert!(evil.contains("needs pictures"), "{evil}");
         let long = wrong(|o| {
             o.rate = 1_000.0;

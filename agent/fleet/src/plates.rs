@@ -138,7 +138,11 @@ pub(crate) fn made_up(random: &mut Random, home: u64) -> MadeUp {
             of(text, C::White, K::Other, 1, V::Truck)
         }
         _ => {
-            let letters = format!("{}{}", random.pick_char("VKHBSLJN"), random.pick_char(LETTERS));
+            let letters = format!(
+                "{}{}",
+                random.pick_char("VKHBSLJN"),
+                random.pick_char(LETTERS)
+            );
             let text = digits(random, letters, 5);
             of(text, C::White, K::Military, 1, V::Car)
         }
@@ -185,8 +189,14 @@ mod tests {
     fn plates_of_all_provinces_and_many_kinds_come_up() {
         let mut random = Random::of(&[3]);
         let plates: Vec<MadeUp> = (0..20_000).map(|_| made_up(&mut random, 13)).collect();
-        let first: BTreeSet<char> = plates.iter().filter_map(|p| p.text.chars().next()).collect();
-        assert!(PROVINCES.iter().all(|(p, _)| first.contains(p)), "{first:?}");
+        let first: BTreeSet<char> = plates
+            .iter()
+            .filter_map(|p| p.text.chars().next())
+            .collect();
+        assert!(
+            PROVINCES.iter().all(|(p, _)| first.contains(p)),
+            "{first:?}"
+        );
         let kinds: BTreeSet<_> = plates.iter().filter_map(|p| p.kind).collect();
         assert_eq!(kinds.len(), 16, "{kinds:?}");
         for plate in &plates {

@@ -35,7 +35,10 @@ impl Shared {
             name: name.to_owned(),
             version: version.to_owned(),
         };
-        vec![model("made-up-finder", "1.0.0"), model("made-up-reader", "1.0.0")]
+        vec![
+            model("made-up-finder", "1.0.0"),
+            model("made-up-reader", "1.0.0"),
+        ]
     }
 }
 
@@ -71,14 +74,20 @@ pub(crate) fn scene(shared: &Shared, checkpoint: &Checkpoint, seen: &Sighting) -
     let plate = is_read.then(|| read(&carried, &at, reads, &mut random));
     let no_plate_reason = (!is_read).then(|| {
         use NoPlateReason as N;
-        random.pick(&[N::NotReadable, N::NotReadable, N::TooSmall, N::TooUncertain, N::NoneFound])
+        random.pick(&[
+            N::NotReadable,
+            N::NotReadable,
+            N::TooSmall,
+            N::TooUncertain,
+            N::NoneFound,
+        ])
     });
     let direction = if random.chance(0.9) {
         Direction::Approaching
     } else {
         Direction::Leaving
     };
-    let wrong_way = random.chance(0.001).then_some(true);
+    let wrong_way = random.chance(shared.options.signals * 0.2).then_some(true);
     let passage = PassageMessage {
         is_late: false,
         schema_version: SchemaVersion::CURRENT,
@@ -130,7 +139,11 @@ impl Scene {
     pub(crate) fn photograph(&mut self, shared: &Arc<Shared>, owner: Uuid) -> Vec<Picture> {
         let count = usize::from(shared.options.pictures);
         let has_plate = self.passage.plate.is_some();
-        let roles = [EvidenceRole::Frame, EvidenceRole::Plate, EvidenceRole::Thumbnail];
+        let roles = [
+            EvidenceRole::Frame,
+            EvidenceRole::Plate,
+            EvidenceRole::Thumbnail,
+        ];
         let roles = roles
             .into_iter()
             .take(count)
@@ -138,7 +151,9 @@ impl Scene {
         let mut pictures = Vec::with_capacity(count);
         self.passage.evidence.clear();
         for role in roles {
-            let picture = shared.bank.picture(role, &format!("{owner}/{role}"), &mut self.random);
+            let picture = shared
+                .bank
+                .picture(role, &format!("{owner}/{role}"), &mut self.random);
             let topic = Topic::Evidence {
                 site: self.passage.site.clone(),
                 agent: self.passage.agent.clone(),
@@ -185,7 +200,12 @@ impl Place {
         let corner = |x: f32, y: f32| [Px::new(x), Px::new(y)];
         Self {
             vehicle: PixelBox::from_edges(left, top, right, bottom),
-            plate: [corner(x0, y0), corner(x1, y0 + 1.0), corner(x1, y1), corner(x0, y1 - 1.0)],
+            plate: [
+                corner(x0, y0),
+                corner(x1, y0 + 1.0),
+                corner(x1, y1),
+                corner(x0, y1 - 1.0),
+            ],
         }
     }
 }

@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kakou_contract::{Committed, Cursor, Envelope, Held, MessageError, Priority, Ranges, Sha256Hex};
+use kakou_contract::{
+    Committed, Cursor, Envelope, Held, MessageError, Priority, Ranges, Sha256Hex,
+};
 use kakou_uplink::{Store, StoreError};
 use tokio::sync::watch;
 
@@ -131,13 +133,18 @@ impl MemoryStore {
             Event::Sighting(_) => Priority::Hit,
             Event::Status { .. } => Priority::Control,
         };
-        self.0.books.untold.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.0
+            .books
+            .untold
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.events().push_back(event);
         self.wake(priority);
     }
 
     fn wake(&self, priority: Priority) {
-        self.0.committed.send_modify(|counts| counts[priority.index()] += 1);
+        self.0
+            .committed
+            .send_modify(|counts| counts[priority.index()] += 1);
     }
 
     /// Things that are no messages yet.
@@ -182,7 +189,11 @@ impl MemoryStore {
             .filter(|item| matches!(item.outgoing.what, What::True | What::Torn))
             .map(|item| item.outgoing.message.sequence)
             .collect();
-        let again: Vec<Outgoing> = inner.kept.range(first..=last).map(|(_, o)| o.clone()).collect();
+        let again: Vec<Outgoing> = inner
+            .kept
+            .range(first..=last)
+            .map(|(_, o)| o.clone())
+            .collect();
         let mut here: Ranges = again.iter().map(|o| o.message.sequence).collect();
         for [from, to] in waiting.pairs() {
             here.insert(from, to);
@@ -197,7 +208,10 @@ impl MemoryStore {
             self.wake(priority);
         }
         let missing = here.gaps_from(first);
-        let missing = missing.into_iter().filter(|[from, _]| *from <= last).collect();
+        let missing = missing
+            .into_iter()
+            .filter(|[from, _]| *from <= last)
+            .collect();
         Resent { messages, missing }
     }
 
@@ -236,7 +250,10 @@ impl MemoryStore {
             inner.scratch = out;
         }
         let all = i64::try_from(made).unwrap_or(0);
-        self.0.books.untold.fetch_sub(all, std::sync::atomic::Ordering::Relaxed);
+        self.0
+            .books
+            .untold
+            .fetch_sub(all, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Nothing is given up any more, and what was is told.
@@ -273,7 +290,9 @@ impl MemoryStore {
     fn delivered(&self, inner: &mut Inner, item: Item) {
         let books = &self.0.books;
         if let Some(taken) = item.taken {
-            books.tally.took(inner.line.shared.time.elapsed().saturating_sub(taken));
+            books
+                .tally
+                .took(inner.line.shared.time.elapsed().saturating_sub(taken));
         }
         if item.again {
             books.tally.repeats.one();
@@ -296,7 +315,10 @@ impl MemoryStore {
             books.tally.evil.one();
         }
         books.tally.acknowledged.one();
-        books.tally.kind(kind(&item.outgoing.message.envelope)).one();
+        books
+            .tally
+            .kind(kind(&item.outgoing.message.envelope))
+            .one();
         if self.0.repeat_share > 0.0 && inner.repeats.chance(self.0.repeat_share) {
             let priority = item.outgoing.message.envelope.priority;
             inner.put(item.outgoing.clone(), true);

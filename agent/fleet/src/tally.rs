@@ -72,7 +72,11 @@ impl Tally {
 
     /// The time within which this share of the acknowledgements came, in milliseconds.
     pub(crate) fn within(&self, share: f64) -> f64 {
-        let counts: Vec<u64> = self.took.iter().map(|n| n.load(Ordering::Relaxed)).collect();
+        let counts: Vec<u64> = self
+            .took
+            .iter()
+            .map(|n| n.load(Ordering::Relaxed))
+            .collect();
         let all: u64 = counts.iter().sum();
         let wanted = (all as f64 * share).ceil() as u64;
         let mut so_far = 0;
@@ -99,13 +103,17 @@ fn upper_us(bucket: u64) -> f64 {
 /// What a message is, by the CloudEvents type beside it.
 pub(crate) fn kind(envelope: &Envelope) -> MessageKind {
     let told = property(envelope, "type").and_then(|t| t.split('.').nth(1));
-    let found = MessageKind::ALL.into_iter().find(|k| Some(k.as_str()) == told);
+    let found = MessageKind::ALL
+        .into_iter()
+        .find(|k| Some(k.as_str()) == told);
     found.unwrap_or(MessageKind::Evidence)
 }
 
 pub(crate) fn property<'a>(envelope: &'a Envelope, name: &str) -> Option<&'a str> {
     let all = &envelope.user_properties;
-    all.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    all.iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]

@@ -56,8 +56,7 @@ impl Hit {
         if !self.is_none {
             return self.message(scene, HitState::Confirmed, passage.time, passage.last_seen);
         }
-        let mut hit =
-            self.message(scene, HitState::Retracted, passage.time, passage.last_seen)?;
+        let mut hit = self.message(scene, HitState::Retracted, passage.time, passage.last_seen)?;
         hit.retraction = Some(Retraction {
             reason: RetractionReason::VoteChanged,
             plate: Some(misread(&hit.plate).text),
@@ -132,7 +131,11 @@ impl Hit {
                 valid_until: scene.passage.time.checked_add_days(Days::new(30)),
             },
             Doubt {
-                kind: if self.near { MatchKind::Near } else { MatchKind::Exact },
+                kind: if self.near {
+                    MatchKind::Near
+                } else {
+                    MatchKind::Exact
+                },
                 confidence: plate.confidence,
                 differences,
                 contradictions: Vec::new(),
@@ -173,7 +176,10 @@ pub(crate) fn signal(
     } else if has_none {
         SignalKind::NoPlate
     } else if random.chance(share) {
-        let colour = passage.plate.as_mut().and_then(|plate| plate.colour.as_mut())?;
+        let colour = passage
+            .plate
+            .as_mut()
+            .and_then(|plate| plate.colour.as_mut())?;
         let other = match carried.colour {
             PlateColour::White => PlateColour::Green,
             _ => PlateColour::White,

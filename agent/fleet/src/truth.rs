@@ -130,7 +130,10 @@ impl Sink {
     pub(crate) fn put(&self, row: Row) {
         match self {
             Self::Nowhere => {}
-            Self::Memory(rows) => rows.lock().unwrap_or_else(PoisonError::into_inner).push(row),
+            Self::Memory(rows) => rows
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(row),
             // The thread has ended over an error, which is told at the end.
             Self::File(queue) => drop(queue.send(row)),
         }
@@ -174,7 +177,8 @@ impl Record {
         match self.0 {
             Writer::Nowhere => {}
             Writer::Memory(rows) => {
-                truth.rows = std::mem::take(&mut rows.lock().unwrap_or_else(PoisonError::into_inner));
+                truth.rows =
+                    std::mem::take(&mut rows.lock().unwrap_or_else(PoisonError::into_inner));
             }
             Writer::File { path, thread } => {
                 let written = thread.join().map_err(|_| FleetError::Ended {
