@@ -1,4 +1,5 @@
-//! `kakou load`: made-up passages through a real outbox and uplink.
+//! `kakou load`: made-up passages through a real outbox and uplink; with `--agents`, of a whole
+//! fleet (`load_fleet`).
 
 use crate::store::OutboxStore;
 use std::path::PathBuf;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use kakou_contract::{Id, Priority};
 use kakou_time::{Clock as _, Stopwatch, SystemClock};
 
-use super::broker::BrokerUrl;
+use super::broker::Access;
 use super::common::print_line;
+use super::load_fleet::{BrokerUrls, FleetArgs};
 use kakou_contract::{Envelope, Keep};
 use kakou_outbox::{Outbox, OutboxOptions};
 use kakou_uplink::{Drain, Uplink, UplinkConfig};
@@ -19,19 +21,30 @@ use kakou_uplink::{Drain, Uplink, UplinkConfig};
 ///
 /// They go through a real outbox in the state folder, with the topics of camera `load`; their
 /// payload says that they are made up. Ends when `--count` is sent and acknowledged, or on SIGTERM.
+///
+/// With `--agents N` there is no outbox: N made-up agents in one process, each with its own key,
+/// cameras and connection, send what checkpoints of a city would, to try a platform with.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// State folder of the outbox; must not be that of an agent in service.
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
-    /// Where to send; without it, the messages wait in the outbox.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "agents",
+        conflicts_with = "agents"
+    )]
+    state: Option<PathBuf>,
+    /// Where to send; without it, the messages wait in the outbox. With --agents several, separated
+    /// by commas: the agents are spread over them.
     #[arg(long, value_name = "URL")]
-    broker: Option<BrokerUrl>,
+    broker: Option<BrokerUrls>,
+    #[command(flatten)]
+    access: Access,
     /// The site that the messages name.
-    #[arg(long, default_value = "load")]
+    #[arg(long, default_value = "load", conflicts_with = "agents")]
     site: String,
     /// The agent that the messages name.
-    #[arg(long, default_value = "load")]
+    #[arg(long, default_value = "load", conflicts_with = "agents")]
     agent: String,
     /// Passages to append.
     #[arg(long, value_name = "N", default_value_t = u64::MAX)]
@@ -40,41 +53,71 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = rate)]
     rate: f64,
     /// Bytes of a passage.
-    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 1024,
+        conflicts_with = "agents"
+    )]
     size: usize,
     /// Pictures with each passage.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pictures: usize,
-    /// Bytes of a picture.
-    #[arg(long, value_name = "BYTES", default_value_t = 60_000)]
-    picture_size: usize,
+    /// Bytes of a picture. [default: 60000, with --agents 6000]
+    #[arg(long, value_name = "BYTES")]
+    picture_size: Option<usize>,
     /// Every so many passages one is a hit too; 0: none.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "agents")]
     hit_every: u64,
     /// Threads that append.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64), conflicts_with = "agents")]
     producers: u64,
     /// Print `committed SEQUENCE LANE ID` for each message that is on disk.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "agents")]
     print: bool,
+    #[command(flatten)]
+    fleet: FleetArgs,
 }
 
+/// Bytes of a picture where none are given.
+const PICTURE_SIZE: usize = 60_000;
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let brokers = match &args.broker {
+        Some(urls) => urls.addresses(&args.access)?,
+        None => Vec::new(),
+    };
+    let Some(state) = &args.state else {
+        let common = Common {
+            rate: args.rate,
+            count: (args.count < u64::MAX).then_some(args.count),
+            pictures: args.pictures,
+            picture_size: args.picture_size,
+            tls: args.access.tls(),
+        };
+        return args.fleet.run(common, brokers);
+    };
+    anyhow::ensure!(
+        brokers.len() < 2,
+        "--broker names several; one agent sends to one, --agents N is for more"
+    );
     let (site, agent) = (
         Id::new("site", args.site.as_str())?,
         Id::new("agent", args.agent.as_str())?,
     );
-    let outbox = Outbox::open(OutboxOptions::new(&args.state, site, agent))?;
+    let outbox = Outbox::open(OutboxOptions::new(state, site, agent))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     let _in_runtime = runtime.enter();
-    let address = args.broker.as_ref().map(BrokerUrl::address).transpose()?;
     let client_id = format!("kakou-load-{}-{}", args.site, args.agent);
-    let uplink = address.map(|a| {
+    let uplink = (!brokers.is_empty()).then(|| {
         Uplink::start(
-            UplinkConfig::new(vec![a], client_id),
+            UplinkConfig {
+                tls: args.access.tls(),
+                ..UplinkConfig::new(brokers, client_id)
+            },
             OutboxStore(outbox.clone()),
             std::sync::Arc::new(kakou_time::SystemClock::new()),
         )
@@ -131,6 +174,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     outbox.close()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What both ways have in common.
+pub(super) struct Common {
+    pub(super) rate: f64,
+    pub(super) count: Option<u64>,
+    pub(super) pictures: usize,
+    pub(super) picture_size: Option<usize>,
+    pub(super) tls: kakou_uplink::TlsFiles,
 }
 
 /// A rate so low that the next passage is due after the end of time is no rate.
@@ -235,7 +287,8 @@ fn made_up(args: &Args, n: u64) -> Vec<Envelope> {
         text(&id),
     ));
     for p in 0..args.pictures {
-        let bytes = vec![(n as u8) ^ (p as u8); args.picture_size];
+        let size = args.picture_size.unwrap_or(PICTURE_SIZE);
+        let bytes = vec![(n as u8) ^ (p as u8); size];
         all.push(draft(
             Priority::Picture,
             format!("{id}/{p}"),

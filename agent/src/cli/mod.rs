@@ -20,6 +20,7 @@ mod eval_hits;
 mod eval_report;
 mod generate;
 mod load;
+mod load_fleet;
 mod models;
 mod outbox;
 mod panel;

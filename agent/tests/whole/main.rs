@@ -32,6 +32,7 @@ mod disk;
 mod docs;
 mod doctor;
 mod faults;
+mod fleet;
 mod help_from_afar;
 mod hits;
 mod hits_faults;
