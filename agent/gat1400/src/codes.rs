@@ -5,6 +5,7 @@
 //! - **W**: `648540858/wvp-GB28181-pro`, `gb_dict.json` and the classes of its package `gat1400`.
 //! - **D**: `haoxianrui/gat1400`, a client made for a maker's library.
 //! - **C**: a C++ SDK whose header `CMS_1400_STRUCT` gives type and length of each field.
+//! - **F**: `ty-wssf/fliad-viid`, whose class `MotorVehicle` quotes a document on how to connect.
 //! - **P**: a Python service whose models name the standard's clauses.
 //! - **V**: Java enums of `com.viid.common.enums` and `com.ss.facesys.data.viid`.
 //!
@@ -27,13 +28,13 @@ pub const BUSINESS_DISPOSITION_NOTIFICATION: &str = "02";
 pub const EVENT_PASSAGE: u32 = 1;
 /// `SubscribeDetail` 自动采集的车辆信息 (W, V).
 pub const DETAIL_MOTOR_VEHICLE: &str = "13";
-/// `PlateNo` of a vehicle without a plate, or with one that could not be read (C's neighbour
-/// `ty-wssf/fliad-viid` quotes the rule).
+/// `PlateNo` of a vehicle without a plate, or with one that could not be read (F).
 pub const NO_PLATE: &str = "无车牌";
-/// `PlateNo`: a character that could not be read (the same source).
+/// `PlateNo`: a character that could not be read (F).
 pub const UNREAD: char = '-';
 
-/// `ColorType`, of `PlateColor` and `VehicleColor` (W, D, and two user interfaces agree).
+/// `ColorType`, of `PlateColor` and `VehicleColor` (W, D, and two public user interfaces agree). The
+/// contract's `PlateColour::gat1400` says otherwise for black, white and yellow, and is not used.
 pub const COLOURS: &[(&str, &str)] = &[
     ("1", "黑"),
     ("2", "白"),

@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+/// The table of the stand-in for an upper library, which knows nothing of the rules here.
+#[path = "../tests/upper/fields.rs"]
+mod fields;
+
 use super::*;
 use kakou_contract::Message;
 use kakou_contract::codes::{PlateColour, PlateKind};
@@ -317,6 +321,7 @@ proptest! {
             Ok(vehicle) => {
                 let value = serde_json::to_value(&vehicle).unwrap();
                 prop_assert_eq!(rules::check(&value), Ok(()));
+                prop_assert_eq!(fields::fault(&value), None);
                 let back: MotorVehicle = serde_json::from_value(value).unwrap();
                 prop_assert_eq!(back, vehicle);
             }

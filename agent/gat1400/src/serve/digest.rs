@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chrono::DateTime;
 use http_auth::{DigestClient, ParamValue, PasswordParams};
 use kakou_guard::Secret;
 use uuid::Uuid;
@@ -46,8 +47,8 @@ pub(super) enum Proof {
 impl Challenges {
     /// The value of `WWW-Authenticate`. `now` is time that never runs backwards.
     pub(super) fn challenge(&mut self, now: Duration, stale: bool) -> String {
-        // 124 bits of chance.
-        let nonce: String = [Uuid::now_v7(), Uuid::now_v7()]
+        // More than 128 bits of them are chance.
+        let nonce: String = [chance(), chance()]
             .map(|id| id.simple().to_string())
             .concat();
         let text = format!(
@@ -139,6 +140,10 @@ impl Challenges {
 fn value(params: &[(&str, ParamValue<'_>)], name: &str) -> Option<String> {
     let found = params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.to_unescaped())
+}
+
+fn chance() -> Uuid {
+    kakou_contract::live_id(DateTime::UNIX_EPOCH.fixed_offset())
 }
 
 #[cfg(test)]

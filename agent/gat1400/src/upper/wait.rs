@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
+use chrono::DateTime;
 
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
@@ -32,7 +32,8 @@ impl Wait {
         let whole = self.next;
         self.next = whole.saturating_mul(2).min(self.most);
         // The low bits of such an id are chance.
-        let chance = (Uuid::now_v7().as_u128() & 0xffff) as u32;
+        let id = kakou_contract::live_id(DateTime::UNIX_EPOCH.fixed_offset());
+        let chance = (id.as_u128() & 0xffff) as u32;
         whole / 2 + (whole / 2).saturating_mul(chance) / 0xffff
     }
 
