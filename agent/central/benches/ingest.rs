@@ -14,8 +14,9 @@ mod support;
 use std::sync::Arc;
 
 use kakou_central::ingest::{
-    Agents, Batch, Believed, Intake, NewHit, Objects, ObjectsConfig, OnHits, decode, topic,
+    Agents, Batch, Believed, Intake, Objects, ObjectsConfig, OnNew, decode, topic,
 };
+use kakou_central::push::NewHit;
 use kakou_central::scratch::ScratchPostgres;
 use kakou_central::store::{Days, Store, StoreError};
 use kakou_central::trust::Auditor;
@@ -32,8 +33,16 @@ const BATCH: usize = 1_000;
 #[derive(Clone)]
 struct Nobody;
 
-impl OnHits for Nobody {
-    async fn new_hits(&self, _: &Transaction<'_>, _: &[NewHit]) -> Result<(), StoreError> {
+impl OnNew for Nobody {
+    async fn hits(&self, _: &Transaction<'_>, _: &[NewHit<'_>]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn passages(
+        &self,
+        _: &Transaction<'_>,
+        _: &[(uuid::Uuid, chrono::DateTime<chrono::Utc>)],
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -103,7 +112,7 @@ fn intake(store: &Store, folder: &tempfile::TempDir) -> Intake<Nobody> {
         days: Days::default(),
         objects: Objects::open(&objects).unwrap(),
         clock: Arc::new(SystemClock::new()),
-        on_hits: Nobody,
+        on_new: Nobody,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A config is used whole or not at all. An error names the file, the line and the key. Passwords lie
 //! in files of their own, which the config names.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use kakou_contract::Id;
@@ -11,8 +12,12 @@ use kakou_guard::file::read_bounded;
 use kakou_uplink::{BrokerAddress, ReceiverConfig, TlsFiles, User};
 use serde::Deserialize;
 
+use crate::api::Listen;
 use crate::ingest::ObjectsConfig;
 use crate::life::LifeConfig;
+use crate::push::{
+    AgreementConfig, PushBroker, PushConfigError, PushSettings, RecipientConfig, Recipients,
+};
 
 /// A city's config has some thousand lines of recipients.
 const LARGEST: u64 = 4 << 20;
@@ -44,6 +49,37 @@ pub struct CentralConfig {
     pub life: LifeConfig,
     #[serde(default)]
     pub gaps: GapsConfig,
+    /// The HTTP interface; missing: there is none.
+    pub api: Option<ApiConfig>,
+    #[serde(default)]
+    pub push: PushSettings,
+    #[serde(default)]
+    pub recipient: Vec<RecipientConfig>,
+    #[serde(default)]
+    pub agreement: Vec<AgreementConfig>,
+}
+
+/// `[api]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiConfig {
+    /// As `127.0.0.1:8490`.
+    pub listen: SocketAddr,
+    /// Certificate chain and key in PEM; without them it listens on loopback alone.
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// A proxy on this machine ends TLS, and says in X-Forwarded-For who asks.
+    #[serde(default)]
+    pub proxied: bool,
+}
+
+impl ApiConfig {
+    pub fn place(&self) -> Listen {
+        Listen {
+            address: self.listen,
+            certificate: self.certificate.clone().zip(self.key.clone()),
+        }
+    }
 }
 
 /// `[broker]`.
@@ -135,6 +171,14 @@ impl CentralConfig {
                 "certificate and key belong together: give both or none",
             );
         }
+        if let Some(api) = &self.api
+            && api.certificate.is_some() != api.key.is_some()
+        {
+            return fault(
+                "api.key",
+                "certificate and key belong together: give both or none",
+            );
+        }
         if self.broker.password_file.is_some() && self.broker.user.is_none() {
             return fault("broker.user", "missing beside password_file");
         }
@@ -154,6 +198,9 @@ impl CentralConfig {
                 "life.silent_after_s",
                 "give 10 or more: two of the agents' status intervals",
             );
+        }
+        if let Err(error) = self.recipients() {
+            return fault("recipient", &error.to_string());
         }
         self.brokers().map(drop).map_err(|why| ConfigError::Key {
             path: path.to_owned(),
@@ -185,6 +232,20 @@ impl CentralConfig {
             Ok(address)
         };
         self.broker.urls.iter().map(address).collect()
+    }
+
+    /// Who is told of hits, checked.
+    pub fn recipients(&self) -> Result<Recipients, PushConfigError> {
+        Recipients::check(&self.recipient, &self.agreement, &self.push)
+    }
+
+    /// For what the centre itself publishes.
+    pub fn push_broker(&self) -> Result<PushBroker, String> {
+        Ok(PushBroker {
+            brokers: self.brokers()?,
+            tls: self.tls(),
+            client_id: format!("{}-{}", self.group, self.name),
+        })
     }
 
     pub fn tls(&self) -> TlsFiles {

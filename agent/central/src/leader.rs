@@ -12,10 +12,11 @@ use kakou_contract::StatusMessage;
 use kakou_uplink::{BrokerAddress, Received, TlsFiles};
 use tokio::sync::watch;
 
-use crate::ingest::{Doubt, Intake, OnHits, Row, birth_key, decode, topic};
+use crate::config::GapsConfig;
+use crate::ingest::{Doubt, Intake, OnNew, Row, birth_key, decode, topic};
 use crate::life::{Life, LifeConfig, Watch};
 use crate::store::{Store, StoreError};
-use crate::trust::{Auditor, release};
+use crate::trust::{self, Auditor, release};
 
 /// "kakou leads" as a number nobody else uses.
 const LEADING: i64 = 0x006b_616b_6f75_0001;
@@ -33,9 +34,10 @@ pub struct Leader<H> {
     pub brokers: Vec<BrokerAddress>,
     pub tls: TlsFiles,
     pub life: LifeConfig,
+    pub gaps: GapsConfig,
 }
 
-impl<H: OnHits + Clone + 'static> Leader<H> {
+impl<H: OnNew + Clone + 'static> Leader<H> {
     /// Until `stop` says so.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut told = false;
@@ -110,6 +112,7 @@ impl<H: OnHits + Clone + 'static> Leader<H> {
                 }
                 _ = tick.tick() => {
                     life.tick(client).await?;
+                    trust::ask(client, &self.gaps, &self.intake.clock, TICK_EVERY).await?;
                     self.make_days(client).await?;
                 }
             }

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kakou_time::SystemClock;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use kakou_time::{SharedClock, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_postgres::Transaction;
+use uuid::Uuid;
 
+use crate::api::{App, Options, Pictures, serve};
 use crate::config::CentralConfig;
-use crate::ingest::{
-    Agents, Counts, Intake, LOOK_AGAIN, Lane, LaneKind, NewHit, Objects, OnHits, run,
-};
+use crate::ingest::{Agents, Counts, Intake, LOOK_AGAIN, Lane, LaneKind, Objects, OnNew, run};
 use crate::leader::Leader;
+use crate::push::{CommandPace, Commander, NewHit, PushPace, Pusher, Recipients, enqueue};
 use crate::store::{Days, Store, StoreError};
 
 /// What is written when the order to stop comes is given so long.
@@ -21,23 +25,49 @@ const LAST_WRITES: Duration = Duration::from_secs(20);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Tells whoever listens that there is a new hit.
+/// What a new hit means beyond its row: whoever listens is told, and whoever has a right to it.
 #[derive(Debug, Clone)]
-pub struct Hits;
+pub struct Hits(Arc<Recipients>);
 
 /// The channel on which each new message of a hit is told: its event id.
 pub const HITS_CHANNEL: &str = "kakou_hits";
 
-impl OnHits for Hits {
-    async fn new_hits(
+impl OnNew for Hits {
+    async fn hits(
         &self,
         transaction: &Transaction<'_>,
-        hits: &[NewHit],
+        hits: &[NewHit<'_>],
     ) -> Result<(), StoreError> {
-        let ids: Vec<&str> = hits.iter().map(|hit| hit.event_id.as_str()).collect();
+        let ids: Vec<&str> = hits.iter().map(|hit| hit.event_id).collect();
         let notify = "SELECT pg_notify($1, id) FROM unnest($2::text[]) AS new (id)";
         transaction.execute(notify, &[&HITS_CHANNEL, &ids]).await?;
+        enqueue(transaction, hits, &self.0).await?;
         Ok(())
+    }
+
+    async fn passages(
+        &self,
+        _: &Transaction<'_>,
+        _: &[(Uuid, DateTime<Utc>)],
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Pictures for the HTTP interface.
+struct Shown(Objects);
+
+impl Pictures for Shown {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            match self.0.get(key).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(key, %error, "a picture cannot be read");
+                    None
+                }
+            }
+        })
     }
 }
 
@@ -48,6 +78,9 @@ pub struct Central {
     pub counts: Vec<(LaneKind, Arc<Counts>)>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    pusher: Option<Pusher>,
+    // Ends with it.
+    _commander: Commander,
 }
 
 impl Central {
@@ -61,13 +94,16 @@ impl Central {
         }
         let objects = Objects::open(&config.objects)?;
         let brokers = config.brokers().map_err(anyhow::Error::msg)?;
+        let recipients = Arc::new(config.recipients()?);
+        let push_broker = config.push_broker().map_err(anyhow::Error::msg)?;
+        let clock: SharedClock = Arc::new(SystemClock::new());
         let intake = Intake {
             store: store.clone(),
             agents: Agents::default(),
             days: Days::default(),
             objects: objects.clone(),
-            clock: Arc::new(SystemClock::new()),
-            on_hits: Hits,
+            clock: Arc::clone(&clock),
+            on_new: Hits(Arc::clone(&recipients)),
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -90,14 +126,50 @@ impl Central {
             brokers,
             tls: config.tls(),
             life: config.life.clone(),
+            gaps: config.gaps.clone(),
         };
         tasks.spawn(leader.run(stopped.clone()));
+        let commander = Commander::start(
+            store.clone(),
+            &push_broker,
+            Arc::clone(&clock),
+            CommandPace::default(),
+        );
+        let pusher = match recipients.is_empty() {
+            true => None,
+            false => {
+                let broker = recipients.needs_broker().then_some(&push_broker);
+                let pace = PushPace::default();
+                let (store, clock) = (store.clone(), Arc::clone(&clock));
+                Some(Pusher::start(store, recipients, broker, clock, pace)?)
+            }
+        };
+        if let Some(api) = &config.api {
+            let place = api.place();
+            let options = Options {
+                is_tls: place.certificate.is_some(),
+                is_loopback: place.address.ip().is_loopback(),
+                is_proxied: api.proxied,
+                ..Options::default()
+            };
+            let pictures = Arc::new(Shown(objects.clone()));
+            let app = Arc::new(App::new(store.clone(), pictures, clock, options));
+            let mut stopped = stopped.clone();
+            tasks.spawn(async move {
+                let until = async { drop(stopped.wait_for(|stop| *stop).await) };
+                if let Err(error) = serve(&place, app, until).await {
+                    tracing::error!(%error, "the interface is not answered");
+                }
+            });
+        }
         Ok(Self {
             store,
             objects,
             counts,
             stop,
             tasks,
+            pusher,
+            _commander: commander,
         })
     }
 
@@ -114,6 +186,9 @@ impl Central {
     /// Commits and acknowledges what was taken, and ends.
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
+        if let Some(pusher) = self.pusher.take() {
+            pusher.stop(LAST_WRITES / 2).await;
+        }
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WRITES, all).await.is_err() {
             tracing::warn!("the last writes took too long; the broker sends those messages again");

@@ -3,7 +3,12 @@
 //!     cargo test --release -p kakou-central --test scale -- --ignored --nocapture
 //!
 //! `KAKOU_PASSAGES` says how many (1500000 where it is not set).
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic, dead_code)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code
+)]
 
 #[path = "api/rig.rs"]
 mod rig;
@@ -27,7 +32,12 @@ fn told(what: &str, mut all: Vec<Duration>) {
         let index = ((all.len() - 1) as f64 * share).round() as usize;
         all[index].as_secs_f64() * 1000.0
     };
-    println!("{what}: median {:.1} ms, p99 {:.1} ms, {} times", at(0.5), at(0.99), all.len());
+    println!(
+        "{what}: median {:.1} ms, p99 {:.1} ms, {} times",
+        at(0.5),
+        at(0.99),
+        all.len()
+    );
 }
 
 fn plate(n: u32) -> String {
@@ -37,7 +47,11 @@ fn plate(n: u32) -> String {
 
 fn span(days: i64) -> String {
     let (from, to) = (noon() - TimeDelta::days(days), noon());
-    format!("from={}&to={}&reason=a+measurement", from.to_rfc3339().replace('+', "%2B"), to.to_rfc3339().replace('+', "%2B"))
+    format!(
+        "from={}&to={}&reason=a+measurement",
+        from.to_rfc3339().replace('+', "%2B"),
+        to.to_rfc3339().replace('+', "%2B")
+    )
 }
 
 async fn fill(rig: &Rig, passages: u64) {
@@ -78,14 +92,20 @@ async fn fill(rig: &Rig, passages: u64) {
 #[ignore = "a measurement: it takes minutes and some gigabytes"]
 async fn one_plate_over_thirty_days() {
     let given = std::env::var("KAKOU_PASSAGES").ok();
-    let passages: u64 = given.and_then(|text| text.parse().ok()).unwrap_or(1_500_000);
+    let passages: u64 = given
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_500_000);
     let rig = Rig::new().await;
     let watch = Stopwatch::start();
     fill(&rig, passages).await;
     let size = "SELECT pg_size_pretty(sum(pg_total_relation_size(inhrelid))) || ', of it indexes '
                 || pg_size_pretty(sum(pg_indexes_size(inhrelid))) FROM pg_inherits
                 WHERE inhparent = 'passages'::regclass";
-    println!("{passages} passages in {DAYS} days, {} in {:.0} s", rig.one(size).await, watch.elapsed().as_secs_f64());
+    println!(
+        "{passages} passages in {DAYS} days, {} in {:.0} s",
+        rig.one(size).await,
+        watch.elapsed().as_secs_f64()
+    );
 
     let mut client = rig.store.client().await.unwrap();
     let ask = "SELECT * FROM seen.route($1, $2, $3)";
@@ -99,14 +119,21 @@ async fn one_plate_over_thirty_days() {
             .await
             .unwrap();
         let wanted = plate(n * 613 % PLATES);
-        found += transaction.query(ask, &[&wanted, &from, &to]).await.unwrap().len();
+        found += transaction
+            .query(ask, &[&wanted, &from, &to])
+            .await
+            .unwrap()
+            .len();
         transaction.commit().await.unwrap();
         planned.push(watch.elapsed());
     }
     println!("{:.1} sightings of a plate", found as f64 / ASKED as f64);
     told("one plate, 30 days, in SQL", planned);
     let transaction = client.transaction().await.unwrap();
-    transaction.batch_execute("SET LOCAL kakou.prefectures = '*'; SET LOCAL jit = off").await.unwrap();
+    transaction
+        .batch_execute("SET LOCAL kakou.prefectures = '*'; SET LOCAL jit = off")
+        .await
+        .unwrap();
     let explain = format!(
         "EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM seen.route('{}', '{}', '{}')",
         plate(613 * 7),
@@ -142,11 +169,41 @@ async fn one_plate_over_thirty_days() {
     told("GET route, 30 days, recorded", routes);
     let one = plate(613 * 7).replace('冀', "%E5%86%80");
     for (what, path, times) in [
-        ("GET companions, 30 days", format!("/api/v1/companions?{}&plate={one}&least_sites=2", span(DAYS)), 10),
-        ("GET clones, 1 day", format!("/api/v1/clones?{}", span(1)), 5),
-        ("GET passages, 1 pattern, 30 days", format!("/api/v1/passages/search?{}&plate={}*", span(DAYS), &one[..one.len() - 2]), 10),
-        ("GET quality, 1 day", "/api/v1/quality?day=2031-05-03".to_owned(), 5),
-        ("GET flow, 1 site, 30 days by week", format!("/api/v1/flow?{}&site=s7&per=week", span(DAYS).replace("&reason=a+measurement", "")), 5),
+        (
+            "GET companions, 30 days",
+            format!(
+                "/api/v1/companions?{}&plate={one}&least_sites=2",
+                span(DAYS)
+            ),
+            10,
+        ),
+        (
+            "GET clones, 1 day",
+            format!("/api/v1/clones?{}", span(1)),
+            5,
+        ),
+        (
+            "GET passages, 1 pattern, 30 days",
+            format!(
+                "/api/v1/passages/search?{}&plate={}*",
+                span(DAYS),
+                &one[..one.len() - 2]
+            ),
+            10,
+        ),
+        (
+            "GET quality, 1 day",
+            "/api/v1/quality?day=2031-05-03".to_owned(),
+            5,
+        ),
+        (
+            "GET flow, 1 site, 30 days by week",
+            format!(
+                "/api/v1/flow?{}&site=s7&per=week",
+                span(DAYS).replace("&reason=a+measurement", "")
+            ),
+            5,
+        ),
     ] {
         told(what, every(path, times).await);
     }

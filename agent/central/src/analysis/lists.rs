@@ -83,7 +83,10 @@ fn read(
 ) -> Result<Vec<(u64, Line)>, ListError> {
     let mut wrong = Wrong::default();
     if csv.len() > BYTES_MOST {
-        wrong.add(1, format!("the file has more than {} MiB", BYTES_MOST >> 20));
+        wrong.add(
+            1,
+            format!("the file has more than {} MiB", BYTES_MOST >> 20),
+        );
         return wrong.or(Vec::new());
     }
     // Spreadsheets put it before UTF-8.
@@ -105,7 +108,10 @@ fn read(
         let found = columns.iter().find(|column| **column == name);
         match found {
             Some(column) if order.contains(column) => {
-                wrong.add(1, format!("the column {column} stands twice; leave one out"));
+                wrong.add(
+                    1,
+                    format!("the column {column} stands twice; leave one out"),
+                );
             }
             Some(column) => order.push(*column),
             None => {
@@ -116,7 +122,10 @@ fn read(
     }
     for name in needed {
         if !order.contains(name) {
-            wrong.add(1, format!("the column {name} is missing; add it to the first line"));
+            wrong.add(
+                1,
+                format!("the column {name} is missing; add it to the first line"),
+            );
         }
     }
     if !wrong.lines.is_empty() {
@@ -146,9 +155,8 @@ fn read(
             .filter(|(_, text)| !text.is_empty())
             .map(|(column, text)| (*column, text.to_owned()))
             .collect();
-        let is_long = |text: &String| {
-            text.chars().count() > TEXT_MOST || text.chars().any(char::is_control)
-        };
+        let is_long =
+            |text: &String| text.chars().count() > TEXT_MOST || text.chars().any(char::is_control);
         let fault = needed
             .iter()
             .find(|name| !line.contains_key(*name))
@@ -171,7 +179,10 @@ fn read(
             .collect();
         if let Some(before) = first.insert(key.clone(), at) {
             let what = key.join(", ");
-            wrong.add(at, format!("{what} stands in line {before} already; leave one out"));
+            wrong.add(
+                at,
+                format!("{what} stands in line {before} already; leave one out"),
+            );
             continue;
         }
         lines.push((at, line));
@@ -188,7 +199,9 @@ fn digits(line: &Line, name: &str, length: usize, what: &str) -> Result<(), Stri
     match line.get(name) {
         Some(text) if text.len() != length || !text.bytes().all(|b| b.is_ascii_digit()) => {
             let text = presentable(text);
-            Err(format!("{name} `{text}` is no {what}; give {length} digits"))
+            Err(format!(
+                "{name} `{text}` is no {what}; give {length} digits"
+            ))
         }
         _ => Ok(()),
     }
@@ -196,21 +209,26 @@ fn digits(line: &Line, name: &str, length: usize, what: &str) -> Result<(), Stri
 
 /// Columns `code`, `name`, and `parent` where there is one. How many were written.
 pub async fn organisations(store: &Store, csv: &[u8]) -> Result<usize, ListError> {
-    let lines = read(csv, &["code", "name", "parent"], &["code", "name"], 1, |line| {
-        let is_code = |text: &String| {
-            text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric())
-        };
-        for name in ["code", "parent"] {
-            if let Some(text) = line.get(name).filter(|text| !is_code(text)) {
-                let text = presentable(text);
-                return Err(format!("{name} `{text}`: give up to 32 letters and digits"));
+    let lines = read(
+        csv,
+        &["code", "name", "parent"],
+        &["code", "name"],
+        1,
+        |line| {
+            let is_code =
+                |text: &String| text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+            for name in ["code", "parent"] {
+                if let Some(text) = line.get(name).filter(|text| !is_code(text)) {
+                    let text = presentable(text);
+                    return Err(format!("{name} `{text}`: give up to 32 letters and digits"));
+                }
             }
-        }
-        match line.get("parent") == line.get("code") {
-            true => Err("parent is the organisation itself; leave it empty".into()),
-            false => Ok(()),
-        }
-    })?;
+            match line.get("parent") == line.get("code") {
+                true => Err("parent is the organisation itself; leave it empty".into()),
+                false => Ok(()),
+            }
+        },
+    )?;
     let mut client = store.client().await?;
     let transaction = client.transaction().await?;
     for (_, line) in &lines {
@@ -239,7 +257,10 @@ fn degrees(line: &Line, name: &str, most: f64) -> Result<Option<f64>, String> {
     let Some(text) = line.get(name) else {
         return Ok(None);
     };
-    let read = text.parse().ok().filter(|degrees: &f64| degrees.abs() <= most);
+    let read = text
+        .parse()
+        .ok()
+        .filter(|degrees: &f64| degrees.abs() <= most);
     let wrong = || {
         let text = presentable(text);
         format!("{name} `{text}`: give degrees of WGS 84, -{most} to {most}, as 116.3912")
@@ -250,7 +271,10 @@ fn degrees(line: &Line, name: &str, most: f64) -> Result<Option<f64>, String> {
 fn check_site(line: &Line) -> Result<(), String> {
     id(line, "site")?;
     digits(line, "prefecture", 6, "division code of GB/T 2260")?;
-    if line.get("prefecture").is_some_and(|code| code.starts_with('0')) {
+    if line
+        .get("prefecture")
+        .is_some_and(|code| code.starts_with('0'))
+    {
         return Err("prefecture: no division code begins with 0; see GB/T 2260".into());
     }
     let longitude = degrees(line, "longitude", 180.0)?;
@@ -267,7 +291,14 @@ pub async fn sites(store: &Store, csv: &[u8]) -> Result<usize, ListError> {
     let lines = read(csv, &OF_SITES, &["site", "name"], 1, check_site)?;
     let mut client = store.client().await?;
     let transaction = client.transaction().await?;
-    known(&transaction, &lines, "organisation", "organisations", "code").await?;
+    known(
+        &transaction,
+        &lines,
+        "organisation",
+        "organisations",
+        "code",
+    )
+    .await?;
     for (_, line) in &lines {
         let sql = "INSERT INTO sites
                        (site, name, organisation, grid, prefecture, longitude, latitude)
@@ -388,7 +419,11 @@ mod tests {
                    长,g15-k48\n";
         let lines: Vec<u64> = faults(csv).iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [3, 4, 5, 6, 7, 8, 9]);
-        let told = Wrong { lines: faults(csv), more: 0 }.to_string();
+        let told = Wrong {
+            lines: faults(csv),
+            more: 0,
+        }
+        .to_string();
         assert!(told.contains("line 3: site \"g15/k43\" has '/'"), "{told}");
         assert!(told.contains("line 8: g15-k42 stands in line 2"), "{told}");
     }
@@ -400,7 +435,14 @@ mod tests {
         assert!(faults("name\nx\n")[0].1.contains("site is missing"));
         assert!(faults("site,site,name\n")[0].1.contains("twice"));
         let right = "\u{feff}site , name\n g15-k42 , 北口 \n";
-        let read = read(right.as_bytes(), &OF_SITES, &["site", "name"], 1, check_site).unwrap();
+        let read = read(
+            right.as_bytes(),
+            &OF_SITES,
+            &["site", "name"],
+            1,
+            check_site,
+        )
+        .unwrap();
         assert_eq!(read[0].1["name"], "北口");
     }
 }

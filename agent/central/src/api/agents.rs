@@ -134,9 +134,8 @@ pub(super) fn of_path(
     place: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<(Id, Id), Fault> {
     let Path((site, agent)) = place?;
-    let read = |key: &str, text: String| {
-        Id::new(key, text).map_err(|e| Fault::field(key, e.to_string()))
-    };
+    let read =
+        |key: &str, text: String| Id::new(key, text).map_err(|e| Fault::field(key, e.to_string()));
     Ok((read("site", site)?, read("agent", agent)?))
 }
 

@@ -89,7 +89,12 @@ pub(super) async fn make(
         let mend = format!("at most {NOTE_MAX} characters, none of them a control character");
         return Err(Fault::field("reason", mend));
     }
-    let life = number("expires_in", wanted.expires_in, LIFE_LEAST..=LIFE_MOST, LIFE)?;
+    let life = number(
+        "expires_in",
+        wanted.expires_in,
+        LIFE_LEAST..=LIFE_MOST,
+        LIFE,
+    )?;
     let now = app.clock.wall();
     let expires_at = now + TimeDelta::seconds(life);
     let request_id = live_id(now);
@@ -119,7 +124,13 @@ pub(super) async fn make(
     if made.is_empty() {
         return Err(no_agent());
     }
-    tracing::info!(user = asks.user.name, command = body.0, site, agent, "a command");
+    tracing::info!(
+        user = asks.user.name,
+        command = body.0,
+        site,
+        agent,
+        "a command"
+    );
     let row = find(&app, &asks, request_id).await?;
     Ok((StatusCode::ACCEPTED, Json(row)))
 }

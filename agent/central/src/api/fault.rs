@@ -87,7 +87,9 @@ impl Fault {
     /// What serde says: "field: what is wrong".
     fn told(text: String) -> Self {
         let text = kakou_guard::presentable(&text);
-        let after = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
+        let after = text
+            .split_once(": ")
+            .map_or(text.as_str(), |(_, rest)| rest);
         let named = after.split_once(": ").map(|(field, _)| field);
         let quoted = after.split('`').nth(1).filter(|_| after.contains("field"));
         let is_name = |name: &&str| {

@@ -73,7 +73,11 @@ pub(super) async fn flow(
     asks.must_be(&[Role::Viewer, Role::Investigator, Role::Operator])?;
     let Query(filter) = filter?;
     let site = name("site", &filter.site)?;
-    let days = if site.is_some() { DAYS_MOST } else { DAYS_OF_ALL };
+    let days = if site.is_some() {
+        DAYS_MOST
+    } else {
+        DAYS_OF_ALL
+    };
     let span = span(&filter.from, &filter.to, days)?;
     let per = word("per", &filter.per, &["hour", "week", "month"])?;
     let per = per.unwrap_or_else(|| "hour".to_owned());

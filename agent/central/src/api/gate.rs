@@ -139,7 +139,8 @@ async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
     {
         let given = headers.get(CSRF).and_then(|v| v.to_str().ok());
         if !given.is_some_and(|given| session.is_token(given)) {
-            let message = "the session's token is missing; send `csrf` of the login in X-Kakou-Csrf";
+            let message =
+                "the session's token is missing; send `csrf` of the login in X-Kakou-Csrf";
             return Err(Fault::new(Code::Csrf, message));
         }
     }

@@ -180,10 +180,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/commands/{id}", get(commands::command))
         .route("/api/v1/gaps", get(agents::gaps))
         .route("/api/v1/alarms", get(alarms::alarms))
-        .route(
-            "/api/v1/alarms/{id}/acknowledge",
-            post(alarms::acknowledge),
-        )
+        .route("/api/v1/alarms/{id}/acknowledge", post(alarms::acknowledge))
         .route("/api/v1/pictures/{owner}/{role}", get(pictures::picture))
         .route("/api/v1/organisations", get(places::organisations))
         .route("/api/v1/users", get(admin::list))

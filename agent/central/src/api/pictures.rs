@@ -78,7 +78,13 @@ pub(super) async fn picture(
     let found = found.into_iter().next();
     let is_of_hit = found.as_ref().is_some_and(|found| found.is_of_hit);
     let (by, reason) = match is_of_hit {
-        true => (any, why.reason.as_ref().map(|_| reason(&why.reason)).transpose()?),
+        true => (
+            any,
+            why.reason
+                .as_ref()
+                .map(|_| reason(&why.reason))
+                .transpose()?,
+        ),
         false => (
             asks.must_be(&[Role::Investigator])?,
             Some(reason(&why.reason)?),
@@ -104,7 +110,10 @@ pub(super) async fn picture(
         .map(|b| format!("{b:02x}"))
         .collect();
     if digest != found.sha256 {
-        tracing::error!(object = found.object, "a picture is not the one that was signed");
+        tracing::error!(
+            object = found.object,
+            "a picture is not the one that was signed"
+        );
         let message = "the stored picture is not the one that the agent signed; the log says which";
         return Err(Fault::new(Code::Failed, message));
     }

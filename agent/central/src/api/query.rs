@@ -140,7 +140,10 @@ impl Cut {
                 let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
                 let read: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
                 let is_right = read.len() == parts && !read.iter().any(|part| part.contains('\0'));
-                Some(read).filter(|_| is_right).ok_or_else(wrong).map(Some)?
+                Some(read)
+                    .filter(|_| is_right)
+                    .ok_or_else(wrong)
+                    .map(Some)?
             }
         };
         Ok(Self { limit, after })
@@ -240,9 +243,10 @@ pub(super) fn word(
     words: &[&str],
 ) -> Result<Option<String>, Fault> {
     match name(field, text)? {
-        Some(word) if !words.contains(&word.as_str()) => {
-            Err(Fault::field(field, format!("give one of {}", words.join(", "))))
-        }
+        Some(word) if !words.contains(&word.as_str()) => Err(Fault::field(
+            field,
+            format!("give one of {}", words.join(", ")),
+        )),
         word => Ok(word),
     }
 }
@@ -326,7 +330,10 @@ mod tests {
     #[test]
     fn spans_are_given_in_order_and_bounded() {
         let some = |text: &str| Some(text.to_owned());
-        let (a, b) = (some("2031-05-04T00:00:00 08:00"), some("2031-06-04T00:00:00+08:00"));
+        let (a, b) = (
+            some("2031-05-04T00:00:00 08:00"),
+            some("2031-06-04T00:00:00+08:00"),
+        );
         assert!(span(&a, &b, 31).is_ok());
         let field = |from: &Option<String>, to: &Option<String>| {
             span(from, to, 30).unwrap_err().field.unwrap()

@@ -87,7 +87,12 @@ fn config(chain: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, ServerE
         .map_err(|e| fault(chain, e.to_string()))?
         .with_no_client_auth()
         .with_single_cert(certificates, secret)
-        .map_err(|e| fault(chain, format!("it cannot be used with {}: {e}", key.display())))?;
+        .map_err(|e| {
+            fault(
+                chain,
+                format!("it cannot be used with {}: {e}", key.display()),
+            )
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

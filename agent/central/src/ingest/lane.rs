@@ -14,7 +14,7 @@ use kakou_uplink::{
 use tokio::sync::{mpsc, watch};
 
 use super::take::Intake;
-use super::write::{Batch, OnHits};
+use super::write::{Batch, OnNew};
 
 /// A batch takes no more than this.
 const BATCH_MESSAGES: usize = 1_000;
@@ -107,7 +107,7 @@ impl Lane {
 }
 
 /// Until `stop` says so; what is being written then is still committed and acknowledged.
-pub async fn run<H: OnHits + Clone + 'static>(
+pub async fn run<H: OnNew + Clone + 'static>(
     lane: Lane,
     intake: Intake<H>,
     mut stop: watch::Receiver<bool>,
@@ -202,7 +202,7 @@ struct Decoded {
     receipts: Vec<Receipt>,
 }
 
-async fn decode<H: OnHits + Clone + 'static>(
+async fn decode<H: OnNew + Clone + 'static>(
     intake: Intake<H>,
     mut incoming: mpsc::Receiver<Incoming>,
     pass_on: mpsc::Sender<Decoded>,
@@ -219,7 +219,7 @@ async fn decode<H: OnHits + Clone + 'static>(
     }
 }
 
-async fn write<H: OnHits + Clone + 'static>(
+async fn write<H: OnNew + Clone + 'static>(
     intake: Intake<H>,
     mut decoded: mpsc::Receiver<Decoded>,
     acknowledger: Acknowledger,

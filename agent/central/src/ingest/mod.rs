@@ -25,4 +25,4 @@ pub use lane::{Counts, Lane, LaneKind, run};
 pub use objects::{Objects, ObjectsConfig, ObjectsError};
 pub use rows::{Frame, Row, Table, stored};
 pub use take::{Intake, TakeError};
-pub use write::{Batch, NewHit, OnHits, Writer, Written, hex};
+pub use write::{Batch, OnNew, Writer, Written, hex};

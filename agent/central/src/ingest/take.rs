@@ -12,7 +12,7 @@ use super::agents::{Agents, Known};
 use super::decode::{Apart, Doubt, birth_key, decode, topic};
 use super::objects::{Objects, ObjectsError};
 use super::rows::Row;
-use super::write::{Batch, OnHits, Writer, Written};
+use super::write::{Batch, OnNew, Writer, Written};
 use crate::store::{Days, Store, StoreError};
 
 /// Pauses while the database or the object store is away.
@@ -44,10 +44,10 @@ pub struct Intake<H> {
     pub days: Days,
     pub objects: Objects,
     pub clock: SharedClock,
-    pub on_hits: H,
+    pub on_new: H,
 }
 
-impl<H: OnHits + Clone + 'static> Intake<H> {
+impl<H: OnNew + Clone + 'static> Intake<H> {
     /// Takes them in, however long the database is away; returns when all are committed.
     pub async fn take(&self, writer: &mut Option<Writer>, messages: Vec<Received>) -> Written {
         self.take_released(writer, messages, Vec::new()).await
@@ -168,10 +168,10 @@ impl<H: OnHits + Clone + 'static> Intake<H> {
         }
         self.objects.put(pictures).await?;
         let writer = self.ready(writer).await?;
-        let times = batch.believed.iter().map(|one| one.frame.time).collect();
+        let times: Vec<_> = batch.believed.iter().map(|one| one.frame.time).collect();
         let now = self.clock.wall().with_timezone(&Utc);
         self.days.make(writer.client(), now, times).await?;
-        Ok(writer.write(batch, &self.on_hits).await?)
+        Ok(writer.write(batch, &self.on_new).await?)
     }
 
     async fn ready<'a>(&self, writer: &'a mut Option<Writer>) -> Result<&'a mut Writer, TakeError> {

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 
+use chrono::{DateTime, Utc};
 use deadpool_postgres::Object;
 use kakou_contract::{AUDIT_RANGES_MAX, CommandName};
 use serde_json::{Value, json};
@@ -17,9 +18,12 @@ use tokio_postgres::Transaction;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
+use uuid::Uuid;
+
 use super::decode::{Apart, Believed};
 use super::rows::{Row, Table, stored};
 use crate::alarms::{self, Alarm};
+use crate::push::NewHit;
 use crate::store::StoreError;
 
 /// What one transaction takes.
@@ -51,13 +55,6 @@ impl Batch {
     }
 }
 
-/// A hit that was not in the table before.
-#[derive(Debug, Clone)]
-pub struct NewHit {
-    pub event_id: String,
-    pub time: chrono::DateTime<chrono::Utc>,
-}
-
 /// What a transaction did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
@@ -84,11 +81,11 @@ impl Writer {
         &self.client
     }
 
-    /// `on_hits` runs in the transaction for the hits that are new.
+    /// `on_new` runs in the transaction for what is new.
     pub async fn write(
         &mut self,
         batch: &Batch,
-        on_hits: &impl OnHits,
+        on_new: &impl OnNew,
     ) -> Result<Written, StoreError> {
         let mut tables: BTreeMap<Table, Vec<&Believed>> = BTreeMap::new();
         let mut seen = HashSet::new();
@@ -115,7 +112,11 @@ impl Writer {
             match table {
                 Table::Hits => {
                     let hits = new_hits(rows, &fresh);
-                    on_hits.new_hits(&transaction, &hits).await?;
+                    on_new.hits(&transaction, &hits).await?;
+                }
+                Table::Passages => {
+                    let passages = new_passages(rows, &fresh);
+                    on_new.passages(&transaction, &passages).await?;
                 }
                 Table::Audits => gone(&transaction, rows, &fresh).await?,
                 Table::Results => missing(&transaction, rows, &fresh).await?,
@@ -134,12 +135,19 @@ impl Writer {
     }
 }
 
-/// What else a new hit means, in the same transaction.
-pub trait OnHits: Send + Sync {
-    fn new_hits(
+/// What else a new hit or passage means, in the same transaction.
+pub trait OnNew: Send + Sync {
+    fn hits(
         &self,
         transaction: &Transaction<'_>,
-        hits: &[NewHit],
+        hits: &[NewHit<'_>],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Each with its id and time.
+    fn passages(
+        &self,
+        transaction: &Transaction<'_>,
+        passages: &[(Uuid, DateTime<Utc>)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -219,13 +227,29 @@ async fn copy(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-fn new_hits(rows: &[&Believed], fresh: &HashSet<String>) -> Vec<NewHit> {
-    let is_new = |one: &&&Believed| fresh.contains(&one.frame.event_id);
-    let hit = |one: &&Believed| NewHit {
-        event_id: one.frame.event_id.clone(),
-        time: one.frame.time,
+fn new_hits<'a>(rows: &[&'a Believed], fresh: &HashSet<String>) -> Vec<NewHit<'a>> {
+    let hit = |one: &&'a Believed| match &one.row {
+        Row::Hit(message) if fresh.contains(&one.frame.event_id) => Some(NewHit {
+            event_id: &one.frame.event_id,
+            time: one.frame.time,
+            site: message.site.as_str(),
+            level: message.level,
+            state: message.state,
+            category: &message.category,
+        }),
+        _ => None,
     };
-    rows.iter().filter(is_new).map(hit).collect()
+    rows.iter().filter_map(hit).collect()
+}
+
+fn new_passages(rows: &[&Believed], fresh: &HashSet<String>) -> Vec<(Uuid, DateTime<Utc>)> {
+    let passage = |one: &&Believed| match &one.row {
+        Row::Passage(message) if fresh.contains(&one.frame.event_id) => {
+            Some((message.id, one.frame.time))
+        }
+        _ => None,
+    };
+    rows.iter().filter_map(passage).collect()
 }
 
 /// What agents say will not come, for the auditor.
@@ -310,7 +334,7 @@ async fn altered(
             pictures.insert((picture.owner, picture.role.as_str()), one);
         }
     }
-    let owners: Vec<uuid::Uuid> = pictures.keys().map(|(owner, _)| *owner).collect();
+    let owners: Vec<Uuid> = pictures.keys().map(|(owner, _)| *owner).collect();
     let times = pictures.values().map(|one| one.frame.time);
     let (Some(from), Some(to)) = (times.clone().min(), times.max()) else {
         return Ok(());
@@ -322,7 +346,7 @@ async fn altered(
              WHERE hit = ANY($1) AND time BETWEEN $2::timestamptz - interval '1 hour' AND $3::timestamptz + interval '1 day'";
     let mut wrong = Vec::new();
     for row in transaction.query(select, &[&owners, &from, &to]).await? {
-        let owner: uuid::Uuid = row.get(0);
+        let owner: Uuid = row.get(0);
         for line in row.get::<_, Vec<String>>(1) {
             let Some((role, promised)) = line.split_once(' ') else {
                 continue;

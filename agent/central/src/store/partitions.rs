@@ -31,7 +31,7 @@ impl Days {
         &self,
         client: &impl GenericClient,
         now: DateTime<Utc>,
-        times: Vec<DateTime<Utc>>,
+        times: impl IntoIterator<Item = DateTime<Utc>>,
     ) -> Result<(), StoreError> {
         let today = now.date_naive();
         let wanted: HashSet<NaiveDate> = times

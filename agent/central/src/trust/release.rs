@@ -3,7 +3,7 @@
 use kakou_uplink::Received;
 use tokio_postgres::Client;
 
-use crate::ingest::{Intake, OnHits, Writer};
+use crate::ingest::{Intake, OnNew, Writer};
 use crate::store::StoreError;
 
 /// Messages in one transaction.
@@ -11,7 +11,7 @@ const AT_ONCE: i64 = 500;
 
 /// Those of agents that have a key now; how many were looked at. What is not believed with the key
 /// either is kept apart again, with that reason.
-pub async fn release<H: OnHits + Clone + 'static>(
+pub async fn release<H: OnNew + Clone + 'static>(
     client: &Client,
     intake: &Intake<H>,
     writer: &mut Option<Writer>,

@@ -17,9 +17,15 @@ async fn a_command_is_kept_with_its_deadline_and_found_again() {
     let told = rig.send(&token, "POST", PATH, wanted).await;
     assert_eq!(told.status, 202, "{}", told.text);
     let made = told.json();
-    assert_eq!((&made["state"], &made["by"], &made["reason"]), (&json!("wanted"), &json!("李"), &json!("a gap")));
+    assert_eq!(
+        (&made["state"], &made["by"], &made["reason"]),
+        (&json!("wanted"), &json!("李"), &json!("a gap"))
+    );
     let body = &made["body"];
-    assert_eq!((&body["first"], &body["last"], &body["by"]), (&json!(3), &json!(5), &json!("李")));
+    assert_eq!(
+        (&body["first"], &body["last"], &body["by"]),
+        (&json!(3), &json!(5), &json!("李"))
+    );
     assert_eq!(body["request_id"], made["request_id"]);
     // What is kept is what an agent takes.
     let name = kakou_contract::Id::new("command", "resend").unwrap();
@@ -32,8 +38,14 @@ async fn a_command_is_kept_with_its_deadline_and_found_again() {
         "UPDATE commands SET state = 'answered', code = 'done', answered_at = now() WHERE request_id = '{id}'"
     ))
     .await;
-    let found = rig.get(&token, &format!("/api/v1/commands/{id}")).await.json();
-    assert_eq!((&found["state"], &found["code"]), (&json!("answered"), &json!("done")));
+    let found = rig
+        .get(&token, &format!("/api/v1/commands/{id}"))
+        .await
+        .json();
+    assert_eq!(
+        (&found["state"], &found["code"]),
+        (&json!("answered"), &json!("done"))
+    );
 }
 
 #[tokio::test]
@@ -44,27 +56,68 @@ async fn a_command_that_an_agent_would_refuse_is_refused_here() {
     for (field, wanted) in [
         ("command", json!({ "command": "format" })),
         ("command", json!({ "command": "a/b" })),
-        ("last", json!({ "command": "resend", "arguments": { "first": 5, "last": 3 } })),
-        ("last", json!({ "command": "resend", "arguments": { "first": 1, "last": 900_000 } })),
-        ("first", json!({ "command": "resend", "arguments": { "first": "1", "last": 2 } })),
+        (
+            "last",
+            json!({ "command": "resend", "arguments": { "first": 5, "last": 3 } }),
+        ),
+        (
+            "last",
+            json!({ "command": "resend", "arguments": { "first": 1, "last": 900_000 } }),
+        ),
+        (
+            "first",
+            json!({ "command": "resend", "arguments": { "first": "1", "last": 2 } }),
+        ),
         ("camera", json!({ "command": "snapshot" })),
-        ("camera", json!({ "command": "snapshot", "arguments": { "camera": "a/b" } })),
-        ("extra", json!({ "command": "ping", "arguments": { "extra": 1 } })),
-        ("by", json!({ "command": "ping", "arguments": { "by": "somebody else" } })),
-        ("expires_at", json!({ "command": "ping", "arguments": { "expires_at": "2099-01-01T00:00:00Z" } })),
+        (
+            "camera",
+            json!({ "command": "snapshot", "arguments": { "camera": "a/b" } }),
+        ),
+        (
+            "extra",
+            json!({ "command": "ping", "arguments": { "extra": 1 } }),
+        ),
+        (
+            "by",
+            json!({ "command": "ping", "arguments": { "by": "somebody else" } }),
+        ),
+        (
+            "expires_at",
+            json!({ "command": "ping", "arguments": { "expires_at": "2099-01-01T00:00:00Z" } }),
+        ),
         ("expires_in", json!({ "command": "ping", "expires_in": 1 })),
-        ("expires_in", json!({ "command": "ping", "expires_in": 9_999_999 })),
+        (
+            "expires_in",
+            json!({ "command": "ping", "expires_in": 9_999_999 }),
+        ),
         ("reason", json!({ "command": "ping", "reason": "a\nb" })),
-        ("verdict", json!({ "command": "answer", "arguments": { "hit": "00000000-0000-7000-8000-000000000000", "verdict": "x" } })),
+        (
+            "verdict",
+            json!({ "command": "answer", "arguments": { "hit": "00000000-0000-7000-8000-000000000000", "verdict": "x" } }),
+        ),
         ("arguments", json!({ "command": "ping", "arguments": [] })),
         ("other", json!({ "command": "ping", "other": 1 })),
     ] {
         let told = rig.send(&token, "POST", PATH, wanted.clone()).await;
-        assert_eq!((told.status, told.field().as_str()), (400, field), "{wanted}: {}", told.text);
+        assert_eq!(
+            (told.status, told.field().as_str()),
+            (400, field),
+            "{wanted}: {}",
+            told.text
+        );
     }
-    let told = rig.send(&token, "POST", "/api/v1/agents/site-a/box-9/commands", json!({ "command": "ping" }));
+    let told = rig.send(
+        &token,
+        "POST",
+        "/api/v1/agents/site-a/box-9/commands",
+        json!({ "command": "ping" }),
+    );
     assert_eq!(told.await.status, 404);
-    assert_eq!(rig.one("SELECT count(*)::text FROM commands WHERE by = 'li'").await, "0");
+    assert_eq!(
+        rig.one("SELECT count(*)::text FROM commands WHERE by = 'li'")
+            .await,
+        "0"
+    );
 }
 
 #[tokio::test]
@@ -74,7 +127,9 @@ async fn the_first_who_acknowledges_an_alarm_stands() {
     let path = format!("/api/v1/alarms/{}/acknowledge", place.alarm);
     for (name, note) in [("li", "on the way"), ("wang", "me too")] {
         let token = rig.user(name, &[Role::Operator], None).await;
-        let told = rig.send(&token, "POST", &path, json!({ "note": note })).await;
+        let told = rig
+            .send(&token, "POST", &path, json!({ "note": note }))
+            .await;
         assert_eq!(told.status, 200, "{}", told.text);
         assert_eq!(told.json()["acknowledged_by"], "li");
         assert_eq!(told.json()["acknowledged_note"], "on the way");

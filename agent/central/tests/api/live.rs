@@ -31,7 +31,10 @@ impl Stream {
         let told = rig.router.clone().oneshot(request).await.unwrap();
         assert_eq!(told.status(), 200);
         let body = told.into_body().into_data_stream();
-        Self { body, text: String::new() }
+        Self {
+            body,
+            text: String::new(),
+        }
     }
 
     /// Reads until this was sent; `false`: the stream ended.
@@ -52,7 +55,9 @@ impl Stream {
 
 async fn hit(rig: &Rig, site: &str, seconds: i64) -> String {
     let at = after(seconds);
-    let event = rig.hit(site, kakou_contract::live_id(at), HitState::Confirmed, at).await;
+    let event = rig
+        .hit(site, kakou_contract::live_id(at), HitState::Confirmed, at)
+        .await;
     rig.sql(&format!("NOTIFY {CHANNEL}, '{event}'")).await;
     event
 }
@@ -91,7 +96,11 @@ async fn a_hit_comes_at_once_to_who_may_see_it() {
     assert!(everything.text.contains("event: hit"));
 
     // Whoever lost the connection hears what came meanwhile.
-    let mark = everything.text.lines().filter_map(|line| line.strip_prefix("id: ")).last();
+    let mark = everything
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .last();
     let mark = mark.unwrap().to_owned();
     drop(everything);
     let c = hit(&rig, "site-b", 3).await;
@@ -151,8 +160,15 @@ async fn it_is_answered_plainly_on_loopback_and_by_tls_with_a_certificate() {
         .unwrap();
     for certificate in [None, Some((chain, key.clone()))] {
         let is_tls = certificate.is_some();
-        let rig = Rig::with(Options { is_tls, ..Options::default() }).await;
-        let listen = Listen { address: free().await, certificate };
+        let rig = Rig::with(Options {
+            is_tls,
+            ..Options::default()
+        })
+        .await;
+        let listen = Listen {
+            address: free().await,
+            certificate,
+        };
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (app, at) = (rig.app.clone(), listen.clone());
         let served = tokio::spawn(async move {
@@ -163,16 +179,29 @@ async fn it_is_answered_plainly_on_loopback_and_by_tls_with_a_certificate() {
         });
         let scheme = if is_tls { "https" } else { "http" };
         let port = listen.address.port();
-        let told = health(&client, &format!("{scheme}://localhost:{port}/api/v1/health")).await;
+        let told = health(
+            &client,
+            &format!("{scheme}://localhost:{port}/api/v1/health"),
+        )
+        .await;
         assert_eq!(told, r#"{"status":"ok"}"#);
         end.send(()).unwrap();
         served.await.unwrap().unwrap();
     }
     let rig = Rig::new().await;
-    let open = Listen { address: ([0, 0, 0, 0], 0).into(), certificate: None };
+    let open = Listen {
+        address: ([0, 0, 0, 0], 0).into(),
+        certificate: None,
+    };
     let refused = serve(&open, rig.app.clone(), std::future::pending()).await;
     assert!(matches!(refused, Err(ServerError::Plain(_))), "{refused:?}");
-    let none = Listen { address: free().await, certificate: Some((key.clone(), key)) };
+    let none = Listen {
+        address: free().await,
+        certificate: Some((key.clone(), key)),
+    };
     let refused = serve(&none, rig.app.clone(), std::future::pending()).await;
-    assert!(matches!(refused, Err(ServerError::Certificate { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ServerError::Certificate { .. })),
+        "{refused:?}"
+    );
 }

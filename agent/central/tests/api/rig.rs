@@ -14,7 +14,8 @@ use kakou_central::api::{App, Options, Peer, Pictures, Role, Users, router};
 use kakou_central::scratch::ScratchPostgres;
 use kakou_central::store::{Days, Store};
 use kakou_contract::{
-    AuditEvent, AuditMessage, Confidence, HitMessage, HitState, Id, Message, PassageMessage, Verdict,
+    AuditEvent, AuditMessage, Confidence, HitMessage, HitState, Id, Message, PassageMessage,
+    Verdict,
 };
 use kakou_guard::Secret;
 use kakou_time::{Clock, SimulatedClock};
@@ -49,7 +50,9 @@ async fn database() -> (Arc<ScratchPostgres>, String) {
         .batch_execute(&format!("CREATE DATABASE {name}"))
         .await
         .unwrap();
-    let url = server.url().replace("dbname=kakou", &format!("dbname={name}"));
+    let url = server
+        .url()
+        .replace("dbname=kakou", &format!("dbname={name}"));
     (server, url)
 }
 
@@ -93,11 +96,17 @@ impl Told {
     }
 
     pub fn code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub fn field(&self) -> String {
-        self.json()["error"]["field"].as_str().unwrap_or_default().to_owned()
+        self.json()["error"]["field"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -216,7 +225,8 @@ impl Rig {
 
     pub async fn get_at_once(&self, token: &str, path: &str) -> Told {
         let bearer = format!("Bearer {token}");
-        self.ask_from([10, 0, 0, 9], path, &[("authorization", &bearer)]).await
+        self.ask_from([10, 0, 0, 9], path, &[("authorization", &bearer)])
+            .await
     }
 
     async fn asked(
@@ -242,7 +252,11 @@ impl Rig {
             }
             None => Body::empty(),
         };
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await;
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await;
         let response = response.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 24).await.unwrap();
@@ -255,12 +269,14 @@ impl Rig {
 
     pub async fn get(&self, token: &str, path: &str) -> Told {
         let bearer = format!("Bearer {token}");
-        self.ask("GET", path, &[("authorization", &bearer)], None).await
+        self.ask("GET", path, &[("authorization", &bearer)], None)
+            .await
     }
 
     pub async fn send(&self, token: &str, method: &str, path: &str, body: Value) -> Told {
         let bearer = format!("Bearer {token}");
-        self.ask(method, path, &[("authorization", &bearer)], Some(body)).await
+        self.ask(method, path, &[("authorization", &bearer)], Some(body))
+            .await
     }
 
     /// All rows, page by page, `limit` at a time.
@@ -269,7 +285,9 @@ impl Rig {
         let mut rows = Vec::new();
         let mut next = String::new();
         loop {
-            let told = self.get(token, &format!("{path}{mark}limit={limit}{next}")).await;
+            let told = self
+                .get(token, &format!("{path}{mark}limit={limit}{next}"))
+                .await;
             let page = told.rows();
             assert!(page.len() <= limit);
             rows.extend(page);
@@ -296,13 +314,20 @@ impl Rig {
         let client = self.store.client().await.unwrap();
         let sql = "INSERT INTO agents (site, agent) VALUES ($1, $2)
                    ON CONFLICT (site, agent) DO UPDATE SET site = excluded.site RETURNING id";
-        client.query_one(sql, &[&site, &agent]).await.unwrap().get(0)
+        client
+            .query_one(sql, &[&site, &agent])
+            .await
+            .unwrap()
+            .get(0)
     }
 
     async fn partition(&self, time: DateTime<FixedOffset>) {
         let client = self.store.client().await.unwrap();
         let times = std::iter::once(time.to_utc());
-        self.days.make(&**client, noon().to_utc(), times).await.unwrap();
+        self.days
+            .make(&**client, noon().to_utc(), times)
+            .await
+            .unwrap();
     }
 
     /// A passage, by the golden message.
@@ -356,7 +381,13 @@ impl Rig {
     }
 
     /// A message of a hit's life.
-    pub async fn hit(&self, site: &str, id: Uuid, state: HitState, at: DateTime<FixedOffset>) -> String {
+    pub async fn hit(
+        &self,
+        site: &str,
+        id: Uuid,
+        state: HitState,
+        at: DateTime<FixedOffset>,
+    ) -> String {
         let golden = include_bytes!("../../../contract/golden/hit.json");
         let mut hit = HitMessage::from_json(golden).unwrap();
         hit.id = id;
@@ -416,16 +447,21 @@ impl Rig {
         let agent = self.agent(site, "box-1").await;
         self.partition(at).await;
         let client = self.store.client().await.unwrap();
-        let sql = "INSERT INTO audits (id, time, kind, agent, body) VALUES ($1, $2, 'answer', $3, $4)";
+        let sql =
+            "INSERT INTO audits (id, time, kind, agent, body) VALUES ($1, $2, 'answer', $3, $4)";
         let body = audit.to_json().unwrap();
-        client.execute(sql, &[&audit.id, &at, &agent, &&body[..]]).await.unwrap();
+        client
+            .execute(sql, &[&audit.id, &at, &agent, &&body[..]])
+            .await
+            .unwrap();
     }
 
     pub async fn picture(&self, site: &str, owner: Uuid, bytes: &'static [u8]) {
         let agent = self.agent(site, "box-1").await;
         self.partition(noon()).await;
         let client = self.store.client().await.unwrap();
-        let sql = "INSERT INTO pictures (owner, role, time, agent, content_type, bytes, sha256, object)
+        let sql =
+            "INSERT INTO pictures (owner, role, time, agent, content_type, bytes, sha256, object)
                    VALUES ($1, 'frame', $2, $3, 'image/jpeg', $4, $5, $6)";
         let (digest, key) = (Sha256::digest(bytes), format!("{owner}/frame"));
         let length = bytes.len() as i64;
@@ -433,7 +469,11 @@ impl Rig {
             .execute(sql, &[&owner, &noon(), &agent, &length, &&digest[..], &key])
             .await
             .unwrap();
-        self.shelf.0.lock().unwrap().insert(key, Bytes::from_static(bytes));
+        self.shelf
+            .0
+            .lock()
+            .unwrap()
+            .insert(key, Bytes::from_static(bytes));
     }
 
     /// What was searched, the last first.
@@ -451,7 +491,13 @@ impl Rig {
         let mut places = Vec::new();
         for (n, site) in ["site-a", "site-b"].into_iter().enumerate() {
             let at = after(n as i64 * 60);
-            let passage = self.passage(Seen { site, at, ..Seen::default() }).await;
+            let passage = self
+                .passage(Seen {
+                    site,
+                    at,
+                    ..Seen::default()
+                })
+                .await;
             let hit = kakou_contract::live_id(at);
             self.hit(site, hit, HitState::Confirmed, at).await;
             self.picture(site, passage, b"\xff\xd8 passage").await;
@@ -468,7 +514,13 @@ impl Rig {
             .await;
             let newest = format!("SELECT max(id)::text FROM alarms WHERE agent = {agent}");
             let alarm = self.one(&newest).await;
-            places.push(Place { site, passage, hit, command, alarm });
+            places.push(Place {
+                site,
+                passage,
+                hit,
+                command,
+                alarm,
+            });
         }
         places.try_into().map_err(|_| ()).unwrap()
     }
@@ -488,10 +540,22 @@ pub fn questions(place: &Place) -> Vec<(&'static str, String, Option<Value>)> {
     let plate = "plate=%E5%86%80Z7K0T9";
     vec![
         ("GET", format!("/api/v1/hits?{DAY}"), None),
-        ("GET", format!("/api/v1/passages/search?{DAY}&{WHY}&{plate}"), None),
-        ("GET", format!("/api/v1/passages/search?{DAY}&{WHY}&site={site}"), None),
+        (
+            "GET",
+            format!("/api/v1/passages/search?{DAY}&{WHY}&{plate}"),
+            None,
+        ),
+        (
+            "GET",
+            format!("/api/v1/passages/search?{DAY}&{WHY}&site={site}"),
+            None,
+        ),
         ("GET", format!("/api/v1/route?{DAY}&{WHY}&{plate}"), None),
-        ("GET", format!("/api/v1/companions?{DAY}&{WHY}&{plate}&least_sites=2"), None),
+        (
+            "GET",
+            format!("/api/v1/companions?{DAY}&{WHY}&{plate}&least_sites=2"),
+            None,
+        ),
         ("GET", format!("/api/v1/clones?{DAY}&{WHY}"), None),
         ("GET", format!("/api/v1/flow?{DAY}"), None),
         ("GET", "/api/v1/quality?day=2031-05-04".into(), None),
@@ -499,7 +563,11 @@ pub fn questions(place: &Place) -> Vec<(&'static str, String, Option<Value>)> {
         ("GET", format!("/api/v1/agents/{site}/box-1"), None),
         ("GET", "/api/v1/gaps".into(), None),
         ("GET", "/api/v1/alarms".into(), None),
-        ("GET", format!("/api/v1/pictures/{passage}/frame?{WHY}"), None),
+        (
+            "GET",
+            format!("/api/v1/pictures/{passage}/frame?{WHY}"),
+            None,
+        ),
         ("GET", "/api/v1/organisations".into(), None),
         ("GET", format!("/api/v1/commands/{}", place.command), None),
         (

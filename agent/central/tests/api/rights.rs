@@ -16,9 +16,14 @@ fn allowed(path: &str) -> &'static [Role] {
     match parts[..] {
         ["hits", ..] => &[Viewer, Investigator],
         // That of a hit is for viewers too: tests of its own.
-        ["passages" | "pictures" | "route" | "companions" | "clones", ..] => &[Investigator],
+        [
+            "passages" | "pictures" | "route" | "companions" | "clones",
+            ..,
+        ] => &[Investigator],
         ["flow"] => &[Viewer, Investigator, Operator],
-        ["agents", _, _, "commands"] | ["commands" | "quality" | "gaps" | "alarms", ..] => &[Operator],
+        ["agents", _, _, "commands"] | ["commands" | "quality" | "gaps" | "alarms", ..] => {
+            &[Operator]
+        }
         ["agents", ..] => &[Viewer, Operator],
         ["users" | "audit", ..] => &[Admin],
         ["organisations" | "session" | "openapi.json" | "logout"] => {
@@ -35,7 +40,11 @@ fn all(place: &Place) -> Vec<(&'static str, String, Option<serde_json::Value>)> 
         ("GET", "/api/v1/users".to_owned(), None),
         ("PUT", "/api/v1/users/new".to_owned(), Some(json!({}))),
         ("DELETE", "/api/v1/users/nobody".to_owned(), Some(json!({}))),
-        ("POST", "/api/v1/users/nobody/tokens".to_owned(), Some(json!({}))),
+        (
+            "POST",
+            "/api/v1/users/nobody/tokens".to_owned(),
+            Some(json!({})),
+        ),
         ("GET", format!("/api/v1/audit?{}", crate::rig::DAY), None),
         ("GET", "/api/v1/session".to_owned(), None),
         ("POST", "/api/v1/logout".to_owned(), None),
@@ -51,19 +60,23 @@ fn shape(method: &str, path: &str) -> String {
     let fits = |shape: &str| {
         let shapes: Vec<&str> = shape.split('/').collect();
         shapes.len() == parts.len()
-            && shapes.iter().zip(&parts).all(|(s, p)| s == p || s.starts_with('{'))
+            && shapes
+                .iter()
+                .zip(&parts)
+                .all(|(s, p)| s == p || s.starts_with('{'))
     };
     let mut found: Vec<&String> = described["paths"]
         .as_object()
         .unwrap()
         .iter()
-        .filter(|(shape, methods)| {
-            fits(shape) && methods.get(method.to_lowercase()).is_some()
-        })
+        .filter(|(shape, methods)| fits(shape) && methods.get(method.to_lowercase()).is_some())
         .map(|(shape, _)| shape)
         .collect();
     found.sort_by_key(|shape| shape.matches('{').count());
-    format!("{method} {}", found.first().unwrap_or_else(|| panic!("{method} {path}")))
+    format!(
+        "{method} {}",
+        found.first().unwrap_or_else(|| panic!("{method} {path}"))
+    )
 }
 
 #[tokio::test]
@@ -78,7 +91,11 @@ async fn every_path_is_for_its_roles_and_for_nobody_without_a_login() {
     for (method, path, body) in all(&place) {
         seen.insert(shape(method, &path));
         let told = rig.ask(method, &path, &[], body.clone()).await;
-        assert_eq!((told.status, told.code().as_str()), (401, "unauthenticated"), "{path}");
+        assert_eq!(
+            (told.status, told.code().as_str()),
+            (401, "unauthenticated"),
+            "{path}"
+        );
         for (role, token) in &tokens {
             let may = allowed(&path).contains(role);
             if path.ends_with("live") && may {
@@ -90,7 +107,12 @@ async fn every_path_is_for_its_roles_and_for_nobody_without_a_login() {
             let told = rig.ask(method, &path, &headers, body.clone()).await;
             let is_role = told.code() == "role";
             assert_eq!(is_role, !may, "{role} {method} {path}: {}", told.text);
-            assert_eq!(told.status == 403, !may, "{role} {method} {path}: {}", told.text);
+            assert_eq!(
+                told.status == 403,
+                !may,
+                "{role} {method} {path}: {}",
+                told.text
+            );
             assert!(told.status < 500, "{role} {method} {path}: {}", told.text);
         }
     }
@@ -122,7 +144,11 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
                     Some(body) => rig.send(token, method, &path, body).await,
                     None => rig.get(token, &path).await,
                 };
-                assert!((200..300).contains(&told.status), "{method} {path}: {}", told.text);
+                assert!(
+                    (200..300).contains(&told.status),
+                    "{method} {path}: {}",
+                    told.text
+                );
             }
         }
         let clones = format!("/api/v1/clones?{}&{}", crate::rig::DAY, crate::rig::WHY);
@@ -130,7 +156,11 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
     }
 
     // What is the other's is not there: not named, not counted, not to be changed.
-    for (token, mine, theirs) in [(&of_a, Some(&a), &b), (&nowhere, None, &a), (&nowhere, None, &b)] {
+    for (token, mine, theirs) in [
+        (&of_a, Some(&a), &b),
+        (&nowhere, None, &a),
+        (&nowhere, None, &b),
+    ] {
         for (method, path, body) in questions(theirs) {
             let told = match &body {
                 Some(body) => rig.send(token, method, &path, body.clone()).await,
@@ -140,7 +170,11 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
                 .iter()
                 .any(|part| path.contains(part));
             match is_single {
-                true => assert_eq!((told.status, told.code().as_str()), (404, "not_found"), "{path}"),
+                true => assert_eq!(
+                    (told.status, told.code().as_str()),
+                    (404, "not_found"),
+                    "{path}"
+                ),
                 false => {
                     assert_eq!(told.status, 200, "{path}: {}", told.text);
                     assert!(!told.text.contains(theirs.site), "{path}: {}", told.text);
@@ -154,31 +188,54 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
                     None => rig.get(token, &path).await,
                 };
                 assert!((200..300).contains(&told.status), "{path}: {}", told.text);
-                let is_empty = ["clones", "companions", "pictures"].iter().any(|p| path.contains(p));
+                let is_empty = ["clones", "companions", "pictures"]
+                    .iter()
+                    .any(|p| path.contains(p));
                 let is_mine = told.text.contains(mine.site) || told.text.contains("130600");
                 assert!(is_empty || is_mine, "{path}: {}", told.text);
             }
         }
     }
     let by = |place: &Place| {
-        format!("SELECT coalesce(acknowledged_by, '-') FROM alarms WHERE id = {}", place.alarm)
+        format!(
+            "SELECT coalesce(acknowledged_by, '-') FROM alarms WHERE id = {}",
+            place.alarm
+        )
     };
     assert_eq!(rig.one(&by(&b)).await, "all");
     let many = "SELECT count(*)::text FROM commands WHERE by IN ('a', 'nowhere')";
     assert_eq!(rig.one(many).await, "1");
-    assert!(!rig.get(&nowhere, "/api/v1/organisations").await.text.contains("1306"));
+    assert!(
+        !rig.get(&nowhere, "/api/v1/organisations")
+            .await
+            .text
+            .contains("1306")
+    );
 
     // An alarm of no agent is for who sees all.
-    rig.sql("INSERT INTO alarms (kind, detail) VALUES ('unreadable', 'of nobody')").await;
-    assert!(rig.get(&everything, "/api/v1/alarms").await.text.contains("of nobody"));
-    assert!(!rig.get(&of_a, "/api/v1/alarms").await.text.contains("of nobody"));
+    rig.sql("INSERT INTO alarms (kind, detail) VALUES ('unreadable', 'of nobody')")
+        .await;
+    assert!(
+        rig.get(&everything, "/api/v1/alarms")
+            .await
+            .text
+            .contains("of nobody")
+    );
+    assert!(
+        !rig.get(&of_a, "/api/v1/alarms")
+            .await
+            .text
+            .contains("of nobody")
+    );
 }
 
 #[tokio::test]
 async fn without_a_word_of_who_asks_the_database_shows_nothing() {
     let rig = Rig::new().await;
     rig.two_places().await;
-    for view in ["agents", "passages", "hits", "hits_now", "gaps", "alarms", "commands", "pictures", "sites"] {
+    for view in [
+        "agents", "passages", "hits", "hits_now", "gaps", "alarms", "commands", "pictures", "sites",
+    ] {
         let count = format!("SELECT count(*)::text FROM seen.{view}");
         assert_eq!(rig.one(&count).await, "0", "{view}");
     }

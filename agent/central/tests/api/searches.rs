@@ -9,7 +9,10 @@ const BY_PLATE: &str = "plate=%E5%86%80z%C2%B77k0t9";
 
 fn searches() -> Vec<(&'static str, String)> {
     vec![
-        ("passages", format!("/api/v1/passages/search?{DAY}&{BY_PLATE}")),
+        (
+            "passages",
+            format!("/api/v1/passages/search?{DAY}&{BY_PLATE}"),
+        ),
         ("route", format!("/api/v1/route?{DAY}&{BY_PLATE}")),
         ("companions", format!("/api/v1/companions?{DAY}&{BY_PLATE}")),
         ("clones", format!("/api/v1/clones?{DAY}")),
@@ -20,11 +23,17 @@ fn searches() -> Vec<(&'static str, String)> {
 async fn a_search_is_recorded_with_who_why_and_what() {
     let rig = Rig::new().await;
     let [place, _] = rig.two_places().await;
-    let token = rig.user("李", &[Role::Viewer, Role::Investigator], None).await;
+    let token = rig
+        .user("李", &[Role::Viewer, Role::Investigator], None)
+        .await;
     for (what, path) in searches() {
         for wrong in ["", "&reason=", "&reason=ab", "&reason=%09%09%09%09%09"] {
             let told = rig.get(&token, &format!("{path}{wrong}")).await;
-            assert_eq!((told.status, told.field().as_str()), (400, "reason"), "{what}");
+            assert_eq!(
+                (told.status, told.field().as_str()),
+                (400, "reason"),
+                "{what}"
+            );
         }
         assert!(rig.searched().await.iter().all(|row| row["what"] != what));
         let told = rig.get(&token, &format!("{path}&{WHY}")).await;
@@ -40,13 +49,20 @@ async fn a_search_is_recorded_with_who_why_and_what() {
             assert_eq!(row["filter"]["plate"], PLATE);
         }
     }
-    let pictures = rig.get(&token, &format!("/api/v1/pictures/{}/frame?{WHY}", place.passage)).await;
+    let pictures = rig
+        .get(
+            &token,
+            &format!("/api/v1/pictures/{}/frame?{WHY}", place.passage),
+        )
+        .await;
     assert_eq!(pictures.status, 200);
     assert_eq!(rig.searched().await[0]["what"], "picture");
 
     // Who may, reads it; and nobody takes it away.
     let admin = rig.user("admin", &[Role::Admin], None).await;
-    let told = rig.pages(&admin, &format!("/api/v1/audit?{DAYS}&who=%E6%9D%8E"), 2).await;
+    let told = rig
+        .pages(&admin, &format!("/api/v1/audit?{DAYS}&who=%E6%9D%8E"), 2)
+        .await;
     assert_eq!(told.len(), 5);
     let client = rig.store.client().await.unwrap();
     for sql in [
@@ -67,7 +83,9 @@ const DAYS: &str = "from=2031-05-01T00:00:00%2B08:00&to=2031-06-05T00:00:00%2B08
 async fn where_it_cannot_be_recorded_there_is_no_answer() {
     let rig = Rig::new().await;
     let [place, _] = rig.two_places().await;
-    let token = rig.user("li", &[Role::Viewer, Role::Investigator], None).await;
+    let token = rig
+        .user("li", &[Role::Viewer, Role::Investigator], None)
+        .await;
     let picture = format!("/api/v1/pictures/{}/frame?", place.passage);
     let mut all = searches();
     all.push(("picture", picture));
@@ -86,7 +104,11 @@ async fn where_it_cannot_be_recorded_there_is_no_answer() {
                 "{what}: {}",
                 told.text
             );
-            assert!(!told.text.contains("Z7K0T9") && !told.text.contains("site-"), "{}", told.text);
+            assert!(
+                !told.text.contains("Z7K0T9") && !told.text.contains("site-"),
+                "{}",
+                told.text
+            );
         }
     }
 }
@@ -96,9 +118,17 @@ async fn plates_are_found_whole_by_their_beginning_and_by_pattern() {
     let rig = Rig::new().await;
     rig.site("site-a", "130600", 115.4, 38.9).await;
     for plate in ["冀Z7K0T9", "冀Z7K0T8", "冀A00001", "京Z7K0T9"] {
-        rig.passage(Seen { plate: Some(plate), ..Seen::default() }).await;
+        rig.passage(Seen {
+            plate: Some(plate),
+            ..Seen::default()
+        })
+        .await;
     }
-    rig.passage(Seen { plate: None, ..Seen::default() }).await;
+    rig.passage(Seen {
+        plate: None,
+        ..Seen::default()
+    })
+    .await;
     let token = rig.user("li", &[Role::Investigator], None).await;
     let found = async |filter: &str| {
         let path = format!("/api/v1/passages/search?{DAY}&{WHY}&{filter}");
@@ -119,10 +149,17 @@ async fn plates_are_found_whole_by_their_beginning_and_by_pattern() {
     assert_eq!(found("site=site-a").await.split(' ').count(), 5);
     assert_eq!(found("site=site-b").await, "");
 
-    let told = rig.get(&token, &format!("/api/v1/passages/search?{DAY}&{WHY}")).await;
+    let told = rig
+        .get(&token, &format!("/api/v1/passages/search?{DAY}&{WHY}"))
+        .await;
     assert_eq!(told.field(), "plate");
     // The wider the pattern the shorter the time.
-    let told = rig.get(&token, &format!("/api/v1/passages/search?{DAYS}&{WHY}&plate=?A1")).await;
+    let told = rig
+        .get(
+            &token,
+            &format!("/api/v1/passages/search?{DAYS}&{WHY}&plate=?A1"),
+        )
+        .await;
     assert_eq!(told.field(), "to");
 }
 
@@ -136,17 +173,32 @@ async fn pictures_of_hits_are_for_viewers_and_others_need_a_reason() {
     let of = |owner| format!("/api/v1/pictures/{owner}/frame");
 
     let told = rig.get(&viewer, &of(place.hit)).await;
-    assert_eq!((told.status, told.headers["content-type"].to_str().unwrap()), (200, "image/jpeg"));
+    assert_eq!(
+        (told.status, told.headers["content-type"].to_str().unwrap()),
+        (200, "image/jpeg")
+    );
     assert_eq!(rig.searched().await[0]["reason"], Value::Null);
     assert_eq!(rig.get(&viewer, &of(place.passage)).await.code(), "role");
-    assert_eq!(rig.get(&searcher, &of(place.passage)).await.field(), "reason");
-    let told = rig.get(&searcher, &format!("{}?{WHY}", of(place.passage))).await;
+    assert_eq!(
+        rig.get(&searcher, &of(place.passage)).await.field(),
+        "reason"
+    );
+    let told = rig
+        .get(&searcher, &format!("{}?{WHY}", of(place.passage)))
+        .await;
     assert_eq!(told.status, 200);
-    assert_eq!(rig.searched().await[0]["filter"]["owner"], json!(place.passage));
+    assert_eq!(
+        rig.searched().await[0]["filter"]["owner"],
+        json!(place.passage)
+    );
 
     // One that was changed is not shown, and one that is gone is none.
     let key = format!("{}/frame", place.hit);
-    rig.shelf.0.lock().unwrap().insert(key.clone(), bytes::Bytes::from_static(b"another"));
+    rig.shelf
+        .0
+        .lock()
+        .unwrap()
+        .insert(key.clone(), bytes::Bytes::from_static(b"another"));
     assert_eq!(rig.get(&viewer, &of(place.hit)).await.code(), "failed");
     rig.shelf.0.lock().unwrap().remove(&key);
     assert_eq!(rig.get(&viewer, &of(place.hit)).await.status, 404);

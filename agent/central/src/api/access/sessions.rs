@@ -133,7 +133,9 @@ impl Sessions {
     /// Whether a session that something is being sent to still holds, without counting as a use.
     pub fn holds(&self, token: &str, now: Duration) -> Option<Session> {
         let all = self.lock();
-        let kept = all.get(&hash_of(token)).filter(|kept| !is_over(kept, now))?;
+        let kept = all
+            .get(&hash_of(token))
+            .filter(|kept| !is_over(kept, now))?;
         Some(kept.session.clone())
     }
 
@@ -143,10 +145,7 @@ impl Sessions {
 
     /// A request of a program that showed a token of this user.
     pub fn program(&self, user: &str, now: Duration) -> Result<(), Out> {
-        let mut all = self
-            .programs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         // A bucket that is full again says nothing.
         let refill = Duration::from_secs_f64(BURST / RATE);
         all.retain(|_, bucket| now.saturating_sub(bucket.used) < refill);

@@ -1,0 +1,183 @@
+//! Whatever is killed, every message that the broker took is one row in the end.
+//!
+//!   KAKOU_CENTRAL_KILLS    how many kills (6)
+//!   KAKOU_CENTRAL_AGENTS   made-up agents (40)
+//!   KAKOU_CENTRAL_RATE     passages a second of all of them (30)
+//!   KAKOU_CENTRAL_SECONDS  between two kills, at the most (4)
+//!
+//! Two subscribers, processes of the real program, share what a fleet sends through a real Mosquitto
+//! into a real PostgreSQL. One after the other a subscriber or the database is killed, as by a power
+//! cut, or the broker is restarted. The fleet has outages, repeats and evictions of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use kakou_fleet::{Fate, Fleet, FleetOptions, Truth, TruthTo};
+use support::{World, begin};
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
+struct Subscriber {
+    config: std::path::PathBuf,
+    process: Child,
+}
+
+impl Subscriber {
+    fn start(world: &World, name: &str) -> Self {
+        let config = world.folder.path().join(format!("{name}.toml"));
+        std::fs::write(&config, world.config_text(name)).unwrap();
+        Self {
+            process: launch(&config),
+            config,
+        }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn again(&mut self) {
+        self.process = launch(&self.config);
+    }
+}
+
+fn launch(config: &std::path::Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_kakou-central"))
+        .args(["run", "--log", "warn", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_that_the_broker_took_is_one_row_whatever_is_killed() {
+    begin();
+    let mut world = World::start().await;
+    let mut subscribers = [Subscriber::start(&world, "a"), Subscriber::start(&world, "b")];
+    // Before anybody publishes, the broker must know for whom to keep it.
+    world
+        .becomes("SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name = 'kakou-central'", 1)
+        .await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    let mut options = FleetOptions::new(u32::try_from(setting("KAKOU_CENTRAL_AGENTS", 40)).unwrap());
+    options.rate = setting("KAKOU_CENTRAL_RATE", 30) as f64;
+    options.pictures = 1;
+    options.picture_size = 2_000;
+    options.hits = 0.05;
+    options.status_every = Duration::from_secs(10);
+    options.truth = TruthTo::Memory;
+    options.drain = Duration::from_secs(120);
+    options.troubles.outages = 0.05;
+    options.troubles.outage = Duration::from_secs(3);
+    options.troubles.repeats = 0.03;
+    options.troubles.evictions = 0.002;
+    let fleet = Fleet::start(options, vec![world.broker.address()]).unwrap();
+
+    let kills = setting("KAKOU_CENTRAL_KILLS", 6);
+    let most = setting("KAKOU_CENTRAL_SECONDS", 4) * 1000;
+    // Any sequence does; this one is the same each time.
+    let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
+    for n in 0..kills {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        tokio::time::sleep(Duration::from_millis(1_000 + (chance >> 33) % most)).await;
+        match n % 3 {
+            0 => {
+                let one = &mut subscribers[usize::from(n % 2 == 1)];
+                one.kill();
+                tokio::time::sleep(Duration::from_millis((chance >> 40) % 1_000)).await;
+                one.again();
+            }
+            1 => {
+                world.database.kill();
+                tokio::time::sleep(Duration::from_millis((chance >> 40) % 2_000)).await;
+                world.database.restart().await.unwrap();
+            }
+            _ => {
+                world.broker.end();
+                world.broker.launch();
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let truth = fleet.stop_and_drain().await.unwrap();
+    compare(&world, &truth).await;
+}
+
+/// Every message that was acknowledged is one row, and no other is there.
+async fn compare(world: &World, truth: &Truth) {
+    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
+    let mut unsure = std::collections::HashSet::new();
+    for row in &truth.rows {
+        match row.fate {
+            Fate::Acknowledged => {
+                // A will and the like come from the broker; all of these were sealed.
+                *sent.entry(format!("{} {}", row.kind, row.event_id)).or_default() += 1;
+            }
+            // The broker may have had it all the same.
+            Fate::Unacknowledged | Fate::Held => {
+                unsure.insert(format!("{} {}", row.kind, row.event_id));
+            }
+            Fate::Evicted | Fate::Evil => {}
+        }
+    }
+    assert!(sent.len() > 100, "the fleet sent {}", sent.len());
+    let all = "SELECT 'passage ' || id AS id, agent, sequence FROM passages \
+         UNION ALL SELECT 'hit ' || event_id, agent, sequence FROM hits \
+         UNION ALL SELECT 'signal ' || id, agent, sequence FROM signals \
+         UNION ALL SELECT 'status ' || id, agent, sequence FROM statuses WHERE sequence IS NOT NULL \
+         UNION ALL SELECT 'audit ' || id, agent, sequence FROM audits \
+         UNION ALL SELECT 'result ' || id, agent, sequence FROM results \
+         UNION ALL SELECT 'evidence ' || owner || '/' || role, agent, sequence FROM pictures";
+    let client = world.client().await;
+    let started = tokio::time::Instant::now();
+    let (mut missing, mut other, mut double);
+    loop {
+        let mut rows: BTreeMap<String, u64> = BTreeMap::new();
+        for row in client.query(all, &[]).await.unwrap() {
+            *rows.entry(row.get(0)).or_default() += 1;
+        }
+        missing = sent.keys().filter(|id| !rows.contains_key(*id)).cloned().collect::<Vec<_>>();
+        other = rows
+            .keys()
+            .filter(|id| !sent.contains_key(*id) && !unsure.contains(*id))
+            .cloned()
+            .collect::<Vec<_>>();
+        double = rows.iter().filter(|(_, n)| **n > 1).map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        if missing.is_empty() || started.elapsed() > support::PATIENCE {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let some = |all: &[String]| all.iter().take(5).cloned().collect::<Vec<_>>();
+    assert!(missing.is_empty(), "{} of {} are missing, as {:?}", missing.len(), sent.len(), some(&missing));
+    assert!(double.is_empty(), "{} are there twice, as {:?}", double.len(), some(&double));
+    assert!(other.is_empty(), "{} were never acknowledged, as {:?}", other.len(), some(&other));
+    world.becomes("SELECT count(*) FROM ledger", 0).await;
+    if unsure.is_empty() {
+        world
+            .becomes("SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps", 0)
+            .await;
+    }
+    let wrong = "SELECT count(*) FROM alarms WHERE kind IN \
+         ('forged', 'key_changed', 'chain_broken', 'number_reused', 'not_sealed', 'elsewhere', \
+          'unreadable', 'unknown_topic', 'unstorable', 'picture_altered')";
+    assert_eq!(world.number(wrong).await, 0, "nobody cheated");
+    println!("{} messages acknowledged, {} repeats, 0 missing, 0 twice", sent.len(), truth.summary.repeats);
+}
