@@ -19,6 +19,14 @@ struct Held {
     bytes_of: HashMap<Uuid, usize>,
 }
 
+impl Held {
+    /// Only what waits can be reported.
+    fn take(&mut self, id: Uuid) {
+        let at = self.waiting.iter().position(|other| *other == id);
+        self.waiting.remove(at.unwrap());
+    }
+}
+
 #[derive(Clone, Default)]
 pub struct Source(Arc<Mutex<Held>>);
 
@@ -86,13 +94,17 @@ impl Outgoing for Source {
     }
 
     async fn done(&self, ids: &[Uuid]) -> Result<(), Infallible> {
-        self.with(|held| held.waiting.retain(|id| !ids.contains(id)));
+        self.with(|held| {
+            for id in ids {
+                held.take(*id);
+            }
+        });
         Ok(())
     }
 
     async fn refused(&self, id: Uuid, why: &Refusal) -> Result<(), Infallible> {
         self.with(|held| {
-            held.waiting.retain(|other| *other != id);
+            held.take(id);
             held.refused.insert(id, why.to_string());
         });
         Ok(())
@@ -100,7 +112,7 @@ impl Outgoing for Source {
 
     async fn again(&self, id: Uuid, _: &str) -> Result<(), Infallible> {
         self.with(|held| {
-            held.waiting.retain(|other| *other != id);
+            held.take(id);
             held.waiting.push_back(id);
         });
         Ok(())
