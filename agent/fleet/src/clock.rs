@@ -1,7 +1,5 @@
 //! The clock of a made-up agent: the fleet's time, and how far this agent is off it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, TimeDelta};
@@ -9,13 +7,13 @@ use kakou_contract::ClockStatus;
 use kakou_time::{Clock, SystemClock};
 
 /// The time of the whole fleet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FleetTime {
     system: SystemClock,
     /// The time that all are counted from.
     pub(crate) start: DateTime<FixedOffset>,
-    /// How far the fleet has come, in milliseconds, where no wall clock has a part in it.
-    told_ms: Option<Arc<AtomicI64>>,
+    /// No clock of the machine has a part in it.
+    stands: bool,
 }
 
 impl FleetTime {
@@ -24,26 +22,20 @@ impl FleetTime {
         Self {
             system: SystemClock::new(),
             start,
-            told_ms: None,
+            stands: false,
         }
     }
 
-    /// Stands until it is told to go on.
-    pub(crate) fn told(start: DateTime<FixedOffset>) -> Self {
+    /// Agents' clocks stand at the start: what happened long before it is late, and nothing else.
+    pub(crate) fn standing(start: DateTime<FixedOffset>) -> Self {
         Self {
-            told_ms: Some(Arc::default()),
+            stands: true,
             ..Self::running(start)
         }
     }
 
-    pub(crate) fn is_told(&self) -> bool {
-        self.told_ms.is_some()
-    }
-
-    pub(crate) fn tell(&self, ms: i64) {
-        if let Some(told) = &self.told_ms {
-            told.fetch_max(ms, Ordering::Relaxed);
-        }
+    pub(crate) fn stands(&self) -> bool {
+        self.stands
     }
 
     /// Since the start, by the machine.
@@ -53,14 +45,6 @@ impl FleetTime {
 
     pub(crate) fn elapsed_ms(&self) -> i64 {
         i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// The fleet's time in milliseconds since its start.
-    pub(crate) fn now_ms(&self) -> i64 {
-        match &self.told_ms {
-            Some(told) => told.load(Ordering::Relaxed),
-            None => self.elapsed_ms(),
-        }
     }
 
     pub(crate) fn at(&self, ms: i64) -> DateTime<FixedOffset> {
@@ -79,7 +63,10 @@ pub(crate) struct AgentClock {
 
 impl Clock for AgentClock {
     fn wall(&self) -> DateTime<FixedOffset> {
-        let now = self.time.at(self.time.now_ms());
+        let now = match self.time.stands() {
+            true => self.time.start,
+            false => self.time.at(self.time.elapsed_ms()),
+        };
         now.checked_add_signed(self.ahead).unwrap_or(now)
     }
 

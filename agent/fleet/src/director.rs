@@ -51,7 +51,7 @@ impl Director {
     /// What waits in each agent at the start is there when this returns.
     pub(crate) fn new(shared: Arc<Shared>, books: Books, hands: Arc<Vec<Hand>>) -> Self {
         let options = &shared.options;
-        let is_stamped = options.rate == 0.0 && !shared.time.is_told();
+        let is_stamped = options.rate == 0.0 && !shared.time.stands();
         let every = millis(options.status_every);
         let mut statuses = BinaryHeap::new();
         let mut outages = BinaryHeap::new();
@@ -179,14 +179,13 @@ impl Director {
             if self.is_stamped {
                 due.sighting.at_ms = now;
             }
-            self.shared.time.tell(due.at_ms);
             self.passages += u64::from(due.sighting.phase != Phase::Ended);
             self.tell(due);
-            if self.shared.time.is_told() {
+            if self.shared.time.stands() {
                 self.statuses(due.at_ms);
             }
         }
-        if !self.shared.time.is_told() {
+        if !self.shared.time.stands() {
             self.statuses(now);
         }
         Duration::ZERO

@@ -95,7 +95,7 @@ impl Fleet {
             let line = Line::new(Arc::clone(&shared), Arc::clone(&checkpoint));
             let store = MemoryStore::new(line, books.clone());
             let clock = Arc::new(AgentClock {
-                time: shared.time.clone(),
+                time: shared.time,
                 ahead: checkpoint.ahead,
                 status: checkpoint.clock,
             });
@@ -203,13 +203,18 @@ impl Fleet {
         }
         let summary = self.summary(waiting, held);
         let record = self.record.take();
-        // The record is written to its end when nobody can add to it.
         drop(self);
         if failed {
             return Err(FleetError::Ended { what: "an agent" });
         }
         match record {
-            Some(record) => record.close(summary),
+            Some(record) => {
+                // It may wait for the disk.
+                let closed = tokio::task::spawn_blocking(move || record.close(summary));
+                closed.await.map_err(|_| FleetError::Ended {
+                    what: "the record of what was sent",
+                })?
+            }
             None => Ok(Truth {
                 summary,
                 rows: Vec::new(),
@@ -263,7 +268,7 @@ pub(crate) fn shared(options: FleetOptions) -> Result<Arc<Shared>, FleetError> {
     let now = SystemClock::new().wall();
     let here = FixedOffset::east_opt(EAST).map_or(now, |east| now.with_timezone(&east));
     let time = match options.start {
-        Some(start) if options.rate == 0.0 => FleetTime::told(start),
+        Some(start) if options.rate == 0.0 => FleetTime::standing(start),
         Some(start) => FleetTime::running(start),
         None => FleetTime::running(here),
     };

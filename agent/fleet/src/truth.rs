@@ -105,11 +105,18 @@ struct Last<'a> {
     summary: &'a Summary,
 }
 
+pub(crate) enum Line {
+    Row(Box<Row>),
+    /// Nothing follows, whoever still holds the queue.
+    End,
+}
+
 enum Writer {
     Nowhere,
     Memory(Arc<Mutex<Vec<Row>>>),
     File {
         path: PathBuf,
+        queue: SyncSender<Line>,
         thread: JoinHandle<std::io::Result<BufWriter<File>>>,
     },
 }
@@ -119,7 +126,7 @@ enum Writer {
 pub(crate) enum Sink {
     Nowhere,
     Memory(Arc<Mutex<Vec<Row>>>),
-    File(SyncSender<Row>),
+    File(SyncSender<Line>),
 }
 
 impl Sink {
@@ -135,7 +142,7 @@ impl Sink {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(row),
             // The thread has ended over an error, which is told at the end.
-            Self::File(queue) => drop(queue.send(row)),
+            Self::File(queue) => drop(queue.send(Line::Row(Box::new(row)))),
         }
     }
 }
@@ -153,22 +160,26 @@ impl Record {
             }
             TruthTo::File(path) => {
                 let file = File::create(path).map_err(|e| fault(path.clone(), &e))?;
-                let (queue, rows) = sync_channel::<Row>(QUEUE);
+                let (queue, rows) = sync_channel(QUEUE);
                 let thread = std::thread::spawn(move || {
                     let mut out = BufWriter::with_capacity(1 << 20, file);
-                    for row in rows {
+                    while let Ok(Line::Row(row)) = rows.recv() {
                         serde_json::to_writer(&mut out, &row)?;
                         out.write_all(b"\n")?;
                     }
                     Ok(out)
                 });
-                let path = path.clone();
-                (Self(Writer::File { path, thread }), Sink::File(queue))
+                let writer = Writer::File {
+                    path: path.clone(),
+                    queue: queue.clone(),
+                    thread,
+                };
+                (Self(writer), Sink::File(queue))
             }
         })
     }
 
-    /// After every sink is gone.
+    /// What is put after this is not recorded.
     pub(crate) fn close(self, summary: Summary) -> Result<Truth, FleetError> {
         let mut truth = Truth {
             summary,
@@ -180,7 +191,13 @@ impl Record {
                 truth.rows =
                     std::mem::take(&mut rows.lock().unwrap_or_else(PoisonError::into_inner));
             }
-            Writer::File { path, thread } => {
+            Writer::File {
+                path,
+                queue,
+                thread,
+            } => {
+                // Without a thread it ended over an error, which comes now.
+                let _ = queue.send(Line::End);
                 let written = thread.join().map_err(|_| FleetError::Ended {
                     what: "the thread that writes the record",
                 })?;

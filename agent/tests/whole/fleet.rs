@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kakou_traffic::plate::kind;
 use serde_json::Value;
 
 use crate::mosquitto::Mosquitto;
@@ -91,7 +92,7 @@ fn a_fleet_over_two_brokers_writes_down_what_each_of_them_took() {
 }
 
 #[test]
-fn a_fleet_that_is_told_to_end_sends_what_waits() {
+fn a_fleet_that_is_told_to_end_sends_what_waits_and_its_plates_are_of_real_layouts() {
     let broker = Mosquitto::start("");
     let dir = tempfile::tempdir().unwrap();
     let truth = dir.path().join("truth.jsonl");
@@ -116,14 +117,22 @@ fn a_fleet_that_is_told_to_end_sends_what_waits() {
             "-t",
             "kakou/v1/+/+/passage/+",
             "-C",
-            "50",
+            "300",
             "-W",
             "100",
         ])
-        .stdout(Stdio::null())
-        .status()
+        .output()
         .unwrap();
-    assert!(heard.success());
+    assert!(heard.status.success());
+    let passages = support::passages(&heard);
+    assert_eq!(passages.len(), 300);
+    for (passage, plate) in passages.iter().filter_map(|p| Some((p, p.plate.as_ref()?))) {
+        let colour = plate.colour.map(|colour| colour.value);
+        let class = passage.vehicle.as_ref().map(|vehicle| vehicle.class);
+        let by_grammar = kind(&plate.text, colour, plate.rows, class);
+        assert!(by_grammar.is_some(), "{}", plate.text);
+        assert_eq!(plate.kind, by_grammar, "{}", plate.text);
+    }
     let id = fleet.0.id().to_string();
     assert!(Command::new("kill").arg(id).status().unwrap().success());
     let limit = Instant::now() + LONG;
@@ -137,7 +146,7 @@ fn a_fleet_that_is_told_to_end_sends_what_waits() {
     assert!(ended.success(), "{ended}");
     let rows = lines(&truth);
     let summary = &rows.last().unwrap()["summary"];
-    assert!(summary["passages"].as_u64().unwrap() >= 50, "{summary}");
+    assert!(summary["passages"].as_u64().unwrap() >= 300, "{summary}");
     assert_eq!(
         (&summary["unacknowledged"], &summary["untold"]),
         (&0.into(), &0.into())
