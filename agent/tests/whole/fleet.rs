@@ -99,7 +99,19 @@ fn a_fleet_that_is_told_to_end_sends_what_waits_and_its_plates_are_of_real_layou
     let url = broker.address().to_string();
     let child = Command::new(env!("CARGO_BIN_EXE_kakou"))
         .args([
-            "load", "--agents", "5", "--broker", &url, "--rate", "100", "--drain", "120",
+            "load",
+            "--agents",
+            "5",
+            "--broker",
+            &url,
+            "--rate",
+            "200",
+            "--hits",
+            "0",
+            "--signals",
+            "0",
+            "--drain",
+            "120",
         ])
         .arg("--truth")
         .arg(&truth)
