@@ -5,7 +5,6 @@
 //! the lease, and another one tries again. So a recipient may hear a hit twice, with the same id,
 //! and never not at all.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,17 +22,12 @@ pub const NOTIFIED: &str = "kakou_push";
 /// An error in the table is for people.
 const ERROR_MAX: usize = 500;
 
-/// A hit whose row is new.
+/// A hit whose row is new: its key.
 #[derive(Debug, Clone, Copy)]
 pub struct NewHit<'a> {
-    /// CloudEvents id, as in the row.
+    /// CloudEvents id.
     pub event_id: &'a str,
-    /// As in the row.
     pub time: DateTime<Utc>,
-    pub site: &'a str,
-    pub level: Level,
-    pub state: HitState,
-    pub category: &'a str,
 }
 
 /// How a recipient is told.
@@ -53,8 +47,8 @@ impl Channel {
 }
 
 /// Notes who is to be told of these hits, and wakes the pushers once the transaction commits. Call
-/// it in the transaction that made the rows of `hits`, with those alone that are new. Returns how
-/// many deliveries were made.
+/// it in the transaction that made the rows of `hits`, after them, with those alone that are new.
+/// Returns how many deliveries were made.
 pub async fn enqueue(
     transaction: &impl GenericClient,
     hits: &[NewHit<'_>],
@@ -63,24 +57,46 @@ pub async fn enqueue(
     if hits.is_empty() || recipients.is_empty() {
         return Ok(0);
     }
-    let sites: Vec<&str> = hits.iter().map(|hit| hit.site).collect();
+    let events: Vec<&str> = hits.iter().map(|hit| hit.event_id).collect();
+    let at: Vec<DateTime<Utc>> = hits.iter().map(|hit| hit.time).collect();
+    let (Some(first), Some(last)) = (at.iter().min(), at.iter().max()) else {
+        return Ok(0);
+    };
+    // The bounds keep the look to few partitions.
     let rows = transaction
         .query_typed(
-            "SELECT site, prefecture FROM sites WHERE site = ANY($1) AND prefecture IS NOT NULL",
-            &[(&sites, Type::TEXT_ARRAY)],
+            "SELECT h.event_id, h.time, a.site, s.prefecture, h.level, h.state, h.category
+             FROM unnest($1, $2) AS new (event_id, time)
+             JOIN hits h USING (event_id, time) JOIN agents a ON a.id = h.agent
+             LEFT JOIN sites s ON s.site = a.site WHERE h.time BETWEEN $3 AND $4",
+            &[
+                (&events, Type::TEXT_ARRAY),
+                (&at, Type::TIMESTAMPTZ_ARRAY),
+                (first, Type::TIMESTAMPTZ),
+                (last, Type::TIMESTAMPTZ),
+            ],
         )
         .await?;
-    let prefectures: HashMap<String, String> =
-        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let (mut ids, mut times, mut levels) = (Vec::new(), Vec::new(), Vec::new());
     let (mut names, mut channels) = (Vec::new(), Vec::new());
-    for hit in hits {
+    for row in &rows {
+        let event_id: &str = row.get(0);
+        let (Ok(level), Ok(state)) = (
+            row.get::<_, &str>(4).parse::<Level>(),
+            row.get::<_, &str>(5).parse::<HitState>(),
+        ) else {
+            tracing::error!(
+                hit = event_id,
+                "told to nobody: its level or state is unknown"
+            );
+            continue;
+        };
         let facts = HitFacts {
-            site: hit.site,
-            prefecture: prefectures.get(hit.site).map(String::as_str),
-            level: hit.level,
-            state: hit.state,
-            category: hit.category,
+            site: row.get(2),
+            prefecture: row.get(3),
+            level,
+            state,
+            category: row.get(6),
         };
         for recipient in &recipients.list {
             if recipients.grant(recipient, &facts).is_none() {
@@ -89,9 +105,9 @@ pub async fn enqueue(
             let webhook = recipient.webhook.as_ref().map(|_| Channel::Webhook);
             let mqtt = recipient.mqtt.as_ref().map(|_| Channel::Mqtt);
             for channel in webhook.into_iter().chain(mqtt) {
-                ids.push(hit.event_id);
-                times.push(hit.time);
-                levels.push(hit.level.as_str());
+                ids.push(event_id);
+                times.push(row.get::<_, DateTime<Utc>>(1));
+                levels.push(level.as_str());
                 names.push(recipient.name.as_str());
                 channels.push(channel.as_str());
             }

@@ -150,25 +150,16 @@ impl Rig {
         let mut made = Vec::new();
         for hit in hits {
             let time = self.clock.wall() - TimeDelta::from_std(hit.age).unwrap();
-            made.push((
-                insert(&transaction, hit, time.with_timezone(&Utc)).await,
-                hit,
-            ));
+            made.push(insert(&transaction, hit, time.with_timezone(&Utc)).await);
         }
-        let new = made.iter().map(|((event_id, time), hit)| NewHit {
+        let new = made.iter().map(|(event_id, time)| NewHit {
             event_id,
             time: *time,
-            site: hit.site,
-            level: hit.level,
-            state: hit.state,
-            category: hit.category,
         });
         let new: Vec<_> = new.collect();
         enqueue(&*transaction, &new, recipients).await.unwrap();
         transaction.commit().await.unwrap();
-        made.into_iter()
-            .map(|((event_id, _), _)| event_id)
-            .collect()
+        made.into_iter().map(|(event_id, _)| event_id).collect()
     }
 
     pub(crate) async fn sql(&self, sql: &str) {

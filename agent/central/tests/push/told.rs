@@ -206,13 +206,12 @@ async fn red_goes_first_and_a_repeat_makes_no_second_delivery() {
     let ids = rig.hits(&recipients, &hits).await;
     // The subscriber would not pass a repeat on; if it did, nothing would come of it.
     let client = rig.store.client().await.unwrap();
+    let select = "SELECT time FROM hits WHERE event_id = $1";
+    let row = client.query_one(select, &[&ids[0]]).await.unwrap();
+    let time = row.get(0);
     let again = kakou_central::push::NewHit {
         event_id: &ids[0],
-        time: rig.clock.wall().to_utc(),
-        site: "north",
-        level: Level::Blue,
-        state: HitState::Confirmed,
-        category: "stolen",
+        time,
     };
     let made = kakou_central::push::enqueue(&**client, &[again], &recipients).await;
     assert_eq!(made.unwrap(), 0);
