@@ -229,13 +229,9 @@ async fn copy(
 
 fn new_hits<'a>(rows: &[&'a Believed], fresh: &HashSet<String>) -> Vec<NewHit<'a>> {
     let hit = |one: &&'a Believed| match &one.row {
-        Row::Hit(message) if fresh.contains(&one.frame.event_id) => Some(NewHit {
+        Row::Hit(_) if fresh.contains(&one.frame.event_id) => Some(NewHit {
             event_id: &one.frame.event_id,
             time: one.frame.time,
-            site: message.site.as_str(),
-            level: message.level,
-            state: message.state,
-            category: &message.category,
         }),
         _ => None,
     };

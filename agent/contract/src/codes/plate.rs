@@ -28,22 +28,6 @@ word_list! {
     }
 }
 
-impl PlateColour {
-    /// `PlateColor` of GA/T 1400. **Unverified**: taken from public descriptions, the standard's
-    /// text was not at hand, so it is offered to a gateway and never put into a message.
-    /// Yellow-green has no code of its own there as far as is known.
-    pub const fn gat1400(self) -> Option<&'static str> {
-        match self {
-            Self::White => Some("1"),
-            Self::Yellow => Some("2"),
-            Self::Blue => Some("5"),
-            Self::Black => Some("6"),
-            Self::Green => Some("9"),
-            Self::YellowGreen => None,
-        }
-    }
-}
-
 macro_rules! plate_kinds {
     ($( $(#[$vmeta:meta])* $variant:ident = $code:literal, $zh:literal; )+) => {
         /// The kind of a plate (号牌种类), in JSON `{"code": "02", "standard": "GA 36"}`: a bare "02"
