@@ -6,8 +6,11 @@
 //!   KAKOU_CENTRAL_SECONDS  between two kills, at the most (4)
 //!
 //! Two subscribers, processes of the real program, share what a fleet sends through a real Mosquitto
-//! into a real PostgreSQL. One after the other a subscriber or the database is killed, as by a power
-//! cut, or the broker is restarted. The fleet has outages, repeats and evictions of its own.
+//! into a real PostgreSQL. The fleet has outages, repeats and evictions of its own.
+//!
+//! While subscribers and the database are killed, as by a power cut, nothing may have to be asked back:
+//! the broker keeps what they have not acknowledged. A broker that is restarted may lose what it
+//! acknowledged; then it is asked back from the agents.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -20,7 +23,10 @@ use kakou_fleet::{Fate, Fleet, FleetOptions, Truth, TruthTo};
 use support::{World, begin};
 
 fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+    std::env::var(name)
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(otherwise)
 }
 
 struct Subscriber {
@@ -29,9 +35,9 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    fn start(world: &World, name: &str) -> Self {
+    fn start(world: &World, name: &str, ask_after_s: u32) -> Self {
         let config = world.folder.path().join(format!("{name}.toml"));
-        std::fs::write(&config, world.config_text(name)).unwrap();
+        std::fs::write(&config, world.config_asking(name, ask_after_s)).unwrap();
         Self {
             process: launch(&config),
             config,
@@ -66,17 +72,27 @@ impl Drop for Subscriber {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_message_that_the_broker_took_is_one_row_whatever_is_killed() {
+async fn subscribers_and_the_database_are_killed_and_nothing_has_to_be_asked_back() {
+    killed(false, 3_600).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_loses_is_asked_back() {
+    killed(true, 1).await;
+}
+
+async fn killed(with_broker: bool, ask_after_s: u32) {
     begin();
     let mut world = World::start().await;
-    let mut subscribers = [Subscriber::start(&world, "a"), Subscriber::start(&world, "b")];
+    let mut subscribers = ["a", "b"].map(|name| Subscriber::start(&world, name, ask_after_s));
     // Before anybody publishes, the broker must know for whom to keep it.
     world
         .becomes("SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name = 'kakou-central'", 1)
         .await;
     tokio::time::sleep(Duration::from_secs(5)).await;
 
-    let mut options = FleetOptions::new(u32::try_from(setting("KAKOU_CENTRAL_AGENTS", 40)).unwrap());
+    let mut options =
+        FleetOptions::new(u32::try_from(setting("KAKOU_CENTRAL_AGENTS", 40)).unwrap());
     options.rate = setting("KAKOU_CENTRAL_RATE", 30) as f64;
     options.pictures = 1;
     options.picture_size = 2_000;
@@ -95,11 +111,13 @@ async fn every_message_that_the_broker_took_is_one_row_whatever_is_killed() {
     // Any sequence does; this one is the same each time.
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     for n in 0..kills {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         tokio::time::sleep(Duration::from_millis(1_000 + (chance >> 33) % most)).await;
-        match n % 3 {
+        match n % if with_broker { 3 } else { 2 } {
             0 => {
-                let one = &mut subscribers[usize::from(n % 2 == 1)];
+                let one = &mut subscribers[usize::from((chance >> 20) % 2 == 1)];
                 one.kill();
                 tokio::time::sleep(Duration::from_millis((chance >> 40) % 1_000)).await;
                 one.again();
@@ -115,7 +133,12 @@ async fn every_message_that_the_broker_took_is_one_row_whatever_is_killed() {
             }
         }
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    if with_broker {
+        // Whoever is asked must be there.
+        let old = "SELECT count(*) FROM gaps WHERE since < now() - interval '15 seconds'";
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        world.becomes(old, 0).await;
+    }
     let truth = fleet.stop_and_drain().await.unwrap();
     compare(&world, &truth).await;
 }
@@ -128,7 +151,9 @@ async fn compare(world: &World, truth: &Truth) {
         match row.fate {
             Fate::Acknowledged => {
                 // A will and the like come from the broker; all of these were sealed.
-                *sent.entry(format!("{} {}", row.kind, row.event_id)).or_default() += 1;
+                *sent
+                    .entry(format!("{} {}", row.kind, row.event_id))
+                    .or_default() += 1;
             }
             // The broker may have had it all the same.
             Fate::Unacknowledged | Fate::Held => {
@@ -153,31 +178,65 @@ async fn compare(world: &World, truth: &Truth) {
         for row in client.query(all, &[]).await.unwrap() {
             *rows.entry(row.get(0)).or_default() += 1;
         }
-        missing = sent.keys().filter(|id| !rows.contains_key(*id)).cloned().collect::<Vec<_>>();
+        missing = sent
+            .keys()
+            .filter(|id| !rows.contains_key(*id))
+            .cloned()
+            .collect::<Vec<_>>();
         other = rows
             .keys()
             .filter(|id| !sent.contains_key(*id) && !unsure.contains(*id))
             .cloned()
             .collect::<Vec<_>>();
-        double = rows.iter().filter(|(_, n)| **n > 1).map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        double = rows
+            .iter()
+            .filter(|(_, n)| **n > 1)
+            .map(|(id, _)| id.clone())
+            .collect::<Vec<_>>();
         if missing.is_empty() || started.elapsed() > support::PATIENCE {
             break;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let some = |all: &[String]| all.iter().take(5).cloned().collect::<Vec<_>>();
-    assert!(missing.is_empty(), "{} of {} are missing, as {:?}", missing.len(), sent.len(), some(&missing));
-    assert!(double.is_empty(), "{} are there twice, as {:?}", double.len(), some(&double));
-    assert!(other.is_empty(), "{} were never acknowledged, as {:?}", other.len(), some(&other));
+    let gaps = "SELECT coalesce(string_agg(site || ' ' || first || '-' || last || ' asked ' || asked || coalesce(' ' || answer, ''), ', '), 'none') FROM gaps JOIN agents a ON a.id = gaps.agent";
+    let gaps: String = client.query_one(gaps, &[]).await.unwrap().get(0);
+    println!("gaps: {gaps}");
+    assert!(
+        missing.is_empty(),
+        "{} of {} are missing, as {:?}",
+        missing.len(),
+        sent.len(),
+        some(&missing)
+    );
+    assert!(
+        double.is_empty(),
+        "{} are there twice, as {:?}",
+        double.len(),
+        some(&double)
+    );
+    assert!(
+        other.is_empty(),
+        "{} were never acknowledged, as {:?}",
+        other.len(),
+        some(&other)
+    );
     world.becomes("SELECT count(*) FROM ledger", 0).await;
     if unsure.is_empty() {
         world
-            .becomes("SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps", 0)
+            .becomes(
+                "SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps",
+                0,
+            )
             .await;
     }
     let wrong = "SELECT count(*) FROM alarms WHERE kind IN \
          ('forged', 'key_changed', 'chain_broken', 'number_reused', 'not_sealed', 'elsewhere', \
           'unreadable', 'unknown_topic', 'unstorable', 'picture_altered')";
     assert_eq!(world.number(wrong).await, 0, "nobody cheated");
-    println!("{} messages acknowledged, {} repeats, 0 missing, 0 twice", sent.len(), truth.summary.repeats);
+    println!(
+        "{} messages acknowledged, {} repeats, 0 missing, 0 twice",
+        sent.len(),
+        truth.summary.repeats
+    );
 }

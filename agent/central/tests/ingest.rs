@@ -255,6 +255,29 @@ async fn a_picture_that_was_not_promised_is_an_alarm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hit_past_a_failed_outbox_is_taken_with_an_alarm() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-8", 15);
+    publish(&broker, &[agent.status()]).await;
+    let mut hit = agent.hit("京A00001");
+    agent.sequence -= 1;
+    hit.user_properties.retain(|(name, _)| {
+        !["sequence", "previoushash", "hash", "signature"].contains(&name.as_str())
+    });
+    publish(&broker, &[hit]).await;
+    world
+        .becomes("SELECT count(*) FROM hits WHERE sequence IS NULL", 1)
+        .await;
+    let alarm = "SELECT count(*) FROM alarms WHERE kind = 'not_sealed'";
+    assert_eq!(world.number(alarm).await, 1);
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_falls_silent_is_an_alarm_until_it_speaks_again() {
     begin();
     let world = World::start().await;

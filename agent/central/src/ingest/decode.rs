@@ -8,8 +8,8 @@
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::seal::SealError;
 use kakou_contract::{
-    AgentState, AuditMessage, HitMessage, Id, Message, MessageError, OfflineReason, PassageMessage,
-    PublicKey, ResultMessage, Seal, SignalMessage, StatusMessage, Topic, VerifyingKey,
+    AgentState, AuditMessage, HitMessage, Id, Message, MessageError, PassageMessage, PublicKey,
+    ResultMessage, Seal, SignalMessage, StatusMessage, Topic, VerifyingKey,
 };
 use kakou_uplink::Received;
 use sha2::{Digest as _, Sha256};
@@ -159,8 +159,12 @@ pub fn decode(message: Received, known: Option<(&Topic, &Known)>) -> Result<Beli
                 return apart(message, doubt, detail, agent, None);
             }
         }
-        // The broker says the last will, and it cannot seal.
-        (None, _) if is_will(topic, &message) => {}
+        // The broker says the last will, and it cannot seal; an agent's last word goes past its
+        // outbox.
+        (None, _) if is_goodbye(topic, &message) => {}
+        // A box whose outbox has failed tells its hits past it: better told unsealed than not at all.
+        // That is an alarm, and the row shows that it has no seal.
+        (None, _) if matches!(topic, Topic::Hit { .. }) => {}
         (None, _) => {
             return apart(
                 message,
@@ -216,13 +220,11 @@ fn picture_time(topic: &Topic, message: &Received) -> Option<DateTime<FixedOffse
     Some(time.fixed_offset())
 }
 
-/// What only a broker says: an agent says it sealed.
-fn is_will(topic: &Topic, message: &Received) -> bool {
+/// Whoever may publish in an agent's name can say that it is gone, and nothing else, without a seal.
+fn is_goodbye(topic: &Topic, message: &Received) -> bool {
     matches!(topic, Topic::Status { .. })
-        && StatusMessage::from_json(&message.payload).is_ok_and(|status| {
-            status.state == AgentState::Offline
-                && status.reason == Some(OfflineReason::ConnectionLost)
-        })
+        && StatusMessage::from_json(&message.payload)
+            .is_ok_and(|status| status.state == AgentState::Offline)
 }
 
 fn row(topic: &Topic, message: &Received) -> Result<Row, String> {

@@ -20,7 +20,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use uuid::Uuid;
 
-use super::decode::{Apart, Believed};
+use super::decode::{Apart, Believed, Doubt};
 use super::rows::{Row, Table, stored};
 use crate::alarms::{self, Alarm};
 use crate::push::NewHit;
@@ -113,6 +113,7 @@ impl Writer {
                 Table::Hits => {
                     let hits = new_hits(rows, &fresh);
                     on_new.hits(&transaction, &hits).await?;
+                    alarms::raise(&transaction, unsealed(rows, &fresh)).await?;
                 }
                 Table::Passages => {
                     let passages = new_passages(rows, &fresh);
@@ -236,6 +237,19 @@ fn new_hits<'a>(rows: &[&'a Believed], fresh: &HashSet<String>) -> Vec<NewHit<'a
         _ => None,
     };
     rows.iter().filter_map(hit).collect()
+}
+
+/// Hits that came past their box's outbox.
+fn unsealed(rows: &[&Believed], fresh: &HashSet<String>) -> Vec<Alarm> {
+    let alarm = |one: &&Believed| {
+        let is_one = one.frame.sequence.is_none() && fresh.contains(&one.frame.event_id);
+        let detail = format!(
+            "hit {} came without a seal: the outbox of the box has failed, or somebody else speaks in its name",
+            one.frame.event_id
+        );
+        is_one.then(|| Alarm::new(Doubt::NotSealed.as_str(), Some(one.frame.agent), detail))
+    };
+    rows.iter().filter_map(alarm).collect()
 }
 
 fn new_passages(rows: &[&Believed], fresh: &HashSet<String>) -> Vec<(Uuid, DateTime<Utc>)> {

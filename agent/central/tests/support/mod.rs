@@ -108,9 +108,14 @@ impl World {
     }
 
     pub fn config_text(&self, name: &str) -> String {
+        self.config_asking(name, 1)
+    }
+
+    /// With gaps that are asked for after so many seconds.
+    pub fn config_asking(&self, name: &str, after_s: u32) -> String {
         format!(
             "group = \"central\"\nname = \"{name}\"\n[broker]\nurls = [\"mqtt://127.0.0.1:{}\"]\n\
-             [database]\nurl = \"{}\"\n[objects]\nfolder = \"{}\"\n[gaps]\nask_after_s = 1\nask_again_s = 2\n",
+             [database]\nurl = \"{}\"\n[objects]\nfolder = \"{}\"\n[gaps]\nask_after_s = {after_s}\nask_again_s = 2\n",
             self.broker.port,
             self.database.url(),
             self.folder.path().join("pictures").display(),
