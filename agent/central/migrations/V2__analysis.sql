@@ -341,13 +341,14 @@ LANGUAGE sql STABLE AS $$
     WHERE l.km >= least_km AND l.km * 3600 > kmh * greatest(l.seconds, 1)
 $$;
 
--- Flow by lane and hour, ISO week or month. `wanted` NULL: all sites.
+-- Flow by lane and hour, day, ISO week or month. `wanted` NULL: all sites.
 CREATE FUNCTION seen.flow(since timestamptz, until timestamptz, unit text, wanted text)
 RETURNS TABLE (period text, site text, agent text, camera text, lane text, passages bigint,
                with_plate bigint, wrong_way bigint)
 LANGUAGE sql STABLE AS $$
     SELECT CASE unit
                WHEN 'hour' THEN to_char(f.start, 'YYYY-MM-DD"T"HH24')
+               WHEN 'day' THEN to_char(f.start, 'YYYY-MM-DD')
                WHEN 'week' THEN to_char(f.start, 'IYYY-"W"IW')
                WHEN 'month' THEN to_char(f.start, 'YYYY-MM')
            END,

@@ -230,10 +230,11 @@ async fn compare(world: &World, truth: &Truth) {
             )
             .await;
     }
-    let wrong = "SELECT count(*) FROM alarms WHERE kind IN \
-         ('forged', 'key_changed', 'chain_broken', 'number_reused', 'not_sealed', 'elsewhere', \
-          'unreadable', 'unknown_topic', 'unstorable', 'picture_altered')";
-    assert_eq!(world.number(wrong).await, 0, "nobody cheated");
+    let wrong = "SELECT coalesce(string_agg(kind || ': ' || detail, '; '), '') FROM (SELECT * FROM alarms \
+         WHERE kind IN ('forged', 'key_changed', 'chain_broken', 'number_reused', 'not_sealed', \
+          'elsewhere', 'unreadable', 'unknown_topic', 'unstorable', 'picture_altered') LIMIT 5) some";
+    let wrong: String = client.query_one(wrong, &[]).await.unwrap().get(0);
+    assert_eq!(wrong, "", "nobody cheated");
     println!(
         "{} messages acknowledged, {} repeats, 0 missing, 0 twice",
         sent.len(),

@@ -7,10 +7,11 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
-    dead_code
+    dead_code,
+    unused_imports
 )]
 
-#[path = "api/rig.rs"]
+#[path = "api/rig/mod.rs"]
 mod rig;
 
 use std::time::Duration;

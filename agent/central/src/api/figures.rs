@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,7 +30,7 @@ pub struct FlowFilter {
     /// RFC 3339; at most 400 days after `from` for one site, 2 for all.
     #[param(required = true)]
     to: Option<String>,
-    /// hour, week (ISO 8601) or month, in Asia/Shanghai; hour where it is not given.
+    /// hour, day, week (ISO 8601) or month, in Asia/Shanghai; hour where it is not given.
     per: Option<String>,
     site: Option<String>,
     /// 1 to 500; 100 where it is not given.
@@ -41,7 +41,7 @@ pub struct FlowFilter {
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Flow {
-    /// `2031-05-04T08`, `2031-W18` or `2031-05`.
+    /// `2031-05-04T08`, `2031-05-04`, `2031-W18` or `2031-05`.
     pub period: String,
     pub site: String,
     pub agent: String,
@@ -79,7 +79,7 @@ pub(super) async fn flow(
         DAYS_OF_ALL
     };
     let span = span(&filter.from, &filter.to, days)?;
-    let per = word("per", &filter.per, &["hour", "week", "month"])?;
+    let per = word("per", &filter.per, &["hour", "day", "week", "month"])?;
     let per = per.unwrap_or_else(|| "hour".to_owned());
     let cut = Cut::of(filter.limit, filter.after.as_deref(), 5)?;
     // The bytes' order, whatever the database's language.
@@ -186,8 +186,7 @@ pub(super) async fn quality(
     let wrong = || Fault::field("day", "give a day, as 2031-05-04");
     let day = filter.day.as_deref().ok_or_else(wrong)?;
     let day = NaiveDate::parse_from_str(day.trim(), "%Y-%m-%d").map_err(|_| wrong())?;
-    let known = |year: i32| (1970..=2200).contains(&year);
-    if !known(chrono::Datelike::year(&day)) {
+    if !(1970..=2200).contains(&day.year()) {
         return Err(wrong());
     }
     let cut = Cut::of(filter.limit, filter.after.as_deref(), 4)?;

@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use kakou_guard::Secret;
 use tokio::time::timeout;
 
 use super::access::{Out, Role, Session, User};
@@ -44,12 +45,14 @@ const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none
 pub struct Peer(pub IpAddr);
 
 /// Who asks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct In {
     pub user: User,
     pub address: IpAddr,
+    /// Of the cookie, or the bearer token.
+    pub token: Secret,
     /// Missing with a bearer token.
-    pub session: Option<(String, Session)>,
+    pub session: Option<Session>,
 }
 
 impl In {
@@ -132,7 +135,7 @@ async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
         false => Some(entered(app, headers, address).await?),
     };
     if let Some(In {
-        session: Some((_, session)),
+        session: Some(session),
         ..
     }) = &asks
         && changes
@@ -243,7 +246,8 @@ async fn entered(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<In, 
     Ok(In {
         user,
         address,
-        session: Some((token.to_owned(), session)),
+        token: Secret::new(token),
+        session: Some(session),
     })
 }
 
@@ -271,6 +275,7 @@ async fn by_token(app: &App, token: &str, address: IpAddr) -> Result<In, Fault> 
     Ok(In {
         user,
         address,
+        token: Secret::new(token),
         session: None,
     })
 }

@@ -266,15 +266,15 @@ impl Feed {
 
     /// Another role, another limit or another password ends the stream; the client comes again.
     async fn may_watch(&self) -> bool {
-        let now = self.app.clock.mono();
-        if let Some((token, _)) = &self.asks.session
-            && self.app.sessions.holds(token, now).is_none()
-        {
-            return false;
-        }
-        match self.app.users.find(&self.asks.user.name).await {
+        let (app, was) = (&self.app, &self.asks.user);
+        let token = self.asks.token.reveal();
+        let found = match &self.asks.session {
+            Some(_) if app.sessions.holds(token, app.clock.mono()).is_none() => return false,
+            Some(_) => app.users.find(&was.name).await,
+            None => app.users.holder(token, app.clock.wall().to_utc()).await,
+        };
+        match found {
             Ok(Some(user)) => {
-                let was = &self.asks.user;
                 user.mark() == was.mark() && user.roles == was.roles && user.scope() == was.scope()
             }
             Ok(None) => false,

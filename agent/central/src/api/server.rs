@@ -23,7 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tower::ServiceExt as _;
 
 use super::gate::Peer;
-use super::{App, router};
+use super::{App, Options, router};
 
 const CONNECTIONS: usize = 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -57,6 +57,16 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// What the gate has to know of it. `is_proxied`: a proxy on this machine ends TLS.
+    pub fn options(&self, is_proxied: bool) -> Options {
+        Options {
+            is_tls: self.certificate.is_some(),
+            is_loopback: self.address.ip().is_loopback(),
+            is_proxied,
+            ..Options::default()
+        }
+    }
+
     fn tls(&self) -> Result<Option<TlsAcceptor>, ServerError> {
         match &self.certificate {
             Some((chain, key)) => Ok(Some(TlsAcceptor::from(config(chain, key)?))),
@@ -97,7 +107,7 @@ fn config(chain: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, ServerE
     Ok(Arc::new(config))
 }
 
-/// Answers until `until` is over. The options of `app` say whether there is TLS.
+/// Answers until `until` is over. `app` was made with the options of `listen`.
 pub async fn serve(
     listen: &Listen,
     app: Arc<App>,

@@ -118,8 +118,8 @@ pub(super) async fn login(
     (status = 401, description = "`unauthenticated`", body = Told),
 ))]
 pub(super) async fn logout(State(app): State<Arc<App>>, asks: In) -> Result<Response, Fault> {
-    if let Some((token, _)) = &asks.session {
-        app.sessions.end(token);
+    if asks.session.is_some() {
+        app.sessions.end(asks.token.reveal());
         tracing::info!(user = asks.user.name, "logged out");
     }
     with_cookie("", app.is_secure(), StatusCode::NO_CONTENT)
@@ -130,7 +130,7 @@ pub(super) async fn logout(State(app): State<Arc<App>>, asks: In) -> Result<Resp
     (status = 200, body = Entered), (status = 401, description = "`unauthenticated`", body = Told),
 ))]
 pub(super) async fn session(asks: In) -> Json<Entered> {
-    let csrf = asks.session.map(|(_, session)| session.csrf);
+    let csrf = asks.session.map(|session| session.csrf);
     Json(Entered::of(asks.user, csrf))
 }
 

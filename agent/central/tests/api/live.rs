@@ -100,7 +100,7 @@ async fn a_hit_comes_at_once_to_who_may_see_it() {
         .text
         .lines()
         .filter_map(|line| line.strip_prefix("id: "))
-        .last();
+        .next_back();
     let mark = mark.unwrap().to_owned();
     drop(everything);
     let c = hit(&rig, "site-b", 3).await;

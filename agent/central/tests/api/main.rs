@@ -5,6 +5,7 @@
 mod access;
 mod commands;
 mod live;
+mod plans;
 mod rig;
 mod rights;
 mod rough;

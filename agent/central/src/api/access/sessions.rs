@@ -32,7 +32,7 @@ pub enum Out {
 }
 
 /// What a session is, beside its user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Session {
     pub user: String,
     /// What a request that changes something has to carry beside the cookie.
