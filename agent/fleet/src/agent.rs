@@ -22,6 +22,14 @@ const LAST: Duration = Duration::from_secs(2);
 
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How an agent's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Link {
+    pub(crate) connected: bool,
+    /// It hears commands.
+    pub(crate) listening: bool,
+}
+
 pub(crate) enum Order {
     /// The connection is lost without a word, and comes back after this time.
     Away(Duration),
@@ -36,8 +44,7 @@ pub(crate) struct Agent {
     pub(crate) clock: Arc<AgentClock>,
     pub(crate) commander: Commander,
     pub(crate) tally: Arc<Tally>,
-    /// Tells whether it has a connection.
-    pub(crate) connected: watch::Sender<bool>,
+    pub(crate) link: watch::Sender<Link>,
 }
 
 /// What comes from an uplink; nothing while there is none.
@@ -61,7 +68,7 @@ impl Agent {
                         // As when the network goes: the broker publishes the will.
                         (uplink, heard) = (None, Heard::default());
                         before += std::mem::take(&mut seen);
-                        self.connected.send_replace(false);
+                        self.link.send_replace(Link::default());
                         self.tally.outages.one();
                         back = Some(Instant::now() + time);
                     }
@@ -79,8 +86,9 @@ impl Agent {
                     }
                 }
                 status = changed(&mut heard.status) => {
-                    self.connected.send_if_modified(|known| {
-                        std::mem::replace(known, status.connected) != status.connected
+                    self.link.send_replace(Link {
+                        connected: status.connected,
+                        listening: status.connected && status.listening,
                     });
                     if status.connections > seen {
                         seen = status.connections;
@@ -148,7 +156,7 @@ impl Agent {
         if let Err(e) = uplink.finish(Drain::Everything, last, within).await {
             tracing::warn!("{e}");
         }
-        self.connected.send_replace(false);
+        self.link.send_replace(Link::default());
     }
 }
 

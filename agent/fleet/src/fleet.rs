@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::agent::{Agent, Order};
+use crate::agent::{Agent, Link, Order};
 use crate::checkpoint::Checkpoint;
 use crate::city::Traffic;
 use crate::clock::{AgentClock, FleetTime};
@@ -47,6 +47,8 @@ pub struct AgentName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub connected: usize,
+    /// Agents that hear commands.
+    pub listening: usize,
     pub passages: u64,
     pub acknowledged: u64,
     /// Messages made so far.
@@ -61,7 +63,7 @@ pub struct Fleet {
     books: Books,
     hands: Arc<Vec<Hand>>,
     names: Vec<AgentName>,
-    connected: Vec<watch::Receiver<bool>>,
+    links: Vec<watch::Receiver<Link>>,
     agents: JoinSet<()>,
     director: JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -87,7 +89,7 @@ impl Fleet {
             untold: Arc::new(AtomicI64::new(0)),
         };
         let shared = shared(options)?;
-        let (mut hands, mut names, mut connected) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut hands, mut names, mut links) = (Vec::new(), Vec::new(), Vec::new());
         let mut agents = Vec::new();
         for (number, broker) in (0..shared.options.agents).zip(brokers.iter().cycle()) {
             let checkpoint = Checkpoint::new(&shared.options, &shared.traffic, number)?;
@@ -105,8 +107,8 @@ impl Fleet {
                 key: checkpoint.key.verifying_key(),
             });
             let (orders, queue) = mpsc::channel(4);
-            let (tell, told) = watch::channel(false);
-            connected.push(told);
+            let (tell, told) = watch::channel(Link::default());
+            links.push(told);
             hands.push(Hand {
                 store: store.clone(),
                 orders,
@@ -125,7 +127,7 @@ impl Fleet {
                 clock,
                 commander,
                 tally: Arc::clone(&books.tally),
-                connected: tell,
+                link: tell,
             };
             agents.push((agent, queue));
         }
@@ -145,7 +147,7 @@ impl Fleet {
             books,
             hands,
             names,
-            connected,
+            links,
             stop,
             made,
             record: Some(record),
@@ -164,7 +166,8 @@ impl Fleet {
     pub fn progress(&self) -> Progress {
         let tally = &self.books.tally;
         Progress {
-            connected: self.connected.iter().filter(|c| *c.borrow()).count(),
+            connected: self.links.iter().filter(|l| l.borrow().connected).count(),
+            listening: self.links.iter().filter(|l| l.borrow().listening).count(),
             passages: tally.kind(MessageKind::Passage).get(),
             acknowledged: tally.acknowledged.get(),
             made: tally.made.get(),

@@ -29,7 +29,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// How many models are said to have had a part.
+    /// What is said to have found and read.
     pub(crate) fn models() -> Vec<ModelUsed> {
         let model = |name: &str, version: &str| ModelUsed {
             name: name.to_owned(),

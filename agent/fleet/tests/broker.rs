@@ -313,11 +313,9 @@ async fn agents_answer_what_they_are_asked() {
     };
     let fleet = Fleet::start(options, vec![broker.address()]).unwrap();
     let answered = async {
-        while fleet.progress().connected < 2 || fleet.progress().passages < 20 {
+        while fleet.progress().listening < 2 || fleet.progress().passages < 20 {
             sleep(Duration::from_millis(20)).await;
         }
-        // The subscription follows the connection.
-        sleep(Duration::from_millis(500)).await;
         let resend = Command::Resend {
             first: Sequence::MIN,
             last: Sequence::new(5).unwrap(),
