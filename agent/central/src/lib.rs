@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod leader;
 pub mod life;
 pub mod push;
+#[cfg(feature = "demo")]
 pub mod scratch;
 pub mod serve;
 pub mod store;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::Transaction;
 use uuid::Uuid;
 
-use crate::api::{App, Options, Pictures, serve};
+use crate::api::{App, Pictures, serve};
 use crate::config::CentralConfig;
 use crate::ingest::{Agents, Counts, Intake, LOOK_AGAIN, Lane, LaneKind, Objects, OnNew, run};
 use crate::leader::Leader;
@@ -146,12 +146,7 @@ impl Central {
         };
         if let Some(api) = &config.api {
             let place = api.place();
-            let options = Options {
-                is_tls: place.certificate.is_some(),
-                is_loopback: place.address.ip().is_loopback(),
-                is_proxied: api.proxied,
-                ..Options::default()
-            };
+            let options = place.options(api.proxied);
             let pictures = Arc::new(Shown(objects.clone()));
             let app = Arc::new(App::new(store.clone(), pictures, clock, options));
             let mut stopped = stopped.clone();

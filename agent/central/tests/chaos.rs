@@ -232,7 +232,7 @@ async fn compare(world: &World, truth: &Truth) {
     }
     let wrong = "SELECT coalesce(string_agg(kind || ': ' || detail, '; '), '') FROM (SELECT * FROM alarms \
          WHERE kind IN ('forged', 'key_changed', 'chain_broken', 'number_reused', 'not_sealed', \
-          'elsewhere', 'unreadable', 'unknown_topic', 'unstorable', 'picture_altered') LIMIT 5) some";
+          'elsewhere', 'unreadable', 'unknown_topic', 'unstorable', 'picture_altered') LIMIT 5) s";
     let wrong: String = client.query_one(wrong, &[]).await.unwrap().get(0);
     assert_eq!(wrong, "", "nobody cheated");
     println!(

@@ -1,9 +1,13 @@
 //! The command line of the centre.
 
+#[cfg(feature = "demo")]
+mod demo;
 mod gaps;
 mod keys;
 mod list;
+mod places;
 mod run;
+mod users;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -52,9 +56,18 @@ enum Command {
     Agents,
     /// Show what somebody has to look at.
     Alarms(list::AlarmsArgs),
+    /// Show all of it at work on this machine, with made-up agents; needs no config.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Show or set the keys by which agents are believed.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Take in organisations, sites and cameras.
+    #[command(subcommand)]
+    Places(places::Command),
+    /// Who may use the HTTP interface.
+    #[command(subcommand)]
+    Users(users::Command),
 }
 
 /// Runs the command; an error is told on stderr.
@@ -86,10 +99,14 @@ fn log(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
 }
 
 fn begin(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = CentralConfig::read(&args.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    #[cfg(feature = "demo")]
+    if let Command::Demo(args) = &args.command {
+        return runtime.block_on(demo::run(args));
+    }
+    let config = CentralConfig::read(&args.config)?;
     runtime.block_on(async {
         match &args.command {
             Command::Run => run::run(&config).await,
@@ -105,6 +122,10 @@ fn begin(args: &Args) -> anyhow::Result<ExitCode> {
             Command::Gaps(args) => gaps::show(&store(&config)?, args).await,
             Command::Agents => list::agents(&store(&config)?).await,
             Command::Alarms(args) => list::alarms(&store(&config)?, args).await,
+            Command::Places(command) => places::run(&store(&config)?, command).await,
+            Command::Users(command) => users::run(&store(&config)?, command).await,
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => demo::run(args).await,
             Command::Keys(command) => keys::run(&store(&config)?, command).await,
         }
     })
