@@ -56,7 +56,7 @@ CREATE TABLE passages (
     is_late            boolean NOT NULL,
     -- Of the agent's clock when it was recorded; NULL in a replay.
     clock_state        text,
-    -- 'role sha256' of each picture that the message promises, in hexadecimal.
+    -- 'owner/role sha256' of each picture that the message promises, in hexadecimal.
     evidence           text[] NOT NULL DEFAULT '{}',
     received_at        timestamptz NOT NULL DEFAULT now(),
     sequence           bigint,

@@ -7,7 +7,7 @@
 use chrono::{DateTime, FixedOffset, Utc};
 use kakou_contract::{
     AuditMessage, Evidence, HitMessage, Message as _, PassageMessage, ResultMessage, Seal,
-    SignalMessage, StatusMessage,
+    SignalMessage, StatusMessage, Topic,
 };
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -330,7 +330,7 @@ fn passage(message: &PassageMessage, cells: &mut Vec<Box<dyn ToSql + Sync + Send
     cell(cells, message.is_late);
     let clock = message.clock.as_ref();
     cell(cells, clock.map(|clock| clock.state.as_str()));
-    cell(cells, promised(&message.evidence));
+    cell(cells, promised(message.id, &message.evidence));
 }
 
 fn hit(message: &HitMessage, cells: &mut Vec<Box<dyn ToSql + Sync + Send>>) {
@@ -354,7 +354,7 @@ fn hit(message: &HitMessage, cells: &mut Vec<Box<dyn ToSql + Sync + Send>>) {
         cells,
         retraction.map(|retraction| retraction.reason.as_str()),
     );
-    cell(cells, promised(&message.evidence));
+    cell(cells, promised(message.id, &message.evidence));
 }
 
 fn cell(cells: &mut Vec<Box<dyn ToSql + Sync + Send>>, value: impl ToSql + Sync + Send + 'static) {
@@ -368,8 +368,16 @@ fn width(plate: &kakou_contract::Plate) -> f32 {
     f32::midpoint(length(a, b), length(d, c))
 }
 
-fn promised(evidence: &[Evidence]) -> Vec<String> {
-    let line = |one: &Evidence| format!("{} {}", one.role, one.sha256);
+/// 'owner/role sha256' of each picture that is promised. The owner is the one that its topic names: a
+/// hit that is confirmed promises pictures of its passage.
+fn promised(owner: Uuid, evidence: &[Evidence]) -> Vec<String> {
+    let line = |one: &Evidence| {
+        let owner = match one.topic.as_deref().map(str::parse) {
+            Some(Ok(Topic::Evidence { passage, .. })) => passage,
+            _ => owner,
+        };
+        format!("{owner}/{} {}", one.role, one.sha256)
+    };
     evidence.iter().map(line).collect()
 }
 

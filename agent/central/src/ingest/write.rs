@@ -336,32 +336,31 @@ async fn altered(
     rows: &[&Believed],
     fresh: &HashSet<String>,
 ) -> Result<(), StoreError> {
-    let mut pictures = HashMap::new();
+    let (mut pictures, mut owners) = (HashMap::new(), Vec::new());
     for one in rows {
         if let Row::Picture(picture) = &one.row
             && fresh.contains(&one.frame.event_id)
         {
-            pictures.insert((picture.owner, picture.role.as_str()), one);
+            owners.push(picture.owner);
+            pictures.insert(one.frame.event_id.as_str(), one);
         }
     }
-    let owners: Vec<Uuid> = pictures.keys().map(|(owner, _)| *owner).collect();
     let times = pictures.values().map(|one| one.frame.time);
     let (Some(from), Some(to)) = (times.clone().min(), times.max()) else {
         return Ok(());
     };
     // A vehicle is in sight for at most some hours; the bounds keep the look to few partitions.
-    let select = "SELECT id, evidence FROM passages \
+    let select = "SELECT evidence FROM passages \
              WHERE id = ANY($1) AND time BETWEEN $2::timestamptz - interval '1 hour' AND $3::timestamptz + interval '1 day' \
-         UNION ALL SELECT hit, evidence FROM hits \
+         UNION ALL SELECT evidence FROM hits \
              WHERE hit = ANY($1) AND time BETWEEN $2::timestamptz - interval '1 hour' AND $3::timestamptz + interval '1 day'";
     let mut wrong = Vec::new();
     for row in transaction.query(select, &[&owners, &from, &to]).await? {
-        let owner: Uuid = row.get(0);
-        for line in row.get::<_, Vec<String>>(1) {
-            let Some((role, promised)) = line.split_once(' ') else {
+        for line in row.get::<_, Vec<String>>(0) {
+            let Some((name, promised)) = line.split_once(' ') else {
                 continue;
             };
-            let Some(one) = pictures.get(&(owner, role)) else {
+            let Some(one) = pictures.get(name) else {
                 continue;
             };
             let Row::Picture(picture) = &one.row else {
@@ -369,12 +368,12 @@ async fn altered(
             };
             let came = hex(&picture.sha256);
             if came != promised {
-                let detail = format!("picture {role} of {owner} is not the one that was promised");
+                let detail = format!("picture {name} is not the one that was promised");
                 let evidence =
                     json!({ "promised": promised, "came": came, "object": picture.object });
                 wrong.push(
                     Alarm::new(alarms::PICTURE_ALTERED, Some(one.frame.agent), detail)
-                        .about(format!("{owner}/{role}"))
+                        .about(name)
                         .with(evidence),
                 );
             }

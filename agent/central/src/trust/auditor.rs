@@ -145,7 +145,8 @@ async fn news(transaction: &Transaction<'_>) -> Result<(BTreeMap<i32, News>, usi
         });
     }
     for news in news.values_mut() {
-        news.seals.sort_by_key(|seal| seal.sequence);
+        // Of a message that came twice, the time that made the row comes first, as it did.
+        news.seals.sort_by_key(|seal| (seal.sequence, !seal.fresh));
     }
     Ok((news, seals))
 }
