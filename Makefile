@@ -16,10 +16,12 @@ NEEDED_TO_TEST := ffmpeg=ffmpeg openssl=openssl mosquitto=mosquitto mosquitto_su
 # The RTSP server of the tests: libraries, no programs, so the server itself says whether they are there. It runs with
 # Debian's own Python, which has the bindings; another one first in the path has not.
 CAMERAS := /usr/bin/python3 agent/tests/cameras/server.py
+# The server of a database has its own folder for each version, out of everybody's path.
+POSTGRES := ls /usr/lib/postgresql/*/bin/postgres
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox bench-panel help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: central central-test central-demo bench-central deb-central tools-postgres image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox bench-panel help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -30,6 +32,11 @@ help:
 	@echo "make test-package  install, upgrade, roll back and purge it on a bare Debian (root; debootstrap, systemd-nspawn)"
 	@echo "make image      an OCI image of that package, in out/image (root; debootstrap, buildah)"
 	@echo "make test-image  unpack it and run the agent in it to the first passage (root)"
+	@echo "make central    build the centre, which takes in what the agents send"
+	@echo "make central-test  its tests alone; part of make test"
+	@echo "make central-demo  show it: a made-up city, a database and a broker of its own"
+	@echo "make deb-central  a Debian package of it, in out/deb"
+	@echo "make bench-central  how fast it takes in, and how long one plate over 30 days takes; minutes, and some gigabytes"
 	@echo "make test-data  the tests on real pictures in the folder that KAKOU_DATA names"
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
@@ -74,9 +81,12 @@ tools-rust:
 tools-build: tools-rust
 	$(call need,$(NEEDED_TO_BUILD))
 
-tools-test: tools-build
+tools-test: tools-build tools-postgres
 	$(call need,$(NEEDED_TO_TEST))
 	@if ! $(CAMERAS) --check >/dev/null 2>&1; then $(call install,$(CAMERA_PACKAGES)); $(CAMERAS) --check; fi
+
+tools-postgres:
+	@if ! $(POSTGRES) >/dev/null 2>&1; then $(call install,postgresql); $(POSTGRES) >/dev/null; fi
 
 tools-python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -146,6 +156,23 @@ deb: models build
 	$(CARGO) deb --no-build --locked -p kakou --deb-version $(DEB_VERSION) --output $(DEB)
 	@ls -lh $(DEB)
 
+# The centre's package: neither models nor pages.
+MADE_FOR_CENTRAL := out/package-central
+DEB_CENTRAL := out/deb/kakou-central_$(DEB_VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+deb-central: central
+	$(call need,dpkg-shlibdeps=dpkg-dev)
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	rm -rf $(MADE_FOR_CENTRAL)
+	mkdir -p $(MADE_FOR_CENTRAL) $(dir $(DEB_CENTRAL))
+	$(CARGO) run --quiet --release --locked -p kakou-central --example man -- $(MADE_FOR_CENTRAL)/man
+	$(PYTHON) -B systemd/debian/third_party.py --cargo $(CARGO) --package kakou-central \
+	  --out $(MADE_FOR_CENTRAL)/third-party.txt.gz
+	printf 'kakou-central (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' '$(DEB_VERSION)' \
+	  "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' agent/central/Cargo.toml)" "$$(git log -1 --format=%cD 2>/dev/null || date -R)" \
+	  > $(MADE_FOR_CENTRAL)/changelog
+	$(CARGO) deb --no-build --locked -p kakou-central --deb-version $(DEB_VERSION) --output $(DEB_CENTRAL)
+	@ls -lh $(DEB_CENTRAL)
+
 # Some minutes; the first run also fetches Debian and ffmpeg. RELEASE=13 for another Debian, FLAGS=--quick for the short way.
 RELEASE ?= 12
 FLAGS ?=
@@ -167,6 +194,16 @@ image: deb
 test-image: image
 	$(call need,mosquitto=mosquitto mosquitto_sub=mosquitto-clients)
 	$(SUDO) $(PYTHON) -B agent/tests/package/image_test.py $(IMAGE)
+
+central: tools-build
+	$(CARGO) build --release --locked -p kakou-central
+
+central-test: tools-test
+	$(CARGO) test --release --locked -p kakou-central -p kakou-fleet -p kakou-gat1400
+
+central-demo: central tools-postgres
+	$(call need,mosquitto=mosquitto)
+	target/release/kakou-central demo
 
 demo: tools-rust models tools-build
 	$(CARGO) build --release --locked -p kakou
@@ -247,6 +284,11 @@ fuzz:
 bench-outbox: tools-test
 	$(CARGO) bench --locked -p kakou-outbox --bench outbox
 	$(CARGO) bench --locked -p kakou --bench outbox
+
+# What one process takes in, and one plate over 30 days; KAKOU_PASSAGES says among how many passages (1500000).
+bench-central: tools-test
+	$(CARGO) bench --locked -p kakou-central --bench ingest
+	$(CARGO) test --release --locked -p kakou-central --test scale -- --ignored --nocapture
 
 # A quarter of an hour on two cores that do nothing else.
 bench-cameras: models tools-test

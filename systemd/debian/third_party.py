@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes what the package hands on of others: each Rust crate in the binary with its licence and the texts that it ships,
-and the notices of ONNX Runtime.
+and, for the agent, the notices of ONNX Runtime.
 
     python3 systemd/debian/third_party.py --cargo cargo --features openvino --notices models/cache/notices --out FILE.gz
+    python3 systemd/debian/third_party.py --cargo cargo --package kakou-central --out FILE.gz
 
-The crates are those that `cargo tree` names for the package `kakou`, without what only builds or tests it; their sources
+The crates are those that `cargo tree` names for the package, without what only builds or tests it; their sources
 are where cargo has put them. The same input gives the same bytes.
 """
 
@@ -43,23 +44,23 @@ def run(command):
     return done.stdout
 
 
-def crates(cargo, features):
+def crates(cargo, package, features):
     """Every crate of others in the binary."""
-    tree = run([cargo, "tree", "--locked", "--package", "kakou", "--no-default-features", "--features", features,
-                "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+    chosen = ["--no-default-features", "--features", features] if features else []
+    tree = run([cargo, "tree", "--locked", "--package", package, *chosen, "--edges", "normal", "--prefix", "none", "--format", "{p}"])
     wanted = {tuple(line.split()[:2]) for line in tree.splitlines() if line.strip()}
     known = json.loads(run([cargo, "metadata", "--locked", "--format-version", "1"]))
     found = []
-    for package in known["packages"]:
-        key = (package["name"], f"v{package['version']}")
+    for one in known["packages"]:
+        key = (one["name"], f"v{one['version']}")
         if key not in wanted:
             continue
         wanted.discard(key)
-        if package["source"] is None:  # ours
+        if one["source"] is None:  # ours
             continue
-        folder = Path(package["manifest_path"]).parent
-        licence = package["license"] or f"see {package['license_file']}"
-        found.append(Crate(package["name"], package["version"], licence, folder))
+        folder = Path(one["manifest_path"]).parent
+        licence = one["license"] or f"see {one['license_file']}"
+        found.append(Crate(one["name"], one["version"], licence, folder))
     if wanted:
         raise NoticeError(f"cargo metadata does not know {sorted(wanted)}")
     if not found:
@@ -82,10 +83,10 @@ def texts(crate):
     return found
 
 
-def notice(all_crates, runtime):
+def notice(package, all_crates, runtime):
     """The whole file. A text that several crates ship stands once."""
-    lines = ["Software of others in the package kakou.", "",
-             "The program /usr/bin/kakou is built of these Rust crates. Their names, versions and licences (SPDX), and "
+    lines = [f"Software of others in the package {package}.", "",
+             f"The program /usr/bin/{package} is built of these Rust crates. Their names, versions and licences (SPDX), and "
              "the number of", "each text below that they ship:", ""]
     numbers, users = {}, {}
     for crate in all_crates:
@@ -99,9 +100,11 @@ def notice(all_crates, runtime):
         if not shipped and "Apache-2.0" not in crate.licence:
             raise NoticeError(f"{crate.name} {crate.version} ({crate.licence}) ships no licence text, and Debian has none "
                               "for it: add its text here, or do without the crate")
-    lines += ["", "A crate that ships no text is under Apache-2.0, whose text is in /usr/share/common-licenses/Apache-2.0.",
-              "ONNX Runtime (/usr/lib/kakou/libonnxruntime.so) follows at the end, with its own third parties.",
-              "The models are named with their licences in /usr/share/kakou/models/manifest.toml.", ""]
+    lines += ["", "A crate that ships no text is under Apache-2.0, whose text is in /usr/share/common-licenses/Apache-2.0."]
+    if runtime:
+        lines += ["ONNX Runtime (/usr/lib/kakou/libonnxruntime.so) follows at the end, with its own third parties.",
+                  "The models are named with their licences in /usr/share/kakou/models/manifest.toml."]
+    lines.append("")
     for text, number in numbers.items():
         lines += [RULE, f"Text {number}: " + "; ".join(users[number]), RULE, "", text, ""]
     for path in runtime:
@@ -113,17 +116,20 @@ def notice(all_crates, runtime):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cargo", default="cargo")
-    parser.add_argument("--features", required=True, help="those that the package is built with")
-    parser.add_argument("--notices", type=Path, required=True, metavar="DIR", help="the texts of ONNX Runtime")
+    parser.add_argument("--package", default="kakou", help="the crate and its program")
+    parser.add_argument("--features", help="those that the package is built with; without: its default")
+    parser.add_argument("--notices", type=Path, metavar="DIR", help="the texts of ONNX Runtime, for the agent")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.gz")
     args = parser.parse_args()
-    runtime = sorted(args.notices.glob("onnxruntime-*"))
-    if len(runtime) != 2:
+    if args.package == "kakou" and not args.notices:
+        parser.error("the agent's package holds ONNX Runtime: name its texts by --notices")
+    runtime = sorted(args.notices.glob("onnxruntime-*")) if args.notices else []
+    if args.notices and len(runtime) != 2:
         raise NoticeError(f"{args.notices} must hold licence and notices of ONNX Runtime: "
                           "python3 models/fetch.py --only runtime-notices")
-    found = crates(args.cargo, args.features)
+    found = crates(args.cargo, args.package, args.features)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_bytes(gzip.compress(notice(found, runtime).encode(), compresslevel=9, mtime=0))
+    args.out.write_bytes(gzip.compress(notice(args.package, found, runtime).encode(), compresslevel=9, mtime=0))
     bare = [crate.name for crate in found if not texts(crate)]
     print(f"third parties: {len(found)} crates, {len(bare)} of them ship no licence text; {args.out}")
 
