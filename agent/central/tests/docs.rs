@@ -102,10 +102,9 @@ fn the_example_is_a_config_and_so_is_everything_in_its_comments() {
         format!("{push:?}"),
         format!("{:?}", PushSettings::default()),
     );
-    let minimal: CentralConfig = toml::from_str(
-        "group = \"g\"\nname = \"a\"\n[broker]\nurls = []\n[database]\n[objects]\n",
-    )
-    .unwrap();
+    let minimal: CentralConfig =
+        toml::from_str("group = \"g\"\nname = \"a\"\n[broker]\nurls = []\n[database]\n[objects]\n")
+            .unwrap();
     assert_eq!(all.database.connections, minimal.database.connections);
 }
 
@@ -160,7 +159,11 @@ fn tables() -> BTreeMap<String, BTreeSet<String>> {
                 let part = part.strip_prefix("ADD COLUMN ").unwrap_or(part);
                 let part = part.strip_prefix("IF NOT EXISTS ").unwrap_or(part);
                 let first = part.split([' ', '(']).next().unwrap();
-                if !first.is_empty() && first.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit()) {
+                if !first.is_empty()
+                    && first
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+                {
                     table.insert(first.to_owned());
                 }
             }
@@ -241,7 +244,10 @@ fn systemd_takes_the_unit_and_finds_it_tight() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kakou-central.service");
     // systemd looks whether the program is there.
-    let unit = unit.replace("/usr/bin/kakou-central", env!("CARGO_BIN_EXE_kakou-central"));
+    let unit = unit.replace(
+        "/usr/bin/kakou-central",
+        env!("CARGO_BIN_EXE_kakou-central"),
+    );
     std::fs::write(&file, unit).unwrap();
     for arguments in [
         &["verify", "--man=no"][..],

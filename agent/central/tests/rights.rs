@@ -178,7 +178,11 @@ async fn the_shipped_rights_suffice_for_the_centre_and_its_recipients_and_for_no
     let mut boxed = listener(&broker, BOX, &format!("kakou/v1/{BOX}/cmd/#")).await;
 
     let mut agent = Agent::new("north-gate", 21);
-    let mut sent = vec![agent.status(), agent.passage("京A12345"), agent.hit("京A12345")];
+    let mut sent = vec![
+        agent.status(),
+        agent.passage("京A12345"),
+        agent.hit("京A12345"),
+    ];
     // A message that is kept goes by another client, which has no login.
     sent[0].retained = false;
     publish(&login(&broker, BOX), &sent).await;

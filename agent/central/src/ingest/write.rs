@@ -1,7 +1,7 @@
 //! A batch of messages into the database: all of it in one transaction, or nothing.
 //!
-//! The rows of each table go by COPY into a staging table of this connection, and from there to
-//! where they belong, unless they are there. In the same transaction each seal goes into the ledger,
+//! The rows of each table go by COPY where they belong. Where one of them is there already, all of the
+//! batch go by COPY into a staging table of this connection, and from there those that are not. In the same transaction each seal goes into the ledger,
 //! for the auditor, with the word whether its message was new; what an agent says will not come goes
 //! beside it; a hit that is new is handed to the push; and what is kept apart goes to the quarantine
 //! with its alarm. So after a kill at any moment a message either did all of that or nothing, and in
@@ -16,6 +16,7 @@ use kakou_contract::{AUDIT_RANGES_MAX, CommandName};
 use serde_json::{Value, json};
 use tokio_postgres::Transaction;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use uuid::Uuid;
@@ -63,10 +64,16 @@ pub struct Written {
     pub apart: u64,
 }
 
+/// After a repeat, which the table refuses together with its whole batch, so many go by the staging
+/// table: repeats come in crowds, when a connection was lost.
+const WARY: u32 = 20;
+
 /// The connection of one lane, with its staging tables.
 pub struct Writer {
     client: Object,
     staged: HashSet<Table>,
+    /// So many tables of batches more go by their staging table: lately there were repeats.
+    wary: u32,
 }
 
 impl Writer {
@@ -74,6 +81,7 @@ impl Writer {
         Self {
             client,
             staged: HashSet::new(),
+            wary: 0,
         }
     }
 
@@ -98,15 +106,32 @@ impl Writer {
                 written.repeats += 1;
             }
         }
+        for rows in tables.values_mut() {
+            // Two processes with the same messages wait for each other in one order.
+            rows.sort_by(|a, b| a.frame.event_id.cmp(&b.frame.event_id));
+        }
         for table in tables.keys() {
             if self.staged.insert(*table) {
                 stage(&self.client, *table).await?;
             }
         }
         let client: &mut tokio_postgres::Client = &mut self.client;
-        let transaction = client.transaction().await?;
+        let mut transaction = client.transaction().await?;
         for (table, rows) in &tables {
-            let fresh = copy(&transaction, *table, rows).await?;
+            let straight = match self.wary {
+                0 => straight(&mut transaction, *table, rows).await?,
+                _ => None,
+            };
+            let fresh = match straight {
+                Some(fresh) => fresh,
+                None => {
+                    self.wary = match self.wary {
+                        0 => WARY,
+                        wary => wary - 1,
+                    };
+                    copy(&transaction, *table, rows).await?
+                }
+            };
             written.fresh += fresh.len() as u64;
             written.repeats += (rows.len() - fresh.len()) as u64;
             match table {
@@ -161,6 +186,83 @@ async fn stage(client: &Object, table: Table) -> Result<(), StoreError> {
          SELECT {columns}, ''::text AS staged_event_id FROM {name} WITH NO DATA"
     );
     Ok(client.batch_execute(&sql).await?)
+}
+
+/// Copies rows into their table and each seal into the ledger, as if none were there yet, which is
+/// how it is nearly always. `None`: one was there, and nothing was done.
+async fn straight(
+    transaction: &mut Transaction<'_>,
+    table: Table,
+    rows: &[&Believed],
+) -> Result<Option<HashSet<String>>, StoreError> {
+    let part = transaction.transaction().await?;
+    let columns = table.columns();
+    let mut list: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let mut types: Vec<Type> = columns.iter().map(|(_, kind)| kind.clone()).collect();
+    if table.keeps_event_id() {
+        list.push("event_id");
+        types.push(Type::TEXT);
+    }
+    let sql = format!(
+        "COPY {} ({}) FROM STDIN BINARY",
+        table.name(),
+        list.join(", ")
+    );
+    let copied = async {
+        let sink = part.copy_in(&sql).await?;
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
+        for one in rows {
+            let cells = one.row.cells(&one.frame);
+            let cells = cells.0.iter().map(|cell| &**cell as &(dyn ToSql + Sync));
+            let cells: Vec<&(dyn ToSql + Sync)> = cells.take(types.len()).collect();
+            writer.as_mut().write(&cells).await?;
+        }
+        writer.finish().await
+    };
+    match copied.await {
+        Ok(_) => {}
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            part.rollback().await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    note(&part, rows).await?;
+    part.commit().await?;
+    let ids = rows.iter().map(|one| one.frame.event_id.clone());
+    Ok(Some(ids.collect()))
+}
+
+/// The seals of rows that are new, into the ledger.
+async fn note(transaction: &Transaction<'_>, rows: &[&Believed]) -> Result<(), StoreError> {
+    let sql =
+        "COPY ledger (agent, sequence, previous_hash, hash, fresh, event_id) FROM STDIN BINARY";
+    let types = [
+        Type::INT4,
+        Type::INT8,
+        Type::BYTEA,
+        Type::BYTEA,
+        Type::BOOL,
+        Type::TEXT,
+    ];
+    let sink = transaction.copy_in(sql).await?;
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
+    for one in rows {
+        let frame = &one.frame;
+        if frame.sequence.is_some() {
+            let cells: [&(dyn ToSql + Sync); 6] = [
+                &frame.agent,
+                &frame.sequence,
+                &frame.previous,
+                &frame.hash,
+                &true,
+                &frame.event_id,
+            ];
+            writer.as_mut().write(&cells).await?;
+        }
+    }
+    writer.finish().await?;
+    Ok(())
 }
 
 /// Puts rows into their table unless they are there, and each seal into the ledger; the event ids
