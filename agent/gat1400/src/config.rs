@@ -18,6 +18,8 @@ pub struct UpperSettings {
     pub device_id: DeviceId,
     pub user: String,
     pub password: Secret,
+    /// Who may vouch for an https address, in PEM; `None`: whom this machine trusts.
+    pub ca: Option<Vec<u8>>,
     pub keep_alive: Duration,
     /// How long a request may take.
     pub timeout: Duration,
@@ -46,6 +48,7 @@ impl UpperSettings {
             device_id,
             user: user.into(),
             password,
+            ca: None,
             keep_alive: Duration::from_secs(60),
             timeout: Duration::from_secs(30),
             batch_objects: 50,

@@ -160,6 +160,21 @@ impl Subscription {
         &self.object
     }
 
+    /// DeviceIDs, TollgateIDs, libraries and beginnings of DeviceIDs: of what it is told.
+    pub fn resources(&self) -> &[String] {
+        &self.resources
+    }
+
+    /// From when to when it is served.
+    pub fn period(&self) -> (DateTime<FixedOffset>, DateTime<FixedOffset>) {
+        (self.begin, self.end)
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.object.operate_type == Some(1)
+            || matches!(self.object.subscribe_status, Some(1 | 2 | 9))
+    }
+
     /// Where notifications go.
     pub fn address(&self) -> &Url {
         &self.address
@@ -178,9 +193,7 @@ impl Subscription {
 
     /// Neither cancelled nor outside of its time.
     pub fn is_on(&self, now: DateTime<FixedOffset>) -> bool {
-        let cancelled = self.object.operate_type == Some(1)
-            || matches!(self.object.subscribe_status, Some(1 | 2 | 9));
-        !cancelled && (self.begin..=self.end).contains(&now)
+        !self.is_cancelled() && (self.begin..=self.end).contains(&now)
     }
 
     /// Whether the next notification may go, when the last one went at `last`. A clock that was set

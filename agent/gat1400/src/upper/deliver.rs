@@ -106,7 +106,7 @@ impl UpperLibrary {
 
     fn ready(&self, item: &Item) -> Result<Ready, Refusal> {
         let vehicle = self
-            .mapping
+            .mapping()
             .vehicle(&item.passage, &item.pictures, item.suspicious)?;
         let json = serde_json::to_vec(&vehicle).map_err(|e| Refusal::Upper(e.to_string()))?;
         let (bytes, most) = (

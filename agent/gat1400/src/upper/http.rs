@@ -7,7 +7,7 @@ use http_auth::{PasswordClient, PasswordParams};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE,
 };
-use reqwest::{Client, Method, StatusCode, redirect};
+use reqwest::{Certificate, Client, Method, StatusCode, redirect};
 use url::Url;
 
 use crate::config::UpperConfig;
@@ -41,7 +41,19 @@ pub(super) enum Login {
 impl Http {
     pub(super) fn new(config: &UpperConfig) -> Result<Self, FieldError> {
         let settings = &config.settings;
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if let Some(pem) = &settings.ca {
+            let wrong = |what: String| {
+                FieldError::new("ca", what, "give the authority's certificate in PEM")
+            };
+            let authorities =
+                Certificate::from_pem_bundle(pem).map_err(|e| wrong(e.to_string()))?;
+            if authorities.is_empty() {
+                return Err(wrong("no certificate is in it".to_owned()));
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        let client = builder
             .redirect(redirect::Policy::none())
             .no_proxy()
             .timeout(settings.timeout)

@@ -13,6 +13,7 @@ mod source;
 mod wait;
 
 use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use kakou_time::SharedClock;
@@ -53,7 +54,7 @@ pub struct UpperState {
 
 pub struct UpperLibrary {
     config: UpperConfig,
-    mapping: Mapping,
+    mapping: RwLock<Arc<Mapping>>,
     clock: SharedClock,
     http: Http,
     state: watch::Sender<UpperState>,
@@ -71,7 +72,7 @@ impl UpperLibrary {
         let http = Http::new(&config)?;
         Ok(Self {
             config,
-            mapping,
+            mapping: RwLock::new(Arc::new(mapping)),
             clock,
             http,
             state: watch::Sender::default(),
@@ -82,6 +83,17 @@ impl UpperLibrary {
     /// How it stands, now and at each change.
     pub fn state(&self) -> watch::Receiver<UpperState> {
         self.state.subscribe()
+    }
+
+    /// How passages become objects now.
+    pub fn mapping(&self) -> Arc<Mapping> {
+        Arc::clone(&self.mapping.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The list of cameras changed: what is sent from now on goes by this.
+    pub fn map_by(&self, mapping: Mapping) {
+        let mut current = self.mapping.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(mapping);
     }
 
     /// Runs until `stop` is ready. What was under way then is sent again after the next start.
