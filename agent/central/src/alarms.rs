@@ -16,6 +16,8 @@ pub const SILENT: &str = "silent";
 pub const OFFLINE: &str = "offline";
 pub const CLOCK: &str = "clock";
 pub const CAMERA: &str = "camera";
+/// The upper view library, or a receiver of its notifications, will not get something.
+pub const UPPER_REFUSED: &str = "upper_refused";
 
 #[derive(Debug, Clone)]
 pub struct Alarm {

@@ -18,6 +18,7 @@ use crate::life::LifeConfig;
 use crate::push::{
     AgreementConfig, PushBroker, PushConfigError, PushSettings, RecipientConfig, Recipients,
 };
+use crate::upper::{Gat1400Config, PlanError, UpperPlan};
 
 /// A city's config has some thousand lines of recipients.
 const LARGEST: u64 = 4 << 20;
@@ -57,6 +58,8 @@ pub struct CentralConfig {
     pub recipient: Vec<RecipientConfig>,
     #[serde(default)]
     pub agreement: Vec<AgreementConfig>,
+    /// The way to an upper view library; missing: there is none.
+    pub gat1400: Option<Gat1400Config>,
 }
 
 /// `[api]`.
@@ -202,6 +205,9 @@ impl CentralConfig {
         if let Err(error) = self.recipients() {
             return fault("recipient", &error.to_string());
         }
+        if let Err(error) = self.upper() {
+            return fault(error.key, &error.why);
+        }
         self.brokers().map(drop).map_err(|why| ConfigError::Key {
             path: path.to_owned(),
             key: "broker.urls",
@@ -237,6 +243,11 @@ impl CentralConfig {
     /// Who is told of hits, checked.
     pub fn recipients(&self) -> Result<Recipients, PushConfigError> {
         Recipients::check(&self.recipient, &self.agreement, &self.push)
+    }
+
+    /// The way to the upper view library, checked.
+    pub fn upper(&self) -> Result<Option<UpperPlan>, PlanError> {
+        self.gat1400.as_ref().map(Gat1400Config::plan).transpose()
     }
 
     /// For what the centre itself publishes.

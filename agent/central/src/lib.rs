@@ -15,3 +15,4 @@ pub mod scratch;
 pub mod serve;
 pub mod store;
 pub mod trust;
+pub mod upper;

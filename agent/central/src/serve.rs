@@ -19,20 +19,25 @@ use crate::ingest::{Agents, Counts, Intake, LOOK_AGAIN, Lane, LaneKind, Objects,
 use crate::leader::Leader;
 use crate::push::{CommandPace, Commander, NewHit, PushPace, Pusher, Recipients, enqueue};
 use crate::store::{Days, Store, StoreError};
+use crate::upper::{Filter, Upper};
 
 /// What is written when the order to stop comes is given so long.
 const LAST_WRITES: Duration = Duration::from_secs(20);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What a new hit means beyond its row: whoever listens is told, and whoever has a right to it.
+/// What a new message means beyond its row. Of a hit, whoever listens is told, and whoever has a
+/// right to it; a passage goes to the upper view library.
 #[derive(Debug, Clone)]
-pub struct Hits(Arc<Recipients>);
+pub struct Told {
+    recipients: Arc<Recipients>,
+    upper: Option<Arc<Filter>>,
+}
 
 /// The channel on which each new message of a hit is told: its event id.
 pub const HITS_CHANNEL: &str = "kakou_hits";
 
-impl OnNew for Hits {
+impl OnNew for Told {
     async fn hits(
         &self,
         transaction: &Transaction<'_>,
@@ -41,16 +46,19 @@ impl OnNew for Hits {
         let ids: Vec<&str> = hits.iter().map(|hit| hit.event_id).collect();
         let notify = "SELECT pg_notify($1, id) FROM unnest($2::text[]) AS new (id)";
         transaction.execute(notify, &[&HITS_CHANNEL, &ids]).await?;
-        enqueue(transaction, hits, &self.0).await?;
+        enqueue(transaction, hits, &self.recipients).await?;
         Ok(())
     }
 
     async fn passages(
         &self,
-        _: &Transaction<'_>,
-        _: &[(Uuid, DateTime<Utc>)],
+        transaction: &Transaction<'_>,
+        passages: &[(Uuid, DateTime<Utc>)],
     ) -> Result<(), StoreError> {
-        Ok(())
+        match &self.upper {
+            Some(filter) => filter.enqueue(transaction, passages).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -95,6 +103,7 @@ impl Central {
         let objects = Objects::open(&config.objects)?;
         let brokers = config.brokers().map_err(anyhow::Error::msg)?;
         let recipients = Arc::new(config.recipients()?);
+        let upper = config.upper()?;
         let push_broker = config.push_broker().map_err(anyhow::Error::msg)?;
         let clock: SharedClock = Arc::new(SystemClock::new());
         let intake = Intake {
@@ -103,7 +112,10 @@ impl Central {
             days: Days::default(),
             objects: objects.clone(),
             clock: Arc::clone(&clock),
-            on_new: Hits(Arc::clone(&recipients)),
+            on_new: Told {
+                recipients: Arc::clone(&recipients),
+                upper: upper.as_ref().map(|plan| Arc::new(plan.filter())),
+            },
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -129,6 +141,16 @@ impl Central {
             gaps: config.gaps.clone(),
         };
         tasks.spawn(leader.run(stopped.clone()));
+        if let Some(plan) = upper {
+            let upper = Upper {
+                plan,
+                store: store.clone(),
+                objects: objects.clone(),
+                clock: Arc::clone(&clock),
+                process: config.name.to_string(),
+            };
+            tasks.spawn(upper.run(stopped.clone()));
+        }
         let commander = Commander::start(
             store.clone(),
             &push_broker,

@@ -7,6 +7,7 @@ mod keys;
 mod list;
 mod places;
 mod run;
+mod upper;
 mod users;
 
 use std::io::Write as _;
@@ -59,6 +60,8 @@ enum Command {
     /// Show all of it at work on this machine, with made-up agents; needs no config.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    /// Show how it stands with the upper view library: what waits, what was sent, what was refused.
+    Upper(upper::Args),
     /// Show or set the keys by which agents are believed.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -126,6 +129,7 @@ fn begin(args: &Args) -> anyhow::Result<ExitCode> {
             Command::Users(command) => users::run(&store(&config)?, command).await,
             #[cfg(feature = "demo")]
             Command::Demo(args) => demo::run(args).await,
+            Command::Upper(args) => upper::show(&store(&config)?, args).await,
             Command::Keys(command) => keys::run(&store(&config)?, command).await,
         }
     })
