@@ -22,6 +22,31 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TEXTS = re.compile(r"(licen[cs]e|copying|notice|copyright|unlicense|authors)([-._].*)?", re.IGNORECASE)
 # What is no text of a licence though its name begins so.
 CODE = {".rs", ".toml", ".json", ".html", ".py", ".hbs"}
+MIT = """MIT License
+
+{holder}
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE."""
+# What the repository of a crate has and the crate does not ship.
+OF_THE_REPOSITORY = {
+    "refinery": {"LICENSE of the repository rust-db/refinery": MIT.format(holder="Copyright (c) 2018 Katharina")},
+}
 RULE = "=" * 100
 
 
@@ -47,7 +72,8 @@ def run(command):
 def crates(cargo, package, features):
     """Every crate of others in the binary."""
     chosen = ["--no-default-features", "--features", features] if features else []
-    tree = run([cargo, "tree", "--locked", "--package", package, *chosen, "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+    tree = run([cargo, "tree", "--locked", "--package", package, *chosen,
+                "--edges", "normal", "--prefix", "none", "--format", "{p}"])
     wanted = {tuple(line.split()[:2]) for line in tree.splitlines() if line.strip()}
     known = json.loads(run([cargo, "metadata", "--locked", "--format-version", "1"]))
     found = []
@@ -91,7 +117,7 @@ def notice(package, all_crates, runtime):
     numbers, users = {}, {}
     for crate in all_crates:
         shipped = []
-        for name, text in texts(crate).items():
+        for name, text in (texts(crate) or OF_THE_REPOSITORY.get(crate.name, {})).items():
             number = numbers.setdefault(text, len(numbers) + 1)
             users.setdefault(number, []).append(f"{crate.name} {crate.version} ({name})")
             shipped.append(number)

@@ -147,15 +147,23 @@ impl ScratchPostgres {
         Ok(())
     }
 
-    async fn answers(&self) -> Result<(), ScratchError> {
+    /// One that ends meanwhile is started again: for a moment after a kill the children of the old
+    /// one hold its shared memory, and the new one gives up.
+    async fn answers(&mut self) -> Result<(), ScratchError> {
+        let log = self.folder.path().join("log");
         let wait = async {
             let url = self.of("postgres");
             loop {
+                if let Some(server) = &mut self.server
+                    && matches!(server.try_wait(), Ok(Some(_)))
+                {
+                    self.launch()?;
+                }
                 match tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
                     Ok((client, connection)) => {
                         tokio::spawn(connection);
                         if client.simple_query("SELECT 1").await.is_ok() {
-                            return;
+                            return Ok(());
                         }
                     }
                     Err(_) => tokio::time::sleep(LOOK_EVERY).await,
@@ -166,8 +174,8 @@ impl ScratchPostgres {
             .await
             .map_err(|_| ScratchError::Silent {
                 within: START,
-                log: std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default(),
-            })
+                log: std::fs::read_to_string(log).unwrap_or_default(),
+            })?
     }
 
     fn program(&self, program: &str, arguments: &[&str]) -> Result<(), ScratchError> {

@@ -15,7 +15,7 @@ use std::process::Command as Process;
 use std::time::Duration;
 
 use agent::{Agent, publish};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use kakou_central::config::CentralConfig;
 use kakou_central::push::want;
 use kakou_central::scratch::ScratchPostgres;
@@ -160,7 +160,7 @@ fn config(folder: &Path, broker: &Mosquitto, database: &ScratchPostgres) -> Cent
 async fn the_shipped_rights_suffice_for_the_centre_and_its_recipients_and_for_no_more() {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let broker = broker();
-    let mut postgres = ScratchPostgres::start().await.unwrap();
+    let postgres = ScratchPostgres::start().await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let central = Central::start(&config(dir.path(), &broker, &postgres))
         .await
@@ -204,15 +204,12 @@ async fn the_shipped_rights_suffice_for_the_centre_and_its_recipients_and_for_no
         let own = format!("platform/{name}/hit/{}", hit.level);
         assert_eq!(topics, [own.as_str(), end.as_str()], "{name} hears its own");
     }
-    let ping = want(
-        &database,
-        1,
-        &Command::Ping,
-        "test",
-        None,
-        chrono_now() + TimeDelta::minutes(10),
-    );
-    ping.await.unwrap();
+    let row = database.query_one("SELECT id FROM agents", &[]).await;
+    let id: i32 = row.unwrap().get(0);
+    let deadline = now() + TimeDelta::minutes(10);
+    want(&database, id, &Command::Ping, "test", None, deadline)
+        .await
+        .unwrap();
     let asked = format!("kakou/v1/{BOX}/cmd/ping");
     until(&mut boxed, &asked).await;
 
@@ -243,11 +240,10 @@ async fn the_shipped_rights_suffice_for_the_centre_and_its_recipients_and_for_no
         assert!(!takes(&broker, user, topic).await, "{user} {topic}");
     }
     central.stop().await;
-    postgres.kill();
 }
 
 /// The deadline of a command is one of the database's clock.
 #[allow(clippy::disallowed_methods)]
-fn chrono_now() -> chrono::DateTime<Utc> {
+fn now() -> DateTime<Utc> {
     Utc::now()
 }

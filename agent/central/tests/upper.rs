@@ -303,6 +303,62 @@ async fn a_passage_waits_for_its_pictures_and_not_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_processes_registers_and_what_somebody_holds_is_sent_by_nobody_else() {
+    begin();
+    let world = World::start().await;
+    let library = Library::default();
+    let running = library.start(None).await;
+    let more = "wait_for_pictures_s = 3600\n";
+    let first = start(&world, "a", running.address, more).await;
+    let registered = "SELECT count(*) FROM upper_state WHERE registered AND process = ";
+    world.becomes(&format!("{registered}'a'"), 1).await;
+    let second = start(&world, "b", running.address, more).await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-6", 37);
+    let camera = camera_of(&mut agent);
+    list_cameras(&world, "north-6", &[(&camera, Some(CAMERA))]).await;
+    publish(&broker, &[agent.status()]).await;
+    let mut sent = Sent::default();
+    sent.publish(&world, &mut agent, 0..6).await;
+    let there = |n: usize| {
+        let library = library.clone();
+        move || library.with(|kept| kept.vehicles.len() == n)
+    };
+    until("the first arrive", there(6)).await;
+
+    // Taken by a process that does not answer any more.
+    let (passage, picture) = sent.add(&mut agent, 6);
+    publish(&broker, &[passage]).await;
+    world.becomes(QUEUED, 1).await;
+    let hold =
+        "UPDATE upper_queue SET holder = gen_random_uuid(), held_until = now() + interval '1 hour'";
+    let client = world.client().await;
+    assert_eq!(client.execute(hold, &[]).await.unwrap(), 1);
+    publish(&broker, &[picture]).await;
+    world.becomes("SELECT count(*) FROM pictures", 7).await;
+    sent.publish(&world, &mut agent, 7..10).await;
+    until("what nobody holds arrives", there(9)).await;
+    world.becomes(QUEUED, 1).await;
+    let over = "UPDATE upper_queue SET held_until = now()";
+    assert_eq!(client.execute(over, &[]).await.unwrap(), 1);
+    until("it is taken over", there(10)).await;
+    library.with(|kept| assert_eq!((kept.registrations, kept.unregistrations), (1, 0)));
+
+    // The registered one ends, and the other one takes its place.
+    first.stop().await;
+    world.becomes(&format!("{registered}'b'"), 1).await;
+    sent.publish(&world, &mut agent, 10..12).await;
+    until("the last arrive", there(12)).await;
+    world.becomes("SELECT count(*) FROM upper_queue", 0).await;
+    sent.are_there(&library);
+    library.with(|kept| {
+        assert_eq!((kept.registrations, kept.unregistrations), (2, 1));
+        assert!(kept.vehicles.values().all(|(_, times)| *times == 1));
+    });
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_over_kills_of_the_subscriber_and_of_the_upper_library() {
     begin();
     let world = World::start().await;

@@ -88,7 +88,7 @@ impl Loader {
             .collect();
         // A picture has the time at which its vehicle was first seen; a vehicle is in sight for at
         // most some hours.
-        let select = "SELECT owner, role || ' ' || encode(sha256, 'hex'), role, object, bytes
+        let select = "SELECT owner, owner || '/' || role || ' ' || encode(sha256, 'hex'), role, object, bytes
              FROM pictures WHERE owner = ANY($1)
                AND time BETWEEN $2::timestamptz - interval '1 day' AND $3::timestamptz + interval '1 hour'";
         let mut there: HashMap<Uuid, Vec<(String, Stored)>> = HashMap::new();
@@ -105,13 +105,14 @@ impl Loader {
         }
         for (row, (id, time)) in rows.iter().zip(ids.into_iter().zip(times)) {
             let (made_at, now): (DateTime<Utc>, DateTime<Utc>) = (row.get(2), row.get(3));
-            let promised = promised.remove(&(id, time)).unwrap_or_default();
+            let mut promised = promised.remove(&(id, time)).unwrap_or_default();
+            promised.retain(|line| line.starts_with(&format!("{id}/")));
             // One that was not promised is no picture of it: that is an alarm of its own.
             let mut pictures = there.remove(&id).unwrap_or_default();
             pictures.retain(|(line, _)| promised.contains(line));
-            let role = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
             let is_complete = promised.iter().all(|line| {
-                let role = role(line);
+                let name = line.split(' ').next().unwrap_or_default();
+                let role = name.split('/').next_back().unwrap_or_default();
                 pictures.iter().any(|(_, stored)| stored.role == role)
             });
             let age = (now - made_at).to_std().unwrap_or_default();

@@ -24,10 +24,7 @@ async fn latency_of_hits_beside_passages() {
     let client = rig.store.client().await.unwrap();
     let now = rig.clock.wall().to_utc();
     let days = (0..DAYS).map(|day| now - chrono::TimeDelta::days(day));
-    Days::default()
-        .make(&**client, now, days.collect())
-        .await
-        .unwrap();
+    Days::default().make(&**client, now, days).await.unwrap();
     drop(client);
     let clock = Stopwatch::start();
     let server = Server::start(|_, _| 200).await;

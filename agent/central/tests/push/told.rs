@@ -195,15 +195,18 @@ async fn red_goes_first_and_a_repeat_makes_no_second_delivery() {
     let config = recipient("duty", &server, ALL) + "[push]\nat_once = 1";
     let recipients = rig.recipients(&config);
     let level = |level| Hit { level, ..RED };
-    let hits = [
+    // Each in its own transaction: the order in which they came must not be the order of urgency.
+    let mut ids = Vec::new();
+    for hit in [
         BLUE,
         level(Level::Yellow),
         level(Level::Orange),
         level(Level::Red),
         BLUE,
         level(Level::Red),
-    ];
-    let ids = rig.hits(&recipients, &hits).await;
+    ] {
+        ids.extend(rig.hits(&recipients, &[hit]).await);
+    }
     // The subscriber would not pass a repeat on; if it did, nothing would come of it.
     let client = rig.store.client().await.unwrap();
     let select = "SELECT time FROM hits WHERE event_id = $1";
