@@ -45,6 +45,8 @@ pub(crate) struct Script {
     pub(crate) receive_max: u16,
     /// "Retain available" in the CONNACK.
     pub(crate) retain: bool,
+    /// "Shared Subscription Available" in the CONNACK.
+    pub(crate) shared: bool,
     pub(crate) publish: Box<dyn Fn(&Seen) -> Answer + Send + Sync>,
     /// About a SUBSCRIBE: `Ack` with a reason code for its one filter, `Cut` or `Disconnect`.
     pub(crate) subscribe: Decide<usize, Answer>,
@@ -71,6 +73,7 @@ impl Default for Script {
         Self {
             receive_max: 10,
             retain: true,
+            shared: true,
             publish: Box::new(|_| Answer::Ack(0)),
             subscribe: Box::new(|_| Answer::Ack(1)),
             packets: Box::new(|_| None),
@@ -225,6 +228,9 @@ async fn serve(stream: TcpStream, script: &Script, log: &Log) -> std::io::Result
                     return writer.lock().await.write_all(&connack).await;
                 }
                 let mut told = vec![0x21, high, low, 0x25, retain];
+                if !script.shared {
+                    told.extend([0x2a, 0]);
+                }
                 if let Some(seconds) = script.keep_alive {
                     let [high, low] = seconds.to_be_bytes();
                     told.extend([0x13, high, low]);

@@ -174,7 +174,7 @@ async fn open(
             LinkEvent::Subscribed(answers) => {
                 let answers = config.filters.iter().zip(answers);
                 caller.refused = answers
-                    .filter_map(|(filter, answer)| Some((filter.clone(), answer.err()?)))
+                    .filter_map(|(filter, answer)| Some((filter.clone(), answer.err()?.why)))
                     .collect();
                 return Ok(caller);
             }

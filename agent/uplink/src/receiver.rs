@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::address::BrokerAddress;
 use super::backoff::Backoff;
-use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss};
+use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss, NotGranted};
 use super::message::Received;
 use super::tls::TlsFiles;
 
@@ -235,7 +235,13 @@ impl Line {
                 event = link.event() => event?,
             };
             let event = match event {
-                LinkEvent::Up(_) => {
+                LinkEvent::Up(limits) => {
+                    // It may grant them all the same, as filters that nothing matches.
+                    if !limits.shared && self.filters.iter().any(|f| f.starts_with("$share/")) {
+                        return Err(Loss::new(
+                            "the broker has no shared subscriptions; turn them on there",
+                        ));
+                    }
                     if !link.subscribe(&self.filters) {
                         return Err(Loss::new("the subscription could not be sent"));
                     }
@@ -282,12 +288,13 @@ impl Line {
     }
 
     /// Tells of refused filters. `true`: nobody listens any more.
-    async fn answered(&mut self, answers: Vec<Result<(), String>>) -> Result<bool, Loss> {
+    async fn answered(&mut self, answers: Vec<Result<(), NotGranted>>) -> Result<bool, Loss> {
+        super::subscriber::passing(&self.filters, &answers)?;
         let refused: Vec<_> = self
             .filters
             .iter()
             .zip(answers)
-            .filter_map(|(filter, answer)| Some((filter.clone(), answer.err()?)))
+            .filter_map(|(filter, answer)| Some((filter.clone(), answer.err()?.why)))
             .collect();
         let all = refused.len() == self.filters.len();
         for (filter, why) in refused {

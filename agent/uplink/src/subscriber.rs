@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::address::BrokerAddress;
 use super::backoff::Backoff;
 use super::error::Error;
-use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss};
+use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss, NotGranted};
 use super::message::Received;
 use super::tls::TlsFiles;
 
@@ -197,6 +197,21 @@ pub(crate) async fn prove(options: &mut LinkOptions, tls: &TlsFiles) -> Result<(
 }
 
 /// One connection. Ok: nobody listens any more.
+/// A filter that is not granted for the moment is asked for anew, on the next connection: on this one
+/// its messages would never come.
+pub(crate) fn passing(filters: &[String], answers: &[Result<(), NotGranted>]) -> Result<(), Loss> {
+    let answers = filters.iter().zip(answers);
+    for (filter, answer) in answers {
+        if let Err(refusal) = answer
+            && refusal.may_pass_later
+        {
+            let why = format!("{filter} was not granted: {}", refusal.why);
+            return Err(Loss::new(why));
+        }
+    }
+    Ok(())
+}
+
 async fn connection(
     link: &mut Link,
     filters: &[String],
@@ -212,9 +227,12 @@ async fn connection(
                 continue;
             }
             LinkEvent::Subscribed(answers) => {
+                passing(filters, &answers)?;
                 let mut refused = 0;
                 for (filter, answer) in filters.iter().zip(answers) {
-                    let Err(why) = answer else { continue };
+                    let Err(NotGranted { why, .. }) = answer else {
+                        continue;
+                    };
                     refused += 1;
                     let filter = filter.clone();
                     if tell

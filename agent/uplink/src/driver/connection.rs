@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::time::Duration;
 
 use kakou_contract::Priority;
 use tokio::time::Instant;
@@ -15,6 +16,9 @@ use crate::message::Received;
 use crate::status::LinkState;
 use crate::store::{Store, StoreError};
 
+/// What is not granted for the moment is asked for again after this: a leader is elected in less.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(5);
+
 /// What one link adds to the session.
 pub(super) struct Connection {
     pub(super) link: Link,
@@ -25,6 +29,8 @@ pub(super) struct Connection {
     pub(super) limits: Option<PacketLimits>,
     /// The subscription to commands was sent and not answered; until when an answer is waited for.
     pub(super) subscribing: Option<Instant>,
+    /// The broker did not grant it for the moment; it is asked again then.
+    subscribe_again: Option<Instant>,
     /// How many of the filters asked for are of commands and lists.
     commands_asked: usize,
     /// Commands that wait for room in the agent's queue. The broker keeps what is not acknowledged.
@@ -58,6 +64,7 @@ impl<S: Store> Driver<S> {
             index,
             limits: None,
             subscribing: None,
+            subscribe_again: None,
             commands_asked: 0,
             commands: VecDeque::new(),
             rest_until: None,
@@ -113,6 +120,7 @@ impl<S: Store> Driver<S> {
             let (rest_until, hits_rest_until) = (c.rest_until, c.hits_rest_until);
             let wake_at = self.wake_at(c);
             let (read_again_at, subscribing) = (self.read_again_at, c.subscribing);
+            let subscribe_again = c.subscribe_again;
             let has_commands = !c.commands.is_empty();
             tokio::select! {
                 event = c.link.event() => {
@@ -152,6 +160,10 @@ impl<S: Store> Driver<S> {
                 () = sleep_until(subscribing), if subscribing.is_some() => {
                     tracing::warn!(broker = c.broker, "the subscription to commands is not answered");
                     c.subscribing = None;
+                }
+                () = sleep_until(subscribe_again), if subscribe_again.is_some() => {
+                    c.subscribe_again = None;
+                    self.subscribe(c);
                 }
                 () = poll_look(&mut c.looking), if c.looking.is_some() && c.limits.is_some() => c.looking = None,
                 () = tokio::time::sleep_until(self.next_probe), if c.limits.is_some() => {
@@ -203,7 +215,16 @@ impl<S: Store> Driver<S> {
                 }
                 self.status
                     .send_modify(|s| s.listening = answers.iter().all(Result::is_ok));
-                for why in answers.into_iter().filter_map(Result::err) {
+                for refusal in answers.into_iter().filter_map(Result::err) {
+                    let why = refusal.why;
+                    if refusal.may_pass_later {
+                        c.subscribe_again = Some(Instant::now() + SUBSCRIBE_AGAIN);
+                        tracing::warn!(
+                            broker = c.broker,
+                            "commands are not heard yet, the subscription is sent again: {why}"
+                        );
+                        continue;
+                    }
                     tracing::error!(
                         broker = c.broker,
                         "the broker does not let this agent hear commands: {why}"

@@ -22,7 +22,7 @@ use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 
 pub(crate) use loss::{Loss, LossKind};
 pub(crate) use options::{Habits, LinkOptions};
-pub(crate) use packets::{LinkEvent, PacketLimits, Receipt, messages_in};
+pub(crate) use packets::{LinkEvent, NotGranted, PacketLimits, Receipt, messages_in};
 pub use trial::{Answer, NoEntry, Right, Rights, Step, Tried, try_rights};
 
 use crate::caller::Call;

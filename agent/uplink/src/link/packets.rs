@@ -20,6 +20,8 @@ pub(crate) struct PacketLimits {
     pub(crate) max_packet: usize,
     pub(crate) retain: bool,
     pub(crate) at_least_once: bool,
+    /// Subscriptions that several clients share.
+    pub(crate) shared: bool,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(crate) enum LinkEvent {
     Sent(u16),
     Acked(u16, AckReason),
     /// The broker's answer for each filter, in the order of `subscribe`.
-    Subscribed(Vec<Result<(), String>>),
+    Subscribed(Vec<Result<(), NotGranted>>),
     /// With what acknowledges it, if it asks for that.
     Message(Received, Option<Receipt>),
     /// Our DISCONNECT is on its way.
@@ -38,6 +40,14 @@ pub(crate) enum LinkEvent {
     SentOther,
     /// The answer to a ping and the like: the broker is there.
     Other,
+}
+
+/// Why the broker does not grant a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotGranted {
+    pub(crate) why: String,
+    /// Nobody has to change anything: the nodes of a cluster elect a leader, for example.
+    pub(crate) may_pass_later: bool,
 }
 
 pub(super) fn link_event(event: Event) -> LinkEvent {
@@ -101,6 +111,7 @@ fn limits(answer: &ConnAck) -> PacketLimits {
             .map_or(usize::MAX, |max| max as usize),
         retain: told.and_then(|told| told.retain_available) != Some(0),
         at_least_once: told.and_then(|told| told.max_qos) != Some(0),
+        shared: told.and_then(|told| told.shared_subscription_available) != Some(0),
     }
 }
 
@@ -118,12 +129,21 @@ fn ack_reason(reason: PubAckReason) -> AckReason {
     }
 }
 
-pub(super) fn subscribed(code: &SubscribeReasonCode) -> Result<(), String> {
-    match code {
-        SubscribeReasonCode::Success(_) => Ok(()),
-        SubscribeReasonCode::NotAuthorized => Err("not authorised".to_owned()),
-        other => Err(format!("{other:?}")),
-    }
+pub(super) fn subscribed(code: &SubscribeReasonCode) -> Result<(), NotGranted> {
+    use SubscribeReasonCode as Code;
+    let (why, may_pass_later) = match code {
+        Code::Success(_) => return Ok(()),
+        Code::NotAuthorized => ("not authorised".to_owned(), false),
+        Code::Unspecified
+        | Code::ImplementationSpecific
+        | Code::PkidInUse
+        | Code::QuotaExceeded => (format!("{code:?}, which may pass"), true),
+        other => (format!("{other:?}"), false),
+    };
+    Err(NotGranted {
+        why,
+        may_pass_later,
+    })
 }
 
 fn received(publish: Publish) -> Received {

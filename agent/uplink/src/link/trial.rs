@@ -256,7 +256,7 @@ impl Session {
                     let first = answer.return_codes.first();
                     return Ok(match first.map(subscribed) {
                         Some(Ok(())) => Answer::Allowed,
-                        Some(Err(why)) => Answer::Denied(why),
+                        Some(Err(refusal)) => Answer::Denied(refusal.why),
                         None => Answer::Untried("the broker's answer is empty".to_owned()),
                     });
                 }
