@@ -40,7 +40,8 @@ pub(crate) enum Order {
 pub(crate) struct Agent {
     pub(crate) shared: Arc<Shared>,
     pub(crate) store: MemoryStore,
-    pub(crate) broker: BrokerAddress,
+    /// Its own node first; where that is away, the next one.
+    pub(crate) brokers: Vec<BrokerAddress>,
     pub(crate) clock: Arc<AgentClock>,
     pub(crate) commander: Commander,
     pub(crate) tally: Arc<Tally>,
@@ -128,7 +129,7 @@ impl Agent {
             backoff_most: Duration::from_secs(5),
             will: Some(Arc::new(will)),
             commands: Some(Filter::commands(site, agent).to_string()),
-            ..UplinkConfig::new(vec![self.broker.clone()], id)
+            ..UplinkConfig::new(self.brokers.clone(), id)
         }
     }
 

@@ -72,8 +72,9 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts a fleet over these brokers, agent after agent to the next one; must be called within
-    /// a tokio runtime. A broker that is away is no error: the agents wait for it.
+    /// Starts a fleet over these brokers, the nodes of one cluster, agent after agent at the next one;
+    /// must be called within a tokio runtime. A node that is away is no error: its agents take to the
+    /// one after it, and go back by and by.
     pub fn start(options: FleetOptions, brokers: Vec<BrokerAddress>) -> Result<Self, FleetError> {
         options.check()?;
         if brokers.is_empty() {
@@ -91,7 +92,7 @@ impl Fleet {
         let shared = shared(options)?;
         let (mut hands, mut names, mut links) = (Vec::new(), Vec::new(), Vec::new());
         let mut agents = Vec::new();
-        for (number, broker) in (0..shared.options.agents).zip(brokers.iter().cycle()) {
+        for (number, first) in (0..shared.options.agents).zip((0..brokers.len()).cycle()) {
             let checkpoint = Checkpoint::new(&shared.options, &shared.traffic, number)?;
             let checkpoint = Arc::new(checkpoint);
             let line = Line::new(Arc::clone(&shared), Arc::clone(&checkpoint));
@@ -123,7 +124,7 @@ impl Fleet {
             let agent = Agent {
                 shared: Arc::clone(&shared),
                 store,
-                broker: broker.clone(),
+                brokers: [&brokers[first..], &brokers[..first]].concat(),
                 clock,
                 commander,
                 tally: Arc::clone(&books.tally),
