@@ -41,6 +41,7 @@ help:
 	@echo "make lint       clippy, and cargo deny for bans, licences and sources"
 	@echo "make bench      speed of this machine on the sample footage"
 	@echo "make chaos      kill the agent 400 times and count what is lost; a quarter of an hour"
+	@echo "make central-cluster  the centre on a cluster of brokers that is killed piece by piece for an hour; KAKOU_CENTRAL_MINUTES"
 	@echo "make fuzz       any bytes for every parser that outsiders reach; SECONDS=60 each, TARGET=name for one"
 	@echo "make bench-cameras  what live cameras cost on this machine, and how they come back"
 	@echo "make bench-outbox  speed of outbox and uplink on this machine"
@@ -262,6 +263,23 @@ bench: models build
 chaos: models tools-test build
 	KAKOU_CHAOS_CYCLES=200 KAKOU_CHAOS_RUN_CYCLES=200 $(CARGO) test --release --locked -p kakou --test chaos -- --nocapture
 	KAKOU_CAMERA_RESTARTS=50 $(CARGO) test --release --locked -p kakou --test cameras -- --nocapture server_dies
+
+# The centre on three RMQTT nodes with Raft: kills of a subscriber, the database and a node in turn, for an hour, and in the
+# end every message is one row. The first run compiles the broker, a quarter of an hour. KAKOU_CENTRAL_MINUTES,
+# KAKOU_CENTRAL_AGENTS and the others stand in agent/central/tests/chaos.rs.
+RMQTT_VERSION := 0.24.0
+RMQTTD := out/rmqtt/$(RMQTT_VERSION)/bin/rmqttd
+$(RMQTTD):
+	$(call need,protoc=protobuf-compiler cmake=cmake c++=g++ pkg-config=pkg-config)
+	@pkg-config --exists openssl zlib || { $(call install,libssl-dev zlib1g-dev); }
+	$(CARGO) install --locked --version $(RMQTT_VERSION) --root out/rmqtt/$(RMQTT_VERSION) --target-dir out/rmqtt/target rmqttd
+
+.PHONY: central-cluster
+central-cluster: $(RMQTTD)
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { $(call install,postgresql); }
+	KAKOU_RMQTTD=$(CURDIR)/$(RMQTTD) KAKOU_CENTRAL_MINUTES=$${KAKOU_CENTRAL_MINUTES:-60} \
+	  KAKOU_CENTRAL_AGENTS=$${KAKOU_CENTRAL_AGENTS:-500} KAKOU_CENTRAL_SECONDS=$${KAKOU_CENTRAL_SECONDS:-10} \
+	  $(CARGO) test --release --locked -p kakou-central --test chaos -- --nocapture what_brokers_lose
 
 # libFuzzer needs a nightly compiler. No sanitizer: there is no unsafe code of ours to watch, and without one it is
 # several times as fast. What is found lies in agent/fuzz/fuzz/artifacts; put it into agent/fuzz/corpus, where `make test`

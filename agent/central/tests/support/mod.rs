@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod agent;
+pub mod rmqtt;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use kakou_central::config::CentralConfig;
 use kakou_central::scratch::ScratchPostgres;
 use kakou_uplink::BrokerAddress;
+use rmqtt::Cluster;
 use tempfile::TempDir;
 
 /// Long enough for two busy cores.
@@ -91,17 +93,41 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
+/// What messages go through.
+pub enum Brokers {
+    One(Mosquitto),
+    Cluster(Cluster),
+}
+
+impl Brokers {
+    /// Where one publishes.
+    pub fn address(&self) -> BrokerAddress {
+        self.addresses().remove(0)
+    }
+
+    pub fn addresses(&self) -> Vec<BrokerAddress> {
+        match self {
+            Self::One(broker) => vec![broker.address()],
+            Self::Cluster(cluster) => cluster.addresses(),
+        }
+    }
+}
+
 /// Broker, database and a folder for the pictures.
 pub struct World {
-    pub broker: Mosquitto,
+    pub broker: Brokers,
     pub database: ScratchPostgres,
     pub folder: TempDir,
 }
 
 impl World {
     pub async fn start() -> Self {
+        Self::with(Brokers::One(Mosquitto::start())).await
+    }
+
+    pub async fn with(broker: Brokers) -> Self {
         Self {
-            broker: Mosquitto::start(),
+            broker,
             database: ScratchPostgres::start().await.unwrap(),
             folder: TempDir::with_prefix("kakou-central-").unwrap(),
         }
@@ -113,10 +139,13 @@ impl World {
 
     /// With gaps that are asked for after so many seconds.
     pub fn config_asking(&self, name: &str, after_s: u32) -> String {
+        let urls = self.broker.addresses();
+        let url = |broker: &BrokerAddress| format!("\"mqtt://{}:{}\"", broker.host, broker.port);
+        let urls: Vec<String> = urls.iter().map(url).collect();
         format!(
-            "group = \"central\"\nname = \"{name}\"\n[broker]\nurls = [\"mqtt://127.0.0.1:{}\"]\n\
+            "group = \"central\"\nname = \"{name}\"\n[broker]\nurls = [{}]\n\
              [database]\nurl = \"{}\"\n[objects]\nfolder = \"{}\"\n[gaps]\nask_after_s = {after_s}\nask_again_s = 2\n",
-            self.broker.port,
+            urls.join(", "),
             self.database.url(),
             self.folder.path().join("pictures").display(),
         )
@@ -149,6 +178,10 @@ impl World {
 
     /// Waits until a statement gives this number.
     pub async fn becomes(&self, sql: &str, wanted: i64) {
+        self.becomes_within(sql, wanted, PATIENCE).await;
+    }
+
+    pub async fn becomes_within(&self, sql: &str, wanted: i64, patience: Duration) {
         let client = self.client().await;
         let mut last = None;
         let wait = async {
@@ -163,7 +196,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        if tokio::time::timeout(patience, wait).await.is_err() {
             let apart = "SELECT coalesce(string_agg(topic || ': ' || reason || ': ' || detail, E'\\n'), 'nothing') FROM quarantine";
             let apart: String = client.query_one(apart, &[]).await.unwrap().get(0);
             panic!("{sql}: {last:?} instead of {wanted}; kept apart: {apart}");
