@@ -6,7 +6,15 @@ use std::process::Command;
 #[test]
 fn every_message_of_the_made_up_city_is_a_row_in_the_end() {
     let out = Command::new(env!("CARGO_BIN_EXE_kakou-central"))
-        .args(["demo", "--agents", "12", "--seconds", "10", "--log", "error"])
+        .args([
+            "demo",
+            "--agents",
+            "12",
+            "--seconds",
+            "10",
+            "--log",
+            "error",
+        ])
         .output()
         .unwrap();
     let (text, errors) = (
