@@ -65,7 +65,7 @@ async fn hit(rig: &Rig, site: &str, seconds: i64) -> String {
 async fn is_listening(rig: &Rig) {
     let many = format!(
         "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database()
-         AND query = 'LISTEN {CHANNEL}'"
+         AND query = 'LISTEN \"{CHANNEL}\"'"
     );
     let wait = async {
         while rig.one(&many).await == "0" {
@@ -115,7 +115,7 @@ async fn a_hit_comes_at_once_to_who_may_see_it() {
     let mut watching = Stream::open(&rig, &all, None).await;
     rig.sql(&format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND query = 'LISTEN {CHANNEL}'"
+         WHERE datname = current_database() AND query = 'LISTEN \"{CHANNEL}\"'"
     ))
     .await;
     assert!(watching.has("event: reset").await);
