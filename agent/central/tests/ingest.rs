@@ -53,7 +53,10 @@ async fn every_kind_of_message_is_one_row_however_often_it_comes() {
             .await;
     }
     world
-        .becomes("SELECT count(*) FROM quarantine WHERE released_at IS NULL", 0)
+        .becomes(
+            "SELECT count(*) FROM quarantine WHERE released_at IS NULL",
+            0,
+        )
         .await;
     assert_eq!(open(&world).await, "");
     assert_eq!(world.number(MISSING).await, 0);
@@ -187,7 +190,10 @@ async fn what_comes_before_the_key_is_taken_in_when_the_key_is_known() {
     world.becomes("SELECT count(*) FROM passages", 2).await;
     floor(&world, "north-4", 3).await;
     world
-        .becomes("SELECT count(*) FROM quarantine WHERE released_at IS NULL", 0)
+        .becomes(
+            "SELECT count(*) FROM quarantine WHERE released_at IS NULL",
+            0,
+        )
         .await;
     central.stop().await;
 }

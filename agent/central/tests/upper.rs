@@ -347,6 +347,8 @@ async fn one_of_two_processes_registers_and_what_somebody_holds_is_sent_by_nobod
     // The registered one ends, and the other one takes its place.
     first.stop().await;
     world.becomes(&format!("{registered}'b'"), 1).await;
+    // It comes back and waits for its turn. The broker keeps for it its share of what comes.
+    let first = start(&world, "a", running.address, more).await;
     sent.publish(&world, &mut agent, 10..12).await;
     until("the last arrive", there(12)).await;
     world.becomes("SELECT count(*) FROM upper_queue", 0).await;
@@ -355,6 +357,7 @@ async fn one_of_two_processes_registers_and_what_somebody_holds_is_sent_by_nobod
         assert_eq!((kept.registrations, kept.unregistrations), (2, 1));
         assert!(kept.vehicles.values().all(|(_, times)| *times == 1));
     });
+    first.stop().await;
     second.stop().await;
 }
 
