@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(120);
 
 async fn subscriber(broker: &Mosquitto) -> Receiver {
     let config = ReceiverConfig::new("test-centre", ["kakou/v1/#"]);
-    let mut receiver = Receiver::connect(broker.address(), config);
+    let mut receiver = Receiver::connect(vec![broker.address()], config);
     let subscribed = async {
         loop {
             match receiver.recv().await.unwrap() {
