@@ -6,29 +6,20 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kakou_guard::file::{read_bounded, replace_durably};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use kakou_entry::identity::{self, IdentityError};
+use kakou_guard::file::replace_durably;
 use sha2::{Digest, Sha256};
 use tokio_rustls::rustls;
 
 const CERTIFICATE: &str = "panel-certificate.pem";
 const KEY: &str = "panel-key.pem";
-const LARGEST: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    #[error("{file}: {why}")]
-    File { file: String, why: String },
+    #[error(transparent)]
+    File(#[from] IdentityError),
     #[error("a certificate could not be made: {0}")]
     Made(String),
-}
-
-fn fault(file: &Path, why: impl std::fmt::Display) -> CertificateError {
-    CertificateError::File {
-        file: file.display().to_string(),
-        why: why.to_string(),
-    }
 }
 
 /// Where certificate and key lie.
@@ -66,10 +57,10 @@ impl Certificate {
         let certificate = params.self_signed(&key).map_err(made)?;
         let write = |path: &Path, text: &str, mode| {
             replace_durably(path, mode, |file| file.write_all(text.as_bytes()))
-                .map_err(|e| fault(path, e))
+                .map_err(|e| IdentityError::new(path, e))
         };
         write(&self.key, &key.serialize_pem(), 0o600)?;
-        write(&self.certificate, &certificate.pem(), 0o640)
+        Ok(write(&self.certificate, &certificate.pem(), 0o640)?)
     }
 
     /// Whether it can be used.
@@ -78,39 +69,13 @@ impl Certificate {
     }
 
     pub(crate) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
-        let read = |path: &Path| read_bounded(path, LARGEST).map_err(|e| fault(path, e));
-        let chain = chain(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?)
-            .map_err(|_| fault(&self.key, "no private key in PEM"))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| fault(&self.certificate, e))?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(|e| {
-                fault(
-                    &self.certificate,
-                    format!("it cannot be used with {}: {e}", self.key.display()),
-                )
-            })?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(identity::server_config(&self.certificate, &self.key)?)
     }
-}
-
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let bytes = read_bounded(path, LARGEST).map_err(|e| fault(path, e))?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    chain
-        .ok()
-        .filter(|chain| !chain.is_empty())
-        .ok_or_else(|| fault(path, "no certificate in PEM"))
 }
 
 /// SHA-256 of a certificate as browsers show it: pairs of digits with colons.
 pub fn fingerprint(path: &Path) -> Result<String, CertificateError> {
-    let chain = chain(path)?;
+    let chain = identity::chain(path)?;
     let first = chain.first().map(AsRef::as_ref).unwrap_or_default();
     let digits: Vec<String> = Sha256::digest(first)
         .iter()

@@ -6,17 +6,16 @@
 //!   token beside the cookie.
 //! - A body has a bound, in bytes and in time.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::time::timeout;
+use kakou_entry::origin::{is_foreign, is_of_loopback};
+use kakou_entry::{Cookie, guard, with_body};
 
 use crate::access::{Role, Session};
 use crate::api::{App, LOGIN};
@@ -24,22 +23,18 @@ use crate::fault::{Code, Fault};
 
 /// A body of a request: a config's lanes fit many times.
 const BODY_MOST: usize = 256 << 10;
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 const CSRF: &str = "x-kakou-csrf";
-const COOKIE: &str = "kakou_panel";
-/// A browser takes it only by TLS, for all paths, from this very host (RFC 6265bis).
-const COOKIE_TLS: &str = "__Host-kakou_panel";
-/// As long as the longest session.
-const COOKIE_AGE_S: u64 = 24 * 3600;
+const COOKIE: Cookie = Cookie {
+    plain: "kakou_panel",
+    secure: "__Host-kakou_panel",
+    // As long as the longest session.
+    age_s: 24 * 3600,
+};
 
 /// Nothing but what this server itself sends is run, shown or asked.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
-
-/// Where a request came from; the server puts it there.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
 
 /// The session that a request is made in.
 #[derive(Debug, Clone)]
@@ -78,31 +73,11 @@ pub async fn gate(State(app): State<Arc<App>>, request: Request, next: Next) -> 
         Err(fault) => fault.into_response(),
     };
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("permissions-policy"),
-            "camera=(), microphone=(), geolocation=()",
-        ),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if app.is_tls {
-        // This host alone; a box has no subdomains.
-        let value = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
-    }
+    guard(headers, POLICY, app.is_tls);
+    headers.insert(
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), microphone=(), geolocation=()"),
+    );
     // Pages say themselves how long they may be kept.
     if is_api || !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -112,9 +87,16 @@ pub async fn gate(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 
 async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
     let (headers, changes) = (request.headers(), changes(request.method()));
-    of_this_host(headers, request.uri(), app.is_loopback)?;
+    if app.is_loopback && !is_of_loopback(headers, request.uri()) {
+        let message = "this server answers to localhost alone; see `listen` in [panel]";
+        return Err(Fault::new(Code::Origin, message));
+    }
     let path = request.uri().path();
-    of_this_origin(headers, app.is_tls, path.starts_with("/api/"))?;
+    // A link from another page may lead to the page itself; nothing else may.
+    if is_foreign(headers, app.is_tls, !path.starts_with("/api/")) {
+        let message = "this comes from a page of another origin";
+        return Err(Fault::new(Code::Origin, message));
+    }
     if !path.starts_with("/api/") {
         return Ok(request);
     }
@@ -130,17 +112,8 @@ async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
         request.extensions_mut().insert(asks);
     }
     if changes {
-        let (parts, body) = request.into_parts();
-        let read = timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let message = format!("a request has at most {} KiB", BODY_MOST >> 10);
-                return Err(Fault::new(Code::Invalid, message));
-            }
-            Err(_) => return Err(Fault::new(Code::Invalid, "the request came too slowly")),
-        };
-        request = Request::from_parts(parts, Body::from(bytes));
+        let bounded = with_body(request, BODY_MOST).await;
+        request = bounded.map_err(|e| Fault::new(Code::Invalid, e.to_string()))?;
     }
     Ok(request)
 }
@@ -149,58 +122,9 @@ fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// On loopback any page of the world could have a browser ask, by a name of its own that leads there;
-/// its name stands in the request.
-fn of_this_host(headers: &HeaderMap, uri: &Uri, is_loopback: bool) -> Result<(), Fault> {
-    if !is_loopback {
-        return Ok(());
-    }
-    let named = headers.get(header::HOST).and_then(|v| v.to_str().ok());
-    let named = named.or_else(|| uri.authority().map(|a| a.as_str()));
-    let host = named.and_then(|text| text.parse::<axum::http::uri::Authority>().ok());
-    let is_own = host.is_some_and(|authority| {
-        let host = authority.host().trim_matches(['[', ']']);
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
-    match is_own {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Code::Origin,
-            "this server answers to localhost alone; see `listen` in [panel]",
-        )),
-    }
-}
-
-fn of_this_origin(headers: &HeaderMap, is_tls: bool, is_api: bool) -> Result<(), Fault> {
-    let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let foreign = || {
-        Err(Fault::new(
-            Code::Origin,
-            "this comes from a page of another origin",
-        ))
-    };
-    let site = text(HeaderName::from_static("sec-fetch-site"));
-    // A link from another page may lead to the page itself; nothing else may.
-    let navigates = text(HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
-    match site {
-        None | Some("same-origin" | "none") => {}
-        Some(_) if navigates && !is_api => {}
-        Some(_) => return foreign(),
-    }
-    let Some(origin) = text(header::ORIGIN) else {
-        return Ok(());
-    };
-    let scheme = if is_tls { "https" } else { "http" };
-    let own = text(header::HOST).map(|host| format!("{scheme}://{host}"));
-    match own.is_some_and(|own| own.eq_ignore_ascii_case(origin)) {
-        true => Ok(()),
-        false => foreign(),
-    }
-}
-
 fn entered(app: &App, headers: &HeaderMap) -> Result<In, Fault> {
     let out = || Fault::new(Code::Unauthenticated, "log in first");
-    let token = token(headers, app.is_tls).ok_or_else(out)?;
+    let token = COOKIE.of(headers, app.is_tls).ok_or_else(out)?;
     match app.sessions.find(token, app.checkpoint.mono()) {
         Ok(session) => Ok(In {
             session,
@@ -224,26 +148,7 @@ fn entered(app: &App, headers: &HeaderMap) -> Result<In, Fault> {
     }
 }
 
-fn token(headers: &HeaderMap, is_tls: bool) -> Option<&str> {
-    let wanted = name(is_tls);
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| value)
-}
-
-fn name(is_tls: bool) -> &'static str {
-    if is_tls { COOKIE_TLS } else { COOKIE }
-}
-
 /// The cookie of a session; an empty token takes it away.
 pub fn cookie(token: &str, is_tls: bool) -> String {
-    let age = if token.is_empty() { 0 } else { COOKIE_AGE_S };
-    let secure = if is_tls { "; Secure" } else { "" };
-    let name = name(is_tls);
-    format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}")
+    COOKIE.set(token, is_tls)
 }

@@ -7,34 +7,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use kakou_entry::serve_connection;
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt as _;
 
 use crate::access::Users;
 use crate::api::{self, App};
 use crate::certificate::{Certificate, CertificateError, names};
 use crate::checkpoint::Checkpoint;
-use crate::gate::Peer;
 use crate::hub::Hub;
 
 /// Connections at a time, and of one address: fifty tablets behind one router have room.
 const CONNECTIONS: usize = 320;
 const OF_ONE_ADDRESS: usize = 192;
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// From one request's end to the next one's whole head.
-const HEAD: Duration = Duration::from_secs(30);
-/// A client that takes nothing for this long is gone.
-const WRITE: Duration = Duration::from_secs(20);
 /// Those who came too many are told of once in this time.
 const TELL: Duration = Duration::from_secs(60);
 /// How often it is asked whether to go on.
@@ -125,46 +113,11 @@ pub async fn serve(
         };
         let (router, tls) = (router.clone(), tls.clone());
         connections.spawn(async move {
-            connection(stream, peer.ip(), tls, router).await;
+            serve_connection(stream, peer.ip(), tls, router).await;
             drop(place);
         });
     }
     Ok(())
-}
-
-async fn connection(stream: TcpStream, peer: IpAddr, tls: Option<TlsAcceptor>, router: Router) {
-    // Small events are to arrive at once.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
-    let stream = Box::pin(stream);
-    match tls {
-        None => answer(stream, peer, router).await,
-        Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => answer(stream, peer, router).await,
-            Ok(Err(e)) => tracing::debug!(%peer, "no TLS with a client of the page: {e}"),
-            Err(_) => tracing::debug!(%peer, "a client of the page was too slow"),
-        },
-    }
-}
-
-async fn answer<S>(stream: S, peer: IpAddr, router: Router)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        request
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .await;
-    if let Err(e) = served {
-        tracing::debug!(%peer, "a client of the page: {e}");
-    }
 }
 
 type ByAddress = Arc<Mutex<HashMap<IpAddr, usize>>>;

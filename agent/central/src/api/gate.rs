@@ -10,14 +10,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use kakou_entry::origin::{is_foreign, is_of_loopback};
+use kakou_entry::{Cookie, Peer, guard, is_same, with_body};
 use kakou_guard::Secret;
-use tokio::time::timeout;
 
 use super::access::{Out, Role, Session, User};
 use super::fault::{Code, Fault};
@@ -25,13 +25,13 @@ use super::{App, HEALTH, LOGIN, locked};
 
 /// A command is at most 16 KiB.
 const BODY_MOST: usize = 64 << 10;
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 const CSRF: &str = "x-kakou-csrf";
-const COOKIE: &str = "kakou_central";
-/// A browser takes it only by TLS, for all paths, from this very host (RFC 6265bis).
-const COOKIE_TLS: &str = "__Host-kakou_central";
-/// As long as the longest session.
-const COOKIE_AGE_S: u64 = 24 * 3600;
+const COOKIE: Cookie = Cookie {
+    plain: "kakou_central",
+    secure: "__Host-kakou_central",
+    // As long as the longest session.
+    age_s: 24 * 3600,
+};
 /// Longer than any token is.
 const TOKEN_MOST: usize = 256;
 /// What tokens that are none are counted under.
@@ -39,10 +39,6 @@ const OF_TOKENS: &str = "(token)";
 
 /// Nothing of an answer is run or shown as a page.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
-
-/// Where a request came from; the server puts it there.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
 
 /// Who asks.
 #[derive(Clone)]
@@ -98,27 +94,8 @@ pub(super) async fn gate(State(app): State<Arc<App>>, request: Request, next: Ne
         Err(fault) => fault.into_response(),
     };
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if app.options.is_tls {
-        let value = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
-    }
+    guard(headers, POLICY, app.options.is_tls);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -126,8 +103,15 @@ async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let address = address(app, &request);
     let headers = request.headers();
-    of_this_host(headers, request.uri(), app)?;
-    of_this_origin(headers, app)?;
+    let options = app.options;
+    if options.is_loopback && !options.is_proxied && !is_of_loopback(headers, request.uri()) {
+        let message = "this server answers to localhost alone; behind a proxy say so in the config";
+        return Err(Fault::new(Code::Origin, message));
+    }
+    if is_foreign(headers, app.is_secure(), false) {
+        let message = "this comes from a page of another origin";
+        return Err(Fault::new(Code::Origin, message));
+    }
     let path = request.uri().path();
     let is_open = path == LOGIN || path == HEALTH;
     let asks = match is_open {
@@ -141,7 +125,7 @@ async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
         && changes
     {
         let given = headers.get(CSRF).and_then(|v| v.to_str().ok());
-        if !given.is_some_and(|given| session.is_token(given)) {
+        if !given.is_some_and(|given| is_same(&session.csrf, given)) {
             let message =
                 "the session's token is missing; send `csrf` of the login in X-Kakou-Csrf";
             return Err(Fault::new(Code::Csrf, message));
@@ -152,16 +136,8 @@ async fn admitted(app: &App, mut request: Request) -> Result<Request, Fault> {
         request.extensions_mut().insert(asks);
     }
     if changes {
-        let (parts, body) = request.into_parts();
-        let bytes = match timeout(BODY_WITHIN, to_bytes(body, BODY_MOST)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let message = format!("a request has at most {} KiB", BODY_MOST >> 10);
-                return Err(Fault::new(Code::Invalid, message));
-            }
-            Err(_) => return Err(Fault::new(Code::Invalid, "the request came too slowly")),
-        };
-        request = Request::from_parts(parts, Body::from(bytes));
+        let bounded = with_body(request, BODY_MOST).await;
+        request = bounded.map_err(|e| Fault::new(Code::Invalid, e.to_string()))?;
     }
     Ok(request)
 }
@@ -182,53 +158,6 @@ fn address(app: &App, request: &Request) -> IpAddr {
     told.unwrap_or(peer)
 }
 
-/// On loopback any page of the world could have a browser ask, by a name of its own that leads there;
-/// its name stands in the request.
-fn of_this_host(headers: &HeaderMap, uri: &Uri, app: &App) -> Result<(), Fault> {
-    if !app.options.is_loopback || app.options.is_proxied {
-        return Ok(());
-    }
-    let named = headers.get(header::HOST).and_then(|v| v.to_str().ok());
-    let named = named.or_else(|| uri.authority().map(|a| a.as_str()));
-    let host = named.and_then(|text| text.parse::<axum::http::uri::Authority>().ok());
-    let is_own = host.is_some_and(|authority| {
-        let host = authority.host().trim_matches(['[', ']']);
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
-    match is_own {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Code::Origin,
-            "this server answers to localhost alone; behind a proxy say so in the config",
-        )),
-    }
-}
-
-fn of_this_origin(headers: &HeaderMap, app: &App) -> Result<(), Fault> {
-    let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let foreign = || {
-        Err(Fault::new(
-            Code::Origin,
-            "this comes from a page of another origin",
-        ))
-    };
-    match text(HeaderName::from_static("sec-fetch-site")) {
-        None | Some("same-origin" | "none") => {}
-        Some(_) => return foreign(),
-    }
-    let Some(origin) = text(header::ORIGIN) else {
-        return Ok(());
-    };
-    // A proxy ends TLS, and the browser knows it by its scheme.
-    let is_tls = app.options.is_tls || app.options.is_proxied;
-    let scheme = if is_tls { "https" } else { "http" };
-    let own = text(header::HOST).map(|host| format!("{scheme}://{host}"));
-    match own.is_some_and(|own| own.eq_ignore_ascii_case(origin)) {
-        true => Ok(()),
-        false => foreign(),
-    }
-}
-
 async fn entered(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<In, Fault> {
     let now = app.clock.mono();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
@@ -236,7 +165,7 @@ async fn entered(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<In, 
         let token = token.filter(|token| token.len() <= TOKEN_MOST);
         return by_token(app, token.unwrap_or_default(), address).await;
     }
-    let token = cookie_of(headers, app.is_secure()).ok_or_else(out)?;
+    let token = COOKIE.of(headers, app.is_secure()).ok_or_else(out)?;
     let session = app.sessions.find(token, now).map_err(|e| held(&e))?;
     let user = app.users.find(&session.user).await?;
     let Some(user) = user.filter(|user| user.mark() == session.mark) else {
@@ -288,26 +217,7 @@ fn held(why: &Out) -> Fault {
     }
 }
 
-fn cookie_of(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
-    let wanted = name(is_secure);
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| value)
-}
-
-fn name(is_secure: bool) -> &'static str {
-    if is_secure { COOKIE_TLS } else { COOKIE }
-}
-
 /// The cookie of a session; an empty token takes it away.
 pub(super) fn cookie(token: &str, is_secure: bool) -> String {
-    let age = if token.is_empty() { 0 } else { COOKIE_AGE_S };
-    let secure = if is_secure { "; Secure" } else { "" };
-    let name = name(is_secure);
-    format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}")
+    COOKIE.set(token, is_secure)
 }

@@ -52,10 +52,10 @@ use self::live::Live;
 use crate::store::Store;
 
 pub use self::access::{PASSWORD_LEAST, PasswordError, Role, RoleError, User, Users, UsersError};
-pub use self::gate::Peer;
 pub use self::live::CHANNEL;
 pub use self::pictures::Pictures;
 pub use self::server::{Listen, ServerError, serve};
+pub use kakou_entry::Peer;
 
 /// The paths that are answered to anybody.
 const LOGIN: &str = "/api/v1/login";
@@ -65,6 +65,8 @@ const HEAVY: usize = 4;
 const HEAVY_WAIT: Duration = Duration::from_secs(10);
 /// Live streams at a time.
 const STREAMS: usize = 500;
+/// Sessions at a time.
+const SESSIONS_MOST: usize = 4096;
 /// Passwords that are looked at, at a time: each takes 19 MiB and tens of milliseconds.
 const HASHES: usize = 2;
 
@@ -119,7 +121,7 @@ impl App {
             pictures,
             clock,
             options,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(SESSIONS_MOST),
             throttle: Mutex::default(),
             hashes: Semaphore::new(HASHES),
             heavy: Arc::new(Semaphore::new(HEAVY)),

@@ -1,37 +1,20 @@
 //! Connections: TLS, how many, and how long they may take. One that is slow costs its own place.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use kakou_guard::file::read_bounded;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use kakou_entry::identity::{IdentityError, server_config};
+use kakou_entry::serve_connection;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tower::ServiceExt as _;
 
-use super::gate::Peer;
 use super::{App, Options, router};
 
 const CONNECTIONS: usize = 1024;
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// From one request's end to the next one's whole head.
-const HEAD: Duration = Duration::from_secs(30);
-/// A client that takes nothing for this long is gone.
-const WRITE: Duration = Duration::from_secs(20);
-const LARGEST: u64 = 1 << 20;
 
 /// Concerns the interface as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +23,8 @@ pub enum ServerError {
         "[api] listen: {address} cannot be opened ({why}); another program may have it, or it is no address of this machine"
     )]
     Listen { address: SocketAddr, why: String },
-    #[error("[api] {file}: {why}")]
-    Certificate { file: String, why: String },
+    #[error("[api] {0}")]
+    Certificate(#[from] IdentityError),
     #[error(
         "[api] listen: {0} is reached by others, and there is no certificate; name `certificate` and `key`, or listen on 127.0.0.1 behind a proxy that ends TLS"
     )]
@@ -69,42 +52,11 @@ impl Listen {
 
     fn tls(&self) -> Result<Option<TlsAcceptor>, ServerError> {
         match &self.certificate {
-            Some((chain, key)) => Ok(Some(TlsAcceptor::from(config(chain, key)?))),
+            Some((chain, key)) => Ok(Some(TlsAcceptor::from(server_config(chain, key)?))),
             None if self.address.ip().is_loopback() => Ok(None),
             None => Err(ServerError::Plain(self.address)),
         }
     }
-}
-
-fn config(chain: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, ServerError> {
-    let fault = |file: &Path, why: String| ServerError::Certificate {
-        file: file.display().to_string(),
-        why,
-    };
-    let read = |path: &Path| read_bounded(path, LARGEST).map_err(|e| fault(path, e.to_string()));
-    let none = |path: &Path, what: &str| fault(path, format!("no {what} in PEM"));
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(chain)?)
-        .collect::<Result<_, _>>()
-        .map_err(|_| none(chain, "certificate"))?;
-    if certificates.is_empty() {
-        return Err(none(chain, "certificate"));
-    }
-    let secret =
-        PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| none(key, "private key"))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| fault(chain, e.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(certificates, secret)
-        .map_err(|e| {
-            fault(
-                chain,
-                format!("it cannot be used with {}: {e}", key.display()),
-            )
-        })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 /// Answers until `until` is over. `app` was made with the options of `listen`.
@@ -150,43 +102,8 @@ pub async fn serve(
         };
         let (router, tls) = (router.clone(), tls.clone());
         connections.spawn(async move {
-            connection(stream, peer.ip(), tls, router).await;
+            serve_connection(stream, peer.ip(), tls, router).await;
             drop(place);
         });
-    }
-}
-
-async fn connection(stream: TcpStream, peer: IpAddr, tls: Option<TlsAcceptor>, router: Router) {
-    // Small events are to arrive at once.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
-    let stream = Box::pin(stream);
-    match tls {
-        None => answer(stream, peer, router).await,
-        Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => answer(stream, peer, router).await,
-            Ok(Err(e)) => tracing::debug!(%peer, "no TLS with a client: {e}"),
-            Err(_) => tracing::debug!(%peer, "a client was too slow"),
-        },
-    }
-}
-
-async fn answer<S>(stream: S, peer: IpAddr, router: Router)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        request
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .await;
-    if let Err(e) = served {
-        tracing::debug!(%peer, "a client: {e}");
     }
 }

@@ -7,13 +7,14 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kakou_entry::Peer;
 use kakou_guard::{Secret, presentable};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::{NAME_MOST, Role, User, matches};
 use super::fault::{Code, Fault, Told};
-use super::gate::{In, Peer, cookie};
+use super::gate::{In, cookie};
 use super::{App, locked};
 
 /// Compared with where no user has the name, so that a wrong name takes as long as a wrong password.
@@ -106,7 +107,10 @@ pub(super) async fn login(
     };
     locked(&app.throttle).right(&name, peer);
     // Always a new one: what a browser carried before is worth nothing.
-    let (token, session) = app.sessions.begin(&user, now).map_err(|e| failed(&e))?;
+    let (token, session) = app
+        .sessions
+        .begin(&user.name, user.mark(), now)
+        .map_err(|e| failed(&e))?;
     tracing::info!(user = user.name, %peer, "logged in");
     let body = Json(Entered::of(user, Some(session.csrf)));
     with_cookie(&token, app.is_secure(), body)

@@ -1,29 +1,15 @@
-//! Who is in. A session lives in memory: a restart of the agent asks everybody for the password
-//! again.
+//! Who is in, and what each may do now: the sessions are [`kakou_entry`]'s, the users the panel's own.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use kakou_entry::{Token, is_same};
 
 use super::role::Role;
 use super::users::{User, Users};
 
-/// A session that nobody used for this long is over: the length of a shift.
-const IDLE: Duration = Duration::from_secs(12 * 3600);
-/// And every session after this.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Of more, those that were used longest ago go.
 const SESSIONS_MOST: usize = 512;
-const OF_ONE_USER: usize = 16;
-/// Requests that a session may make at once, and per second after that.
-const BURST: f64 = 200.0;
-const RATE: f64 = 60.0;
-
-/// The random text that the cookie carries. Only its hash is kept.
-pub type Token = String;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -39,18 +25,8 @@ impl Session {
     }
 
     pub fn is_token(&self, given: &str) -> bool {
-        self.csrf.as_bytes().ct_eq(given.as_bytes()).into()
+        is_same(&self.csrf, given)
     }
-}
-
-struct Kept {
-    session: Session,
-    /// The user's mark when it began.
-    mark: String,
-    began: Duration,
-    used: Duration,
-    /// What is left of the burst.
-    left: f64,
 }
 
 /// Why a request of a session is not answered.
@@ -63,120 +39,75 @@ pub enum Out {
     Unreadable,
 }
 
+impl From<kakou_entry::Out> for Out {
+    fn from(out: kakou_entry::Out) -> Self {
+        match out {
+            kakou_entry::Out::Unknown => Self::Unknown,
+            kakou_entry::Out::TooMany => Self::TooMany,
+        }
+    }
+}
+
 pub struct Sessions {
     users: Arc<Users>,
-    /// By the hash of the token.
-    all: Mutex<HashMap<[u8; 32], Kept>>,
-}
-
-fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
-/// 256 random bits.
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    all: kakou_entry::Sessions,
 }
 
 impl Sessions {
     pub fn new(users: Arc<Users>) -> Self {
         Self {
             users,
-            all: Mutex::default(),
+            all: kakou_entry::Sessions::new(SESSIONS_MOST),
         }
     }
 
     /// A new session for a user who has shown the password. `now` never runs backwards.
     pub fn begin(&self, user: &User, now: Duration) -> Result<(Token, Session), getrandom::Error> {
-        let (token, csrf) = (random()?, random()?);
+        let (token, session) = self.all.begin(&user.name, user.mark(), now)?;
         let session = Session {
-            user: user.name.clone(),
+            user: session.user,
             roles: user.roles.clone(),
-            csrf,
+            csrf: session.csrf,
         };
-        let kept = Kept {
-            session: session.clone(),
-            mark: user.mark().to_owned(),
-            began: now,
-            used: now,
-            left: BURST,
-        };
-        let mut all = self.lock();
-        all.retain(|_, kept| !is_over(kept, now));
-        all.insert(hash(&token), kept);
-        let of_user = |kept: &Kept| kept.session.user == user.name;
-        drop_oldest(&mut all, OF_ONE_USER, of_user);
-        drop_oldest(&mut all, SESSIONS_MOST, |_| true);
         Ok((token, session))
     }
 
     /// The session of a token, with the roles that its user has now.
     pub fn find(&self, token: &str, now: Duration) -> Result<Session, Out> {
-        let key = hash(token);
-        let mut all = self.lock();
-        let kept = all.get_mut(&key).ok_or(Out::Unknown)?;
+        let kept = self.all.holds(token, now).ok_or(Out::Unknown)?;
         // A file that is damaged for a moment ends nobody's session.
-        let user = self
-            .users
-            .find(&kept.session.user)
-            .map_err(|_| Out::Unreadable)?;
-        let Some(user) = user.filter(|u| u.mark() == kept.mark && !is_over(kept, now)) else {
-            all.remove(&key);
+        let user = self.users.find(&kept.user).map_err(|_| Out::Unreadable)?;
+        let Some(user) = user.filter(|user| user.mark() == kept.mark) else {
+            self.all.end(token);
             return Err(Out::Unknown);
         };
-        let since = now.saturating_sub(kept.used).as_secs_f64();
-        kept.left = (kept.left + since * RATE).min(BURST);
-        kept.used = now;
-        if kept.left < 1.0 {
-            return Err(Out::TooMany);
-        }
-        kept.left -= 1.0;
-        kept.session.roles = user.roles;
-        Ok(kept.session.clone())
+        let session = self.all.find(token, now)?;
+        Ok(Session {
+            user: session.user,
+            roles: user.roles,
+            csrf: session.csrf,
+        })
     }
 
     /// Whether a session that something is being sent to still holds, without counting as a use.
     pub fn holds(&self, token: &str, now: Duration) -> bool {
-        let all = self.lock();
-        all.get(&hash(token)).is_some_and(|kept| {
-            let is_same = match self.users.find(&kept.session.user) {
-                Ok(user) => user.is_some_and(|u| u.mark() == kept.mark),
+        self.all
+            .holds(token, now)
+            .is_some_and(|kept| match self.users.find(&kept.user) {
+                Ok(user) => user.is_some_and(|user| user.mark() == kept.mark),
                 Err(_) => true,
-            };
-            !is_over(kept, now) && is_same
-        })
+            })
     }
 
     pub fn end(&self, token: &str) {
-        self.lock().remove(&hash(token));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Kept>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn is_over(kept: &Kept, now: Duration) -> bool {
-    now.saturating_sub(kept.used) > IDLE || now.saturating_sub(kept.began) > LONGEST
-}
-
-fn drop_oldest(all: &mut HashMap<[u8; 32], Kept>, most: usize, of: impl Fn(&Kept) -> bool) {
-    while all.values().filter(|kept| of(kept)).count() > most {
-        let oldest = all
-            .iter()
-            .filter(|(_, kept)| of(kept))
-            .min_by_key(|(_, kept)| kept.used)
-            .map(|(key, _)| *key);
-        let Some(oldest) = oldest else { return };
-        all.remove(&oldest);
+        self.all.end(token);
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use kakou_entry::{IDLE, OF_ONE_USER};
     use kakou_guard::Secret;
 
     use super::*;

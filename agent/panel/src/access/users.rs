@@ -8,11 +8,11 @@ use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kakou_entry::{PasswordError, hashed, matches};
 use kakou_guard::Secret;
 use kakou_guard::file::{read_bounded, replace_durably};
 use serde::{Deserialize, Serialize};
 
-use super::password::{self, PasswordError};
 use super::role::Role;
 
 const FILE: &str = "panel-users.json";
@@ -48,7 +48,7 @@ pub struct User {
 impl User {
     /// Takes tens of milliseconds; for a blocking thread.
     pub fn knows(&self, password: &Secret) -> bool {
-        password::matches(password, &self.hash)
+        matches(password, &self.hash)
     }
 
     /// Changes with the password: a session that began with another one is over.
@@ -122,7 +122,7 @@ impl Users {
         let user = User {
             name: name.to_owned(),
             roles,
-            hash: password::hashed(password)?,
+            hash: hashed(password)?,
         };
         users.insert(name.to_owned(), user);
         self.write(&users)

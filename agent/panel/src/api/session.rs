@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, extract::rejection::JsonRejection};
 use chrono::{DateTime, FixedOffset};
+use kakou_entry::Peer;
 use kakou_guard::{Secret, presentable};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +17,7 @@ use super::events::locked;
 use crate::access::{NAME_MOST, Role, Session};
 use crate::checkpoint::as_text;
 use crate::fault::{Code, Fault, Told};
-use crate::gate::{In, Peer, cookie};
+use crate::gate::{In, cookie};
 
 /// Compared with where no user has the name, so that a wrong name takes as long as a wrong password.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$3n3YlxWcN0TqlFJ2qGm4bA$\

@@ -1,16 +1,11 @@
-//! Who may come in: users with roles, their passwords, sessions and tokens, and what is tried too
-//! often. The decisions are those of the box's panel.
+//! Who may come in: users with roles and tokens. Passwords, sessions and what is tried too often are
+//! [`kakou_entry`]'s.
 
-mod password;
 mod role;
-mod sessions;
-mod throttle;
 mod users;
 
-pub(super) use password::matches;
-pub use password::{PASSWORD_LEAST, PasswordError};
+pub(super) use kakou_entry::{Out, Session, Sessions, Throttle, matches};
+pub use kakou_entry::{PASSWORD_LEAST, PasswordError};
 pub use role::{Role, RoleError};
-pub(super) use sessions::{Out, Session, Sessions};
-pub(super) use throttle::Throttle;
 pub(super) use users::NAME_MOST;
 pub use users::{User, Users, UsersError};

@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, FixedOffset, Utc};
+use kakou_entry::{PasswordError, hash_of, hashed, matches, random};
 use kakou_guard::Secret;
-use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
-use super::password::{self, PasswordError};
 use super::role::Role;
 use crate::store::{Store, StoreError};
 
@@ -82,7 +81,7 @@ impl User {
 
     /// Takes tens of milliseconds; for a blocking thread.
     pub(in crate::api) fn knows(&self, password: &Secret) -> bool {
-        password::matches(password, &self.hash)
+        matches(password, &self.hash)
     }
 
     /// Changes with the password: a session that began with another one is over.
@@ -100,10 +99,6 @@ impl User {
 }
 
 /// What the table keeps of a token.
-pub(in crate::api) fn hash_of(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
 const COLUMNS: &str = "name, roles, prefectures, hash";
 
 /// The users of one centre.
@@ -180,7 +175,7 @@ impl Users {
         let (secret, failed) = (password.clone(), |e: tokio::task::JoinError| {
             PasswordError::Hash(e.to_string())
         });
-        let hash = tokio::task::spawn_blocking(move || password::hashed(&secret))
+        let hash = tokio::task::spawn_blocking(move || hashed(&secret))
             .await
             .map_err(failed)??;
         let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
@@ -218,9 +213,7 @@ impl Users {
         if !(1..=LABEL_MOST).contains(&length) || label.chars().any(char::is_control) {
             return Err(UsersError::Label);
         }
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|e| UsersError::Random(e.to_string()))?;
-        let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let digits = random().map_err(|e| UsersError::Random(e.to_string()))?;
         let token = format!("{TOKEN_MARK}{digits}");
         let until = now.to_utc() + chrono::Days::new(days.into());
         let client = self.store.client().await?;

@@ -1,29 +1,27 @@
-//! Who is in by the page. A session lives in memory: a restart of the centre asks everybody for the
-//! password again. What a session may do is read from the database at each request.
+//! Who is in. A session lives in memory: a restart asks everybody for the password again. What its
+//! user may do is each server's own to say.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use subtle::ConstantTimeEq;
-
-use super::users::{User, hash_of};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 /// A session that nobody used for this long is over: the length of a shift.
-const IDLE: Duration = Duration::from_secs(12 * 3600);
+pub const IDLE: Duration = Duration::from_secs(12 * 3600);
 /// And every session after this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Of more, those that were used longest ago go.
-const SESSIONS_MOST: usize = 4096;
-const OF_ONE_USER: usize = 16;
-/// Requests that a session or a token may make at once, and per second after that.
+pub const OF_ONE_USER: usize = 16;
+/// Requests that a session or a program may make at once, and per second after that.
 const BURST: f64 = 200.0;
 const RATE: f64 = 60.0;
 
-/// The random text that the cookie carries. Only its hash is kept.
+/// The random text that a cookie or a program carries. Only its hash is kept.
 pub type Token = String;
 
-/// Why a request of a session is not answered.
+/// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Out {
     /// There is no such session any more.
@@ -31,24 +29,36 @@ pub enum Out {
     TooMany,
 }
 
-/// What a session is, beside its user.
-#[derive(Clone)]
+/// What a session is, beside what its user may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub user: String,
     /// What a request that changes something has to carry beside the cookie.
     pub csrf: String,
-    /// The user's mark when it began: another password ends it.
+    /// The user's mark when it began: another password has another mark, and ends it.
     pub mark: String,
 }
 
-impl Session {
-    pub fn is_token(&self, given: &str) -> bool {
-        self.csrf.as_bytes().ct_eq(given.as_bytes()).into()
-    }
+/// Whether two secret texts are the same, in a time that does not say where they differ.
+pub fn is_same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// 256 random bits.
+pub fn random() -> Result<Token, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// What is kept of a token.
+pub fn hash_of(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 #[derive(Clone, Copy)]
 struct Bucket {
+    /// What is left of the burst.
     left: f64,
     used: Duration,
 }
@@ -79,29 +89,36 @@ struct Kept {
     bucket: Bucket,
 }
 
-#[derive(Default)]
 pub struct Sessions {
+    most: usize,
     /// By the hash of the token.
     all: Mutex<HashMap<[u8; 32], Kept>>,
     /// Of tokens of programs, by the user.
     programs: Mutex<HashMap<String, Bucket>>,
 }
 
-/// 256 random bits.
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
-}
-
 impl Sessions {
+    /// At most so many at a time.
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            all: Mutex::default(),
+            programs: Mutex::default(),
+        }
+    }
+
     /// A new session for a user who has shown the password. `now` never runs backwards.
-    pub fn begin(&self, user: &User, now: Duration) -> Result<(Token, Session), getrandom::Error> {
+    pub fn begin(
+        &self,
+        user: &str,
+        mark: &str,
+        now: Duration,
+    ) -> Result<(Token, Session), getrandom::Error> {
         let (token, csrf) = (random()?, random()?);
         let session = Session {
-            user: user.name.clone(),
+            user: user.to_owned(),
             csrf,
-            mark: user.mark().to_owned(),
+            mark: mark.to_owned(),
         };
         let kept = Kept {
             session: session.clone(),
@@ -111,9 +128,8 @@ impl Sessions {
         let mut all = self.lock();
         all.retain(|_, kept| !is_over(kept, now));
         all.insert(hash_of(&token), kept);
-        let of_user = |kept: &Kept| kept.session.user == user.name;
-        drop_oldest(&mut all, OF_ONE_USER, of_user);
-        drop_oldest(&mut all, SESSIONS_MOST, |_| true);
+        drop_oldest(&mut all, OF_ONE_USER, |kept| kept.session.user == user);
+        drop_oldest(&mut all, self.most, |_| true);
         Ok((token, session))
     }
 
@@ -130,7 +146,7 @@ impl Sessions {
         Ok(kept.session.clone())
     }
 
-    /// Whether a session that something is being sent to still holds, without counting as a use.
+    /// A session that something is being sent to, if it still holds, without counting as a use.
     pub fn holds(&self, token: &str, now: Duration) -> Option<Session> {
         let all = self.lock();
         let kept = all

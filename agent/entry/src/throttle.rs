@@ -1,5 +1,5 @@
 //! What is tried too often. Wrong passwords are counted for a name at an address and for an address:
-//! whoever guesses waits longer each time, and cannot lock an officer out from elsewhere. Pure.
+//! whoever guesses waits longer each time, and cannot lock anybody out from elsewhere. Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,7 +33,8 @@ pub struct Throttle {
     wrong: HashMap<Who, Wrong>,
 }
 
-/// Whoever comes by a tunnel has the address of this machine itself: it says nothing of who it is.
+/// Whoever comes by a tunnel or a proxy has the address of this machine itself: it says nothing of
+/// who it is.
 fn both(name: &str, address: IpAddr) -> impl Iterator<Item = (Who, u32)> {
     let of_address = (!address.is_loopback()).then_some((Who::Address(address), FREE_ADDRESS));
     std::iter::once((Who::NameAt(name.to_owned(), address), FREE)).chain(of_address)
