@@ -16,6 +16,7 @@ use super::address::BrokerAddress;
 use super::backoff::Backoff;
 use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss, NotGranted};
 use super::message::Received;
+use super::subscriber::{any_granted, prove, refused};
 use super::tls::TlsFiles;
 
 /// Goodbye takes no longer.
@@ -187,7 +188,7 @@ async fn run(mut options: LinkOptions, tls: TlsFiles, mut backoff: Backoff, mut 
             Some(address) => options.address = address.clone(),
             None => return,
         }
-        let loss = match super::subscriber::prove(&mut options, &tls).await {
+        let loss = match prove(&mut options, &tls).await {
             Ok(()) => {
                 let mut link = Link::open(&options);
                 match line.serve(&mut link, connection, &mut backoff).await {
@@ -289,23 +290,15 @@ impl Line {
 
     /// Tells of refused filters. `true`: nobody listens any more.
     async fn answered(&mut self, answers: Vec<Result<(), NotGranted>>) -> Result<bool, Loss> {
-        super::subscriber::passing(&self.filters, &answers)?;
-        let refused: Vec<_> = self
-            .filters
-            .iter()
-            .zip(answers)
-            .filter_map(|(filter, answer)| Some((filter.clone(), answer.err()?.why)))
-            .collect();
-        let all = refused.len() == self.filters.len();
+        let refused = refused(&self.filters, answers)?;
+        let count = refused.len();
         for (filter, why) in refused {
             if self.is_deaf(ReceiverEvent::Refused { filter, why }).await {
                 return Ok(true);
             }
         }
-        match all {
-            true => Err(Loss::new("the broker refused every subscription")),
-            false => Ok(false),
-        }
+        any_granted(&self.filters, count)?;
+        Ok(false)
     }
 
     async fn is_deaf(&self, event: ReceiverEvent) -> bool {

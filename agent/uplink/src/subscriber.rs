@@ -196,22 +196,35 @@ pub(crate) async fn prove(options: &mut LinkOptions, tls: &TlsFiles) -> Result<(
     Ok(())
 }
 
-/// One connection. Ok: nobody listens any more.
-/// A filter that is not granted for the moment is asked for anew, on the next connection: on this one
-/// its messages would never come.
-pub(crate) fn passing(filters: &[String], answers: &[Result<(), NotGranted>]) -> Result<(), Loss> {
-    let answers = filters.iter().zip(answers);
-    for (filter, answer) in answers {
-        if let Err(refusal) = answer
-            && refusal.may_pass_later
-        {
-            let why = format!("{filter} was not granted: {}", refusal.why);
-            return Err(Loss::new(why));
+/// The filters that the broker refuses, each with the reason. One that is not granted for the moment
+/// ends the connection and is asked for anew on the next: on this one its messages would never come.
+pub(crate) fn refused(
+    filters: &[String],
+    answers: Vec<Result<(), NotGranted>>,
+) -> Result<Vec<(String, String)>, Loss> {
+    let mut refused = Vec::new();
+    for (filter, answer) in filters.iter().zip(answers) {
+        match answer {
+            Ok(()) => {}
+            Err(refusal) if refusal.may_pass_later => {
+                let why = format!("{filter} was not granted: {}", refusal.why);
+                return Err(Loss::new(why));
+            }
+            Err(refusal) => refused.push((filter.clone(), refusal.why)),
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
+/// Where nothing is granted, there is nothing to stay for.
+pub(crate) fn any_granted(filters: &[String], refused: usize) -> Result<(), Loss> {
+    match refused == filters.len() {
+        true => Err(Loss::new("the broker refused every subscription")),
+        false => Ok(()),
+    }
+}
+
+/// One connection. Ok: nobody listens any more.
 async fn connection(
     link: &mut Link,
     filters: &[String],
@@ -227,14 +240,9 @@ async fn connection(
                 continue;
             }
             LinkEvent::Subscribed(answers) => {
-                passing(filters, &answers)?;
-                let mut refused = 0;
-                for (filter, answer) in filters.iter().zip(answers) {
-                    let Err(NotGranted { why, .. }) = answer else {
-                        continue;
-                    };
-                    refused += 1;
-                    let filter = filter.clone();
+                let refused = refused(filters, answers)?;
+                let count = refused.len();
+                for (filter, why) in refused {
                     if tell
                         .send(SubscriberEvent::Refused { filter, why })
                         .await
@@ -243,9 +251,7 @@ async fn connection(
                         return Ok(());
                     }
                 }
-                if refused == filters.len() {
-                    return Err(Loss::new("the broker refused every subscription"));
-                }
+                any_granted(filters, count)?;
                 backoff.reset();
                 SubscriberEvent::Subscribed
             }
