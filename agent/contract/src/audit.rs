@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::codes::{CameraState, Priority};
 use crate::command::{BY_MAX, HOURS_MAX, MINUTES_MAX, NOTE_MAX, Verdict, whole_hours};
-use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::PLATE_MAX;
 use crate::quality::QualityReport;
 use crate::result::ResultCode;
@@ -396,6 +396,12 @@ impl AuditEvent {
 impl Message for AuditMessage {
     const KIND: MessageKind = MessageKind::Audit;
 
+    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
+        message::write(self)
+    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
+        message::read(payload)
+    }
     fn id(&self) -> Uuid {
         self.id
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codes::{Direction, Level, PlateColour, PlateKind, VehicleClass};
-use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{
     ClockStatus, EVIDENCE_MAX, Evidence, Lane, PLATE_MAX, PictureSize, Plate, Vehicle,
 };
@@ -289,6 +289,12 @@ pub struct WeakCharacter {
 impl Message for HitMessage {
     const KIND: MessageKind = MessageKind::Hit;
 
+    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
+        message::write(self)
+    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
+        message::read(payload)
+    }
     fn id(&self) -> Uuid {
         self.id
     }

@@ -192,33 +192,40 @@ pub trait Message: Serialize + DeserializeOwned + JsonSchema {
 
     /// The payload. A message that fails [`Message::check`] is still written: to lose it would be
     /// worse.
-    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
-        serde_json::to_vec(self).map_err(|source| MessageError::Json {
-            kind: Self::KIND.as_str(),
-            source,
-        })
-    }
+    fn to_json(&self) -> Result<Vec<u8>, MessageError>;
 
     /// Reads and checks a payload; unknown fields are passed over.
     ///
     /// Nothing comes through that is beyond a bound of the schema: the error names the field and
     /// the bound.
-    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
-        let json = |source| MessageError::Json {
-            kind: Self::KIND.as_str(),
-            source,
-        };
-        if let Some(rules) = schema::rules(Self::KIND) {
-            rules.check(&serde_json::from_slice(payload).map_err(json)?)?;
-        }
-        let message: Self = serde_json::from_slice(payload).map_err(json)?;
-        message.check()?;
-        Ok(message)
-    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError>;
 
     fn attributes(&self) -> Attributes {
         Attributes::of(self)
     }
+}
+
+/// [`Message::to_json`]. Each message calls it by itself, so that its code is made here, once, and not
+/// in every crate that writes one.
+pub(crate) fn write<M: Message>(message: &M) -> Result<Vec<u8>, MessageError> {
+    serde_json::to_vec(message).map_err(|source| MessageError::Json {
+        kind: M::KIND.as_str(),
+        source,
+    })
+}
+
+/// [`Message::from_json`], for the same reason.
+pub(crate) fn read<M: Message>(payload: &[u8]) -> Result<M, MessageError> {
+    let json = |source| MessageError::Json {
+        kind: M::KIND.as_str(),
+        source,
+    };
+    if let Some(rules) = schema::rules(M::KIND) {
+        rules.check(&serde_json::from_slice(payload).map_err(json)?)?;
+    }
+    let message: M = serde_json::from_slice(payload).map_err(json)?;
+    message.check()?;
+    Ok(message)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codes::{Direction, EvidenceRole, NoPlateReason, PlateColour, PlateKind, VehicleClass};
-use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::sequence::Sequence;
 use crate::values::{Confidence, Px, Sha256Hex};
 use crate::{Id, Topic};
@@ -286,6 +286,12 @@ pub struct ModelUsed {
 impl Message for PassageMessage {
     const KIND: MessageKind = MessageKind::Passage;
 
+    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
+        message::write(self)
+    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
+        message::read(payload)
+    }
     fn id(&self) -> Uuid {
         self.id
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::sequence::Sequence;
 use crate::{Id, Topic};
 
@@ -73,6 +73,12 @@ pub struct ResultMessage {
 impl Message for ResultMessage {
     const KIND: MessageKind = MessageKind::Result;
 
+    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
+        message::write(self)
+    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
+        message::read(payload)
+    }
     fn id(&self) -> Uuid {
         self.id
     }

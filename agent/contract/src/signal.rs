@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::codes::{Direction, NoPlateReason};
 use crate::hit::Trait;
-use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{ClockStatus, EVIDENCE_MAX, Evidence, Lane, PictureSize, Plate, Vehicle};
 use crate::sequence::Sequence;
 use crate::{Id, Topic};
@@ -141,6 +141,12 @@ impl SignalKind {
 impl Message for SignalMessage {
     const KIND: MessageKind = MessageKind::Signal;
 
+    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
+        message::write(self)
+    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
+        message::read(payload)
+    }
     fn id(&self) -> Uuid {
         self.id
     }

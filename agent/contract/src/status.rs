@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::VerifyingKey;
 
 use crate::codes::CameraState;
-use crate::message::{Message, MessageError, MessageKind, SchemaVersion};
+use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::passage::{ClockStatus, ModelUsed};
 use crate::sequence::Sequence;
 use crate::values::{PerSecond, Sha256Hex};
@@ -397,6 +397,12 @@ impl PublicKey {
 impl Message for StatusMessage {
     const KIND: MessageKind = MessageKind::Status;
 
+    fn to_json(&self) -> Result<Vec<u8>, MessageError> {
+        message::write(self)
+    }
+    fn from_json(payload: &[u8]) -> Result<Self, MessageError> {
+        message::read(payload)
+    }
     fn id(&self) -> Uuid {
         self.id
     }

@@ -1,11 +1,8 @@
 //! The committed schema files are those of the types.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{crate_folder, read};
+use crate::common::{crate_folder, read};
 use kakou_contract::{asyncapi, schema};
 use serde_json::Value;
 

@@ -3,13 +3,10 @@
 //!
 //! The bounds are taken from the schemas, so a field that is added is tested from then on; one
 //! without a bound fails the first test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::golden_files;
+use crate::common::golden_files;
 use kakou_contract::{
     AuditMessage, Command, CommandFault, CommandName, HitMessage, Id, Message, MessageError,
     MessageKind, PassageMessage, ResultMessage, SignalMessage, StatusMessage, TEXT_MAX, schema,

@@ -1,5 +1,4 @@
 //! Access to this crate's committed files, and what their tests share.
-#![allow(clippy::unwrap_used, clippy::panic)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::{Path, PathBuf};

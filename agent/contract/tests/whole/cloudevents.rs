@@ -1,9 +1,6 @@
 //! The CloudEvents attributes beside a message.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{crate_folder, read};
+use crate::common::{crate_folder, read};
 use kakou_contract::{Attributes, Message, PassageMessage};
 
 fn passage() -> PassageMessage {

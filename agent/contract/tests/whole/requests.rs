@@ -1,12 +1,9 @@
 //! The examples of what the platform sends: each is taken, and none is missing.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use common::{crate_folder, read};
+use crate::common::{crate_folder, read};
 use kakou_contract::{Command, CommandName, Id, ListChunk, schema, trusted_key};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -1,7 +1,6 @@
 //! The seal's bytes, against values that were made without this crate, and what its hash covers.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use kakou_contract::seal::{GENESIS, digest, digest_numbered, marked_late, numbered};
+use kakou_contract::seal::{GENESIS, all_signed, digest, digest_numbered, marked_late, numbered};
 use kakou_contract::{Seal, SealError, Sealed, SigningKey};
 
 fn hex(bytes: &[u8]) -> String {
@@ -92,5 +91,35 @@ fn a_digest_made_before_the_number_is_that_of_the_numbered_payload() {
                 "{json} {sequence}"
             );
         }
+    }
+}
+
+#[test]
+fn many_seals_pass_together_and_one_wrong_one_fails_them_all() {
+    let keys: Vec<SigningKey> = (1..=9).map(|n| SigningKey::from_bytes(&[n; 32])).collect();
+    let publics: Vec<_> = keys.iter().map(SigningKey::verifying_key).collect();
+    let payload = numbered(br#"{"plate":"x"}"#.to_vec(), 12);
+    let seals: Vec<Seal> = keys
+        .iter()
+        .map(|key| sealed(&payload, 12).seal(key))
+        .collect();
+    let signed = |seals: &[Seal]| all_signed(&seals.iter().zip(&publics).collect::<Vec<_>>());
+    assert!(signed(&seals));
+    assert!(signed(&seals[..1]) && signed(&[]));
+    for at in 0..seals.len() {
+        let spoil: [fn(&mut Seal); 4] = [
+            |seal| seal.hash[3] ^= 1,
+            |seal| seal.signature[3] ^= 1,
+            |seal| seal.signature[40] ^= 1,
+            |seal| seal.signature[63] ^= 0x80,
+        ];
+        for spoil in spoil {
+            let mut seals = seals.clone();
+            spoil(&mut seals[at]);
+            assert!(!signed(&seals), "{at}");
+        }
+        let mut swapped = seals.clone();
+        swapped.swap(at, (at + 1) % 9);
+        assert!(!signed(&swapped), "{at}");
     }
 }

@@ -1,11 +1,8 @@
 //! The committed AsyncAPI document is that of the types, and says of topics what they are.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{crate_folder, read};
+use crate::common::{crate_folder, read};
 use kakou_contract::{CommandName, MessageKind, QOS, Topic, asyncapi};
 use serde_json::Value;
 

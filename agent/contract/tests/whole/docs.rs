@@ -1,11 +1,8 @@
 //! docs/messages.md, in both languages, shows the golden files and leaves out no field and no value.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{crate_folder, golden_files, read};
+use crate::common::{crate_folder, golden_files, read};
 use kakou_contract::command::{BY_MAX, HOURS_MAX};
 use kakou_contract::{
     CameraState, CommandName, EVIDENCE_MAX, ID_MAX, LIST_MAX, Message, MessageKind,

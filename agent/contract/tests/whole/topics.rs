@@ -1,5 +1,4 @@
 //! Topics and filters, as a broker matches them.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use kakou_contract::{EvidenceRole, Filter, Id, Level, SignalKind, Topic};
 use proptest::prelude::*;

@@ -1,10 +1,7 @@
 //! What each kind of message carries beside its payload.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
+use crate::common::{crate_folder, read};
 use bytes::Bytes;
-use common::{crate_folder, read};
 use kakou_contract::{
     AuditEvent, Envelope, EvidenceRole, HitMessage, Keep, Message, PassageMessage, Priority,
     StatusMessage, Topic,

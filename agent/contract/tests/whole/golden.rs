@@ -1,10 +1,7 @@
 //! The golden files are what subscribers were told to expect: reading one and writing it again
 //! gives the same bytes, and each is valid by the committed schema.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{compact, crate_folder, golden_files, read};
+use crate::common::{compact, crate_folder, golden_files, read};
 use kakou_contract::{
     HitMessage, Message, MessageKind, PassageMessage, PlateColour, StatusMessage, Topic, schema,
 };
