@@ -266,7 +266,7 @@ chaos: models tools-test build
 
 # The centre on three RMQTT nodes with Raft: kills of a subscriber, the database and a node in turn, for an hour, and in the
 # end every message is one row. The first run compiles the broker, a quarter of an hour. KAKOU_CENTRAL_MINUTES,
-# KAKOU_CENTRAL_AGENTS and the others stand in agent/central/tests/chaos.rs.
+# KAKOU_CENTRAL_AGENTS and the others stand in agent/central/tests/whole/chaos.rs.
 RMQTT_VERSION := 0.24.0
 RMQTTD := out/rmqtt/$(RMQTT_VERSION)/bin/rmqttd
 $(RMQTTD):
@@ -279,7 +279,7 @@ central-cluster: $(RMQTTD)
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { $(call install,postgresql); }
 	KAKOU_RMQTTD=$(CURDIR)/$(RMQTTD) KAKOU_CENTRAL_MINUTES=$${KAKOU_CENTRAL_MINUTES:-60} \
 	  KAKOU_CENTRAL_AGENTS=$${KAKOU_CENTRAL_AGENTS:-500} KAKOU_CENTRAL_SECONDS=$${KAKOU_CENTRAL_SECONDS:-10} \
-	  $(CARGO) test --release --locked -p kakou-central --test chaos -- --nocapture what_brokers_lose
+	  $(CARGO) test --release --locked -p kakou-central --test whole -- --nocapture what_brokers_lose
 
 # libFuzzer needs a nightly compiler. No sanitizer: there is no unsafe code of ours to watch, and without one it is
 # several times as fast. What is found lies in agent/fuzz/fuzz/artifacts; put it into agent/fuzz/corpus, where `make test`
@@ -306,7 +306,7 @@ bench-outbox: tools-test
 # What one process takes in, and one plate over 30 days; KAKOU_PASSAGES says among how many passages (1500000).
 bench-central: tools-test
 	$(CARGO) bench --locked -p kakou-central --bench ingest
-	$(CARGO) test --release --locked -p kakou-central --test scale -- --ignored --nocapture
+	$(CARGO) test --release --locked -p kakou-central --test whole -- --ignored --nocapture scale
 
 # A quarter of an hour on two cores that do nothing else.
 bench-cameras: models tools-test

@@ -2,19 +2,21 @@
 //! of this machine, and of what else it does.
 //!
 //!   KAKOU_BENCH_PASSAGES   how many (60,000), of 2,000 agents
+//!   KAKOU_BENCH_PICTURES   how many pictures of 100 kB (5,000)
 //!
 //! Three ways in turn, each into an empty database of the same schema: bare COPY of the same rows in
 //! batches of a thousand, straight into the table; decoding alone; and the whole of a lane but for the
-//! network: decode, staging, table, ledger, commit, with the sweep of the ledger behind it.
+//! network: decode, staging, table, ledger, commit, with the sweep of the ledger behind it. Then pictures
+//! by their lane, into a folder. And what a row of each takes on the disk, with its indexes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/whole/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 
 use kakou_central::ingest::{
-    Agents, Batch, Believed, Intake, Objects, ObjectsConfig, OnNew, decode, topic,
+    Agents, Believed, Intake, Objects, ObjectsConfig, OnNew, decode, topic,
 };
 use kakou_central::push::NewHit;
 use kakou_central::scratch::ScratchPostgres;
@@ -59,10 +61,7 @@ fn used() -> f64 {
 #[tokio::main]
 async fn main() {
     support::begin();
-    let count: usize = std::env::var("KAKOU_BENCH_PASSAGES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(60_000);
+    let count = setting("KAKOU_BENCH_PASSAGES", 60_000);
     let mut agents: Vec<Agent> = (0..AGENTS)
         .map(|n| {
             let mut agent = Agent::new(&format!("site-{n:04}"), 1);
@@ -92,6 +91,29 @@ async fn main() {
         "through the lane: {whole:.0} rows/s, {own:.0} for each second of a core of ours; {:.2} of bare COPY",
         whole / bare
     );
+    pictures(&births, &mut agents, setting("KAKOU_BENCH_PICTURES", 5_000)).await;
+}
+
+fn setting(name: &str, otherwise: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Bytes of the log so far.
+async fn wal(store: &Store) -> i64 {
+    let client = store.client().await.unwrap();
+    let all = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::int8";
+    client.query_one(all, &[]).await.unwrap().get(0)
+}
+
+/// Of all partitions, with what lies beside the table and with its indexes.
+async fn row_bytes(store: &Store, table: &str) -> i64 {
+    let client = store.client().await.unwrap();
+    let size = format!(
+        "SELECT (sum(pg_total_relation_size(inhrelid)) / (SELECT count(*) FROM {table}))::int8 \
+         FROM pg_inherits WHERE inhparent = '{table}'::regclass"
+    );
+    client.query_one(&size, &[]).await.unwrap().get(0)
 }
 
 async fn world() -> (ScratchPostgres, Store, tempfile::TempDir) {
@@ -117,14 +139,16 @@ fn intake(store: &Store, folder: &tempfile::TempDir) -> Intake<Nobody> {
 }
 
 fn decoded(intake: &Intake<Nobody>, messages: &[Received]) -> Vec<Believed> {
-    messages
-        .iter()
-        .map(|message| {
+    // As many at once as a batch of a lane.
+    let named = messages.chunks(BATCH).map(|batch| {
+        let named = batch.iter().map(|message| {
             let (topic, name) = topic(&message.topic).unwrap();
             let known = intake.agents.get(&name).unwrap();
-            decode(message.clone(), Some((&topic, &known))).unwrap()
-        })
-        .collect()
+            (message.clone(), Some((topic, known)))
+        });
+        decode(named.collect())
+    });
+    named.flatten().map(Result::unwrap).collect()
 }
 
 async fn bare_copy(births: &[Received], passages: &[Received]) -> f64 {
@@ -180,7 +204,6 @@ async fn decode_alone(births: &[Received], passages: &[Received]) {
         .sum();
     let rate = believed.len() as f64 / watch.elapsed().as_secs_f64();
     println!("cells alone: {rate:.0} messages/s ({cells})");
-    let _ = Batch::default();
 }
 
 async fn whole(births: &[Received], passages: &[Received]) -> (f64, f64) {
@@ -199,6 +222,7 @@ async fn whole(births: &[Received], passages: &[Received]) -> (f64, f64) {
             }
         }
     });
+    let logged = wal(&store).await;
     let (watch, before) = (Stopwatch::start(), used());
     let mut fresh = 0;
     // As a lane does it: the next batch is decoded while one is written.
@@ -220,5 +244,43 @@ async fn whole(births: &[Received], passages: &[Received]) -> (f64, f64) {
     let own = fresh as f64 / (used() - before);
     assert_eq!(fresh as usize, passages.len());
     sweeping.abort();
+    let logged = (wal(&store).await - logged) / passages.len() as i64;
+    let bytes = row_bytes(&store, "passages").await;
+    println!("a row of passages: {bytes} bytes with its indexes, {logged} bytes of log for each");
     (rate, own)
+}
+
+/// Each with bytes of its own, so that no two are one object.
+async fn pictures(births: &[Received], agents: &mut [Agent], count: usize) {
+    const BYTES: usize = 100_000;
+    // As many as the lane takes at once.
+    const AT_ONCE: usize = 80;
+    let (_database, store, folder) = world().await;
+    let intake = intake(&store, &folder);
+    intake.take(&mut None, births.to_vec()).await;
+    let mut writer = None;
+    let mut spent = std::time::Duration::ZERO;
+    let mut made = 0;
+    while made < count {
+        let batch: Vec<Received> = (made..count.min(made + AT_ONCE))
+            .map(|n| {
+                let mut bytes = vec![0x5a; BYTES];
+                bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
+                agents[n % AGENTS].with_picture("京A12345", &bytes).1
+            })
+            .collect();
+        made += batch.len();
+        let watch = Stopwatch::start();
+        intake.take(&mut writer, batch).await;
+        spent += watch.elapsed();
+    }
+    let kept = "SELECT count(*) FROM pictures";
+    let client = store.client().await.unwrap();
+    let kept: i64 = client.query_one(kept, &[]).await.unwrap().get(0);
+    assert_eq!(kept as usize, count);
+    println!(
+        "pictures of {BYTES} bytes into a folder: {:.0} a second; a row of pictures: {} bytes with its indexes",
+        count as f64 / spent.as_secs_f64(),
+        row_bytes(&store, "pictures").await
+    );
 }

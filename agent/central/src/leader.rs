@@ -133,7 +133,7 @@ impl<H: OnNew + Clone + 'static> Leader<H> {
             .collect();
         let names = named.iter().map(|((_, name), _)| name.clone()).collect();
         agents.know(client, names).await?;
-        let mut statuses: Vec<(i32, StatusMessage)> = Vec::new();
+        let mut theirs = Vec::new();
         for ((topic, name), message) in named {
             let Some(mut known) = agents.get(&name) else {
                 continue;
@@ -143,10 +143,14 @@ impl<H: OnNew + Clone + 'static> Leader<H> {
             {
                 known.key = agents.pin(client, &name, &key).await?;
             }
-            match decode(message, Some((&topic, &known))) {
+            theirs.push((message, Some((topic, known))));
+        }
+        let mut statuses: Vec<(i32, StatusMessage)> = Vec::new();
+        for one in decode(theirs) {
+            match one {
                 Ok(believed) => {
                     if let Row::Status(status) = believed.row {
-                        statuses.push((known.id, *status));
+                        statuses.push((believed.frame.agent, *status));
                     }
                 }
                 // It was kept apart, and is an alarm, when it came by its lane.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::Transaction;
 use uuid::Uuid;
 
-use crate::api::{App, Pictures, serve};
+use crate::api::{App, CHANNEL, Pictures, serve};
 use crate::config::CentralConfig;
 use crate::ingest::{Agents, Counts, Intake, LOOK_AGAIN, Lane, LaneKind, Objects, OnNew, run};
 use crate::leader::Leader;
@@ -34,9 +34,6 @@ pub struct Told {
     upper: Option<Arc<Filter>>,
 }
 
-/// The channel on which each new message of a hit is told: its event id.
-pub const HITS_CHANNEL: &str = "kakou_hits";
-
 impl OnNew for Told {
     async fn hits(
         &self,
@@ -45,7 +42,7 @@ impl OnNew for Told {
     ) -> Result<(), StoreError> {
         let ids: Vec<&str> = hits.iter().map(|hit| hit.event_id).collect();
         let notify = "SELECT pg_notify($1, id) FROM unnest($2::text[]) AS new (id)";
-        transaction.execute(notify, &[&HITS_CHANNEL, &ids]).await?;
+        transaction.execute(notify, &[&CHANNEL, &ids]).await?;
         enqueue(transaction, hits, &self.recipients).await?;
         Ok(())
     }

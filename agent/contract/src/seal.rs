@@ -28,7 +28,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey, verify_batch};
 use sha2::{Digest, Sha256};
 
 use crate::sequence::Sequence;
@@ -272,6 +272,18 @@ impl Seal {
         content_type: Option<&str>,
         payload: &[u8],
     ) -> Result<(), SealError> {
+        self.check_content(topic, id, content_type, payload)?;
+        self.check_signature(key)
+    }
+
+    /// [`Seal::verify`] but for the signature.
+    pub fn check_content(
+        &self,
+        topic: &str,
+        id: &str,
+        content_type: Option<&str>,
+        payload: &[u8],
+    ) -> Result<(), SealError> {
         if self.sequence == 1 && self.previous != GENESIS {
             return Err(SealError::Genesis {
                 previous: Sha256Hex(self.previous),
@@ -295,11 +307,34 @@ impl Seal {
                 sealed: Sha256Hex(self.hash),
             });
         }
+        Ok(())
+    }
+
+    /// Whether the holder of `key` signed this seal's hash.
+    pub fn check_signature(&self, key: &VerifyingKey) -> Result<(), SealError> {
         let signature = Signature::from_bytes(&self.signature);
         // Strict: of the several signatures that lax checkers take, only the one that signing makes.
         key.verify_strict(&signed(&self.hash), &signature)
             .map_err(|_| SealError::Signature)
     }
+}
+
+/// Whether each of these seals has the signature of the key beside it, in less time than
+/// [`Seal::check_signature`] needs for one after the other. `false`: one of them or more may be wrong;
+/// which, only each by itself can say.
+///
+/// Nobody without the key makes a signature that passes here. Its holder can make one that passes
+/// here and not there, where the key itself is of another form than signing makes: [`PublicKey`]
+/// refuses those.
+///
+/// [`PublicKey`]: crate::PublicKey
+pub fn all_signed(seals: &[(&Seal, &VerifyingKey)]) -> bool {
+    let hashes: Vec<Vec<u8>> = seals.iter().map(|(seal, _)| signed(&seal.hash)).collect();
+    let hashes: Vec<&[u8]> = hashes.iter().map(Vec::as_slice).collect();
+    let signatures = seals.iter().map(|(seal, _)| &seal.signature);
+    let signatures: Vec<Signature> = signatures.map(Signature::from_bytes).collect();
+    let keys: Vec<VerifyingKey> = seals.iter().map(|(_, key)| **key).collect();
+    verify_batch(&hashes, &signatures, &keys).is_ok()
 }
 
 fn only<'a>(properties: &'a [(String, String)], name: &'static str) -> Result<&'a str, SealError> {

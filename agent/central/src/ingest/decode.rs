@@ -6,10 +6,10 @@
 //! came.
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::seal::SealError;
+use kakou_contract::seal::{SealError, all_signed};
 use kakou_contract::{
     AgentState, AuditMessage, HitMessage, Id, Message, MessageError, PassageMessage, PublicKey,
-    ResultMessage, Seal, SignalMessage, StatusMessage, Topic, VerifyingKey,
+    ResultMessage, Seal, Sha256Hex, SignalMessage, StatusMessage, Topic, VerifyingKey,
 };
 use kakou_uplink::Received;
 use sha2::{Digest as _, Sha256};
@@ -92,14 +92,9 @@ pub fn birth_key(message: &Received) -> Option<VerifyingKey> {
     let status = StatusMessage::from_json(&message.payload).ok()?;
     let key = status.public_key?.key().ok()?;
     let seal = Seal::from_properties(&message.user_properties).ok()?;
-    verify(&seal, &key, message).ok()?;
+    check_content(&seal, message).ok()?;
+    seal.check_signature(&key).ok()?;
     Some(key)
-}
-
-fn verify(seal: &Seal, key: &VerifyingKey, message: &Received) -> Result<(), SealError> {
-    let id = property(message, "id").unwrap_or_default();
-    let content_type = message.content_type.as_deref();
-    seal.verify(key, &message.topic, id, content_type, &message.payload)
 }
 
 fn property<'a>(message: &'a Received, name: &str) -> Option<&'a str> {
@@ -108,9 +103,73 @@ fn property<'a>(message: &'a Received, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.as_str())
 }
 
-/// Believes it, or says why not. `known` is the agent that the topic names; `None`: the topic names
-/// none.
-pub fn decode(message: Received, known: Option<(&Topic, &Known)>) -> Result<Believed, Box<Apart>> {
+fn check_content(seal: &Seal, message: &Received) -> Result<(), SealError> {
+    let id = property(message, "id").unwrap_or_default();
+    let content_type = message.content_type.as_deref();
+    seal.check_content(&message.topic, id, content_type, &message.payload)
+}
+
+/// A message with the agent that its topic names; `None`: the topic names none.
+pub type Named = (Received, Option<(Topic, Known)>);
+
+/// So many signatures are checked together: a wrong one among them costs a check of each.
+const TOGETHER: usize = 256;
+
+/// Believes each, or says why not, in their order. Signatures are checked together, which takes half
+/// the time.
+pub fn decode(messages: Vec<Named>) -> Vec<Result<Believed, Box<Apart>>> {
+    let seals: Vec<_> = messages.iter().map(seal).collect();
+    let signed = signed(&messages, &seals);
+    let each = messages.into_iter().zip(seals).zip(signed);
+    each.map(|(((message, known), seal), signed)| decode_one(message, known, seal, signed))
+        .collect()
+}
+
+/// The seal that a message has, with everything right about it but maybe its signature.
+fn seal((message, known): &Named) -> Result<Option<Seal>, SealError> {
+    let seal = match Seal::from_properties(&message.user_properties) {
+        Ok(seal) => seal,
+        Err(SealError::None) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Without a pinned key nothing is said about it yet.
+    if let Some((_, Known { key: Some(_), .. })) = known {
+        check_content(&seal, message)?;
+    }
+    Ok(Some(seal))
+}
+
+/// What each signature is worth; of what has none to check, all is well.
+fn signed(
+    messages: &[Named],
+    seals: &[Result<Option<Seal>, SealError>],
+) -> Vec<Result<(), SealError>> {
+    let mut said = vec![Ok(()); messages.len()];
+    let pairs = messages.iter().zip(seals).enumerate();
+    let pairs: Vec<(usize, (&Seal, &VerifyingKey))> = pairs
+        .filter_map(|(at, ((_, known), seal))| {
+            let (_, known) = known.as_ref()?;
+            let seal = seal.as_ref().ok()?.as_ref()?;
+            Some((at, (seal, known.key.as_ref()?)))
+        })
+        .collect();
+    for pairs in pairs.chunks(TOGETHER) {
+        let together: Vec<_> = pairs.iter().map(|(_, pair)| *pair).collect();
+        if !all_signed(&together) {
+            for (at, (seal, key)) in pairs {
+                said[*at] = seal.check_signature(key);
+            }
+        }
+    }
+    said
+}
+
+fn decode_one(
+    message: Received,
+    known: Option<(Topic, Known)>,
+    seal: Result<Option<Seal>, SealError>,
+    signed: Result<(), SealError>,
+) -> Result<Believed, Box<Apart>> {
     let apart = |message: Received, doubt, detail: String, agent, seal: Option<&Seal>| {
         let seal = seal.and_then(|seal| {
             let number = i64::try_from(seal.sequence).ok()?;
@@ -124,14 +183,13 @@ pub fn decode(message: Received, known: Option<(&Topic, &Known)>) -> Result<Beli
             seal,
         }))
     };
-    let Some((topic, known)) = known else {
+    let Some((topic, known)) = &known else {
         let detail = format!("topic {:?} is none of the contract's", message.topic);
         return apart(message, Doubt::UnknownTopic, detail, None, None);
     };
     let agent = Some(known.id);
-    let seal = match Seal::from_properties(&message.user_properties) {
-        Ok(seal) => Some(seal),
-        Err(SealError::None) => None,
+    let seal = match seal {
+        Ok(seal) => seal,
         Err(error) => return apart(message, Doubt::Forged, error.to_string(), agent, None),
     };
     match (&seal, &known.key) {
@@ -139,8 +197,8 @@ pub fn decode(message: Received, known: Option<(&Topic, &Known)>) -> Result<Beli
             let detail = "the agent has no pinned key yet".to_owned();
             return apart(message, Doubt::NoKey, detail, agent, None);
         }
-        (Some(seal), Some(key)) => {
-            if let Err(error) = verify(seal, key, &message) {
+        (Some(_), Some(key)) => {
+            if let Err(error) = signed {
                 let own = match topic {
                     Topic::Status { .. } => birth_key(&message).filter(|own| own != key),
                     _ => None,
@@ -198,7 +256,13 @@ pub fn decode(message: Received, known: Option<(&Topic, &Known)>) -> Result<Beli
         let detail = format!("the message says it belongs on {claimed}");
         return apart(message, Doubt::Elsewhere, detail, agent, seal.as_ref());
     }
-    let frame = Frame::new(known.id, event_id, time, seal.as_ref(), message.payload);
+    let frame = Frame::new(
+        known.id,
+        event_id,
+        time,
+        seal.as_ref(),
+        message.payload.into(),
+    );
     Ok(Believed { frame, row })
 }
 
@@ -252,7 +316,7 @@ fn row(topic: &Topic, message: &Received) -> Result<Row, String> {
             Row::Picture(Picture {
                 owner: *passage,
                 role: role.to_string(),
-                sha256: Sha256::digest(&message.payload).to_vec(),
+                sha256: Sha256Hex(Sha256::digest(&message.payload).into()),
                 object: object(
                     &day,
                     site,

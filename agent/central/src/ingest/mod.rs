@@ -12,17 +12,20 @@
 //! - Memory is bounded by the unacknowledged messages of each lane.
 
 mod agents;
+mod apart;
+mod copy;
 mod decode;
 mod lane;
 mod objects;
 mod rows;
 mod take;
+mod told;
 mod write;
 
 pub use agents::{Agents, Known, LOOK_AGAIN, Name};
 pub use decode::{Apart, Believed, Doubt, birth_key, decode, topic};
 pub use lane::{Counts, Lane, LaneKind, run};
 pub use objects::{Objects, ObjectsConfig, ObjectsError};
-pub use rows::{Frame, Row, Table, stored};
+pub use rows::{Frame, Picture, Row, Table, stored};
 pub use take::{Intake, TakeError};
-pub use write::{Batch, OnNew, Writer, Written, hex};
+pub use write::{Batch, OnNew, Writer, Written};

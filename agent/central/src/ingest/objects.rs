@@ -119,11 +119,4 @@ impl Objects {
             Err(error) => Err(error.into()),
         }
     }
-
-    pub async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
-        match self.0.delete(&key.into()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
 }

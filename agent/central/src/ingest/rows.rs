@@ -4,10 +4,11 @@
 //! that PostgreSQL cannot hold (a NUL character) is shown with U+FFFD in its column; the bytes keep
 //! it.
 
+use bytes::Bytes;
 use chrono::{DateTime, FixedOffset, Utc};
 use kakou_contract::{
     AuditMessage, Evidence, HitMessage, Message as _, PassageMessage, ResultMessage, Seal,
-    SignalMessage, StatusMessage, Topic,
+    Sha256Hex, SignalMessage, StatusMessage, Topic,
 };
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub struct Frame {
     pub previous: Option<Vec<u8>>,
     pub hash: Option<Vec<u8>>,
     pub signature: Option<Vec<u8>>,
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl Frame {
@@ -32,7 +33,7 @@ impl Frame {
         event_id: String,
         time: DateTime<FixedOffset>,
         seal: Option<&Seal>,
-        body: Vec<u8>,
+        body: Bytes,
     ) -> Self {
         Self {
             agent,
@@ -66,7 +67,7 @@ pub struct Picture {
     pub owner: Uuid,
     pub role: String,
     pub content_type: String,
-    pub sha256: Vec<u8>,
+    pub sha256: Sha256Hex,
     /// Where it lies in the object store.
     pub object: String,
 }
@@ -84,16 +85,6 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 7] = [
-        Self::Hits,
-        Self::Statuses,
-        Self::Audits,
-        Self::Results,
-        Self::Signals,
-        Self::Passages,
-        Self::Pictures,
-    ];
-
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hits => "hits",
@@ -287,7 +278,7 @@ impl Row {
                     &mut cells,
                     i64::try_from(frame.body.len()).unwrap_or(i64::MAX),
                 );
-                cell(&mut cells, picture.sha256.clone());
+                cell(&mut cells, picture.sha256.0.to_vec());
                 cell(&mut cells, picture.object.clone());
             }
         }
@@ -298,7 +289,7 @@ impl Row {
         cell(&mut cells, frame.hash.clone());
         cell(&mut cells, frame.signature.clone());
         if self.table() != Table::Pictures {
-            cell(&mut cells, frame.body.clone());
+            cell(&mut cells, frame.body.to_vec());
         }
         cell(&mut cells, frame.event_id.clone());
         Cells(cells)

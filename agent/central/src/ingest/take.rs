@@ -8,7 +8,7 @@ use kakou_contract::Topic;
 use kakou_time::SharedClock;
 use kakou_uplink::{Backoff, Received};
 
-use super::agents::{Agents, Known};
+use super::agents::{Agents, Name};
 use super::decode::{Apart, Doubt, birth_key, decode, topic};
 use super::objects::{Objects, ObjectsError};
 use super::rows::Row;
@@ -18,6 +18,9 @@ use crate::store::{Days, Store, StoreError};
 /// Pauses while the database or the object store is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a message's topic says, if it is one of the contract's, and the message.
+type ByTopic = (Option<(Topic, Name)>, Received);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
@@ -71,16 +74,20 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
         messages: Vec<Received>,
         released: Vec<i64>,
     ) -> Batch {
+        let named: Vec<ByTopic> = messages
+            .into_iter()
+            .map(|message| (topic(&message.topic), message))
+            .collect();
         let mut patience = Patience::new("agents");
         loop {
-            match self.try_prepare(writer, &messages).await {
+            match self.try_prepare(writer, &named).await {
                 Ok(()) => break,
                 Err(error) => patience.wait(writer, &error).await,
             }
         }
         patience.is_over();
         let agents = self.agents.clone();
-        let decoded = tokio::task::spawn_blocking(move || decode_all(&agents, messages)).await;
+        let decoded = tokio::task::spawn_blocking(move || decode_all(&agents, named)).await;
         match decoded {
             Ok(mut batch) => {
                 batch.released = released;
@@ -114,7 +121,7 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
                 Err(error) => {
                     // Its transaction is gone with it.
                     *writer = None;
-                    if batch.len() <= 1 {
+                    if batch.messages() <= 1 {
                         todo.extend(unstorable(batch, &error));
                     } else {
                         let (first, second) = batch.halves();
@@ -130,16 +137,15 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
     async fn try_prepare(
         &self,
         writer: &mut Option<Writer>,
-        messages: &[Received],
+        named: &[ByTopic],
     ) -> Result<(), TakeError> {
         let client = self.ready(writer).await?.client();
-        let named: Vec<_> = messages
+        let names = named
             .iter()
-            .filter_map(|message| Some((message, topic(&message.topic)?)))
-            .collect();
-        let names = named.iter().map(|(_, (_, name))| name.clone()).collect();
-        self.agents.know(client, names).await?;
-        for (message, (topic, name)) in &named {
+            .filter_map(|(found, _)| Some(found.as_ref()?.1.clone()));
+        self.agents.know(client, names.collect()).await?;
+        for (found, message) in named {
+            let Some((topic, name)) = found else { continue };
             let is_new = || {
                 self.agents
                     .get(name)
@@ -163,7 +169,7 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
         let mut pictures = Vec::new();
         for one in &batch.believed {
             if let Row::Picture(picture) = &one.row {
-                pictures.push((picture.object.clone(), one.frame.body.clone().into()));
+                pictures.push((picture.object.clone(), one.frame.body.clone()));
             }
         }
         self.objects.put(pictures).await?;
@@ -238,7 +244,7 @@ fn unstorable(batch: Batch, error: &TakeError) -> Option<Batch> {
         detail: error.to_string(),
         message: Received {
             topic: format!("{} {}", one.row.table().name(), frame.event_id),
-            payload: frame.body,
+            payload: frame.body.to_vec(),
             ..Received::default()
         },
         seal,
@@ -248,15 +254,14 @@ fn unstorable(batch: Batch, error: &TakeError) -> Option<Batch> {
 }
 
 /// Signatures and JSON: the work of a processor, not of the runtime.
-pub(super) fn decode_all(agents: &Agents, messages: Vec<Received>) -> Batch {
+fn decode_all(agents: &Agents, named: Vec<ByTopic>) -> Batch {
     let mut batch = Batch::default();
-    for message in messages {
-        let found = topic(&message.topic);
-        let known: Option<(&Topic, Known)> = found
-            .as_ref()
-            .and_then(|(topic, name)| Some((topic, agents.get(name)?)));
-        let known = known.as_ref().map(|(topic, known)| (*topic, known));
-        match decode(message, known) {
+    let named = named.into_iter().map(|(found, message)| {
+        let known = found.and_then(|(topic, name)| Some((topic, agents.get(&name)?)));
+        (message, known)
+    });
+    for one in decode(named.collect()) {
+        match one {
             Ok(believed) => batch.believed.push(believed),
             Err(apart) => batch.apart.push(*apart),
         }

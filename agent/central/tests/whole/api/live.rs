@@ -9,7 +9,7 @@ use kakou_central::api::{CHANNEL, Listen, Options, Peer, Role, ServerError, serv
 use kakou_contract::HitState;
 use tower::ServiceExt as _;
 
-use crate::rig::{Rig, after};
+use crate::api::rig::{Rig, after};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -2,99 +2,25 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod agent;
+#[path = "../../../../tests/uplink/mosquitto.rs"]
+#[allow(clippy::disallowed_methods)]
+pub mod mosquitto;
 pub mod rmqtt;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use kakou_central::config::CentralConfig;
 use kakou_central::scratch::ScratchPostgres;
 use kakou_uplink::BrokerAddress;
+pub(crate) use mosquitto::Mosquitto;
 use rmqtt::Cluster;
 use tempfile::TempDir;
 
 /// Long enough for two busy cores.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A real Mosquitto on a free port; it keeps sessions and messages in its folder.
-pub struct Mosquitto {
-    folder: TempDir,
-    pub port: u16,
-    process: Option<Child>,
-}
-
-impl Mosquitto {
-    pub fn start() -> Self {
-        let mut this = Self {
-            folder: TempDir::with_prefix("kakou-mq-").unwrap(),
-            port: free_port(),
-            process: None,
-        };
-        let config = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 0\nmax_inflight_messages 0\nuser root\nautosave_interval 1\nautosave_on_changes true\n",
-            this.port,
-            this.folder.path().display()
-        );
-        std::fs::write(this.folder.path().join("mosquitto.conf"), config).unwrap();
-        this.launch();
-        this
-    }
-
-    pub fn address(&self) -> BrokerAddress {
-        BrokerAddress::new("127.0.0.1", self.port)
-    }
-
-    pub fn launch(&mut self) {
-        let program = ["/usr/sbin/mosquitto", "mosquitto"];
-        let program = program
-            .iter()
-            .find(|p| Path::new(p).exists())
-            .unwrap_or(&"mosquitto");
-        let process = Command::new(program)
-            .args(["-c", "mosquitto.conf"])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed by the Makefile");
-        self.process = Some(process);
-        for _ in 0..600 {
-            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("mosquitto does not listen");
-    }
-
-    /// As `systemctl stop` does: it writes what it holds.
-    pub fn end(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let pid = rustix::process::Pid::from_raw(process.id().cast_signed()).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-            process.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
-}
-
 /// What messages go through.
-pub enum Brokers {
+pub(crate) enum Brokers {
     One(Mosquitto),
     Cluster(Cluster),
 }
@@ -114,7 +40,7 @@ impl Brokers {
 }
 
 /// Broker, database and a folder for the pictures.
-pub struct World {
+pub(crate) struct World {
     pub broker: Brokers,
     pub database: ScratchPostgres,
     pub folder: TempDir,
@@ -122,7 +48,7 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
-        Self::with(Brokers::One(Mosquitto::start())).await
+        Self::with(Brokers::One(Mosquitto::start(""))).await
     }
 
     pub async fn with(broker: Brokers) -> Self {

@@ -20,16 +20,14 @@
 //! Mosquitto took: it keeps what they have not acknowledged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::rmqtt::Cluster;
+use crate::support::{Brokers, Mosquitto, PATIENCE, World, begin};
 use kakou_fleet::{Fate, Fleet, FleetOptions, Truth, TruthTo};
-use support::rmqtt::Cluster;
-use support::{Brokers, Mosquitto, PATIENCE, World, begin};
 use tokio::time::{Instant, sleep};
 
 /// What is missing is asked for one gap after the other, and a question may be lost as well.
@@ -91,7 +89,7 @@ impl Drop for Subscriber {
 fn brokers() -> Brokers {
     match std::env::var_os("KAKOU_RMQTTD") {
         Some(program) if !program.is_empty() => Brokers::Cluster(Cluster::start(program.as_ref())),
-        _ => Brokers::One(Mosquitto::start()),
+        _ => Brokers::One(Mosquitto::start("")),
     }
 }
 
@@ -238,8 +236,7 @@ async fn kill(
             }
             _ => match &mut world.broker {
                 Brokers::One(broker) => {
-                    broker.end();
-                    broker.launch();
+                    broker.restart();
                 }
                 Brokers::Cluster(cluster) => {
                     let node = (chance >> 50) as usize % cluster.nodes();

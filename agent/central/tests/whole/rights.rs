@@ -2,19 +2,13 @@
 //! whom it tells of hits, and for no more. A real Mosquitto, a real PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "support/agent.rs"]
-#[allow(dead_code)]
-mod agent;
-#[path = "../../tests/uplink/mosquitto.rs"]
-#[allow(dead_code, clippy::disallowed_methods)]
-mod mosquitto;
-
 use std::future::Future;
 use std::path::Path;
 use std::process::Command as Process;
 use std::time::Duration;
 
-use agent::{Agent, publish};
+use crate::support::Mosquitto;
+use crate::support::agent::{Agent, publish};
 use chrono::{DateTime, TimeDelta, Utc};
 use kakou_central::config::CentralConfig;
 use kakou_central::push::want;
@@ -26,7 +20,6 @@ use kakou_uplink::{
     BrokerAddress, Call, CallEvent, Caller, CallerConfig, Received, Subscriber, SubscriberConfig,
     SubscriberEvent, TlsFiles, User,
 };
-use mosquitto::Mosquitto;
 
 /// Long enough for two busy cores.
 pub const PATIENCE: Duration = Duration::from_secs(90);

@@ -1,11 +1,9 @@
 //! What agents send is in the tables: once, believed or kept apart, whatever is killed meanwhile.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::agent::{Agent, publish};
+use crate::support::{World, begin};
 use kakou_central::serve::Central;
-use support::agent::{Agent, publish};
-use support::{World, begin};
 
 const MISSING: &str = "SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps";
 const OPEN: &str = "SELECT count(*) FROM alarms WHERE ended_at IS NULL AND kind NOT IN ('clock', 'camera', 'silent', 'offline')";
@@ -98,8 +96,14 @@ async fn a_gap_is_told_until_it_is_closed_or_the_agent_says_that_it_will_not_com
     publish(&broker, &first).await;
     publish(&broker, &after).await;
     world.becomes(MISSING, 4).await;
+    // As if it had been asked for in vain again and again: then something comes.
+    let vain = "UPDATE gaps SET asked = 7, asked_at = now() - interval '1 hour'";
+    world.client().await.execute(vain, &[]).await.unwrap();
     publish(&broker, &[late]).await;
     world.becomes(MISSING, 3).await;
+    let asked =
+        "SELECT count(*) FROM gaps WHERE asked = 1 AND asked_at > now() - interval '1 minute'";
+    world.becomes(asked, 1).await;
     publish(&broker, &[agent.evicted(4, 6)]).await;
     world.becomes(MISSING, 0).await;
     floor(&world, "north-2", agent.sequence).await;
@@ -130,15 +134,12 @@ async fn what_is_not_believed_is_kept_apart_with_an_alarm_and_holds_up_nothing()
     agent.sequence -= 1;
     let mut thief = Agent::new("north-3", 10);
     let changed = thief.status();
-    let mut other = Agent::new("north-3", 9);
-    (other.sequence, other.previous) = (agent.sequence, agent.previous);
     let unknown = kakou_uplink::Received {
         topic: "kakou/v1/north-3/box-1/evidence/none".to_owned(),
         payload: b"{}".to_vec(),
         content_type: Some("application/json".to_owned()),
         ..Default::default()
     };
-    let _ = &other;
     publish(&broker, &[forged, unsealed, changed, unknown]).await;
     let apart = |reason: &str| {
         format!(
@@ -313,5 +314,25 @@ async fn a_site_that_falls_silent_is_an_alarm_until_it_speaks_again() {
     publish(&broker, &[agent.status()]).await;
     world.becomes(silent, 0).await;
     world.becomes("SELECT count(*) FROM statuses", 3).await;
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_ends_in_order_is_offline_and_nobody_is_accused() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-8", 15);
+    publish(&broker, &[agent.status()]).await;
+    let online = "SELECT count(*) FROM agent_state WHERE state = 'online'";
+    world.becomes(online, 1).await;
+    publish(&broker, &[agent.goodbye()]).await;
+    let ended = "SELECT count(*) FROM agent_state WHERE state = 'offline' AND reason = 'shutdown'";
+    world.becomes(ended, 1).await;
+    world.becomes("SELECT count(*) FROM statuses", 2).await;
+    let accused = "SELECT count(*) FROM alarms WHERE kind = 'not_sealed'";
+    assert_eq!(world.number(accused).await, 0);
     central.stop().await;
 }

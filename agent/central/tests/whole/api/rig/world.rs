@@ -76,7 +76,7 @@ impl Rig {
 
     /// A passage, by the golden message.
     pub async fn passage(&self, seen: Seen<'_>) -> Uuid {
-        let golden = include_bytes!("../../../../contract/golden/passage.json");
+        let golden = include_bytes!("../../../../../contract/golden/passage.json");
         let mut passage = PassageMessage::from_json(golden).unwrap();
         passage.id = kakou_contract::live_id(seen.at);
         passage.site = Id::new("site", seen.site).unwrap();
@@ -132,7 +132,7 @@ impl Rig {
         state: HitState,
         at: DateTime<FixedOffset>,
     ) -> String {
-        let golden = include_bytes!("../../../../contract/golden/hit.json");
+        let golden = include_bytes!("../../../../../contract/golden/hit.json");
         let mut hit = HitMessage::from_json(golden).unwrap();
         hit.id = id;
         hit.state = state;
@@ -174,7 +174,7 @@ impl Rig {
 
     /// An officer's answer, as the box records it.
     pub async fn answer(&self, site: &str, hit: Uuid, verdict: Verdict, at: DateTime<FixedOffset>) {
-        let golden = include_bytes!("../../../../contract/golden/audit.json");
+        let golden = include_bytes!("../../../../../contract/golden/audit.json");
         let mut audit = AuditMessage::from_json(golden).unwrap();
         audit.id = kakou_contract::live_id(at);
         audit.time = at;
@@ -323,6 +323,11 @@ pub fn questions(place: &Place) -> Vec<(&'static str, String, Option<Value>)> {
             "POST",
             format!("/api/v1/alarms/{}/acknowledge", place.alarm),
             Some(json!({ "note": "seen to" })),
+        ),
+        (
+            "POST",
+            format!("/api/v1/alarms/{}/end", place.alarm),
+            Some(json!({ "note": "a restored box" })),
         ),
     ]
 }

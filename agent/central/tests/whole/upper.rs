@@ -5,18 +5,19 @@
 
 // The parts of it that are not used here belong to its own tests.
 #[allow(dead_code)]
-#[path = "../../gat1400/tests/upper/fields.rs"]
+#[path = "../../../gat1400/tests/upper/fields.rs"]
 mod fields;
 #[allow(dead_code)]
-#[path = "../../gat1400/tests/upper/library.rs"]
+#[path = "../../../gat1400/tests/upper/library.rs"]
 mod library;
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::agent::{Agent, publish};
+use crate::support::{PATIENCE, World, begin};
 use base64::Engine as _;
 use http_auth::{PasswordClient, PasswordParams};
 use kakou_central::serve::Central;
@@ -25,8 +26,6 @@ use kakou_gat1400::ids::{DeviceId, ImageId, ObjectId, Slot};
 use kakou_uplink::Received;
 use library::{DEVICE, Fault, Library, PASSWORD, USER};
 use serde_json::{Value, json};
-use support::agent::{Agent, publish};
-use support::{PATIENCE, World, begin};
 
 const CAMERA: &str = "13010000001190000001";
 const TOLLGATE: &str = "13010000001210000001";
@@ -405,8 +404,9 @@ async fn nothing_is_lost_or_doubled_over_kills_of_the_subscriber_and_of_the_uppe
     sent.publish(&world, &mut agent, 8..14).await;
     let taken_over = format!("{registered} AND process <> '{holder}'");
     world.becomes(&taken_over, 1).await;
-    until("more arrive", some(10)).await;
+    // Mosquitto keeps for it its share of what comes, a passage here and a picture there.
     killed.again();
+    until("more arrive", some(10)).await;
 
     // The upper library is gone, and comes back without its registrations.
     running.stop().await;

@@ -3,7 +3,7 @@
 use kakou_central::api::Role;
 use serde_json::{Value, json};
 
-use crate::rig::{DAY, PLATE, Rig, Seen, WHY};
+use crate::api::rig::{DAY, PLATE, Rig, Seen, WHY};
 
 const BY_PLATE: &str = "plate=%E5%86%80z%C2%B77k0t9";
 

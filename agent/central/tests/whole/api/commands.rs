@@ -3,7 +3,7 @@
 use kakou_central::api::Role;
 use serde_json::json;
 
-use crate::rig::Rig;
+use crate::api::rig::Rig;
 
 const PATH: &str = "/api/v1/agents/site-a/box-1/commands";
 
@@ -134,4 +134,28 @@ async fn the_first_who_acknowledges_an_alarm_stands() {
         assert_eq!(told.json()["acknowledged_by"], "li");
         assert_eq!(told.json()["acknowledged_note"], "on the way");
     }
+}
+
+#[tokio::test]
+async fn an_alarm_ends_once_with_who_and_why_and_comes_again_as_a_new_one() {
+    let rig = Rig::new().await;
+    let [place, _] = rig.two_places().await;
+    let path = format!("/api/v1/alarms/{}/end", place.alarm);
+    let viewer = rig.user("zhao", &[Role::Viewer], None).await;
+    let told = rig.send(&viewer, "POST", &path, json!({})).await;
+    assert_eq!(told.status, 403, "{}", told.text);
+    for (name, note) in [("li", "a restored box"), ("wang", "no idea")] {
+        let token = rig.user(name, &[Role::Operator], None).await;
+        let told = rig
+            .send(&token, "POST", &path, json!({ "note": note }))
+            .await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        assert_eq!(told.json()["ended_by"], "li");
+        assert_eq!(told.json()["ended_note"], "a restored box");
+        assert!(told.json()["ended_at"].is_string());
+    }
+    // The same again is a new one.
+    let again = "INSERT INTO alarms (kind, agent, subject, detail) \
+         SELECT kind, agent, subject, detail FROM alarms WHERE ended_by = 'li'";
+    rig.sql(again).await;
 }

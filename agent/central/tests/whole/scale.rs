@@ -1,26 +1,17 @@
 //! How long one plate over 30 days takes, on so many passages as fit a test machine. Run it with
 //!
-//!     cargo test --release -p kakou-central --test scale -- --ignored --nocapture
+//!     cargo test --release -p kakou-central --test whole -- scale --ignored --nocapture
 //!
 //! `KAKOU_PASSAGES` says how many (1500000 where it is not set).
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    dead_code,
-    unused_imports
-)]
-
-#[path = "api/rig/mod.rs"]
-mod rig;
+#![allow(clippy::disallowed_methods)]
 
 use std::time::Duration;
 
+use crate::api::rig::{Rig, noon};
 use chrono::TimeDelta;
 use kakou_central::api::Role;
 use kakou_central::store::Days;
 use kakou_time::Stopwatch;
-use rig::{Rig, noon};
 
 const DAYS: i64 = 30;
 const SITES: u32 = 250;
@@ -61,7 +52,7 @@ async fn fill(rig: &Rig, passages: u64) {
     let times = (0..=DAYS).map(|n| (noon() - TimeDelta::days(n)).to_utc());
     days.make(&**client, noon().to_utc(), times).await.unwrap();
     let golden: serde_json::Value =
-        serde_json::from_slice(include_bytes!("../../contract/golden/passage.json")).unwrap();
+        serde_json::from_slice(include_bytes!("../../../contract/golden/passage.json")).unwrap();
     let body = golden.to_string().into_bytes();
     client
         .batch_execute(&format!(

@@ -6,7 +6,7 @@ use kakou_central::api::{Options, Role, UsersError};
 use kakou_guard::Secret;
 use serde_json::json;
 
-use crate::rig::{DAY, PASSWORD, Rig, Told};
+use crate::api::rig::{DAY, PASSWORD, Rig, Told};
 
 async fn login(rig: &Rig, name: &str, password: &str) -> Told {
     let body = json!({ "name": name, "password": password });

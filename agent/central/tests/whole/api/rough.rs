@@ -6,7 +6,7 @@ use kakou_central::api::Role;
 use kakou_contract::HitState;
 use serde_json::json;
 
-use crate::rig::{DAY, Rig, Seen, WHY, after, questions};
+use crate::api::rig::{DAY, Rig, Seen, WHY, after, questions};
 
 const ROUGH: &[&str] = &[
     "'; DROP TABLE passages; --",

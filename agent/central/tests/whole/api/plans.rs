@@ -1,6 +1,6 @@
 //! The questions are answered by indexes, and by the days that they ask for.
 
-use crate::rig::{PLATE, Rig, Seen, noon};
+use crate::api::rig::{PLATE, Rig, Seen, noon};
 
 /// The plan of a question, where the planner is told that reading whole tables is dear.
 async fn plan(rig: &Rig, sql: &str) -> String {

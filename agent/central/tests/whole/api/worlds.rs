@@ -6,7 +6,7 @@ use kakou_contract::{HitState, Verdict};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::rig::{DAY, PLATE, Rig, Seen, WHY, after};
+use crate::api::rig::{DAY, PLATE, Rig, Seen, WHY, after};
 
 const MINE: &str = "plate=%E5%86%80Z7K0T9";
 

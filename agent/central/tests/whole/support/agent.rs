@@ -1,7 +1,7 @@
 //! A made-up agent: it seals as the outbox of a real one does, and keeps what it sent.
 
 use chrono::{DateTime, Duration, FixedOffset};
-use kakou_contract::seal::{Sealed, digest, numbered};
+use kakou_contract::seal::{Sealed, numbered};
 use kakou_contract::{
     AuditEvent, AuditMessage, Envelope, EvictionReason, Evidence, HitMessage, HitState, Id, Keep,
     Message, PassageMessage, Priority, PublicKey, SchemaVersion, SigningKey, StatusMessage,
@@ -64,7 +64,6 @@ impl Agent {
         self.previous = seal.hash;
         let mut user_properties = envelope.user_properties;
         user_properties.extend(seal.to_properties());
-        let _ = digest(&payload);
         Received {
             topic: envelope.topic,
             payload,
@@ -88,12 +87,21 @@ impl Agent {
 
     /// The last will, which the broker says and nobody seals.
     pub fn will(&mut self) -> Received {
+        self.offline(kakou_contract::OfflineReason::ConnectionLost)
+    }
+
+    /// As an agent says it that is told to end: past its outbox, and not sealed either.
+    pub fn goodbye(&mut self) -> Received {
+        self.offline(kakou_contract::OfflineReason::Shutdown)
+    }
+
+    fn offline(&mut self, reason: kakou_contract::OfflineReason) -> Received {
         let mut status: StatusMessage = golden("status-offline");
         status.time = self.tick();
         status.id = live_id(status.time);
         status.site = self.site.clone();
         status.agent = self.agent.clone();
-        status.reason = Some(kakou_contract::OfflineReason::ConnectionLost);
+        status.reason = Some(reason);
         status.sequence = None;
         let envelope = Envelope::of(&status, Priority::Control, Keep::Control).unwrap();
         Received {
@@ -240,7 +248,7 @@ pub async fn publish(broker: &BrokerAddress, messages: &[Received]) {
     }
 }
 
-async fn connect(broker: &BrokerAddress) -> Caller {
+pub async fn connect(broker: &BrokerAddress) -> Caller {
     let config = CallerConfig {
         client_id: format!("test-{}", uuid::Uuid::now_v7().simple()),
         filters: Vec::new(),

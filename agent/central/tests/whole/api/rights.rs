@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kakou_central::api::{Role, openapi};
 use serde_json::json;
 
-use crate::rig::{Place, Rig, questions};
+use crate::api::rig::{Place, Rig, questions};
 
 use Role::{Admin, Investigator, Operator, Viewer};
 
@@ -45,7 +45,11 @@ fn all(place: &Place) -> Vec<(&'static str, String, Option<serde_json::Value>)> 
             "/api/v1/users/nobody/tokens".to_owned(),
             Some(json!({})),
         ),
-        ("GET", format!("/api/v1/audit?{}", crate::rig::DAY), None),
+        (
+            "GET",
+            format!("/api/v1/audit?{}", crate::api::rig::DAY),
+            None,
+        ),
         ("GET", "/api/v1/session".to_owned(), None),
         ("POST", "/api/v1/logout".to_owned(), None),
     ]);
@@ -151,7 +155,11 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
                 );
             }
         }
-        let clones = format!("/api/v1/clones?{}&{}", crate::rig::DAY, crate::rig::WHY);
+        let clones = format!(
+            "/api/v1/clones?{}&{}",
+            crate::api::rig::DAY,
+            crate::api::rig::WHY
+        );
         assert_eq!(rig.get(token, &clones).await.rows().len(), 1);
     }
 
@@ -166,7 +174,7 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
                 Some(body) => rig.send(token, method, &path, body.clone()).await,
                 None => rig.get(token, &path).await,
             };
-            let is_single = ["/box-1", "/commands", "/pictures/", "/acknowledge"]
+            let is_single = ["/box-1", "/commands", "/pictures/", "/alarms/"]
                 .iter()
                 .any(|part| path.contains(part));
             match is_single {
@@ -198,11 +206,11 @@ async fn who_is_limited_sees_the_own_prefectures_and_nothing_else_by_any_path() 
     }
     let by = |place: &Place| {
         format!(
-            "SELECT coalesce(acknowledged_by, '-') FROM alarms WHERE id = {}",
+            "SELECT concat_ws(' ', acknowledged_by, ended_by) FROM alarms WHERE id = {}",
             place.alarm
         )
     };
-    assert_eq!(rig.one(&by(&b)).await, "all");
+    assert_eq!(rig.one(&by(&b)).await, "all all");
     let many = "SELECT count(*)::text FROM commands WHERE by IN ('a', 'nowhere')";
     assert_eq!(rig.one(many).await, "1");
     assert!(

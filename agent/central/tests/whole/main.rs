@@ -1,0 +1,13 @@
+//! The centre against a real PostgreSQL, a real Mosquitto and the real program. One program: each
+//! would compile server, client and messages anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod api;
+mod chaos;
+mod demo;
+mod docs;
+mod ingest;
+mod rights;
+mod scale;
+mod support;
+mod upper;
