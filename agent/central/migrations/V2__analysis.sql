@@ -118,7 +118,10 @@ CREATE INDEX commands_agent ON commands (agent, made_at);
 ALTER TABLE alarms
     ADD COLUMN acknowledged_at timestamptz,
     ADD COLUMN acknowledged_by text,
-    ADD COLUMN acknowledged_note text;
+    ADD COLUMN acknowledged_note text,
+    -- Of an alarm that somebody ended: who, and what was found.
+    ADD COLUMN ended_by text,
+    ADD COLUMN ended_note text;
 
 -- Indexes ----------------------------------------------------------------------------------------
 
@@ -223,7 +226,7 @@ FROM gaps g JOIN seen.agents a ON a.id = g.agent;
 CREATE VIEW seen.alarms AS
 SELECT l.id, l.kind, a.site, a.agent, a.site_name, a.organisation, l.subject, l.raised_at,
        l.last_at, l.ended_at, l.count, l.detail, l.evidence, l.acknowledged_at, l.acknowledged_by,
-       l.acknowledged_note
+       l.acknowledged_note, l.ended_by, l.ended_note
 FROM alarms l LEFT JOIN seen.agents a ON a.id = l.agent
 WHERE a.id IS NOT NULL
    OR (l.agent IS NULL AND (SELECT current_setting('kakou.prefectures', true)) = '*');

@@ -54,6 +54,9 @@ pub struct Alarm {
     pub acknowledged_at: Option<DateTime<FixedOffset>>,
     pub acknowledged_by: Option<String>,
     pub acknowledged_note: Option<String>,
+    /// Of one that somebody ended; `null` where it ended by itself.
+    pub ended_by: Option<String>,
+    pub ended_note: Option<String>,
 }
 
 impl Keyed for Alarm {
@@ -96,7 +99,7 @@ pub(super) async fn alarms(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
-    /// What is done about it; up to 500 characters.
+    /// What is done about it, or was found; up to 500 characters.
     #[serde(default)]
     note: Option<String>,
 }
@@ -113,6 +116,40 @@ pub(super) async fn acknowledge(
     place: Result<Path<i64>, PathRejection>,
     given: Result<Json<Acknowledgement>, JsonRejection>,
 ) -> Result<Json<Alarm>, Fault> {
+    let sql = "UPDATE alarms SET acknowledged_at = $2, acknowledged_by = $3, acknowledged_note = $4
+               WHERE id = $1 AND acknowledged_at IS NULL AND id IN (SELECT id FROM seen.alarms)
+               RETURNING to_jsonb(id)";
+    say(&app, &asks, place, given, sql).await
+}
+
+/// It is over: somebody has looked and knows. The first who says so stands; what is still wrong, or
+/// wrong again, raises a new alarm. For `operator`.
+#[utoipa::path(post, path = "/api/v1/alarms/{id}/end", params(("id" = i64, Path)),
+    request_body = Acknowledgement, responses(
+        (status = 200, description = "The alarm as it stands.", body = Alarm),
+        (status = 403, body = Told), (status = 404, body = Told),
+))]
+pub(super) async fn end(
+    State(app): State<Arc<App>>,
+    asks: In,
+    place: Result<Path<i64>, PathRejection>,
+    given: Result<Json<Acknowledgement>, JsonRejection>,
+) -> Result<Json<Alarm>, Fault> {
+    let sql = "UPDATE alarms SET ended_at = $2, ended_by = $3, ended_note = $4
+               WHERE id = $1 AND ended_at IS NULL AND id IN (SELECT id FROM seen.alarms)
+               RETURNING to_jsonb(id)";
+    say(&app, &asks, place, given, sql).await
+}
+
+/// What a user says of an alarm: `sql` takes its id, the time, who says it and the note. Who may not
+/// see it may say nothing of it.
+async fn say(
+    app: &App,
+    asks: &In,
+    place: Result<Path<i64>, PathRejection>,
+    given: Result<Json<Acknowledgement>, JsonRejection>,
+    sql: &str,
+) -> Result<Json<Alarm>, Fault> {
     asks.must_be(&[Role::Operator])?;
     let Path(id) = place?;
     let Json(Acknowledgement { note }) = given?;
@@ -122,10 +159,6 @@ pub(super) async fn acknowledge(
         let mend = format!("at most {NOTE_MOST} characters, none of them a control character");
         return Err(Fault::field("note", mend));
     }
-    // Who may not see it may not acknowledge it.
-    let sql = "UPDATE alarms SET acknowledged_at = $2, acknowledged_by = $3, acknowledged_note = $4
-               WHERE id = $1 AND acknowledged_at IS NULL AND id IN (SELECT id FROM seen.alarms)
-               RETURNING to_jsonb(id)";
     let parameters: [Parameter<'_>; 4] = [&id, &app.clock.wall(), &asks.user.name, &note];
     let scope = asks.scope();
     let _: Vec<i64> = app.change(&scope, sql, &parameters).await?;

@@ -183,6 +183,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/gaps", get(agents::gaps))
         .route("/api/v1/alarms", get(alarms::alarms))
         .route("/api/v1/alarms/{id}/acknowledge", post(alarms::acknowledge))
+        .route("/api/v1/alarms/{id}/end", post(alarms::end))
         .route("/api/v1/pictures/{owner}/{role}", get(pictures::picture))
         .route("/api/v1/organisations", get(places::organisations))
         .route("/api/v1/users", get(admin::list))
@@ -256,6 +257,7 @@ impl Modify for Schemes {
         agents::gaps,
         alarms::alarms,
         alarms::acknowledge,
+        alarms::end,
         pictures::picture,
         places::organisations,
         admin::list,

@@ -45,28 +45,67 @@ pub struct AlarmsArgs {
     /// Those that are over too.
     #[arg(long)]
     all: bool,
+    /// End these, which somebody has looked at; what is wrong again raises a new one.
+    #[arg(long, value_name = "ID", num_args = 1.., requires = "note", conflicts_with = "all")]
+    end: Vec<i64>,
+    /// What was found.
+    #[arg(long, requires = "end")]
+    note: Option<String>,
 }
 
 /// Exits with 1 where one is open.
 pub async fn alarms(store: &Store, args: &AlarmsArgs) -> anyhow::Result<ExitCode> {
     let client = store.client().await?;
-    let select = "SELECT l.kind, a.site || '/' || a.agent, l.subject, l.raised_at, l.ended_at, l.count, l.detail \
+    if let Some(note) = &args.note {
+        end(&client, &args.end, note).await?;
+    }
+    let select = "SELECT l.id, l.kind, a.site || '/' || a.agent, l.raised_at, l.ended_at, l.count, l.detail, \
+             l.acknowledged_by, l.ended_by, l.ended_note \
          FROM alarms l LEFT JOIN agents a ON a.id = l.agent \
          WHERE $1 OR l.ended_at IS NULL ORDER BY l.raised_at, l.id";
     let mut open = false;
+    let when = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
     for row in client.query(select, &[&args.all]).await? {
         let ended: Option<DateTime<Utc>> = row.get(4);
         open |= ended.is_none();
-        let raised: DateTime<Utc> = row.get(3);
-        let agent = row.get::<_, Option<&str>>(1).unwrap_or("-");
-        let ended = ended.map_or(String::new(), |end| {
-            format!(" to {}", end.format("%Y-%m-%dT%H:%M:%SZ"))
-        });
-        let (kind, count, detail): (&str, i64, &str) = (row.get(0), row.get(5), row.get(6));
-        super::say(&format!(
-            "{}{ended} {kind} {agent}, {count} times: {detail}",
-            raised.format("%Y-%m-%dT%H:%M:%SZ")
-        ))?;
+        let agent = row.get::<_, Option<&str>>(2).unwrap_or("-");
+        let (id, kind, count, detail): (i64, &str, i64, &str) =
+            (row.get(0), row.get(1), row.get(5), row.get(6));
+        let mut line = format!("{id} {}", when(row.get(3)));
+        if let Some(ended) = ended {
+            line += &format!(" to {}", when(ended));
+        }
+        line += &format!(" {kind} {agent}, {count} times: {detail}");
+        if let Some(by) = row.get::<_, Option<&str>>(7) {
+            line += &format!("; {by} looks at it");
+        }
+        if let Some(by) = row.get::<_, Option<&str>>(8) {
+            let note = row.get::<_, Option<&str>>(9).unwrap_or_default();
+            line += &format!("; ended by {by}: {note}");
+        }
+        super::say(&line)?;
     }
     Ok(ExitCode::from(u8::from(open)))
+}
+
+/// All of them or none.
+async fn end(client: &tokio_postgres::Client, ids: &[i64], note: &str) -> anyhow::Result<()> {
+    let open = "SELECT id FROM alarms WHERE id = ANY($1) AND ended_at IS NULL";
+    let open: Vec<i64> = client
+        .query(open, &[&ids])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    if let Some(id) = ids.iter().find(|id| !open.contains(id)) {
+        anyhow::bail!("no alarm {id} is open; `kakou-central alarms` shows those that are");
+    }
+    let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    let by = by.unwrap_or_else(|_| "the command line".to_owned());
+    let update = "UPDATE alarms SET ended_at = now(), ended_by = $2, ended_note = $3 \
+         WHERE id = ANY($1) AND ended_at IS NULL";
+    client
+        .execute(update, &[&ids, &by, &crate::ingest::stored(note)])
+        .await?;
+    Ok(())
 }

@@ -9,13 +9,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use kakou_contract::Finding;
+use kakou_contract::{Finding, Sha256Hex};
 use serde_json::json;
 use tokio_postgres::{Client, Transaction};
 
 use super::book::{Book, hash, number, stored};
 use crate::alarms::{self, Alarm};
-use crate::ingest::hex;
 use crate::store::StoreError;
 
 /// Seals in one sweep.
@@ -65,11 +64,6 @@ impl Auditor {
             self.books.clear();
         }
         swept
-    }
-
-    /// How many messages are missing of all agents that it has looked at.
-    pub fn agents(&self) -> usize {
-        self.books.len()
     }
 
     async fn try_sweep(&mut self, client: &mut Client) -> Result<Swept, StoreError> {
@@ -253,8 +247,8 @@ fn evidence(seal: &Seal) -> serde_json::Value {
     json!({
         "sequence": seal.sequence,
         "event_id": seal.event_id,
-        "previous_hash": hex(&seal.previous),
-        "hash": hex(&seal.hash),
+        "previous_hash": Sha256Hex(seal.previous),
+        "hash": Sha256Hex(seal.hash),
     })
 }
 
@@ -316,7 +310,9 @@ async fn keep_chain(
     Ok(())
 }
 
-/// A gap that becomes smaller, or falls apart, stays as old as it was.
+/// A gap that becomes smaller, or falls apart, stays as old as it was. Where it was asked for, what is
+/// left of it has been asked for once, now: a question that brings something is no reason to wait
+/// longer for the next.
 async fn keep_gaps(
     transaction: &Transaction<'_>,
     agent: i32,
@@ -329,11 +325,13 @@ async fn keep_gaps(
     let side = |n: usize| -> Vec<i64> { gaps.iter().map(|gap| stored(gap[n])).collect() };
     let (first, last) = (side(0), side(1));
     let replace = "WITH old AS (DELETE FROM gaps WHERE agent = $1 RETURNING *) \
-         SELECT new.first, new.last, old.since, coalesce(old.asked, 0), old.asked_at, old.answer \
+         SELECT new.first, new.last, old.since, \
+             CASE WHEN smaller THEN least(asked, 1) ELSE coalesce(asked, 0) END, \
+             CASE WHEN smaller AND asked > 0 THEN now() ELSE asked_at END, old.answer \
          FROM unnest($2::int8[], $3::int8[]) AS new (first, last) \
          LEFT JOIN LATERAL ( \
-             SELECT * FROM old WHERE old.first <= new.last AND old.last >= new.first \
-             ORDER BY since LIMIT 1 \
+             SELECT *, new.last - new.first < old.last - old.first AS smaller FROM old \
+             WHERE old.first <= new.last AND old.last >= new.first ORDER BY since LIMIT 1 \
          ) old ON true";
     let insert = "INSERT INTO gaps (agent, first, last, since, asked, asked_at, answer) \
          VALUES ($1, $2, $3, coalesce($4, now()), $5, $6, $7)";
