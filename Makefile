@@ -21,7 +21,7 @@ POSTGRES := ls /usr/lib/postgresql/*/bin/postgres
 CAMERA_PACKAGES := python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: central central-test central-demo bench-central deb-central tools-postgres image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox bench-panel help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
+.PHONY: central central-cluster central-test image-central test-image-central central-demo bench-central deb-central tools-postgres image test-image panel test-panel validators validate deb test-package tools-rust tools-python models-public fuzz chaos bench-cameras bench-outbox bench-panel help demo test test-data models build tools-build tools-test tools-train fmt-check clippy lint bench samples train-reader train-detector train-vehicles calibrate confusions clean
 
 help:
 	@echo "make demo       fetch the models, build, replay the sample footage and show the passages"
@@ -196,6 +196,16 @@ test-image: image
 	$(call need,mosquitto=mosquitto mosquitto_sub=mosquitto-clients)
 	$(SUDO) $(PYTHON) -B agent/tests/package/image_test.py $(IMAGE)
 
+# The same of the centre's package. The test has agents made up by the agent's program.
+IMAGE_CENTRAL := out/image/kakou-central_$(DEB_VERSION).tar
+image-central: deb-central
+	$(call need,debootstrap=debootstrap buildah=buildah)
+	$(SUDO) systemd/image/make.sh $(DEB_CENTRAL) $(IMAGE_CENTRAL)
+
+test-image-central: image-central build tools-postgres
+	$(call need,mosquitto=mosquitto mosquitto_sub=mosquitto-clients)
+	$(SUDO) $(PYTHON) -B agent/tests/package/image_test.py $(IMAGE_CENTRAL)
+
 central: tools-build
 	$(CARGO) build --release --locked -p kakou-central
 
@@ -274,7 +284,6 @@ $(RMQTTD):
 	@pkg-config --exists openssl zlib || { $(call install,libssl-dev zlib1g-dev); }
 	$(CARGO) install --locked --version $(RMQTT_VERSION) --root out/rmqtt/$(RMQTT_VERSION) --target-dir out/rmqtt/target rmqttd
 
-.PHONY: central-cluster
 central-cluster: $(RMQTTD)
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { $(call install,postgresql); }
 	KAKOU_RMQTTD=$(CURDIR)/$(RMQTTD) KAKOU_CENTRAL_MINUTES=$${KAKOU_CENTRAL_MINUTES:-60} \
