@@ -129,6 +129,7 @@ impl Platform {
             .filter_map(|(id, at)| Some(came.get(id)?.saturating_sub(*at)));
         let mut took: Vec<Duration> = took.collect();
         took.sort_unstable();
+        assert!(!took.is_empty(), "{what}: no hit came to the webhook");
         let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize];
         println!(
             "{what}: {} of {} hits at the webhook: p50 {:.1?}, p99 {:.1?}, most {:.1?}",
@@ -172,6 +173,19 @@ impl Probe {
         let mut agent = Agent::new("probe", 200);
         let broker = platform.world.broker.address();
         publish(&broker, &[agent.status()]).await;
+        // It listens when it knows the agent, but for the lanes, which are not far behind.
+        platform
+            .world
+            .becomes("SELECT count(*) FROM agents", 1)
+            .await;
+        sleep(Duration::from_secs(3)).await;
+        // Whose hits the recipient has a right to.
+        let sites = "INSERT INTO sites (site, name, prefecture) SELECT site, site, '130100' FROM ( \
+             SELECT 'probe' AS site UNION SELECT 'site-' || lpad(n::text, 4, '0') \
+             FROM generate_series(1, 9999) AS n) all_sites \
+             ON CONFLICT (site) DO UPDATE SET prefecture = excluded.prefecture";
+        let client = platform.world.client().await;
+        client.execute(sites, &[]).await.unwrap();
         let caller = connect(&broker).await;
         Self {
             agent,
@@ -193,7 +207,13 @@ impl Probe {
         };
         self.told.push((id, clock.elapsed()));
         self.caller.send(&call).unwrap();
-        while !matches!(self.caller.next().await.unwrap(), CallEvent::Taken) {}
+        loop {
+            match self.caller.next().await.unwrap() {
+                CallEvent::Taken => break,
+                CallEvent::Message(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
         sleep(BETWEEN).await;
     }
 }

@@ -7,6 +7,7 @@
 //! id may mean another message by now. So each connection has its own receipts, and those of an
 //! older one are passed over.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::address::BrokerAddress;
 use super::backoff::Backoff;
-use super::link::{Habits, Link, LinkEvent, LinkOptions, Loss, NotGranted};
+use super::link::{Acknowledged, Habits, Link, LinkEvent, LinkOptions, Loss, NotGranted};
 use super::message::Received;
 use super::subscriber::{any_granted, prove, refused};
 use super::tls::TlsFiles;
@@ -205,12 +206,46 @@ async fn run(mut options: LinkOptions, tls: TlsFiles, mut backoff: Backoff, mut 
     }
 }
 
-/// A receipt of an older connection may name another message by now.
-fn acknowledge(link: &Link, connection: u64, receipt: Receipt) -> Result<(), Loss> {
-    if receipt.connection == connection && !link.acknowledge(receipt.packet) {
-        return Err(Loss::new("an acknowledgement could not be sent"));
+/// Acknowledgements that are given and not yet handed to the link: Mosquitto sends more messages at
+/// once than it was told to, so there may be more of them than the link has room for.
+struct Owed {
+    connection: u64,
+    packets: VecDeque<super::link::Receipt>,
+}
+
+impl Owed {
+    /// A receipt of an older connection may name another message by now.
+    fn add(&mut self, receipt: Receipt) {
+        if receipt.connection == self.connection {
+            self.packets.push_back(receipt.packet);
+        }
     }
-    Ok(())
+
+    /// As many as there is room for. Where the link has failed, its events say why.
+    fn pay(&mut self, link: &Link) {
+        while let Some(packet) = self.packets.front() {
+            match link.acknowledge(*packet) {
+                Acknowledged::Queued => drop(self.packets.pop_front()),
+                Acknowledged::Later => return,
+                Acknowledged::Failed => self.packets.clear(),
+            }
+        }
+    }
+
+    /// All of them, and goodbye.
+    async fn close(mut self, link: &mut Link) {
+        let pay_all = async {
+            while !self.packets.is_empty() {
+                self.pay(link);
+                if !self.packets.is_empty() && link.event().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // A broker that does not take them in time sends those messages again.
+        let _ = tokio::time::timeout(GOODBYE, pay_all).await;
+        link.close(GOODBYE).await;
+    }
 }
 
 impl Line {
@@ -221,15 +256,20 @@ impl Line {
         connection: u64,
         backoff: &mut Backoff,
     ) -> Result<(), Loss> {
+        let mut owed = Owed {
+            connection,
+            packets: VecDeque::new(),
+        };
         loop {
+            owed.pay(link);
             let event = tokio::select! {
                 said = self.receipts.recv() => match said {
                     Some(Said::Taken(receipt)) => {
-                        acknowledge(link, connection, receipt)?;
+                        owed.add(receipt);
                         continue;
                     }
                     Some(Said::Close) | None => {
-                        link.close(GOODBYE).await;
+                        owed.close(link).await;
                         return Ok(());
                     }
                 },
@@ -266,9 +306,9 @@ impl Line {
                 tokio::select! {
                     permit = self.tell.reserve() => break permit,
                     said = self.receipts.recv() => match said {
-                        Some(Said::Taken(receipt)) => acknowledge(link, connection, receipt)?,
+                        Some(Said::Taken(receipt)) => owed.add(receipt),
                         Some(Said::Close) | None => {
-                            link.close(GOODBYE).await;
+                            owed.close(link).await;
                             return Ok(());
                         }
                     },
@@ -279,9 +319,9 @@ impl Line {
                 // Nobody reads any more; what is still acknowledged goes out with the goodbye.
                 Err(_) => {
                     while let Some(Said::Taken(receipt)) = self.receipts.recv().await {
-                        acknowledge(link, connection, receipt)?;
+                        owed.add(receipt);
                     }
-                    link.close(GOODBYE).await;
+                    owed.close(link).await;
                     return Ok(());
                 }
             }

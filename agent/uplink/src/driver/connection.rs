@@ -11,7 +11,9 @@ use super::feed::{Fetch, poll_fetch};
 use super::goodbye::{Goodbye, Look, poll_look};
 use super::{Driver, End, PROBE_EVERY, Up, sleep_until};
 use crate::config::COMMANDS_OPEN;
-use crate::link::{Link, LinkEvent, LinkOptions, Loss, LossKind, PacketLimits, Receipt};
+use crate::link::{
+    Acknowledged, Link, LinkEvent, LinkOptions, Loss, LossKind, PacketLimits, Receipt,
+};
 use crate::message::Received;
 use crate::status::LinkState;
 use crate::store::{Store, StoreError};
@@ -274,7 +276,7 @@ impl<S: Store> Driver<S> {
 
     fn receipt(&self, c: &Connection, receipt: Option<Receipt>) {
         if let Some(receipt) = receipt
-            && !c.link.acknowledge(receipt)
+            && c.link.acknowledge(receipt) != Acknowledged::Queued
         {
             // The link has failed; the broker sends the command again, and its id shows the repeat.
             tracing::debug!(broker = c.broker, "a command could not be acknowledged");

@@ -55,6 +55,16 @@ pub(crate) enum Handed {
     Failed,
 }
 
+/// What became of an acknowledgement given to the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acknowledged {
+    Queued,
+    /// There is no room until some of the others have gone out, which they do by `event`.
+    Later,
+    /// The link has failed; its next events are what had come before, and then why.
+    Failed,
+}
+
 impl Link {
     /// Nothing happens until the first `event`.
     pub(crate) fn open(options: &LinkOptions) -> Self {
@@ -178,14 +188,18 @@ impl Link {
         self.client.try_subscribe_many(filters).is_ok()
     }
 
-    /// The message of this receipt was taken over; false when the event loop is gone.
-    pub(crate) fn acknowledge(&self, Receipt(id): Receipt) -> bool {
+    /// The message of this receipt was taken over.
+    pub(crate) fn acknowledge(&self, Receipt(id): Receipt) -> Acknowledged {
         let received = Publish {
             qos: QoS::AtLeastOnce,
             pkid: id,
             ..Publish::default()
         };
-        self.client.try_ack(&received).is_ok()
+        match (self.client.try_ack(&received), &self.poll) {
+            (Ok(()), _) => Acknowledged::Queued,
+            (Err(_), Some(_)) => Acknowledged::Later,
+            (Err(_), None) => Acknowledged::Failed,
+        }
     }
 
     /// Says goodbye, so that the broker does not take the end for a failure; for no longer than

@@ -121,3 +121,31 @@ async fn a_receiver_does_not_trust_a_broker_that_has_no_shared_subscriptions() {
     };
     assert!(why.contains("no shared subscriptions"), "{why}");
 }
+
+#[tokio::test]
+async fn a_broker_that_sends_more_at_once_than_it_may_gets_every_receipt_on_one_connection() {
+    const MESSAGES: usize = 3_000;
+    let broker = Scripted::run(Script {
+        commands: MESSAGES,
+        ..Script::default()
+    })
+    .await;
+    let mut config = ReceiverConfig::new("central", ["all/#"]);
+    config.unacknowledged = 20;
+    let mut receiver = Receiver::connect(vec![broker.address()], config);
+    let acknowledger = receiver.acknowledger();
+    let mut receipts = Vec::new();
+    while receipts.len() < MESSAGES {
+        match tokio::time::timeout(LONG, receiver.recv()).await.unwrap() {
+            Some(ReceiverEvent::Message(_, receipt)) => receipts.push(receipt.unwrap()),
+            Some(ReceiverEvent::Subscribed) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(broker.acknowledged(), 0);
+    for receipt in receipts {
+        acknowledger.acknowledge(receipt);
+    }
+    until("all receipts", || broker.acknowledged() == MESSAGES).await;
+    assert_eq!(broker.connections(), 1);
+}
