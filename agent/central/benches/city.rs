@@ -297,7 +297,7 @@ async fn backlog() {
     let (_, cores) = platform.used();
     let truth = fleet.stop_and_drain().await.unwrap().summary;
     sleep(Duration::from_secs(2)).await;
-    let rows = platform.world.number(PASSAGES).await;
+    let rows = platform.world.number("SELECT count(*) FROM passages").await;
     let all = truth.hits as i64;
     let nearly = hits.iter().find(|(_, n)| *n >= all * 99 / 100);
     println!(

@@ -16,8 +16,10 @@ CREATE TABLE deliveries (
     recipient  text NOT NULL,
     channel    text NOT NULL CHECK (channel IN ('webhook', 'mqtt')),
     level      text NOT NULL,
+    -- What a box had kept comes after everything that is fresh: nobody is stopped for it any more.
     urgency    smallint NOT NULL GENERATED ALWAYS AS (
         CASE level WHEN 'red' THEN 0 WHEN 'orange' THEN 1 WHEN 'yellow' THEN 2 ELSE 3 END
+        + CASE WHEN created_at - time > interval '1 minute' THEN 4 ELSE 0 END
     ) STORED,
     created_at timestamptz NOT NULL DEFAULT now(),
     -- Tries that were begun.

@@ -144,6 +144,7 @@ pub(super) struct Room<'a> {
     /// SHA-256 of where it goes; one that said "never again" is passed over.
     pub(super) address: &'a str,
     pub(super) room: usize,
+    /// Of those that are fresh.
     pub(super) only_red: bool,
 }
 
@@ -187,7 +188,8 @@ pub(super) async fn claim(
              SET attempts = attempts + 1, next_at = now() + make_interval(secs => $6)
              FROM picked p
              WHERE (d.event_id, d.recipient, d.channel) = (p.event_id, p.recipient, p.channel)
-             RETURNING d.event_id, d.time, d.recipient, d.channel, d.level, d.created_at, d.attempts",
+             RETURNING d.event_id, d.time, d.recipient, d.channel, d.level, d.created_at, d.attempts,
+                 d.urgency",
             &[],
         )
         .await?;
@@ -196,7 +198,7 @@ pub(super) async fn claim(
     let addresses: Vec<&str> = lanes.iter().map(|lane| lane.address).collect();
     let room = |lane: &Room<'_>| i64::try_from(lane.room).unwrap_or(1);
     let rooms: Vec<i64> = lanes.iter().map(room).collect();
-    let urgency = |lane: &Room<'_>| if lane.only_red { 0_i16 } else { 3 };
+    let urgency = |lane: &Room<'_>| if lane.only_red { 0_i16 } else { i16::MAX };
     let urgencies: Vec<i16> = lanes.iter().map(urgency).collect();
     let rows = client
         .query(
@@ -211,9 +213,9 @@ pub(super) async fn claim(
             ],
         )
         .await?;
-    let mut claimed: Vec<Claimed> = rows.iter().map(claimed).collect();
-    claimed.sort_by_key(|it| (it.level, it.created_at));
-    Ok(claimed)
+    let mut rows: Vec<(i16, Claimed)> = rows.iter().map(|row| (row.get(7), claimed(row))).collect();
+    rows.sort_by_key(|(urgency, it)| (*urgency, it.created_at));
+    Ok(rows.into_iter().map(|(_, claimed)| claimed).collect())
 }
 
 fn claimed(row: &Row) -> Claimed {

@@ -234,3 +234,21 @@ async fn red_goes_first_and_a_repeat_makes_no_second_delivery() {
     reds.sort_unstable();
     assert_eq!((reds, &heard[2..4]), (vec![3, 5], &[2, 1][..]), "{heard:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_hit_goes_before_all_that_a_box_had_kept() {
+    let rig = Rig::start().await;
+    let server = Server::start(|_, _| 200).await;
+    let config = recipient("duty", &server, ALL) + "[push]\nat_once = 1";
+    let recipients = rig.recipients(&config);
+    let age = Duration::from_secs(3 * 3600);
+    rig.hits(&recipients, &vec![Hit { age, ..RED }; 30]).await;
+    let fresh = rig.hits(&recipients, &[BLUE]).await;
+    let _pusher = rig.push(&recipients);
+    rig.until(
+        "SELECT count(*) FROM deliveries WHERE done_at IS NOT NULL",
+        "31",
+    )
+    .await;
+    assert_eq!(server.ids()[0], fresh[0]);
+}
