@@ -334,21 +334,26 @@ async fn keep_gaps(
              WHERE old.first <= new.last AND old.last >= new.first ORDER BY since LIMIT 1 \
          ) old ON true";
     let insert = "INSERT INTO gaps (agent, first, last, since, asked, asked_at, answer) \
-         VALUES ($1, $2, $3, coalesce($4, now()), $5, $6, $7)";
+         SELECT $1, first, last, coalesce(since, now()), asked, asked_at, answer \
+         FROM unnest($2::int8[], $3::int8[], $4::timestamptz[], $5::int[], $6::timestamptz[], $7::text[]) \
+             AS new (first, last, since, asked, asked_at, answer)";
     let rows = transaction.query(replace, &[&agent, &first, &last]).await?;
-    for row in rows {
-        let (first, last): (i64, i64) = (row.get(0), row.get(1));
-        let since: Option<DateTime<Utc>> = row.get(2);
-        let asked: i32 = row.get(3);
-        let asked_at: Option<DateTime<Utc>> = row.get(4);
-        let answer: Option<&str> = row.get(5);
-        transaction
-            .execute(
-                insert,
-                &[&agent, &first, &last, &since, &asked, &asked_at, &answer],
-            )
-            .await?;
+    let (mut first, mut last, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut since, mut asked_at, mut answer) = (Vec::new(), Vec::new(), Vec::new());
+    for row in &rows {
+        first.push(row.get::<_, i64>(0));
+        last.push(row.get::<_, i64>(1));
+        since.push(row.get::<_, Option<DateTime<Utc>>>(2));
+        asked.push(row.get::<_, i32>(3));
+        asked_at.push(row.get::<_, Option<DateTime<Utc>>>(4));
+        answer.push(row.get::<_, Option<&str>>(5));
     }
+    transaction
+        .execute(
+            insert,
+            &[&agent, &first, &last, &since, &asked, &asked_at, &answer],
+        )
+        .await?;
     book.gaps = gaps;
     Ok(())
 }
