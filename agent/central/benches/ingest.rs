@@ -138,13 +138,21 @@ fn intake(store: &Store, folder: &tempfile::TempDir) -> Intake<Nobody> {
     }
 }
 
-fn decoded(intake: &Intake<Nobody>, messages: &[Received]) -> Vec<Believed> {
+async fn decoded(store: &Store, intake: &Intake<Nobody>, messages: &[Received]) -> Vec<Believed> {
+    let client = store.client().await.unwrap();
+    let names = messages
+        .iter()
+        .map(|message| topic(&message.topic).unwrap().1);
+    let agents = intake
+        .agents
+        .know(&**client, names.collect())
+        .await
+        .unwrap();
     // As many at once as a batch of a lane.
     let named = messages.chunks(BATCH).map(|batch| {
         let named = batch.iter().map(|message| {
             let (topic, name) = topic(&message.topic).unwrap();
-            let known = intake.agents.get(&name).unwrap();
-            (message.clone(), Some((topic, known)))
+            (message.clone(), Some((topic, agents[&name].clone())))
         });
         decode(named.collect())
     });
@@ -157,7 +165,7 @@ async fn bare_copy(births: &[Received], passages: &[Received]) -> f64 {
     intake.take(&mut None, births.to_vec()).await;
     // The partition of the day.
     intake.take(&mut None, passages[..1].to_vec()).await;
-    let believed = decoded(&intake, &passages[1..]);
+    let believed = decoded(&store, &intake, &passages[1..]).await;
     let table = believed[0].row.table();
     let columns = table.columns();
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
@@ -194,7 +202,7 @@ async fn decode_alone(births: &[Received], passages: &[Received]) {
     let intake = intake(&store, &folder);
     intake.take(&mut None, births.to_vec()).await;
     let watch = Stopwatch::start();
-    let believed = decoded(&intake, passages);
+    let believed = decoded(&store, &intake, passages).await;
     let rate = believed.len() as f64 / watch.elapsed().as_secs_f64();
     println!("decode alone, one core: {rate:.0} messages/s");
     let watch = Stopwatch::start();

@@ -132,18 +132,18 @@ impl<H: OnNew + Clone + 'static> Leader<H> {
             .filter_map(|message| Some((topic(&message.topic)?, message)))
             .collect();
         let names = named.iter().map(|((_, name), _)| name.clone()).collect();
-        agents.know(client, names).await?;
+        let mut known = agents.know(client, names).await?;
         let mut theirs = Vec::new();
         for ((topic, name), message) in named {
-            let Some(mut known) = agents.get(&name) else {
+            let Some(known) = known.get_mut(&name) else {
                 continue;
             };
             if known.key.is_none()
                 && let Some(key) = birth_key(&message)
             {
-                known.key = agents.pin(client, &name, &key).await?;
+                known.key = agents.pin(client, &name, known, &key).await?;
             }
-            theirs.push((message, Some((topic, known))));
+            theirs.push((message, Some((topic, known.clone()))));
         }
         let mut statuses: Vec<(i32, StatusMessage)> = Vec::new();
         for one in decode(theirs) {

@@ -31,35 +31,34 @@ pub struct Known {
 pub struct Agents(Arc<RwLock<HashMap<Name, Known>>>);
 
 impl Agents {
-    pub fn get(&self, name: &Name) -> Option<Known> {
-        self.read().get(name).cloned()
-    }
-
     /// All are looked up anew.
     pub fn forget(&self) {
         self.write().clear();
     }
 
-    /// Makes each of these known, with its key if there is one now. An agent that nobody has heard
-    /// of gets a row.
+    /// Each of these, with its key if there is one now. An agent that nobody has heard of gets a row.
+    /// They are the caller's own: what is [forgotten](Self::forget) meanwhile is not missing there.
     pub async fn know(
         &self,
         client: &impl GenericClient,
         names: Vec<Name>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<HashMap<Name, Known>, StoreError> {
         let (mut sites, mut agents) = (Vec::new(), Vec::new());
+        let mut theirs = HashMap::new();
         {
             let known = self.read();
-            for (site, agent) in names {
-                let name = (site, agent);
-                if known.get(&name).is_none_or(|known| known.key.is_none()) {
-                    sites.push(name.0.to_string());
-                    agents.push(name.1.to_string());
+            for name in names {
+                match known.get(&name) {
+                    Some(one) if one.key.is_some() => drop(theirs.insert(name, one.clone())),
+                    _ => {
+                        sites.push(name.0.to_string());
+                        agents.push(name.1.to_string());
+                    }
                 }
             }
         }
         if sites.is_empty() {
-            return Ok(());
+            return Ok(theirs);
         }
         let insert = "INSERT INTO agents (site, agent) \
              SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS new (site, agent) \
@@ -77,10 +76,14 @@ impl Agents {
             };
             let key: Option<&[u8]> = row.get(3);
             let key = key.and_then(|key| VerifyingKey::try_from(key).ok());
-            let id = row.get(2);
-            known.insert((site, agent), Known { id, key });
+            let one = Known {
+                id: row.get(2),
+                key,
+            };
+            known.insert((site.clone(), agent.clone()), one.clone());
+            theirs.insert((site, agent), one);
         }
-        Ok(())
+        Ok(theirs)
     }
 
     /// Pins the key of an agent that has none; the key that it has from now on, which another
@@ -89,11 +92,9 @@ impl Agents {
         &self,
         client: &impl GenericClient,
         name: &Name,
+        known: &Known,
         key: &VerifyingKey,
     ) -> Result<Option<VerifyingKey>, StoreError> {
-        let Some(known) = self.get(name) else {
-            return Ok(None);
-        };
         let update = "UPDATE agents SET public_key = $2, key_source = 'birth', key_since = now() \
              WHERE id = $1 AND public_key IS NULL";
         let bytes: &[u8] = key.as_bytes();

@@ -1,6 +1,7 @@
 //! Messages into the database, whoever brings them: a lane from the broker, or the release of what
 //! was kept apart.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -8,7 +9,7 @@ use kakou_contract::Topic;
 use kakou_time::SharedClock;
 use kakou_uplink::{Backoff, Received};
 
-use super::agents::{Agents, Name};
+use super::agents::{Agents, Known, Name};
 use super::decode::{Apart, Doubt, birth_key, decode, topic};
 use super::objects::{Objects, ObjectsError};
 use super::rows::Row;
@@ -79,14 +80,13 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
             .map(|message| (topic(&message.topic), message))
             .collect();
         let mut patience = Patience::new("agents");
-        loop {
+        let agents = loop {
             match self.try_prepare(writer, &named).await {
-                Ok(()) => break,
+                Ok(agents) => break agents,
                 Err(error) => patience.wait(writer, &error).await,
             }
-        }
+        };
         patience.is_over();
-        let agents = self.agents.clone();
         let decoded = tokio::task::spawn_blocking(move || decode_all(&agents, named)).await;
         match decoded {
             Ok(mut batch) => {
@@ -138,27 +138,23 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
         &self,
         writer: &mut Option<Writer>,
         named: &[ByTopic],
-    ) -> Result<(), TakeError> {
+    ) -> Result<HashMap<Name, Known>, TakeError> {
         let client = self.ready(writer).await?.client();
         let names = named
             .iter()
             .filter_map(|(found, _)| Some(found.as_ref()?.1.clone()));
-        self.agents.know(client, names.collect()).await?;
+        let mut agents = self.agents.know(client, names.collect()).await?;
         for (found, message) in named {
-            let Some((topic, name)) = found else { continue };
-            let is_new = || {
-                self.agents
-                    .get(name)
-                    .is_some_and(|known| known.key.is_none())
+            let Some((Topic::Status { .. }, name)) = found else {
+                continue;
             };
-            if matches!(topic, Topic::Status { .. })
-                && is_new()
+            if let Some(known) = agents.get_mut(name).filter(|known| known.key.is_none())
                 && let Some(key) = birth_key(message)
             {
-                self.agents.pin(client, name, &key).await?;
+                known.key = self.agents.pin(client, name, known, &key).await?;
             }
         }
-        Ok(())
+        Ok(agents)
     }
 
     async fn try_write(
@@ -254,10 +250,10 @@ fn unstorable(batch: Batch, error: &TakeError) -> Option<Batch> {
 }
 
 /// Signatures and JSON: the work of a processor, not of the runtime.
-fn decode_all(agents: &Agents, named: Vec<ByTopic>) -> Batch {
+fn decode_all(agents: &HashMap<Name, Known>, named: Vec<ByTopic>) -> Batch {
     let mut batch = Batch::default();
     let named = named.into_iter().map(|(found, message)| {
-        let known = found.and_then(|(topic, name)| Some((topic, agents.get(&name)?)));
+        let known = found.and_then(|(topic, name)| Some((topic, agents.get(&name)?.clone())));
         (message, known)
     });
     for one in decode(named.collect()) {

@@ -3,7 +3,11 @@
 
 use crate::support::agent::{Agent, publish};
 use crate::support::{World, begin};
+use kakou_central::ingest::{Agents, Intake, Objects, ObjectsConfig, OnNew};
+use kakou_central::push::NewHit;
 use kakou_central::serve::Central;
+use kakou_central::store::{Days, Store, StoreError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MISSING: &str = "SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps";
 const OPEN: &str = "SELECT count(*) FROM alarms WHERE ended_at IS NULL AND kind NOT IN ('clock', 'camera', 'silent', 'offline')";
@@ -335,4 +339,67 @@ async fn an_agent_that_ends_in_order_is_offline_and_nobody_is_accused() {
     let accused = "SELECT count(*) FROM alarms WHERE kind = 'not_sealed'";
     assert_eq!(world.number(accused).await, 0);
     central.stop().await;
+}
+
+/// Keys are looked up anew every few seconds, and whenever one is pinned: also in the middle of a batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_looked_up_anew_meanwhile_is_still_known_to_its_batch() {
+    begin();
+    let world = World::start().await;
+    let store = Store::open(&world.database.url(), 4).unwrap();
+    store.migrate().await.unwrap();
+    let folder = world.folder.path().join("pictures");
+    let objects = ObjectsConfig {
+        folder: Some(folder),
+        ..ObjectsConfig::default()
+    };
+    let intake = Intake {
+        store,
+        agents: Agents::default(),
+        days: Days::default(),
+        objects: Objects::open(&objects).unwrap(),
+        clock: std::sync::Arc::new(kakou_time::SystemClock::new()),
+        on_new: Nobody,
+    };
+    let agents = intake.agents.clone();
+    let is_over = std::sync::Arc::new(AtomicBool::new(false));
+    let told = is_over.clone();
+    let forgetting = std::thread::spawn(move || {
+        while !told.load(Ordering::Relaxed) {
+            agents.forget();
+        }
+    });
+    let mut agent = Agent::new("north-9", 16);
+    let mut writer = None;
+    let mut written = intake.take(&mut writer, vec![agent.status()]).await.fresh;
+    for _ in 0..100 {
+        let batch = (0..5).map(|_| agent.passage("京A12345")).collect();
+        let one = intake.take(&mut writer, batch).await;
+        assert_eq!(one.apart, 0);
+        written += one.fresh;
+    }
+    assert_eq!(written, 501);
+    is_over.store(true, Ordering::Relaxed);
+    forgetting.join().unwrap();
+}
+
+#[derive(Clone)]
+struct Nobody;
+
+impl OnNew for Nobody {
+    async fn hits(
+        &self,
+        _: &tokio_postgres::Transaction<'_>,
+        _: &[NewHit<'_>],
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn passages(
+        &self,
+        _: &tokio_postgres::Transaction<'_>,
+        _: &[(uuid::Uuid, chrono::DateTime<chrono::Utc>)],
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
