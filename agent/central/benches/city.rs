@@ -18,7 +18,6 @@
 mod support;
 
 use std::collections::HashMap;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +27,7 @@ use kakou_fleet::{Fleet, FleetOptions, Summary};
 use kakou_time::Stopwatch;
 use kakou_uplink::{Call, CallEvent, Caller, Received};
 use support::agent::{Agent, connect, publish};
+use support::process::Process;
 use support::{World, begin};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -71,16 +71,9 @@ fn start(runtime: &Handle, options: FleetOptions, platform: &Platform) -> Fleet 
 /// The program, and when each hit came to the webhook, by its event id.
 struct Platform {
     world: World,
-    process: Child,
+    process: Process,
     came: Arc<Mutex<HashMap<String, Duration>>>,
     clock: Stopwatch,
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Platform {
@@ -101,12 +94,7 @@ impl Platform {
             secret.display()
         );
         std::fs::write(&config, text).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_kakou-central"))
-            .args(["run", "--log", "warn", "--config"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = Process::start(config);
         Self {
             world,
             process,

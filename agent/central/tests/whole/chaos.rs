@@ -21,10 +21,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::process::Process;
 use crate::support::rmqtt::Cluster;
 use crate::support::{Brokers, Mosquitto, PATIENCE, World, begin};
 use kakou_fleet::{Fate, Fleet, FleetOptions, Truth, TruthTo};
@@ -44,46 +43,10 @@ fn setting(name: &str, otherwise: u64) -> u64 {
     given(name).unwrap_or(otherwise)
 }
 
-struct Subscriber {
-    config: PathBuf,
-    process: Child,
-}
-
-impl Subscriber {
-    fn start(world: &World, name: &str, ask_after_s: u32) -> Self {
-        let config = world.folder.path().join(format!("{name}.toml"));
-        std::fs::write(&config, world.config_asking(name, ask_after_s)).unwrap();
-        Self {
-            process: launch(&config),
-            config,
-        }
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    fn again(&mut self) {
-        self.process = launch(&self.config);
-    }
-}
-
-fn launch(config: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_kakou-central"))
-        .args(["run", "--log", "warn", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn subscriber(world: &World, name: &str, ask_after_s: u32) -> Process {
+    let config = world.folder.path().join(format!("{name}.toml"));
+    std::fs::write(&config, world.config_asking(name, ask_after_s)).unwrap();
+    Process::start(config)
 }
 
 fn brokers() -> Brokers {
@@ -142,9 +105,9 @@ async fn what_brokers_lose_is_asked_back() {
         sleep(Duration::from_secs(30)).await;
         let lost = world.number(&old).await;
         println!("{kills} kills took {lost} messages with them that had been acknowledged");
-        for (subscriber, name) in subscribers.iter_mut().zip(["a", "b"]) {
-            subscriber.kill();
-            *subscriber = Subscriber::start(&world, name, 1);
+        for (process, name) in subscribers.iter_mut().zip(["a", "b"]) {
+            process.kill();
+            *process = subscriber(&world, name, 1);
         }
         // These were kills too.
         old = known_gaps(&world, agents).await;
@@ -168,8 +131,8 @@ async fn what_brokers_lose_is_asked_back() {
 }
 
 /// Starts two subscribers, and a fleet whose messages reach them.
-async fn play(world: &World, ask_after_s: u32) -> (Fleet, [Subscriber; 2]) {
-    let subscribers = ["a", "b"].map(|name| Subscriber::start(world, name, ask_after_s));
+async fn play(world: &World, ask_after_s: u32) -> (Fleet, [Process; 2]) {
+    let subscribers = ["a", "b"].map(|name| subscriber(world, name, ask_after_s));
     // Before anybody publishes, the broker must know for whom to keep it.
     world
         .becomes("SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name = 'kakou-central'", 1)
@@ -205,7 +168,7 @@ const MICROSECONDS: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000
 /// How many kills.
 async fn kill(
     world: &mut World,
-    subscribers: &mut [Subscriber; 2],
+    subscribers: &mut [Process; 2],
     fleet: &Fleet,
     with_broker: bool,
 ) -> u64 {

@@ -13,10 +13,11 @@ mod library;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::agent::{Agent, publish};
+use crate::support::process::Process;
 use crate::support::{PATIENCE, World, begin};
 use base64::Engine as _;
 use http_auth::{PasswordClient, PasswordParams};
@@ -53,45 +54,6 @@ async fn start(world: &World, name: &str, upper: SocketAddr, more: &str) -> Cent
     let central = Central::start(&config).await.unwrap();
     central.subscribed().await;
     central
-}
-
-/// A process of the real program.
-struct Process {
-    config: std::path::PathBuf,
-    child: Child,
-}
-
-impl Process {
-    fn start(config: std::path::PathBuf) -> Self {
-        let child = launch(&config);
-        Self { config, child }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn again(&mut self) {
-        self.child = launch(&self.config);
-    }
-}
-
-fn launch(config: &std::path::Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_kakou-central"))
-        .args(["run", "--log", "warn", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What `kakou-central upper` says, and whether all is well.

@@ -98,7 +98,6 @@ impl User {
     }
 }
 
-/// What the table keeps of a token.
 const COLUMNS: &str = "name, roles, prefectures, hash";
 
 /// The users of one centre.

@@ -5,6 +5,7 @@ pub mod agent;
 #[path = "../../../../tests/uplink/mosquitto.rs"]
 #[allow(clippy::disallowed_methods)]
 pub mod mosquitto;
+pub mod process;
 pub mod rmqtt;
 
 use std::time::Duration;
