@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::cloudevents::Attributes;
+use crate::rules::TextFault;
 use crate::{Id, Topic, schema};
 
 /// The version of a message's form, `major.minor`.
@@ -221,7 +222,10 @@ pub(crate) fn read<M: Message>(payload: &[u8]) -> Result<M, MessageError> {
         source,
     };
     if let Some(rules) = schema::rules(M::KIND) {
-        rules.check(&serde_json::from_slice(payload).map_err(json)?)?;
+        rules.check_text(payload).map_err(|fault| match fault {
+            TextFault::Json(error) => json(error),
+            TextFault::Bound(error) => error,
+        })?;
     }
     let message: M = serde_json::from_slice(payload).map_err(json)?;
     message.check()?;

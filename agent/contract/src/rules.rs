@@ -11,11 +11,17 @@ use serde_json::{Number, Value};
 
 use crate::message::MessageError;
 
+mod text;
+
+pub(crate) use text::TextFault;
+
 /// The rules of a message, and of the definitions that they refer to.
 #[derive(Debug)]
 pub(crate) struct Rules {
     root: Rule,
     defined: Vec<Rule>,
+    /// The same, for a text; `None`: they need the whole value.
+    nodes: Option<text::Nodes>,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -42,14 +48,28 @@ impl Rules {
             .map(|(index, (name, _))| (format!("#/$defs/{name}"), index))
             .collect();
         let defined = definitions.into_iter().flatten();
-        Self {
+        let mut rules = Self {
             root: rule(root, root, &names),
             defined: defined.map(|(_, one)| rule(one, root, &names)).collect(),
+            nodes: None,
+        };
+        rules.nodes = text::Nodes::of(&rules);
+        rules
+    }
+
+    /// Whether a JSON text keeps every bound. The error names the field, what it has and the bound.
+    pub(crate) fn check_text(&self, text: &[u8]) -> Result<(), TextFault> {
+        match &self.nodes {
+            Some(nodes) => nodes.check(text),
+            None => {
+                let value = serde_json::from_slice(text).map_err(TextFault::Json)?;
+                self.check(&value).map_err(TextFault::Bound)
+            }
         }
     }
 
-    /// Whether `value` keeps every bound. The error names the field, what it has and the bound.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), MessageError> {
+    /// The same of a value.
+    fn check(&self, value: &Value) -> Result<(), MessageError> {
         self.walk(value, &self.root, &Place::Top)
     }
 
@@ -87,6 +107,18 @@ impl Rules {
             }
             Value::Null | Value::Bool(_) => Ok(()),
         }
+    }
+}
+
+impl Rule {
+    /// It bounds a value by itself, and not by what it refers to alone.
+    fn is_own(&self) -> bool {
+        self.number != [None, None]
+            || self.length != [None, None]
+            || self.entries != [None, None]
+            || !self.first.is_empty()
+            || self.items.is_some()
+            || !self.fields.is_empty()
     }
 }
 
