@@ -39,7 +39,9 @@ use std::time::{Duration, Instant};
 
 use checkpoint::{Checkpoint, Passed, bare_camera, passed};
 use chrono::{DateTime, TimeDelta, Utc};
-use footage::{BUSY_SECONDS, Codec, Scene, busy_road, clip, empty_road, large_road};
+use footage::{
+    BUSY_SECONDS, Codec, SECOND_LANE_SECONDS, Scene, busy_road, clip, empty_road, large_road,
+};
 use kakou_contract::{HitMessage, HitState, Message, PassageMessage};
 use server::Cameras;
 
@@ -135,10 +137,52 @@ fn truth() -> Vec<Passed> {
         .collect()
 }
 
-/// When hits came: by their state, with what a subscriber on the box waited for.
-fn show_hits(gate: &Checkpoint) {
+/// From when on each plate of the busy road can be read, in seconds: the first of its pictures in
+/// which the reader, asked for that picture alone, finds the whole text.
+fn readable() -> BTreeMap<String, f64> {
+    let day = support::root().join("agent/samples/day");
+    let mut pictures: Vec<_> = std::fs::read_dir(day)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "jpg"))
+        .collect();
+    pictures.sort();
+    let names = pictures.iter().map(|path| path.to_str().unwrap());
+    let read = support::succeed(
+        &["read", "--json"]
+            .into_iter()
+            .chain(names)
+            .collect::<Vec<_>>(),
+    );
+    let lanes = truth().into_iter();
+    let lanes: BTreeMap<String, String> = lanes.filter_map(|p| Some((p.text?, p.lane))).collect();
+    let mut first = BTreeMap::new();
+    for (n, line) in support::stdout(&read).lines().enumerate() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for plate in line["plates"].as_array().into_iter().flatten() {
+            let text = plate["text"].as_str().unwrap_or_default();
+            if let Some(lane) = lanes.get(text) {
+                // The second lane has its vehicles later.
+                let shift = if lane == "2" {
+                    SECOND_LANE_SECONDS
+                } else {
+                    0.0
+                };
+                first
+                    .entry(text.to_owned())
+                    .or_insert(n as f64 / 10.0 + shift);
+            }
+        }
+    }
+    first
+}
+
+/// When hits came: by their state, with what a subscriber on the box waited for. `began`: when each
+/// camera began to show the busy road.
+fn show_hits(gate: &Checkpoint, began: &BTreeMap<&str, DateTime<Utc>>) {
     let mut states: BTreeMap<&str, u32> = BTreeMap::new();
     let (mut decided, mut first, mut before_end) = (Vec::new(), Vec::new(), Vec::new());
+    let (readable, mut read) = (readable(), Vec::new());
     let passages: Vec<PassageMessage> = ids()
         .iter()
         .flat_map(|id| gate.passages(id))
@@ -151,7 +195,15 @@ fn show_hits(gate: &Checkpoint) {
             continue;
         }
         let since = |t: DateTime<chrono::FixedOffset>| (heard.at - t.to_utc()).as_seconds_f64();
-        decided.push(since(hit.decided_at.unwrap()));
+        let sure = hit.decided_at.unwrap();
+        decided.push(since(sure));
+        let begin = began.get(hit.camera.as_str());
+        if let (Some(begin), Some(at)) = (begin, readable.get(&hit.entry.plate)) {
+            let rounds = ((sure.to_utc() - begin).as_seconds_f64() / BUSY_SECONDS as f64).floor();
+            let seconds = rounds * BUSY_SECONDS as f64 + at;
+            let shown = *begin + TimeDelta::milliseconds((seconds * 1e3) as i64);
+            read.push(since(shown.fixed_offset()));
+        }
         if let Some(passage) = passages.iter().find(|p| p.id == hit.passage_id) {
             first.push(since(passage.first_seen));
             before_end.push(-since(passage.last_seen));
@@ -161,6 +213,10 @@ fn show_hits(gate: &Checkpoint) {
     println!(
         "busy: from the frame that made the plate sure to the provisional hit at a subscriber: {}",
         median_and_p99(decided)
+    );
+    println!(
+        "busy: from the first picture in which its plate can be read to the provisional hit: {}",
+        median_and_p99(read)
     );
     println!(
         "busy: from the first frame with the vehicle to its provisional hit: {}",
@@ -316,7 +372,7 @@ fn busy() {
     println!(
         "busy: from capture to a look's end, which is the first read where a plate is new: {delays:?}"
     );
-    show_hits(&gate);
+    show_hits(&gate, &ids().iter().copied().zip(began).collect());
     println!("busy: states told: {:?}", gate.states(0));
 }
 
@@ -376,7 +432,7 @@ fn swap() {
     show("meanwhile", &begun, &meanwhile);
     std::thread::sleep(Duration::from_secs(45));
     show("after", &meanwhile, &count(&gate));
-    show_hits(&gate);
+    show_hits(&gate, &BTreeMap::new());
 }
 
 /// Frames looked at, and dropped.

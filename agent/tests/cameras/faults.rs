@@ -99,9 +99,13 @@ fn every_fault_has_its_name_and_heals() {
         .collect();
     server.mount("/bad", &clips);
     server.mount("/turned", &clips);
+    // It runs already: who comes now joins in the middle, 40 s before the next key frame.
+    let rare_clip = clip(Scene::Rare, Codec::H264);
+    server.mount("/rare", &[("rare", &rare_clip)]);
+    let rare = camera("rare", &server.url("/rare"), "");
     let bad = camera("bad", &server.url("/bad"), "size = [1280, 720]");
     let turned = camera("turned", &server.url("/turned"), "");
-    let mut gate = Checkpoint::new(&[good.camera(), bad, turned], LOOKS);
+    let mut gate = Checkpoint::new(&[good.camera(), bad, turned, rare], LOOKS);
     gate.start();
     for camera in ["good", "bad", "turned"] {
         gate.state(camera, "ok", 0);
@@ -157,6 +161,16 @@ fn every_fault_has_its_name_and_heals() {
         server.show("/turned", shown);
         gate.state("turned", state, mark);
     }
+    // Packets came, and no picture could be made of them: it was told what is missing, and waited for
+    // on the one connection.
+    gate.state("rare", "ok", 0);
+    let states = gate.states(0);
+    let of_rare = || states.iter().filter(|s| s.0 == "rare");
+    assert!(
+        of_rare().any(|s| s.1 == "no_frames" && s.2.contains("no key frame yet")),
+        "{states:?}"
+    );
+    assert_eq!(server.stats("/rare").plays, 1, "{states:?}");
     println!(
         "states: {:?}",
         gate.states(0)

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 /// Frames of `samples/day` that show the empty road.
 const EMPTY: std::ops::RangeInclusive<usize> = 147..=154;
 const DAY: usize = 155;
+const RARE_FRAMES: usize = 400;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Codec {
@@ -29,6 +30,8 @@ pub(crate) enum Scene {
     Leaving,
     /// The empty road, a little different in each picture.
     Empty,
+    /// The empty road for 40 s, with a key frame at its beginning and no other: a smart codec.
+    Rare,
     /// One picture again and again, as a stream that repeats it: unchanged.
     Frozen,
     /// One picture again and again, as a camera encodes it whose sensor stands still: anew with
@@ -148,15 +151,19 @@ pub(crate) fn clip(scene: Scene, codec: Codec) -> PathBuf {
             words(&format!("-vf {filter}")),
         )
     };
-    let gop = if matches!(scene, Scene::Frozen) {
-        150
-    } else {
-        10
+    let gop = match scene {
+        Scene::Frozen => 150,
+        Scene::Rare => RARE_FRAMES as u32,
+        _ => 10,
     };
     let (pictures, mut arguments) = match scene {
         Scene::Day => (vec![day_pictures()], vec![]),
         Scene::Leaving => (vec![then_empty("leaving", 32, 30)], vec![]),
         Scene::Empty => (vec![empty_pictures()], words(&format!("-vf {NOISE}"))),
+        Scene::Rare => (
+            vec![empty(RARE_FRAMES).collect()],
+            words(&format!("-vf {NOISE} -sc_threshold 0")),
+        ),
         Scene::Frozen | Scene::Stuck => still("null"),
         Scene::Black => still(&format!("format=yuv420p,lutyuv=y=18:u=128:v=128,{NOISE}")),
         Scene::Bright => still(&format!("format=yuv420p,lutyuv=y=235:u=128:v=128,{NOISE}")),
@@ -192,13 +199,17 @@ const FULL: &str = "scale=1920:1080:flags=lanczos,fps=25,noise=c0s=6:c0f=t";
 /// How long [`busy_road`] is: seven vehicles in it are one every five seconds.
 pub(crate) const BUSY_SECONDS: usize = 35;
 
+/// When lane 2 of [`busy_road`] begins.
+pub(crate) const SECOND_LANE_SECONDS: f64 = 17.0;
+
 /// The vehicles of `samples/day`, each lane at its own time: three in lane 1 from the start on,
-/// four in lane 2 from 17 s on.
+/// four in lane 2 from [`SECOND_LANE_SECONDS`] on.
 pub(crate) fn busy_road() -> PathBuf {
     let frames = BUSY_SECONDS * 10;
     let left = then_empty("day", DAY, frames - DAY);
-    let right = empty(170)
-        .chain(then_empty("day", DAY, frames - 170 - DAY))
+    let late = (SECOND_LANE_SECONDS * 10.0) as usize;
+    let right = empty(late)
+        .chain(then_empty("day", DAY, frames - late - DAY))
         .collect();
     let filter = format!("[0]crop=640:720:0:0[l];[1]crop=640:720:640:0[r];[l][r]hstack,{FULL}");
     let mut arguments = vec!["-filter_complex".to_owned(), filter];
