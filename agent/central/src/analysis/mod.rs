@@ -2,4 +2,4 @@
 
 mod lists;
 
-pub use lists::{ListError, Wrong, cameras, organisations, sites};
+pub use lists::{ListError, cameras, organisations, sites};

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use kakou_contract::Id;
+use kakou_guard::file::read_bounded;
 
 use crate::store::Store;
-use crate::trust::{keys, pin_by_hand};
+use crate::table::LARGEST;
+use crate::trust::{Given, keys, pin_by_hand, pin_list};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -52,30 +55,25 @@ pub async fn run(store: &Store, command: &Command) -> anyhow::Result<ExitCode> {
             let (site, name) = agent
                 .split_once('/')
                 .with_context(|| format!("{agent:?} is no agent: write it as SITE/AGENT"))?;
-            pin_by_hand(&mut client, site, name, key, "operator", *replace).await?;
+            for (what, text) in [("site", site), ("agent", name)] {
+                Id::new(what, text)?;
+            }
+            let transaction = client.transaction().await?;
+            let given = Given {
+                site,
+                agent: name,
+                base64: key,
+                source: "operator",
+                replace: *replace,
+            };
+            pin_by_hand(&transaction, given).await?;
+            transaction.commit().await?;
             super::say(&format!("{agent} is believed by {key}"))?;
         }
         Command::Import { file } => {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            let mut count = 0;
-            for (n, line) in text.lines().enumerate() {
-                let line = line.trim();
-                if line.is_empty() || line == "site,agent,key" {
-                    continue;
-                }
-                let place = || format!("{}, line {}", file.display(), n + 1);
-                let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-                let [site, name, key] = cells[..] else {
-                    anyhow::bail!(
-                        "{}: {line:?} does not have the three columns site, agent, key",
-                        place()
-                    );
-                };
-                pin_by_hand(&mut client, site, name, key, "list", false)
-                    .await
-                    .with_context(place)?;
-                count += 1;
-            }
+            let place = || file.display().to_string();
+            let bytes = read_bounded(file, LARGEST).with_context(place)?;
+            let count = pin_list(&mut client, &bytes).await.with_context(place)?;
             super::say(&format!("{count} keys are pinned"))?;
         }
     }

@@ -7,9 +7,7 @@ use anyhow::Context as _;
 
 use crate::analysis;
 use crate::store::Store;
-
-/// A list of some thousand sites has some hundred KiB.
-const LARGEST: u64 = 16 << 20;
+use crate::table::LARGEST;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use kakou_contract::{KeyError, PublicKey};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Transaction};
 
 use crate::store::StoreError;
+use crate::table::{Wrong, id, read};
 
 #[derive(Debug, Clone)]
 pub struct PinnedKey {
@@ -37,6 +38,15 @@ pub enum KeyFault {
     Store(#[from] StoreError),
 }
 
+/// Why a list of keys is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ListFault {
+    #[error(transparent)]
+    Lines(#[from] Wrong),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl From<tokio_postgres::Error> for KeyFault {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Store(error.into())
@@ -63,16 +73,28 @@ pub async fn keys(client: &Client) -> Result<Vec<PinnedKey>, StoreError> {
         .collect())
 }
 
-/// Pins a key; running processes see it within [`crate::ingest::LOOK_AGAIN`]. With `replace` it takes the place of another one, and the chain begins anew: the old
-/// rows stay, and the old chain's end is no gap.
-pub async fn pin_by_hand(
-    client: &mut Client,
-    site: &str,
-    agent: &str,
-    base64: &str,
-    source: &str,
-    replace: bool,
-) -> Result<(), KeyFault> {
+/// A key that somebody gives for an agent.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    pub site: &'a str,
+    pub agent: &'a str,
+    pub base64: &'a str,
+    /// operator, list
+    pub source: &'a str,
+    /// It takes the place of another one, and the chain begins anew: the old rows stay, and the old
+    /// chain's end is no gap.
+    pub replace: bool,
+}
+
+/// Pins a key; running processes see it within [`crate::ingest::LOOK_AGAIN`] of the commit.
+pub async fn pin_by_hand(transaction: &Transaction<'_>, given: Given<'_>) -> Result<(), KeyFault> {
+    let Given {
+        site,
+        agent,
+        base64,
+        source,
+        replace,
+    } = given;
     let key = PublicKey {
         algorithm: "ed25519".to_owned(),
         base64: base64.to_owned(),
@@ -83,7 +105,6 @@ pub async fn pin_by_hand(
         fault,
     })?;
     let bytes: &[u8] = key.as_bytes();
-    let transaction = client.transaction().await?;
     let insert = "INSERT INTO agents (site, agent) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     transaction.execute(insert, &[&site, &agent]).await?;
     let select =
@@ -115,6 +136,33 @@ pub async fn pin_by_hand(
     let update =
         "UPDATE agents SET public_key = $2, key_source = $3, key_since = now() WHERE id = $1";
     transaction.execute(update, &[&id, &bytes, &source]).await?;
-    transaction.commit().await?;
     Ok(())
+}
+
+/// Pins all keys of a CSV file with the columns `site`, `agent` and `key`, or none. How many there are.
+pub async fn pin_list(client: &mut Client, csv: &[u8]) -> Result<usize, ListFault> {
+    let columns = ["site", "agent", "key"];
+    let lines = read(csv, &columns, &columns, 2, |line| {
+        id(line, "site").and_then(|()| id(line, "agent"))
+    })?;
+    let transaction = client.transaction().await.map_err(StoreError::from)?;
+    let mut wrong = Wrong::default();
+    for (at, line) in &lines {
+        let text = |name| line.get(name).map_or("", String::as_str);
+        let given = Given {
+            site: text("site"),
+            agent: text("agent"),
+            base64: text("key"),
+            source: "list",
+            replace: false,
+        };
+        match pin_by_hand(&transaction, given).await {
+            Ok(()) => {}
+            Err(KeyFault::Store(error)) => return Err(error.into()),
+            Err(fault) => wrong.add(*at, fault.to_string()),
+        }
+    }
+    wrong.or(())?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(lines.len())
 }

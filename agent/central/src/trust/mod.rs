@@ -15,6 +15,6 @@ mod release;
 mod resend;
 
 pub use auditor::{Auditor, Swept};
-pub use keys::{KeyFault, PinnedKey, keys, pin_by_hand};
+pub use keys::{Given, KeyFault, ListFault, PinnedKey, keys, pin_by_hand, pin_list};
 pub use release::release;
 pub use resend::ask;
