@@ -11,6 +11,7 @@
 //! | `password` | passwords and their hashes |
 //! | `sessions` | who is in, and how much one may ask |
 //! | `throttle` | what is tried too often; pure |
+//! | `metrics` | what Prometheus reads; pure |
 //!
 //! Who may do what is each server's own.
 
@@ -19,13 +20,14 @@ mod connection;
 mod cookie;
 mod headers;
 pub mod identity;
+pub mod metrics;
 pub mod origin;
 mod password;
 mod sessions;
 mod throttle;
 
 pub use body::{BodyError, with_body};
-pub use connection::{Peer, serve_connection};
+pub use connection::{Peer, accept, serve_connection};
 pub use cookie::Cookie;
 pub use headers::guard;
 pub use password::{PASSWORD_LEAST, PasswordError, hashed, matches};

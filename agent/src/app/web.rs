@@ -21,6 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kakou_contract::{Health, StatusMessage};
+use kakou_entry::metrics;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -205,11 +206,7 @@ fn answer<B>(request: &Request<B>, sources: &Sources, door: Door) -> Response<Fu
             let known = "only GET is answered\n".to_owned();
             (StatusCode::METHOD_NOT_ALLOWED, TEXT, known)
         }
-        (_, "/metrics") => {
-            // The version of Prometheus' text form.
-            let kind = "text/plain; version=0.0.4; charset=utf-8";
-            (StatusCode::OK, kind, figures(sources))
-        }
+        (_, "/metrics") => (StatusCode::OK, metrics::CONTENT_TYPE, figures(sources)),
         (_, "/health") => {
             let (code, body) = health(sources);
             (code, JSON, body)

@@ -6,19 +6,20 @@ use chrono::{DateTime, FixedOffset};
 use kakou_contract::{
     CameraState, CameraStatus, ClockState, Health, Id, PartState, Priority, StatusMessage,
 };
+use kakou_entry::metrics::{Text, label, labels};
 use kakou_outbox::Stats;
 use kakou_uplink::Status;
 
 use super::super::camera_view::CameraView;
 use super::super::overview::Sources;
 use super::super::tally::CameraTally;
-use super::text::{Text, label, labels};
+use super::text::{histograms, summaries};
 
 /// All of them, as they stand now.
 pub fn figures(sources: &Sources) -> String {
     let overview = sources.look();
     let (status, tallies) = (&overview.status, sources.tallies.all());
-    let mut t = Text::default();
+    let mut t = Text::new("kakou_");
     box_(&mut t, status);
     cameras(&mut t, &status.cameras);
     look_delays(&mut t, &sources.views.all());
@@ -176,10 +177,10 @@ fn passages(t: &mut Text, all: &Tallied) {
     t.add("passages_total", "counter", help, counts);
     let help = "Confidence of the plates that were read, 0 to 1.";
     let values = lanes().map(|(at, counts)| (of(at), counts.confidence));
-    t.summaries("plate_confidence", help, values);
+    summaries(t, "plate_confidence", help, values);
     let help = "Width in pixels of the plates that were read.";
     let values = lanes().map(|(at, counts)| (of(at), counts.width));
-    t.summaries("plate_width_pixels", help, values);
+    summaries(t, "plate_width_pixels", help, values);
     for (name, help, time) in [
         (
             "last_passage_timestamp_seconds",
@@ -219,13 +220,13 @@ fn delays(t: &mut Text, all: &Tallied) {
     let of = |id: &Id| label("camera", id.as_str());
     let looks = all.iter().map(|(id, c)| (of(id), c.looks.clone()));
     let help = "From a frame's capture to the end of the look at it.";
-    t.histograms("look_delay_seconds", help, looks);
+    histograms(t, "look_delay_seconds", help, looks);
     let passages = all.iter().map(|(id, c)| (of(id), c.passage_delay.clone()));
     let help = "From the moment of a passage until its record is handed to the outbox.";
-    t.histograms("passage_delay_seconds", help, passages);
+    histograms(t, "passage_delay_seconds", help, passages);
     let hits = all.iter().map(|(id, c)| (of(id), c.hit_delay.clone()));
     let help = "From the frame that decided a hit until it is handed to the outbox.";
-    t.histograms("hit_delay_seconds", help, hits);
+    histograms(t, "hit_delay_seconds", help, hits);
 }
 
 fn parts(t: &mut Text, status: &StatusMessage) {
