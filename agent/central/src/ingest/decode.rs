@@ -5,6 +5,8 @@
 //! belongs there. What is not believed is never dropped: it is kept apart with its reason, as it
 //! came.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use chrono::{DateTime, FixedOffset};
 use kakou_contract::seal::{SealError, all_signed};
 use kakou_contract::{
@@ -112,8 +114,8 @@ fn check_content(seal: &Seal, message: &Received) -> Result<(), SealError> {
 /// A message with the agent that its topic names; `None`: the topic names none.
 pub type Named = (Received, Option<(Topic, Known)>);
 
-/// So many signatures are checked together: a wrong one among them costs a check of each.
-const TOGETHER: usize = 256;
+/// Of so few signatures, among which one is wrong, each is checked by itself.
+const FEW: usize = 32;
 
 /// Believes each, or says why not, in their order. Signatures are checked together, which takes half
 /// the time.
@@ -153,15 +155,27 @@ fn signed(
             Some((at, (seal, known.key.as_ref()?)))
         })
         .collect();
-    for pairs in pairs.chunks(TOGETHER) {
-        let together: Vec<_> = pairs.iter().map(|(_, pair)| *pair).collect();
-        if !all_signed(&together) {
-            for (at, (seal, key)) in pairs {
-                said[*at] = seal.check_signature(key);
-            }
+    check(&pairs, &mut said);
+    said
+}
+
+/// Signatures of a batch are checked together; where one is wrong, each half of them.
+fn check(pairs: &[(usize, (&Seal, &VerifyingKey))], said: &mut [Result<(), SealError>]) {
+    let together: Vec<_> = pairs.iter().map(|(_, pair)| *pair).collect();
+    if pairs.is_empty() || all_signed(&together) {
+        return;
+    }
+    if pairs.len() > FEW {
+        let (first, second) = pairs.split_at(pairs.len() / 2);
+        check(first, said);
+        check(second, said);
+        return;
+    }
+    for (at, (seal, key)) in pairs {
+        if let Some(said) = said.get_mut(*at) {
+            *said = seal.check_signature(key);
         }
     }
-    said
 }
 
 fn decode_one(
@@ -233,7 +247,7 @@ fn decode_one(
             );
         }
     }
-    let row = match row(topic, &message) {
+    let row = match without_panic(|| row(topic, &message)) {
         Ok(row) => row,
         Err(error) => {
             return apart(message, Doubt::Unreadable, error, agent, seal.as_ref());
@@ -289,6 +303,13 @@ fn is_goodbye(topic: &Topic, message: &Received) -> bool {
     matches!(topic, Topic::Status { .. })
         && StatusMessage::from_json(&message.payload)
             .is_ok_and(|status| status.state == AgentState::Offline)
+}
+
+/// A panic is a bug. It costs the message that brought it its row, and no other message anything.
+fn without_panic<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err("this program failed on it, which is a bug; its log says where".to_owned())
+    })
 }
 
 fn row(topic: &Topic, message: &Received) -> Result<Row, String> {
@@ -358,4 +379,51 @@ fn elsewhere(topic: &Topic, row: &Row) -> Option<Topic> {
         Row::Picture(_) => return None,
     };
     (claimed != *topic).then_some(claimed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+    use kakou_contract::SigningKey;
+    use kakou_contract::seal::Sealed;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_signature_is_found_among_many_and_costs_no_other_message_anything() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let sealed = |sequence| {
+            let sealed = Sealed {
+                previous: &[1; 32],
+                sequence,
+                id: "a",
+                topic: "t",
+                content_type: None,
+                payload: b"{}",
+            };
+            sealed.seal(&key)
+        };
+        let mut seals: Vec<Seal> = (1..=200).map(sealed).collect();
+        for wrong in [0, 57, 58, 199] {
+            seals[wrong].signature[3] ^= 1;
+        }
+        let public = key.verifying_key();
+        let pairs = seals.iter().map(|seal| (seal, &public)).enumerate();
+        let mut said = vec![Ok(()); seals.len()];
+        check(&pairs.collect::<Vec<_>>(), &mut said);
+        let wrong = said.iter().enumerate().filter(|(_, said)| said.is_err());
+        assert_eq!(
+            wrong.map(|(at, _)| at).collect::<Vec<_>>(),
+            [0, 57, 58, 199]
+        );
+    }
+
+    #[test]
+    fn a_bug_costs_one_message_its_row_and_the_program_nothing() {
+        let why = without_panic::<()>(|| panic!("a bug")).unwrap_err();
+        assert!(why.contains("which is a bug"), "{why}");
+        assert_eq!(without_panic(|| Ok(1)), Ok(1));
+        let refused = without_panic::<()>(|| Err("no JSON".to_owned()));
+        assert_eq!(refused, Err("no JSON".to_owned()));
+    }
 }
