@@ -15,9 +15,11 @@ use serde::Deserialize;
 use crate::api::Listen;
 use crate::ingest::ObjectsConfig;
 use crate::life::LifeConfig;
+use crate::metrics::MetricsConfig;
 use crate::push::{
     AgreementConfig, PushBroker, PushConfigError, PushSettings, RecipientConfig, Recipients,
 };
+use crate::store::Store;
 use crate::upper::{Gat1400Config, PlanError, UpperPlan};
 
 /// A city's config has some thousand lines of recipients.
@@ -52,6 +54,8 @@ pub struct CentralConfig {
     pub gaps: GapsConfig,
     /// The HTTP interface; missing: there is none.
     pub api: Option<ApiConfig>,
+    /// `/metrics` and `/health`; missing: nothing listens for them.
+    pub metrics: Option<MetricsConfig>,
     #[serde(default)]
     pub push: PushSettings,
     #[serde(default)]
@@ -108,6 +112,8 @@ pub struct DatabaseConfig {
     pub url: Option<String>,
     /// Or a file with it, where a password is in it.
     pub url_file: Option<PathBuf>,
+    /// Who may vouch for the server; missing: whom this machine trusts.
+    pub ca: Option<PathBuf>,
     #[serde(default = "connections")]
     pub connections: usize,
 }
@@ -191,6 +197,9 @@ impl CentralConfig {
         if self.objects.folder.is_some() == self.objects.bucket.is_some() {
             return fault("objects.folder", "give either folder or bucket");
         }
+        if let Err(error) = self.objects.check() {
+            return fault("objects.endpoint", &error);
+        }
         if self.gaps.ask_messages == 0
             || u64::from(self.gaps.ask_messages) > kakou_contract::command::RESEND_MAX
         {
@@ -273,6 +282,14 @@ impl CentralConfig {
             (None, Some(path)) => Secret::from_file(path).map_err(|e| e.to_string()),
             (None, None) => Err("missing".to_owned()),
         }
+    }
+
+    /// Nothing is dialled yet. `connections`: the most at once, where it is not what the config says.
+    pub fn store(&self, connections: Option<usize>) -> anyhow::Result<Store> {
+        let url = self.database_url().map_err(anyhow::Error::msg)?;
+        let most = connections.unwrap_or(self.database.connections);
+        let ca = self.database.ca.as_deref();
+        Ok(Store::open_trusting(url.reveal(), ca, most)?)
     }
 
     /// What every connection to the broker has in common.

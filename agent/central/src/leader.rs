@@ -4,6 +4,8 @@
 //! all of this work is done, so a process that loses it cannot go on as if it led: its next
 //! statement fails. Another one then takes over, and reads from the tables what it needs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{Days as CalendarDays, Utc};
@@ -35,6 +37,8 @@ pub struct Leader<H> {
     pub tls: TlsFiles,
     pub life: LifeConfig,
     pub gaps: GapsConfig,
+    /// Whether this process leads now, for the metrics.
+    pub leads: Arc<AtomicBool>,
 }
 
 impl<H: OnNew + Clone + 'static> Leader<H> {
@@ -50,20 +54,23 @@ impl<H: OnNew + Clone + 'static> Leader<H> {
                 let row = client.query_one(select, &[&LEADING]).await?;
                 if row.get(0) {
                     tracing::info!("leads: follows chains and the life of agents");
+                    self.leads.store(true, Ordering::Relaxed);
                     self.lead(&mut client).await?;
                 }
                 Ok::<(), StoreError>(())
             };
-            tokio::select! {
-                led = leading => match led {
-                    Ok(()) => told = false,
-                    Err(error) if told => tracing::debug!(%error, "does not lead"),
-                    Err(error) => {
-                        tracing::warn!(%error, "does not lead any more, another process may; it is tried again");
-                        told = true;
-                    }
-                },
+            let led = tokio::select! {
+                led = leading => led,
                 _ = stop.wait_for(|stop| *stop) => return,
+            };
+            self.leads.store(false, Ordering::Relaxed);
+            match led {
+                Ok(()) => told = false,
+                Err(error) if told => tracing::debug!(%error, "does not lead"),
+                Err(error) => {
+                    tracing::warn!(%error, "does not lead any more, another process may; it is tried again");
+                    told = true;
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}

@@ -9,10 +9,12 @@ pub mod config;
 pub mod ingest;
 pub mod leader;
 pub mod life;
+pub mod metrics;
 pub mod push;
 #[cfg(feature = "demo")]
 pub mod scratch;
 pub mod serve;
 pub mod store;
+pub mod table;
 pub mod trust;
 pub mod upper;

@@ -1,7 +1,7 @@
 //! The whole subscriber: lanes, leader, and what hangs on them, until told to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 use tokio_postgres::Transaction;
 use uuid::Uuid;
 
-use crate::api::{App, CHANNEL, Pictures, serve};
+use crate::api::{self, App, CHANNEL, Listen, Pictures};
 use crate::config::CentralConfig;
 use crate::ingest::{Agents, Counts, Intake, LOOK_AGAIN, Lane, LaneKind, Objects, OnNew, run};
 use crate::leader::Leader;
+use crate::metrics::{self, Sources};
 use crate::push::{CommandPace, Commander, NewHit, PushPace, Pusher, Recipients, enqueue};
 use crate::store::{Days, Store, StoreError};
 use crate::upper::{Filter, Upper};
@@ -25,6 +26,8 @@ use crate::upper::{Filter, Upper};
 const LAST_WRITES: Duration = Duration::from_secs(20);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Another program may have the address of the interface, and lose it; a certificate may be mended.
+const OPEN_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a new message means beyond its row. Of a hit, whoever listens is told, and whoever has a
 /// right to it; a passage goes to the upper view library.
@@ -82,17 +85,16 @@ pub struct Central {
     pub objects: Objects,
     pub counts: Vec<(LaneKind, Arc<Counts>)>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    /// Each with its name.
+    tasks: JoinSet<&'static str>,
     pusher: Option<Pusher>,
-    // Ends with it.
-    _commander: Commander,
+    commander: Commander,
 }
 
 impl Central {
     /// Brings the schema up to date and begins to take messages in.
     pub async fn start(config: &CentralConfig) -> anyhow::Result<Self> {
-        let url = config.database_url().map_err(anyhow::Error::msg)?;
-        let store = Store::open(url.reveal(), config.database.connections)?;
+        let store = config.store(None)?;
         let steps = store.migrate().await?;
         if steps > 0 {
             tracing::info!(steps, "the database has the schema of this version now");
@@ -126,9 +128,24 @@ impl Central {
                 config.receiver(),
             );
             counts.push((kind, Arc::clone(&lane.counts)));
-            tasks.spawn(run(lane, intake.clone(), stopped.clone()));
+            let lane = run(lane, intake.clone(), stopped.clone());
+            tasks.spawn(named(kind.as_str(), lane));
         }
-        tasks.spawn(look_again(intake.agents.clone(), stopped.clone()));
+        let again = look_again(intake.agents.clone(), stopped.clone());
+        tasks.spawn(named("keys", again));
+        let leads = Arc::new(AtomicBool::new(false));
+        if let Some(place) = &config.metrics {
+            let sources = Sources::new(
+                [config.group.to_string(), config.name.to_string()],
+                counts.clone(),
+                Arc::clone(&leads),
+                upper.is_some(),
+                store.clone(),
+                Arc::clone(&clock),
+            );
+            let serve = metrics::serve(place.listen, Arc::new(sources), until(stopped.clone()));
+            tasks.spawn(named("metrics", serve));
+        }
         let leader = Leader {
             store: store.clone(),
             intake,
@@ -136,8 +153,9 @@ impl Central {
             tls: config.tls(),
             life: config.life.clone(),
             gaps: config.gaps.clone(),
+            leads,
         };
-        tasks.spawn(leader.run(stopped.clone()));
+        tasks.spawn(named("leader", leader.run(stopped.clone())));
         if let Some(plan) = upper {
             let upper = Upper {
                 plan,
@@ -146,7 +164,7 @@ impl Central {
                 clock: Arc::clone(&clock),
                 process: config.name.to_string(),
             };
-            tasks.spawn(upper.run(stopped.clone()));
+            tasks.spawn(named("gat1400", upper.run(stopped.clone())));
         }
         let commander = Commander::start(
             store.clone(),
@@ -168,13 +186,7 @@ impl Central {
             let options = place.options(api.proxied);
             let pictures = Arc::new(Shown(objects.clone()));
             let app = Arc::new(App::new(store.clone(), pictures, clock, options));
-            let mut stopped = stopped.clone();
-            tasks.spawn(async move {
-                let until = async { drop(stopped.wait_for(|stop| *stop).await) };
-                if let Err(error) = serve(&place, app, until).await {
-                    tracing::error!(%error, "the interface is not answered");
-                }
-            });
+            tasks.spawn(named("api", answer(place, app, stopped)));
         }
         Ok(Self {
             store,
@@ -183,7 +195,7 @@ impl Central {
             stop,
             tasks,
             pusher,
-            _commander: commander,
+            commander,
         })
     }
 
@@ -194,6 +206,25 @@ impl Central {
             |(_, counts): &(_, Arc<Counts>)| counts.is_subscribed.load(Ordering::Relaxed) == 0;
         while self.counts.iter().any(open) {
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Returns when a part has ended by itself, which none should: its name. Without it the rest is not
+    /// what this program is for, so the process is to begin anew.
+    pub async fn ended(&mut self) -> String {
+        let push = async {
+            match &mut self.pusher {
+                Some(pusher) => pusher.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => match ended {
+                Ok(name) => name.to_owned(),
+                Err(error) => error.to_string(),
+            },
+            () = push => "push".to_owned(),
+            () = self.commander.ended() => "commands".to_owned(),
         }
     }
 
@@ -210,6 +241,35 @@ impl Central {
     }
 }
 
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+/// Answers the interface; where that cannot be, messages are taken in all the same.
+async fn answer(place: Listen, app: Arc<App>, stopped: watch::Receiver<bool>) {
+    let mut told = None;
+    loop {
+        let error = match api::serve(&place, Arc::clone(&app), until(stopped.clone())).await {
+            Ok(()) => return,
+            Err(error) => error.to_string(),
+        };
+        if told.as_ref() != Some(&error) {
+            tracing::error!(error, "the interface is not answered; it is tried again");
+            told = Some(error);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(OPEN_AGAIN) => {}
+            () = until(stopped.clone()) => return,
+        }
+    }
+}
+
 /// Keys that an operator sets are seen by and by.
 async fn look_again(agents: Agents, mut stop: watch::Receiver<bool>) {
     loop {
@@ -217,5 +277,55 @@ async fn look_again(agents: Agents, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(LOOK_AGAIN) => agents.forget(),
             _ = stop.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::ingest::ObjectsConfig;
+    use crate::push::PushBroker;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_named() {
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        // Nobody is there; each part goes on trying.
+        let store = Store::open("host=127.0.0.1 port=9 connect_timeout=1", 2).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let objects = ObjectsConfig {
+            folder: Some(folder.path().to_owned()),
+            ..ObjectsConfig::default()
+        };
+        let broker = PushBroker {
+            brokers: vec!["mqtt://127.0.0.1:9".parse().unwrap()],
+            tls: kakou_uplink::TlsFiles::default(),
+            client_id: "central-a".to_owned(),
+        };
+        let clock: SharedClock = Arc::new(SystemClock::new());
+        let pace = CommandPace::default();
+        let mut central = Central {
+            commander: Commander::start(store.clone(), &broker, clock, pace),
+            store,
+            objects: Objects::open(&objects).unwrap(),
+            counts: Vec::new(),
+            stop: watch::channel(false).0,
+            tasks: JoinSet::new(),
+            pusher: None,
+        };
+        let mut stopped = central.stop.subscribe();
+        central.tasks.spawn(async move {
+            drop(stopped.wait_for(|stop| *stop).await);
+            "keys"
+        });
+        let waits = tokio::time::timeout(Duration::from_millis(300), central.ended());
+        assert!(waits.await.is_err());
+        central.tasks.spawn(named("hits", async {}));
+        assert_eq!(central.ended().await, "hits");
+        central
+            .tasks
+            .spawn(named("records", async { panic!("a bug") }));
+        let told = central.ended().await;
+        assert!(told.contains("panic"), "{told}");
     }
 }

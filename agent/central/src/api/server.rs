@@ -3,13 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use kakou_entry::accept;
 use kakou_entry::identity::{IdentityError, server_config};
-use kakou_entry::serve_connection;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::{App, Options, router};
@@ -74,36 +71,8 @@ pub async fn serve(
         })?;
     tracing::info!(address = %listen.address, tls = tls.is_some(), "the interface is answered");
     let router = router(Arc::clone(&app));
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    // Dropped at the end, and with it every connection.
-    let mut connections = JoinSet::new();
-    connections.spawn(async move {
-        app.listen().await;
-    });
-    tokio::pin!(until);
-    loop {
-        while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            () = &mut until => return Ok(()),
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                // The process has no more files, or the client left already.
-                tracing::debug!("a connection was not taken: {e}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::debug!(%peer, "too many connections");
-            continue;
-        };
-        let (router, tls) = (router.clone(), tls.clone());
-        connections.spawn(async move {
-            serve_connection(stream, peer.ip(), tls, router).await;
-            drop(place);
-        });
+    tokio::select! {
+        () = accept(listener, CONNECTIONS, tls, router, until) => Ok(()),
+        never = app.listen() => match never {},
     }
 }

@@ -136,8 +136,7 @@ fn begin(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn store(config: &CentralConfig) -> anyhow::Result<Store> {
-    let url = config.database_url().map_err(anyhow::Error::msg)?;
-    Ok(Store::open(url.reveal(), 2)?)
+    config.store(Some(2))
 }
 
 /// A line on stdout; a reader that has gone is no error of ours to tell.

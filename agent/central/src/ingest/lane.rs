@@ -76,6 +76,10 @@ pub struct Counts {
     pub connections: AtomicU64,
     /// The broker confirmed the subscriptions, and the connection has not ended since.
     pub is_subscribed: AtomicU64,
+    /// Wall clock, ms since 1970; 0: nothing was committed yet.
+    pub committed_ms: AtomicU64,
+    /// Since when the messages in hand have been on their way into the database; 0: none are.
+    pub writing_since_ms: AtomicU64,
 }
 
 pub struct Lane {
@@ -226,8 +230,12 @@ async fn write<H: OnNew + Clone + 'static>(
     counts: Arc<Counts>,
 ) {
     let mut writer = None;
+    let now_ms = || u64::try_from(intake.clock.wall_ms()).unwrap_or(0);
     while let Some(Decoded { batch, receipts }) = decoded.recv().await {
+        counts.writing_since_ms.store(now_ms(), Ordering::Relaxed);
         let written = intake.write(&mut writer, batch).await;
+        counts.writing_since_ms.store(0, Ordering::Relaxed);
+        counts.committed_ms.store(now_ms(), Ordering::Relaxed);
         for receipt in receipts {
             acknowledger.acknowledge(receipt);
         }

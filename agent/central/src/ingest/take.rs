@@ -93,11 +93,13 @@ impl<H: OnNew + Clone + 'static> Intake<H> {
                 batch.released = released;
                 batch
             }
-            Err(error) => {
-                // A panic is a bug; the messages are not acknowledged, so they come again.
-                tracing::error!(%error, "a batch could not be decoded, its messages stay with the broker");
-                std::future::pending().await
-            }
+            // A bug. The lane ends with it, and then the process: its messages are not acknowledged, so
+            // they come again.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

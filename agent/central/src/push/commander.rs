@@ -69,6 +69,14 @@ impl Drop for Commander {
 }
 
 impl Commander {
+    /// Returns when it has ended, which it does only by a panic.
+    pub async fn ended(&mut self) {
+        tokio::select! {
+            _ = &mut self.task => {}
+            _ = &mut self.ears => {}
+        }
+    }
+
     /// Must be called within a tokio runtime.
     pub fn start(store: Store, broker: &PushBroker, clock: SharedClock, pace: CommandPace) -> Self {
         let wake = Arc::new(Notify::new());

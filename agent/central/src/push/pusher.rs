@@ -117,6 +117,14 @@ impl Pusher {
         Ok(Self { stop, task, ears })
     }
 
+    /// Returns when it has ended, which it does only when told to, or by a panic.
+    pub async fn ended(&mut self) {
+        tokio::select! {
+            _ = &mut self.task => {}
+            _ = &mut self.ears => {}
+        }
+    }
+
     /// Takes nothing more, waits for what is on its way, and records it. A database that is away
     /// makes it wait no longer than `within`.
     pub async fn stop(mut self, within: Duration) {
