@@ -40,6 +40,10 @@ pub struct ScratchPostgres {
     bin: PathBuf,
     folder: TempDir,
     server: Option<Child>,
+    /// Of localhost; `None`: it listens on the socket alone.
+    port: Option<u16>,
+    /// Settings beside those that every one has, as `name=value`.
+    settings: Vec<String>,
 }
 
 impl ScratchPostgres {
@@ -56,6 +60,8 @@ impl ScratchPostgres {
             bin,
             folder,
             server: None,
+            port: None,
+            settings: Vec::new(),
         };
         // The server's user has to get in.
         let mode = std::fs::Permissions::from_mode(0o755);
@@ -113,8 +119,33 @@ impl ScratchPostgres {
         self.answers().await
     }
 
+    /// Starts it again, so that it listens on localhost too, with these settings (`name=value`).
+    pub async fn listen(&mut self, port: u16, settings: &[String]) -> Result<(), ScratchError> {
+        self.port = Some(port);
+        self.settings = settings.to_vec();
+        self.kill();
+        self.restart().await
+    }
+
+    /// Puts a file where the server finds it, for its user alone; its path.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<String, ScratchError> {
+        let path = self.path(name);
+        let io = |source| ScratchError::Io {
+            what: path.clone(),
+            source,
+        };
+        std::fs::write(&path, bytes).map_err(io)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
+        if rustix::process::geteuid().is_root() {
+            self.program("chown", &["postgres", &path])?;
+        }
+        Ok(path)
+    }
+
     fn of(&self, database: &str) -> String {
-        format!("host={} user={NAME} dbname={database}", self.path(""))
+        let port = self.port.map(|port| format!(" port={port}"));
+        let port = port.unwrap_or_default();
+        format!("host={}{port} user={NAME} dbname={database}", self.path(""))
     }
 
     fn path(&self, name: &str) -> String {
@@ -135,11 +166,20 @@ impl ScratchPostgres {
             .append(true)
             .open(self.folder.path().join("log"))
             .map_err(io)?;
+        let listens = match self.port {
+            None => vec!["listen_addresses=".to_owned()],
+            Some(port) => vec![
+                "listen_addresses=localhost".to_owned(),
+                format!("port={port}"),
+            ],
+        };
+        let settings = listens.iter().chain(&self.settings);
         let mut command = as_server(&self.bin.join("postgres"));
         command
             .args(["-D", &self.path("data"), "-k", &self.path("")])
-            .args(["-c", "listen_addresses=", "-c", "max_connections=60"])
+            .args(["-c", "max_connections=60"])
             .args(["-c", "log_min_messages=warning"])
+            .args(settings.flat_map(|setting| ["-c", setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

@@ -7,14 +7,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kakou_guard::Secret;
+use kakou_guard::file::read_bounded;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, PutPayload};
 use serde::Deserialize;
 use tokio::task::JoinSet;
+use url::{Host, Url};
 
 /// Puts at once.
 const AT_ONCE: usize = 16;
+/// Of a file of certificates.
+const CA_MOST: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectsError {
@@ -44,6 +48,36 @@ pub struct ObjectsConfig {
     pub access_key: Option<String>,
     /// The file with the secret key.
     pub secret_key_file: Option<PathBuf>,
+    /// Who may vouch for the bucket's server; missing: whom this machine trusts.
+    pub ca: Option<PathBuf>,
+    /// A server beyond this machine without TLS.
+    #[serde(default)]
+    pub plain_http: bool,
+}
+
+impl ObjectsConfig {
+    /// Why the endpoint is none.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(endpoint) = &self.endpoint else {
+            return Ok(());
+        };
+        let url = Url::parse(endpoint).map_err(|e| format!("{e}; write https://s3.example"))?;
+        let is_here = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => return Err("it names no host; write https://s3.example".to_owned()),
+        };
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if is_here || self.plain_http => Ok(()),
+            "http" => Err(
+                "plain HTTP beyond this machine: everybody on the way sees the pictures; write https://, or say plain_http = true"
+                    .to_owned(),
+            ),
+            _ => Err("neither http nor https; write https://s3.example".to_owned()),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,10 +111,19 @@ impl Objects {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(config.region.as_deref().unwrap_or("us-east-1"));
+        config.check().map_err(fault)?;
+        if let Some(path) = &config.ca {
+            let pem = read_bounded(path, CA_MOST)
+                .map_err(|e| fault(format!("{}: {}", path.display(), e.why)))?;
+            let bundle = Certificate::from_pem_bundle(&pem);
+            let bundle = bundle.map_err(|e| fault(format!("{}: {e}", path.display())))?;
+            let with = ClientOptions::with_root_certificate;
+            builder =
+                builder.with_client_options(bundle.into_iter().fold(ClientOptions::new(), with));
+        }
         if let Some(endpoint) = &config.endpoint {
-            builder = builder
-                .with_endpoint(endpoint)
-                .with_allow_http(endpoint.starts_with("http://"));
+            let is_plain = endpoint.starts_with("http://");
+            builder = builder.with_endpoint(endpoint).with_allow_http(is_plain);
         }
         if let Some(key) = &config.access_key {
             builder = builder.with_access_key_id(key);
@@ -109,6 +152,11 @@ impl Objects {
             done.map_err(|e| ObjectsError::Ended(e.to_string()))??;
         }
         Ok(())
+    }
+
+    /// Whether pictures can be read there. It changes nothing.
+    pub async fn reach(&self) -> Result<(), ObjectsError> {
+        self.get("kakou-check").await.map(drop)
     }
 
     /// `None`: there is none of this name.

@@ -1,12 +1,14 @@
 //! Connections to PostgreSQL.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use kakou_uplink::TlsFiles;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use tokio_rustls::rustls;
+use tokio_rustls::rustls::ClientConfig;
 
 use super::listen::Listener;
 
@@ -87,6 +89,15 @@ impl Store {
     /// Nothing is dialled yet. `url` is that of libpq (`host=... user=...` or `postgresql://...`);
     /// `connections` is the most at once.
     pub fn open(url: &str, connections: usize) -> Result<Self, StoreError> {
+        Self::open_trusting(url, None, connections)
+    }
+
+    /// With who may vouch for the server, in PEM; `None`: whom this machine trusts.
+    pub fn open_trusting(
+        url: &str,
+        ca: Option<&Path>,
+        connections: usize,
+    ) -> Result<Self, StoreError> {
         let mut config: tokio_postgres::Config = url
             .parse()
             .map_err(|e: tokio_postgres::Error| StoreError::Url(chain(&e)))?;
@@ -95,10 +106,17 @@ impl Store {
         let recycle = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let tls = match config.get_ssl_mode() {
-            SslMode::Disable => None,
-            // `prefer` and `require`. A server on a Unix socket is not asked.
-            _ => Some(tls()?),
+        let files = TlsFiles {
+            ca: ca.map(Path::to_owned),
+            client: None,
+        };
+        // A server on a Unix socket is not asked for TLS.
+        let tls = match (config.get_ssl_mode(), files.client_config()) {
+            (SslMode::Disable, _) => None,
+            (_, Ok(tls)) => Some(MakeRustlsConnect::new(ClientConfig::clone(&tls))),
+            // A machine that trusts nobody, and a server that may have no TLS.
+            (SslMode::Prefer, Err(_)) if ca.is_none() => None,
+            (_, Err(error)) => return Err(StoreError::Tls(error.to_string())),
         };
         let manager = match &tls {
             None => Manager::from_config(config.clone(), tokio_postgres::NoTls, recycle),
@@ -146,19 +164,4 @@ impl Store {
             .await?;
         Ok(report?.applied_migrations().len())
     }
-}
-
-fn tls() -> Result<MakeRustlsConnect, StoreError> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        // One that cannot be read vouches for nobody.
-        let _ = roots.add(certificate);
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| StoreError::Tls(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }

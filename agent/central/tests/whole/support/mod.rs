@@ -7,6 +7,7 @@ pub mod agent;
 pub mod mosquitto;
 pub mod process;
 pub mod rmqtt;
+pub mod s3;
 
 use std::time::Duration;
 
