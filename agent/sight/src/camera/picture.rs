@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use kakou_guard::file::{read_bounded, read_inside};
 
 /// The largest picture of a stream or video, in pixels: 4096 x 4096.
@@ -58,10 +58,8 @@ pub(super) fn decode_up_to(bytes: &[u8], most: u64) -> Result<RgbImage, String> 
             "a picture of {width} x {height} is too large: {most} pixels are taken"
         ));
     }
-    if matches!(
-        decoder.original_color_type(),
-        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16
-    ) {
+    // Decoders disagree whether such inks are stored as they are or inverted.
+    if jpeg_components(bytes) == Some(4) {
         return Err("its colours are CMYK, for printing; save it as RGB".to_owned());
     }
     let turned = decoder.orientation().map_err(said)?;
@@ -71,6 +69,15 @@ pub(super) fn decode_up_to(bytes: &[u8], most: u64) -> Result<RgbImage, String> 
     }
     picture.apply_orientation(turned);
     Ok(picture.into_rgb8())
+}
+
+/// How many colours or inks a JPEG has, as its frame header says (ITU-T T.81, B.2.2).
+fn jpeg_components(bytes: &[u8]) -> Option<u8> {
+    let segments = &mut Markers(bytes.strip_prefix(&SOI)?);
+    // Three numbers among those of frame headers are tables and an extension.
+    let is_frame = |marker| matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
+    let (_, header) = segments.find(|(marker, _)| is_frame(*marker))?;
+    header.get(7).copied()
 }
 
 /// A picture of a format that is not taken, by its first bytes, and what to do about it.
@@ -112,30 +119,41 @@ fn convert(name: &str, tool: &str) -> String {
 /// Whether the end marker of a JPEG is there: after its scans, not in what a camera appends, and
 /// not in a preview within its head. `None`: no JPEG.
 fn jpeg_end(bytes: &[u8]) -> Option<bool> {
-    let mut rest = bytes.strip_prefix(&SOI)?;
     let mut in_scan = false;
-    loop {
-        // The next marker. In a scan, 0xff 0x00 is data and 0xff 0xd0 to 0xd7 are restarts; between
-        // segments there may be fill bytes, and the tail of a comment that lied about its length.
-        let Some(at) = rest.iter().position(|b| *b == 0xff) else {
-            return Some(false);
-        };
-        rest = rest.get(at + 1..).unwrap_or_default();
-        let Some((marker, after)) = rest.split_first() else {
-            return Some(false);
-        };
-        match *marker {
-            0xff => continue,
-            0 | 1 | 0xd0..=0xd7 => rest = after,
-            EOI if in_scan => return Some(true),
-            EOI => return Some(false),
-            marker => {
-                in_scan |= marker == SOS;
-                let length = match after {
-                    [high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
-                    _ => return Some(false),
-                };
-                rest = after.get(length.max(2)..).unwrap_or_default();
+    for (marker, _) in Markers(bytes.strip_prefix(&SOI)?) {
+        match marker {
+            EOI => return Some(in_scan),
+            marker => in_scan |= marker == SOS,
+        }
+    }
+    Some(false)
+}
+
+/// The markers of a JPEG behind its first, each with what follows it. In a scan, 0xff 0x00 is data and
+/// 0xff 0xd0 to 0xd7 are restarts; between segments there may be fill bytes, and the tail of a comment
+/// that lied about its length.
+struct Markers<'a>(&'a [u8]);
+
+impl<'a> Iterator for Markers<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let at = self.0.iter().position(|b| *b == 0xff)?;
+            self.0 = self.0.get(at + 1..).unwrap_or_default();
+            let (marker, after) = self.0.split_first()?;
+            match *marker {
+                0xff => continue,
+                0 | 1 | 0xd0..=0xd7 => self.0 = after,
+                EOI => {
+                    self.0 = after;
+                    return Some((EOI, after));
+                }
+                marker => {
+                    let length = u16::from_be_bytes([*after.first()?, *after.get(1)?]);
+                    self.0 = after.get(usize::from(length).max(2)..).unwrap_or_default();
+                    return Some((marker, after));
+                }
             }
         }
     }
