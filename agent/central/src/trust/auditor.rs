@@ -113,7 +113,10 @@ impl Auditor {
 
 async fn news(transaction: &Transaction<'_>) -> Result<(BTreeMap<i32, News>, usize), StoreError> {
     let mut news: BTreeMap<i32, News> = BTreeMap::new();
-    let take = "DELETE FROM ledger WHERE ctid = ANY (ARRAY(SELECT ctid FROM ledger LIMIT $1)) \
+    // In their order: where there are more than one sweep takes, a repeat must not come before the
+    // message itself, which would then look like another one with the same number.
+    let take = "WITH taken AS (SELECT number FROM ledger ORDER BY number LIMIT $1) \
+         DELETE FROM ledger USING taken WHERE ledger.number = taken.number \
          RETURNING agent, sequence, previous_hash, hash, fresh, event_id";
     let rows = transaction.query(take, &[&AT_ONCE]).await?;
     let seals = rows.len();

@@ -1,4 +1,4 @@
-//! In which order gaps are asked back.
+//! In which order gaps are asked back, and seals are looked at.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use kakou_central::config::GapsConfig;
 use kakou_central::scratch::ScratchPostgres;
 use kakou_central::store::Store;
-use kakou_central::trust::ask;
+use kakou_central::trust::{Auditor, ask};
 use kakou_time::{SharedClock, SystemClock};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,4 +69,44 @@ async fn the_oldest_gap_is_asked_for_first_whoever_has_it_and_near_ones_with_it(
         "3:13:0:",
     ];
     assert_eq!(told, parts.join(" "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_never_looked_at_before_its_message_however_much_waits() {
+    let database = ScratchPostgres::start().await.unwrap();
+    let store = Store::open(&database.url(), 2).unwrap();
+    store.migrate().await.unwrap();
+    let mut client = store.client().await.unwrap();
+    // As the table is when rows were deleted from it: what came second lies where there was room, far
+    // before what came first.
+    client
+        .batch_execute(
+            "INSERT INTO agents (site, agent) SELECT 's' || n, 'box-1' FROM generate_series(1, 2) n;
+             INSERT INTO ledger (number, agent, sequence, previous_hash, hash, fresh, event_id)
+                 OVERRIDING SYSTEM VALUE
+                 VALUES (2, 1, 1, decode(repeat('00', 32), 'hex'), decode(repeat('11', 32), 'hex'), false, 'a');
+             INSERT INTO ledger (number, agent, sequence, previous_hash, hash, fresh, event_id)
+                 OVERRIDING SYSTEM VALUE
+                 SELECT n + 2, 2, n, decode(md5((n - 1)::text) || md5((n - 1)::text), 'hex'),
+                     decode(md5(n::text) || md5(n::text), 'hex'), true, 'b' || n
+                 FROM generate_series(2, 30000) n;
+             INSERT INTO ledger (number, agent, sequence, previous_hash, hash, fresh, event_id)
+                 OVERRIDING SYSTEM VALUE
+                 VALUES (1, 1, 1, decode(repeat('00', 32), 'hex'), decode(repeat('11', 32), 'hex'), true, 'a')",
+        )
+        .await
+        .unwrap();
+    let mut auditor = Auditor::default();
+    let mut seals = 0;
+    loop {
+        let swept = auditor.sweep(&mut client).await.unwrap();
+        seals += swept.seals;
+        if !swept.is_full {
+            break;
+        }
+    }
+    assert_eq!(seals, 30_001);
+    let wrong = "SELECT coalesce(string_agg(kind || ': ' || detail, '; '), '') FROM alarms";
+    let wrong: String = client.query_one(wrong, &[]).await.unwrap().get(0);
+    assert_eq!(wrong, "");
 }
