@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod here;
 pub mod ingest;
 pub mod leader;
 pub mod life;

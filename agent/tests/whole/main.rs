@@ -13,6 +13,8 @@ mod agent;
 #[path = "../uplink/mosquitto.rs"]
 #[allow(dead_code)] // Not all of it is needed here.
 mod mosquitto;
+#[path = "../support/promtool.rs"]
+mod promtool;
 #[path = "../support/standing.rs"]
 mod standing;
 #[path = "../support/mod.rs"]

@@ -3,11 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
 use crate::agent::{Checkpoint, on, until};
+use crate::promtool::promtool;
 use crate::support::{kakou, root, stderr, stdout};
 use kakou_contract::{HitMessage, PassageMessage, StatusMessage};
 use serde_json::Value;
@@ -39,30 +39,6 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
 fn value(text: &str, begin: &str) -> Option<f64> {
     let line = text.lines().find(|l| l.starts_with(begin))?;
     line.rsplit(' ').next()?.parse().ok()
-}
-
-fn promtool(args: &[&str], folder: &Path, input: &str) {
-    let mut child = Process::new("promtool")
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool; make tools-test installs it");
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let done = child.wait_with_output().unwrap();
-    let said = [done.stdout, done.stderr].concat();
-    assert!(
-        done.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&said)
-    );
 }
 
 async fn watched(more: &str) -> (Checkpoint, SocketAddr) {

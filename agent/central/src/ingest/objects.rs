@@ -13,7 +13,9 @@ use object_store::local::LocalFileSystem;
 use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, PutPayload};
 use serde::Deserialize;
 use tokio::task::JoinSet;
-use url::{Host, Url};
+use url::Url;
+
+use crate::here::is_this_machine;
 
 /// Puts at once.
 const AT_ONCE: usize = 16;
@@ -62,12 +64,10 @@ impl ObjectsConfig {
             return Ok(());
         };
         let url = Url::parse(endpoint).map_err(|e| format!("{e}; write https://s3.example"))?;
-        let is_here = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return Err("it names no host; write https://s3.example".to_owned()),
-        };
+        let host = url
+            .host()
+            .ok_or("it names no host; write https://s3.example")?;
+        let is_here = is_this_machine(&host);
         match url.scheme() {
             "https" => Ok(()),
             "http" if is_here || self.plain_http => Ok(()),

@@ -14,7 +14,6 @@ mod standing;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -24,15 +23,14 @@ use axum::{Json, Router};
 use kakou_entry::{accept, metrics};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
+
+use crate::here::listener;
 
 pub use self::figures::Sources;
 pub use self::standing::Standing;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 16;
-/// Another program may have the address, and lose it.
-const BIND_AGAIN: Duration = Duration::from_secs(5);
 
 /// `[metrics]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,23 +51,9 @@ impl Default for MetricsConfig {
 /// Answers until `until` is over.
 pub async fn serve(address: SocketAddr, sources: Arc<Sources>, until: impl Future<Output = ()>) {
     tokio::pin!(until);
-    let mut told = false;
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(error) if told => tracing::debug!(%address, %error, "metrics.listen"),
-            Err(error) => {
-                told = true;
-                tracing::warn!(
-                    %address, %error,
-                    "metrics.listen cannot be opened; another program may have it, or it is no address of this machine; it is tried again"
-                );
-            }
-        }
-        tokio::select! {
-            () = &mut until => return,
-            () = tokio::time::sleep(BIND_AGAIN) => {}
-        }
+    let listener = tokio::select! {
+        () = &mut until => return,
+        listener = listener(address, "metrics.listen") => listener,
     };
     tracing::info!(%address, "metrics and health are answered");
     accept(listener, CONNECTIONS, None, router(sources), until).await;

@@ -12,9 +12,10 @@ use std::time::Duration;
 use kakou_contract::{HitState, Id, Level};
 use kakou_guard::Secret;
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::sign::{KeyError, SigningKeys};
+use crate::here::is_this_machine;
 
 /// `areas = ["all"]`.
 const ALL: &str = "all";
@@ -428,11 +429,7 @@ fn checked_webhook(
             "leave them out: the signature proves who sends",
         ));
     }
-    let is_here = match host {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
+    let is_here = is_this_machine(&host);
     match url.scheme() {
         "https" => {}
         "http" if is_here || it.plain_http => {}

@@ -111,12 +111,14 @@ impl Store {
             client: None,
         };
         // A server on a Unix socket is not asked for TLS.
-        let tls = match (config.get_ssl_mode(), files.client_config()) {
-            (SslMode::Disable, _) => None,
-            (_, Ok(tls)) => Some(MakeRustlsConnect::new(ClientConfig::clone(&tls))),
-            // A machine that trusts nobody, and a server that may have no TLS.
-            (SslMode::Prefer, Err(_)) if ca.is_none() => None,
-            (_, Err(error)) => return Err(StoreError::Tls(error.to_string())),
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            mode => match files.client_config() {
+                Ok(tls) => Some(MakeRustlsConnect::new(ClientConfig::clone(&tls))),
+                // A machine that trusts nobody, and a server that may have no TLS.
+                Err(_) if mode == SslMode::Prefer && ca.is_none() => None,
+                Err(error) => return Err(StoreError::Tls(error.to_string())),
+            },
         };
         let manager = match &tls {
             None => Manager::from_config(config.clone(), tokio_postgres::NoTls, recycle),

@@ -9,10 +9,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
+
+use crate::here::listener;
 
 const CONNECTIONS: usize = 64;
 const HEAD: Duration = Duration::from_secs(30);
@@ -20,26 +22,10 @@ const HEAD: Duration = Duration::from_secs(30);
 const STILL: Duration = Duration::from_secs(60);
 /// A connection is good for so long.
 const LIFE: Duration = Duration::from_secs(600);
-const BIND_AGAIN: Duration = Duration::from_secs(2);
 
-/// Never ends. Another process of this machine may have the address, and lose it.
+/// Never ends.
 pub(super) async fn listen(address: SocketAddr, router: Router) {
-    let mut is_told = false;
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(error) => {
-                if !is_told {
-                    tracing::warn!(
-                        %address, %error,
-                        "gat1400.subscriptions.listen cannot be opened; another process may have it, or it is no address of this machine; it is tried again"
-                    );
-                }
-                is_told = true;
-                tokio::time::sleep(BIND_AGAIN).await;
-            }
-        }
-    };
+    let listener = listener(address, "gat1400.subscriptions.listen").await;
     tracing::info!(%address, "subscriptions of the upper library are taken");
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped at the end, and with it every connection.

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kakou_central::config::GapsConfig;
-use kakou_central::scratch::ScratchPostgres;
-use kakou_central::store::Store;
 use kakou_central::trust::{Auditor, ask};
 use kakou_time::{SharedClock, SystemClock};
 
+use crate::support::database;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_gap_is_asked_for_first_whoever_has_it_and_near_ones_with_it() {
-    let database = ScratchPostgres::start().await.unwrap();
-    let store = Store::open(&database.url(), 2).unwrap();
-    store.migrate().await.unwrap();
+    let (_database, store) = database().await;
     let mut client = store.client().await.unwrap();
     client
         .batch_execute(
@@ -73,9 +71,7 @@ async fn the_oldest_gap_is_asked_for_first_whoever_has_it_and_near_ones_with_it(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_is_never_looked_at_before_its_message_however_much_waits() {
-    let database = ScratchPostgres::start().await.unwrap();
-    let store = Store::open(&database.url(), 2).unwrap();
-    store.migrate().await.unwrap();
+    let (_database, store) = database().await;
     let mut client = store.client().await.unwrap();
     // As the table is when rows were deleted from it: what came second lies where there was room, far
     // before what came first.

@@ -1,10 +1,10 @@
 //! Keys that an operator gives in a list: all of them, or none with each fault told by its line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use kakou_central::scratch::ScratchPostgres;
-use kakou_central::store::Store;
 use kakou_central::trust::{ListFault, keys, pin_list};
 use kakou_contract::{PublicKey, SigningKey};
+
+use crate::support::database;
 
 fn key(seed: u8) -> String {
     PublicKey::of(&SigningKey::from_bytes(&[seed; 32]).verifying_key()).base64
@@ -12,9 +12,7 @@ fn key(seed: u8) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_keys_is_taken_whole_or_told_line_by_line() {
-    let database = ScratchPostgres::start().await.unwrap();
-    let store = Store::open(&database.url(), 2).unwrap();
-    store.migrate().await.unwrap();
+    let (_database, store) = database().await;
     let mut client = store.client().await.unwrap();
     // As a spreadsheet writes it: its mark first, columns in its own order, texts in quotes.
     let list = format!(

@@ -10,6 +10,8 @@ mod gaps;
 mod ingest;
 mod keys;
 mod metrics;
+#[path = "../../../tests/support/promtool.rs"]
+mod promtool;
 mod rights;
 mod scale;
 mod stores;

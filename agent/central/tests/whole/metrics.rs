@@ -2,36 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kakou_central::config::CentralConfig;
 use kakou_central::serve::Central;
 
+use crate::promtool::promtool;
 use crate::support::agent::{Agent, publish};
 use crate::support::{PATIENCE, World, begin, mosquitto};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn promtool(arguments: &[&str], folder: &Path, input: &str) {
-    let mut child = Command::new("promtool")
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool; make tools-test installs it");
-    let mut pipe = child.stdin.take().unwrap();
-    pipe.write_all(input.as_bytes()).unwrap();
-    drop(pipe);
-    let done = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-    assert!(done.status.success(), "{arguments:?}: {told}");
 }
 
 struct Watched {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use kakou_central::config::CentralConfig;
 use kakou_central::scratch::ScratchPostgres;
+use kakou_central::store::Store;
 use kakou_uplink::BrokerAddress;
 pub(crate) use mosquitto::Mosquitto;
 use rmqtt::Cluster;
@@ -130,6 +131,14 @@ impl World {
             panic!("{sql}: {last:?} instead of {wanted}; kept apart: {apart}");
         }
     }
+}
+
+/// A database alone, with the schema.
+pub(crate) async fn database() -> (ScratchPostgres, Store) {
+    let database = ScratchPostgres::start().await.unwrap();
+    let store = Store::open(&database.url(), 2).unwrap();
+    store.migrate().await.unwrap();
+    (database, store)
 }
 
 /// Installs the cryptography that TLS has, as the program does.
