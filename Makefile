@@ -335,11 +335,14 @@ READER := models/train/reader
 READER_OUT := out/reader
 READER_PYTHON := $(READER_OUT)/venv/bin/python
 
+# Only wheels, and only those whose hashes stand in the requirements.
+PINNED := --only-binary=:all: --require-hashes
+
 tools-train:
 	@dpkg -s $(TRAIN_FONTS) >/dev/null 2>&1 || { $(call install,$(TRAIN_FONTS)); }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
 	@[ -x $(READER_PYTHON) ] || $(PYTHON) -m venv $(READER_OUT)/venv
-	@$(READER_PYTHON) -m pip install -q -r $(READER)/requirements.txt
+	@$(READER_PYTHON) -m pip install -q $(PINNED) -r $(READER)/requirements.txt
 
 # READER_CROPS names folders of real crops with a truth.jsonl each; without, all plates are made up. READER_SECONDS: how
 # long the three rounds train. The figures of models/cards/plate-reader-kakou.md are of 320, 260 and 552 seconds on an
@@ -370,7 +373,6 @@ DETECTOR_CROPS ?=
 DETECTOR_SECONDS ?= 560 185
 DETECTOR_WORKERS ?= 6 12
 train-detector: tools-train models-public
-	@$(READER_PYTHON) -m pip install -q -r $(DETECTOR)/requirements.txt
 	@mkdir -p $(DETECTOR_OUT)
 	@[ -d $(DETECTOR_OUT)/opencv-doc ] || { cd $(DETECTOR_OUT); \
 	  apt-get download -qq opencv-doc || { $(SUDO) apt-get update -qq && apt-get download -qq opencv-doc; }; \
@@ -395,7 +397,7 @@ VEHICLES_PYTHON := out/vehicles/venv/bin/python
 # The vehicle detector from the public one: nothing is trained, a minute.
 train-vehicles: models-public
 	@[ -x $(VEHICLES_PYTHON) ] || { mkdir -p out/vehicles; $(PYTHON) -m venv out/vehicles/venv; }
-	@$(VEHICLES_PYTHON) -m pip install -q -r $(VEHICLES)/requirements.txt
+	@$(VEHICLES_PYTHON) -m pip install -q $(PINNED) -r $(VEHICLES)/requirements.txt
 	$(VEHICLES_PYTHON) $(VEHICLES)/make.py --source models/cache/ssdlite_mobilenet_v2_coco.onnx --samples agent/samples \
 	  --out models/weights/vehicles.onnx
 
@@ -409,7 +411,7 @@ CALIBRATION_MOVED ?= cutouts frames green inspection provinces special tollgate 
 calibrate: models build
 	@[ -n "$${KAKOU_DATA:-}" ] && [ -d "$${KAKOU_DATA}" ] || { echo "KAKOU_DATA must name the folder with the real pictures (it is '$${KAKOU_DATA:-}')" >&2; exit 1; }
 	@[ -x $(CALIBRATION_PYTHON) ] || { mkdir -p $(CALIBRATION_OUT); $(PYTHON) -m venv $(CALIBRATION_OUT)/venv; }
-	@$(CALIBRATION_PYTHON) -m pip install -q -r $(CALIBRATION)/requirements.txt
+	@$(CALIBRATION_PYTHON) -m pip install -q $(PINNED) -r $(CALIBRATION)/requirements.txt
 	$(CALIBRATION_PYTHON) $(CALIBRATION)/wear.py pictures $${KAKOU_DATA}/plates --each 3 --out $(CALIBRATION_OUT)/worn
 	$(CALIBRATION_PYTHON) $(CALIBRATION)/wear.py recordings $(CALIBRATION_MOVED:%=$${KAKOU_DATA}/%) --out $(CALIBRATION_OUT)/moved
 	$(KAKOU) eval --calibration --signs $(CALIBRATION_OUT)/real.jsonl $(CALIBRATION_SETS:%=$${KAKOU_DATA}/%) $${KAKOU_DATA}/footage \

@@ -89,13 +89,6 @@ class Folder(unittest.TestCase):
         for path in TRAINING.glob("*.py"):
             self.assertIn(f"`{path.name}`", readme)
 
-    def test_it_shares_an_environment_with_the_reader(self):
-        def pins(folder):
-            lines = (MODELS / "train" / folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
-            return [line for line in lines if not line.startswith("#")]
-
-        self.assertEqual(pins("detector"), pins("reader"))
-
 
 @unittest.skipUnless(numpy, "numpy is not there")
 class Layout(unittest.TestCase):
