@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
     Character, Confidence, Correction, Evidence, Id, IdError, Lane, ModelUsed, NoPlateReason,
     PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, RunnerUp,
-    SchemaVersion, Sha256Hex, Vehicle, replay_id,
+    SchemaVersion, Sha256Hex, Vehicle, VehicleColourRead, replay_id,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -61,6 +61,10 @@ impl Speaker {
         let vehicle = p.class.zip(best.vehicle).map(|((class, conf), r)| Vehicle {
             class,
             class_confidence: Confidence::new(conf),
+            colour: p.colour.map(|(value, sure)| VehicleColourRead {
+                value,
+                confidence: Confidence::new(sure),
+            }),
             bounds: PixelBox::from_edges(r.x0, r.y0, r.x1, r.y1),
         });
         let plate = p

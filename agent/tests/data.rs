@@ -72,6 +72,31 @@ fn special_plates() {
     assert!(false_reads <= 2, "{false_reads} false reads");
 }
 
+/// The colours of vehicles, as one person saw them in pictures of several sets.
+#[test]
+fn vehicle_colours() {
+    let known = include_str!("support/vehicle-colours.csv");
+    let dir = tempfile::tempdir().unwrap();
+    let mut truth = String::new();
+    for line in known.lines().filter(|line| !line.starts_with('#')).skip(1) {
+        let [set, image, colours] = line.split(',').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let colours: Vec<&str> = colours.split(' ').collect();
+        let image = data().join(set).join(image);
+        let line = serde_json::json!({ "image": image, "plates": [], "vehicle_colours": colours });
+        truth += &format!("{line}\n");
+    }
+    std::fs::write(dir.path().join("truth.jsonl"), truth).unwrap();
+    let set = dir.path().to_str().unwrap();
+    let report = json(&succeed(&["eval", set, "--vehicles", "--json"]));
+    println!("vehicle colours: {report}");
+    let n = |key: &str| report[key].as_f64().unwrap();
+    assert!(n("vehicles") >= 400.0, "{report}");
+    assert!(n("right") >= 0.7 * n("told"), "{report}");
+    assert!(n("sure_right") >= 0.82 * n("sure"), "{report}");
+}
+
 /// A side road on which no plate can be read: each vehicle is a passage all the same, once.
 #[test]
 fn vehicles_without_a_readable_plate() {

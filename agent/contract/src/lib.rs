@@ -53,7 +53,7 @@ pub use bounds::LIST_MAX;
 pub use cloudevents::{Attributes, BadExtension, SPEC_VERSION};
 pub use codes::{
     CameraState, Direction, EvidenceRole, Held, Level, NoPlateReason, PLATE_KIND_STANDARD,
-    PlateColour, PlateKind, Priority, VehicleClass,
+    PlateColour, PlateKind, Priority, VehicleClass, VehicleColour,
 };
 pub use command::{Command, CommandError, CommandFault, CommandName, Request, Verdict};
 pub use continuity::{Continuity, Finding};
@@ -74,7 +74,7 @@ pub use message::{Message, MessageError, MessageKind, SchemaVersion};
 pub use passage::{
     Character, ClockState, ClockStatus, Correction, EVIDENCE_MAX, Evidence, Lane, ModelUsed,
     PICTURE_BYTES_MAX, PICTURE_SIDE_MAX, PLATE_MAX, PassageMessage, PictureSize, PixelBox, Plate,
-    PlateColourRead, RunnerUp, Vehicle,
+    PlateColourRead, RunnerUp, Vehicle, VehicleColourRead,
 };
 pub use quality::{
     CameraQuality, LaneBefore, LaneQuality, QUALITY_DAYS_MAX, QUALITY_ROWS_MAX, QualityReport,

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::codes::{Direction, EvidenceRole, NoPlateReason, PlateColour, PlateKind, VehicleClass};
+use crate::codes::{
+    Direction, EvidenceRole, NoPlateReason, PlateColour, PlateKind, VehicleClass, VehicleColour,
+};
 use crate::message::{self, Message, MessageError, MessageKind, SchemaVersion};
 use crate::sequence::Sequence;
 use crate::values::{Confidence, Px, Sha256Hex};
@@ -141,9 +143,29 @@ pub struct Vehicle {
     /// Voted over all frames.
     pub class: VehicleClass,
     pub class_confidence: Confidence,
+    /// Of its body, voted over all frames. Missing: it could not be told, as in a picture taken by
+    /// infra-red light.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colour: Option<VehicleColourRead>,
     /// Where it is in the evidence frame.
     #[serde(rename = "box")]
     pub bounds: PixelBox,
+}
+
+/// The colour of a vehicle's body.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VehicleColourRead {
+    pub value: VehicleColour,
+    pub confidence: Confidence,
+}
+
+impl VehicleColourRead {
+    /// A colour that is less sure is a guess, and is not shown to people.
+    pub const SURE: f32 = 0.7;
+
+    pub fn is_sure(&self) -> bool {
+        self.confidence >= Confidence::new(Self::SURE)
+    }
 }
 
 /// A plate, voted over all reads.

@@ -1,6 +1,6 @@
 //! Made-up plates in the layouts and colours of GA 36, of all provinces.
 
-use kakou_contract::{PlateColour, PlateKind, VehicleClass};
+use kakou_contract::{PlateColour, PlateKind, VehicleClass, VehicleColour};
 
 use crate::random::Random;
 
@@ -52,6 +52,24 @@ pub(crate) struct MadeUp {
     pub(crate) kind: Option<PlateKind>,
     pub(crate) rows: u8,
     pub(crate) class: VehicleClass,
+}
+
+/// As often as they are in traffic.
+const PAINTS: [VehicleColour; 20] = {
+    use VehicleColour::{Black, Blue, Brown, Green, Grey, Purple, Red, White, Yellow};
+    [
+        White, White, White, White, White, White, White, Black, Black, Black, Black, Grey, Grey,
+        Grey, Blue, Red, Brown, Yellow, Green, Purple,
+    ]
+};
+
+impl MadeUp {
+    /// The paint of the vehicle that wears it: the same whenever it comes.
+    pub(crate) fn paint(&self) -> Option<VehicleColour> {
+        let number: usize = self.text.chars().map(|c| c as usize).sum();
+        let paint = PAINTS.get(number % PAINTS.len()).copied();
+        paint.filter(|_| self.class != VehicleClass::Motorcycle)
+    }
 }
 
 /// A plate of a city in the province `home`, where most vehicles are from there.

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
     Character, Confidence, Direction, Evidence, EvidenceRole, ModelUsed, NoPlateReason,
     PassageMessage, PictureSize, PixelBox, Plate, PlateColourRead, Px, RunnerUp, SchemaVersion,
-    Sha256Hex, Topic, Vehicle, VehicleClass, replay_id,
+    Sha256Hex, Topic, Vehicle, VehicleClass, VehicleColourRead, replay_id,
 };
 use uuid::Uuid;
 
@@ -106,6 +106,10 @@ pub(crate) fn scene(shared: &Shared, checkpoint: &Checkpoint, seen: &Sighting) -
         vehicle: Some(Vehicle {
             class: carried.class,
             class_confidence: confidence(&mut random, 0.8, 0.99),
+            colour: carried.paint().map(|value| VehicleColourRead {
+                value,
+                confidence: Confidence::new(0.8),
+            }),
             bounds: at.vehicle,
         }),
         plate,

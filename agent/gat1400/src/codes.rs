@@ -11,7 +11,7 @@
 //!
 //! A table that only one of them has, or in which they differ, says **unverified**.
 
-use kakou_contract::codes::{EvidenceRole, PlateColour, PlateKind, VehicleClass};
+use kakou_contract::codes::{EvidenceRole, PlateColour, PlateKind, VehicleClass, VehicleColour};
 use serde::{Deserialize, Serialize};
 
 /// `InfoKind` 自动采集 (W, D, P).
@@ -63,6 +63,22 @@ pub const fn plate_colour(colour: PlateColour) -> &'static str {
         PlateColour::Yellow => "6",
         PlateColour::Green => "9",
         PlateColour::YellowGreen => COLOUR_OTHER,
+    }
+}
+
+/// `VehicleColor`.
+pub const fn vehicle_colour(colour: VehicleColour) -> &'static str {
+    match colour {
+        VehicleColour::Black => "1",
+        VehicleColour::White => "2",
+        VehicleColour::Grey => "3",
+        VehicleColour::Red => "4",
+        VehicleColour::Blue => "5",
+        VehicleColour::Yellow => "6",
+        VehicleColour::Brown => "8",
+        VehicleColour::Green => "9",
+        VehicleColour::Purple => "10",
+        VehicleColour::Pink => "12",
     }
 }
 
@@ -241,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_plate_colour_has_the_code_of_its_name() {
+    fn every_colour_has_the_code_of_its_name() {
         let named = |zh: &str| {
             COLOURS
                 .iter()
@@ -251,6 +267,13 @@ mod tests {
         for colour in PlateColour::ALL {
             let expected = named(colour.zh()).unwrap_or(COLOUR_OTHER);
             assert_eq!(plate_colour(*colour), expected, "{colour}");
+        }
+        for colour in VehicleColour::ALL {
+            assert_eq!(
+                Some(vehicle_colour(*colour)),
+                named(colour.zh()),
+                "{colour}"
+            );
         }
         assert_eq!(named("蓝"), Some("5"));
     }

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use kakou_contract::codes::{Direction, EvidenceRole, NoPlateReason, VehicleClass};
-use kakou_contract::{Confidence, Evidence, Id, PassageMessage, Plate};
+use kakou_contract::{Confidence, Evidence, Id, PassageMessage, Plate, VehicleColourRead};
 
 use crate::codes::{self, Heading, PlateClassTable};
 use crate::fault::FieldError;
@@ -125,6 +125,9 @@ impl Mapping {
         let edges = edges(passage);
         let kind = passage.plate.as_ref().and_then(|p| p.kind);
         let colour = passage.plate.as_ref().and_then(|p| p.colour);
+        let body = passage.vehicle.as_ref().and_then(|v| v.colour);
+        // The object has no place for a doubt.
+        let body = body.filter(VehicleColourRead::is_sure);
         let read = self.read(passage)?;
         let vehicle = MotorVehicle {
             motor_vehicle_id: ObjectId::of(&source_id, passage.id)?,
@@ -152,7 +155,9 @@ impl Mapping {
             vehicle_class: class
                 .map_or("X99", |class| codes::vehicle_class(class, kind))
                 .to_owned(),
-            vehicle_color: codes::COLOUR_OTHER.to_owned(),
+            vehicle_color: body
+                .map_or(codes::COLOUR_OTHER, |c| codes::vehicle_colour(c.value))
+                .to_owned(),
             pass_time: stamp::text("PassTime", &passage.time)?,
             name_of_passed_road: site.road.clone(),
             is_suspicious: suspicious,

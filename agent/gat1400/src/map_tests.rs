@@ -99,7 +99,7 @@ fn fields_follow_the_passage() {
         ("Direction", json!("2")),
         ("LaneNo", json!(1)),
         ("VehicleClass", json!("K30")),
-        ("VehicleColor", json!("99")),
+        ("VehicleColor", json!("2")),
         ("LeftTopX", json!(498)),
         ("RightBtmY", json!(568)),
         ("NameOfPassedRoad", json!("京昆高速")),

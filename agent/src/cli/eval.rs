@@ -10,6 +10,8 @@ use super::common::{ConfigArgs, print_line};
 use super::eval_calibration::Calibration;
 use super::eval_hits::HitFigures;
 use super::eval_report::{name_errors, show};
+use super::eval_vehicles::VehicleFigures;
+use crate::config::Config;
 use crate::measure::eval::{
     Confusions, Recording, Score, TruthPicture, matches, read_truth, recordings, stories,
 };
@@ -56,6 +58,10 @@ pub struct Args {
     /// near hits of those read with one character wrong, and hits of plates that are not listed.
     #[arg(long, conflicts_with = "calibration")]
     hits: bool,
+    /// Print how often the colour of a picture's largest vehicle is right, where its line of
+    /// truth.jsonl names it ("vehicle_colours": ["white"]; of several, any is right).
+    #[arg(long, conflicts_with_all = ["calibration", "hits", "confusions", "errors"])]
+    vehicles: bool,
     /// Write what was read for which character into this file (CSV).
     #[arg(long, value_name = "FILE")]
     confusions: Option<PathBuf>,
@@ -82,6 +88,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             };
             sets.push((name, set));
         }
+    }
+    if args.vehicles {
+        return vehicles(&args, &config, &sets);
     }
     let mut calibration = Calibration::new(args.signs.as_deref())?;
     let mut plates = Opener::new(&config.models)?.plates()?;
@@ -150,6 +159,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn vehicles(args: &Args, config: &Config, sets: &[(String, Set)]) -> anyhow::Result<ExitCode> {
+    let mut figures = VehicleFigures::open(config)?;
+    for (_, set) in sets {
+        if let Set::Pictures(pictures) = set {
+            for picture in pictures {
+                figures.add(picture)?;
+            }
+        }
+    }
+    figures.print(args.json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What a single picture says of a plate; `None`: it was not read.

@@ -18,6 +18,7 @@ mod eval;
 mod eval_calibration;
 mod eval_hits;
 mod eval_report;
+mod eval_vehicles;
 mod generate;
 mod load;
 mod load_fleet;

@@ -9,7 +9,7 @@ use chrono::{FixedOffset, NaiveDate};
 use indicatif::ProgressBar;
 use kakou_contract::{
     HitMessage, HitState, Level, PassageMessage, Plate, PlateColour, PlateKind, SignalMessage,
-    Vehicle,
+    Vehicle, VehicleColourRead,
 };
 use kakou_guard::is_steering;
 use unicode_width::UnicodeWidthStr;
@@ -25,7 +25,7 @@ const HEADINGS: [&str; 8] = [
     "conf",
 ];
 /// Where most rows fit; a longer cell widens its column from then on.
-const WIDTHS: [usize; 8] = [12, 16, 8, 16, 6, 19, 7, 6];
+const WIDTHS: [usize; 8] = [12, 16, 8, 16, 6, 19, 10, 6];
 const PLATE: usize = 3;
 const NONE: &str = "—";
 
@@ -77,7 +77,10 @@ impl Table {
                 .replace('_', "-"),
             read.and_then(|plate| plate.kind)
                 .map_or(NONE.to_owned(), kind),
-            message.vehicle.as_ref().map_or(NONE, class).to_owned(),
+            message
+                .vehicle
+                .as_ref()
+                .map_or_else(|| NONE.to_owned(), vehicle),
             read.map_or(NONE.to_owned(), |plate| plate.confidence.to_string()),
         ];
         let colour = read
@@ -236,8 +239,12 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
-fn class(vehicle: &Vehicle) -> &'static str {
-    vehicle.class.as_str()
+/// Its colour, where that is sure, and its class.
+fn vehicle(vehicle: &Vehicle) -> String {
+    match vehicle.colour.filter(VehicleColourRead::is_sure) {
+        Some(colour) => format!("{} {}", colour.value, vehicle.class),
+        None => vehicle.class.to_string(),
+    }
 }
 
 /// `52 small new energy`: the code of GA 36, and its English name.
@@ -398,6 +405,16 @@ mod tests {
             1,
             "headings and day are told once"
         );
+    }
+
+    #[test]
+    fn a_vehicle_has_its_colour_where_that_is_sure() {
+        let mut message = golden();
+        let of = |message: &PassageMessage| Table::new(false).passage(message).pop().unwrap();
+        assert!(of(&message).contains(" white car "), "{}", of(&message));
+        let colour = message.vehicle.as_mut().unwrap().colour.as_mut().unwrap();
+        colour.confidence = Confidence::new(0.6);
+        assert!(!of(&message).contains("white"), "{}", of(&message));
     }
 
     #[test]

@@ -241,6 +241,7 @@ fn passage(args: &TestArgs) -> anyhow::Result<PassageMessage> {
         vehicle: args.class.map(|class| Vehicle {
             class,
             class_confidence: 1.0_f32.into(),
+            colour: None,
             bounds: PixelBox::from_edges(0.0, 0.0, 1.0, 1.0),
         }),
         ..passage_of(plate, id(&args.camera)?, time)?

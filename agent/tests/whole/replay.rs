@@ -93,6 +93,8 @@ fn a_passage_says_what_happened() {
         Some(VehicleClass::Truck)
     );
     assert_eq!(truck.direction, Direction::Approaching);
+    let colours = all.iter().filter_map(|m| m.vehicle.as_ref()?.colour);
+    assert!(colours.count() > 0, "no vehicle has a colour");
     assert!(plate.frames_agreeing >= 10 && plate.raw == plate.text && plate.corrected.is_empty());
     let green = all
         .iter()

@@ -1,6 +1,6 @@
 //! What vision hands on. No pixels, no `ort` types.
 
-use kakou_contract::{PlateColour, VehicleClass};
+use kakou_contract::{PlateColour, VehicleClass, VehicleColour};
 
 use crate::geometry::{Quad, Rect};
 use crate::plate::PlateRead;
@@ -12,6 +12,8 @@ pub struct VehicleFind {
     pub class: VehicleClass,
     /// Detector score of `class`, 0 to 1.
     pub score: f32,
+    /// Of its body, and how sure, 0 to 1. `None`: it could not be told, or was not looked at.
+    pub colour: Option<(VehicleColour, f32)>,
 }
 
 /// A plate found in a frame, read or not.

@@ -48,6 +48,9 @@ pub struct PassageFilter {
     camera: Option<String>,
     /// A class of vehicle: car, bus, truck, motorcycle or bicycle.
     class: Option<String>,
+    /// Of the vehicle's body: white, grey, yellow, pink, red, purple, green, blue, brown or black. A
+    /// colour that could not be told is none of them.
+    vehicle_colour: Option<String>,
     /// Of the plate: blue, yellow, green, yellow_green, white or black.
     colour: Option<String>,
     /// 1 to 500; 100 where it is not given.
@@ -73,6 +76,8 @@ pub struct PassageRow {
     pub lane: Option<String>,
     pub direction: String,
     pub vehicle_class: Option<String>,
+    pub vehicle_colour: Option<String>,
+    pub vehicle_colour_confidence: Option<f64>,
     pub plate: Option<String>,
     pub plate_confidence: Option<f64>,
     pub plate_kind: Option<String>,
@@ -116,9 +121,10 @@ pub(super) async fn search(
         }
     };
     let span = span(&filter.from, &filter.to, days)?;
-    let (camera, class, colour) = (
+    let (camera, class, body, colour) = (
         name("camera", &filter.camera)?,
         name("class", &filter.class)?,
+        name("vehicle_colour", &filter.vehicle_colour)?,
         name("colour", &filter.colour)?,
     );
     let cut = Cut::of(filter.limit, filter.after.as_deref(), 2)?;
@@ -128,7 +134,7 @@ pub(super) async fn search(
         reason: Some(reason),
         filter: json!({
             "from": span.from, "to": span.to, "plate": wanted, "site": site, "camera": camera,
-            "class": class, "colour": colour, "after": filter.after,
+            "class": class, "vehicle_colour": body, "colour": colour, "after": filter.after,
         }),
     };
     let is_pattern = wanted.as_ref().is_some_and(|plate| plate.contains(is_wild));
@@ -141,10 +147,11 @@ pub(super) async fn search(
         "SELECT * FROM seen.passages WHERE time >= $1 AND time < $2 AND {by_plate}
          AND ($4::text IS NULL OR site = $4) AND ($5::text IS NULL OR camera = $5)
          AND ($6::text IS NULL OR vehicle_class = $6) AND ($7::text IS NULL OR plate_colour = $7)
-         AND ($8::timestamptz IS NULL OR (time, id) < ($8, $9::uuid))
-         ORDER BY time DESC, id DESC LIMIT $10"
+         AND ($8::text IS NULL OR vehicle_colour = $8)
+         AND ($9::timestamptz IS NULL OR (time, id) < ($9, $10::uuid))
+         ORDER BY time DESC, id DESC LIMIT $11"
     ));
-    let parameters: [Parameter<'_>; 10] = [
+    let parameters: [Parameter<'_>; 11] = [
         &span.from,
         &span.to,
         &given,
@@ -152,6 +159,7 @@ pub(super) async fn search(
         &camera,
         &class,
         &colour,
+        &body,
         &cut.time(0)?,
         &cut.parsed::<Uuid>(1)?,
         &cut.fetch(),

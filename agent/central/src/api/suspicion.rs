@@ -158,6 +158,8 @@ pub struct Clone {
     pub agent: String,
     pub camera: String,
     pub vehicle_class: Option<String>,
+    pub vehicle_colour: Option<String>,
+    pub vehicle_colour_confidence: Option<f64>,
     pub plate_colour: Option<String>,
     pub plate_confidence: Option<f64>,
     pub before_id: Uuid,
@@ -167,6 +169,8 @@ pub struct Clone {
     pub before_agent: String,
     pub before_camera: String,
     pub before_vehicle_class: Option<String>,
+    pub before_vehicle_colour: Option<String>,
+    pub before_vehicle_colour_confidence: Option<f64>,
     pub before_plate_colour: Option<String>,
     pub before_plate_confidence: Option<f64>,
     /// On the great circle.

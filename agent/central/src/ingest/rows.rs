@@ -110,6 +110,8 @@ impl Table {
                 ("last_seen", Type::TIMESTAMPTZ),
                 ("vehicle_class", Type::TEXT),
                 ("class_confidence", Type::FLOAT4),
+                ("vehicle_colour", Type::TEXT),
+                ("vehicle_colour_confidence", Type::FLOAT4),
                 ("plate", Type::TEXT),
                 ("plate_confidence", Type::FLOAT4),
                 ("plate_kind", Type::TEXT),
@@ -308,6 +310,9 @@ fn passage(message: &PassageMessage, cells: &mut Vec<Box<dyn ToSql + Sync + Send
     cell(cells, message.last_seen.to_utc());
     cell(cells, vehicle.map(|vehicle| vehicle.class.as_str()));
     cell(cells, vehicle.map(|vehicle| vehicle.class_confidence.get()));
+    let body = vehicle.and_then(|vehicle| vehicle.colour);
+    cell(cells, body.map(|colour| colour.value.as_str()));
+    cell(cells, body.map(|colour| colour.confidence.get()));
     cell(cells, plate.map(|plate| stored(&plate.text)));
     cell(cells, plate.map(|plate| plate.confidence.get()));
     cell(

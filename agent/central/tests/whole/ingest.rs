@@ -72,6 +72,11 @@ async fn every_kind_of_message_is_one_row_however_often_it_comes() {
         sent[2].payload,
         "the bytes are those that were signed"
     );
+    let sql =
+        "SELECT vehicle_colour, vehicle_colour_confidence FROM passages WHERE plate = '沪B6789C'";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    let (colour, sure): (String, f32) = (row.get(0), row.get(1));
+    assert_eq!((colour.as_str(), sure), ("white", 0.8725));
     let object: String = client
         .query_one("SELECT object FROM pictures", &[])
         .await

@@ -1,15 +1,18 @@
 //! Closed lists of values that travel in messages, each with its Chinese name for displays.
 //!
 //! Closed means: within one major schema version no value is added, so a subscriber may match
-//! on them exhaustively. Codes that a Chinese standard defines live in [`plate`].
+//! on them exhaustively. Codes that a Chinese standard defines live in [`plate`] and
+//! [`vehicle`].
 
 mod camera;
 mod outbox;
 mod plate;
+mod vehicle;
 
 pub use camera::CameraState;
 pub use outbox::{Held, Priority};
 pub use plate::{PLATE_KIND_STANDARD, PlateColour, PlateKind};
+pub use vehicle::{VehicleClass, VehicleColour};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,19 +79,6 @@ macro_rules! word_list {
     };
 }
 pub(crate) use word_list;
-
-word_list! {
-    /// The class of a vehicle, voted over its track. What the detector can tell apart, which is
-    /// coarser than the vehicle types of GA 24.
-    pub enum VehicleClass {
-        /// Passenger cars, SUVs, pickups and vans.
-        Car = "car", "小汽车";
-        Bus = "bus", "客车";
-        Truck = "truck", "货车";
-        Motorcycle = "motorcycle", "摩托车";
-        Bicycle = "bicycle", "自行车";
-    }
-}
 
 word_list! {
     /// How a vehicle moved, seen from the camera.

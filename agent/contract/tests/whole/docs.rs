@@ -7,7 +7,7 @@ use kakou_contract::command::{BY_MAX, HOURS_MAX};
 use kakou_contract::{
     CameraState, CommandName, EVIDENCE_MAX, ID_MAX, LIST_MAX, Message, MessageKind,
     PICTURE_BYTES_MAX, PICTURE_SIDE_MAX, PLATE_MAX, PassageMessage, PlateColour, PlateKind,
-    ResultCode, TEXT_MAX, WHOLE_MAX, schema,
+    ResultCode, TEXT_MAX, VehicleColour, WHOLE_MAX, schema,
 };
 use serde_json::Value;
 
@@ -132,6 +132,10 @@ fn code_tables_are_those_of_the_code() {
         }
         for colour in PlateColour::ALL {
             let row = format!("| `{}` | {} |", colour, colour.zh());
+            assert!(text.contains(&row), "{page} has no row {row}");
+        }
+        for colour in VehicleColour::ALL {
+            let row = format!("| `{colour}` | {} | {} |", colour.code(), colour.zh());
             assert!(text.contains(&row), "{page} has no row {row}");
         }
     }

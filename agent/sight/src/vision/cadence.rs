@@ -286,6 +286,7 @@ mod tests {
             rect: Rect::new(x, 200.0, x + 200.0, 400.0),
             class: VehicleClass::Car,
             score: 0.9,
+            colour: None,
         }
     }
 

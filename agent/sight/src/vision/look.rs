@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use image::RgbImage;
 
+use super::body;
 use super::cadence::{Cadence, Due};
 use super::plates::PlateFinder;
 use super::pool::ModelSet;
@@ -154,6 +155,7 @@ impl Vision {
         if due.vehicles {
             seen.vehicles_looked_for = true;
             seen.vehicles = vehicles.find(picture, whole(picture), self.config.vehicle_score)?;
+            body::paint(picture, &mut seen.vehicles);
         }
         let now = frame.time.mono;
         let side = self.config.plate_side as f32;

@@ -1,4 +1,5 @@
 //! Finding vehicles and plates and reading them; the only home of `ort`.
+mod body;
 mod cadence;
 mod colour;
 mod ctc;
@@ -18,6 +19,7 @@ mod slot_table;
 mod slots;
 mod tworow;
 mod vehicles;
+pub use body::of as body_colour;
 pub use cadence::Due;
 pub use ctc::Reader;
 pub(crate) use kakou_traffic::detections::Detections;

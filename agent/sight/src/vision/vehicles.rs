@@ -202,6 +202,7 @@ fn decode_ssd(
                 rect: Rect::new(x(b[1]), y(b[0]), x(b[3]), y(b[2])),
                 class,
                 score,
+                colour: None,
             });
         }
     }
@@ -248,6 +249,7 @@ fn decode_yolox(
                     rect: Rect::new(x0, y0, x1, y1),
                     class,
                     score,
+                    colour: None,
                 });
             }
         }
@@ -308,7 +310,8 @@ mod tests {
             vec![VehicleFind {
                 rect: Rect::new(0.0, 32.0, 32.0, 64.0),
                 class: VehicleClass::Truck,
-                score: 0.9
+                score: 0.9,
+                colour: None,
             }]
         );
         assert!(decode_yolox(&v[13..], 13, 32, 32, &labels(), |x, y| (x, y), 0.5).is_none());
@@ -320,6 +323,7 @@ mod tests {
             rect: Rect::new(x, 0.0, x + 100.0, 80.0),
             class,
             score,
+            colour: None,
         };
         let kept = suppress(vec![
             f(VehicleClass::Car, 0.6, 0.0),

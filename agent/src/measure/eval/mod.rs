@@ -2,12 +2,14 @@
 //! taken for what.
 
 mod calibration;
+mod colours;
 mod confusions;
 mod early;
 mod recording;
 mod score;
 mod truth;
 pub use calibration::{Bin, Reliability, Said};
+pub use colours::Colours;
 pub use confusions::Confusions;
 pub use early::{Early, Story, Word, table as early_table};
 pub use recording::{Recording, RecordingError, recordings, stories};

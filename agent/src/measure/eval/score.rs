@@ -344,6 +344,7 @@ mod tests {
                 plate("鲁C8R206", 400.0),
             ],
             is_crop: false,
+            vehicle_colours: Vec::new(),
         };
         let mut s = Score::default();
         let finds = [
@@ -383,6 +384,7 @@ mod tests {
             image: "a".into(),
             plates: vec![plate("琼E6K829", 0.0), two_rows, plate("KA1234", 400.0)],
             is_crop: false,
+            vehicle_colours: Vec::new(),
         };
         let mut s = Score::default();
         let finds = [

@@ -4,10 +4,12 @@
 //! `{"image", "text", "colour", "quad"}` a cut-out with its surroundings, `{"image", "plates":
 //! [{"text", "colour", "quad"}]}` a whole frame. `quad` is four corners `[x, y]` in pixels, in any
 //! order. All but the text may be left out. `rows` is 2 for a plate of two rows, and `hard` marks
-//! one that a person reads only with effort.
+//! one that a person reads only with effort. `vehicle_colours` of a picture names the colour of its
+//! largest vehicle; of several, any is right.
 
 use std::path::{Path, PathBuf};
 
+use kakou_contract::VehicleColour;
 use serde::Deserialize;
 
 use kakou_traffic::geometry::{Point, Quad};
@@ -42,6 +44,8 @@ pub struct TruthPicture {
     pub plates: Vec<TruthPlate>,
     /// The picture is a plate and nothing else: read as it is, nothing is looked for.
     pub is_crop: bool,
+    /// Of the largest vehicle; any of them is right. Empty: nobody said.
+    pub vehicle_colours: Vec<VehicleColour>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +76,8 @@ struct RawLine {
     rows: Option<u8>,
     #[serde(default)]
     hard: bool,
+    #[serde(default)]
+    vehicle_colours: Vec<VehicleColour>,
 }
 
 impl From<RawPlate> for TruthPlate {
@@ -145,6 +151,7 @@ pub fn read(set: &Path) -> Result<Vec<TruthPicture>, PlateTruthError> {
             image,
             plates,
             is_crop,
+            vehicle_colours: raw.vehicle_colours,
         });
     }
     if pictures.is_empty() {
@@ -169,13 +176,17 @@ mod tests {
         write(concat!(
             "{\"image\": \"a.jpg\", \"text\": \"沪AMS087\"}\n\n",
             "{\"image\": \"b.jpg\", \"text\": \"沪AMS087\", \"colour\": \"blue\", \"quad\": [[9,9],[1,9],[1,1],[9,1]]}\n",
-            "{\"image\": \"c.jpg\", \"plates\": []}\n",
+            "{\"image\": \"c.jpg\", \"plates\": [], \"vehicle_colours\": [\"white\", \"grey\"]}\n",
             "{\"image\": \"d.jpg\", \"plates\": [{\"text\": \"EK2670\", \"rows\": 2, \"hard\": true}]}\n",
         ));
         let p = read(dir.path()).unwrap();
         assert_eq!(
             (p.len(), p[0].is_crop, p[1].is_crop, p[2].plates.len()),
             (4, true, false, 0)
+        );
+        assert_eq!(
+            p[2].vehicle_colours,
+            [VehicleColour::White, VehicleColour::Grey]
         );
         let told = |i: usize| (p[i].plates[0].rows, p[i].plates[0].hard);
         assert_eq!((told(0), told(3)), ((1, false), (2, true)));

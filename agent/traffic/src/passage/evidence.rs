@@ -12,6 +12,7 @@ use crate::plate::{Ballot, VotedPlate, quality};
 use crate::track::{TrackId, TrackView, Updates};
 
 use super::best::Candidates;
+use super::colour::ColourVote;
 use super::lane::{Anchor, LaneVote};
 use super::travel::Travel;
 use super::{Best, PassageConfig, VehicleId};
@@ -91,6 +92,7 @@ pub(crate) struct Evidence<F> {
     /// Frames in which it lay on another vehicle.
     pub(crate) shadowed: u32,
     scores: [f64; CLASSES.len()],
+    pub(crate) colours: ColourVote,
     score_area: f64,
     area: f64,
     pub(crate) vehicle_height: f32,
@@ -130,6 +132,7 @@ impl<F: Clone> Evidence<F> {
             looked_since: 0,
             shadowed: 0,
             scores: [0.0; CLASSES.len()],
+            colours: ColourVote::default(),
             score_area: 0.0,
             area: 0.0,
             vehicle_height: 0.0,
@@ -182,6 +185,14 @@ impl<F: Clone> Evidence<F> {
         self.evidence += own * find.score;
         self.vehicle_span = Some((self.vehicle_span.map_or(now, |span| span.0), now));
         let area = f64::from(find.rect.area());
+        if let Some((colour, sure)) = find.colour {
+            let cut_off = if whole(&find.rect, s.upd.size) {
+                1.0
+            } else {
+                0.2
+            };
+            self.colours.add(colour, sure, cut_off * find.rect.area());
+        }
         self.score_area += area * f64::from(find.score);
         self.area += area;
         self.vehicle_height = self.vehicle_height.max(find.rect.height());
@@ -434,6 +445,7 @@ impl<F: Clone> Evidence<F> {
         for (a, b) in self.scores.iter_mut().zip(other.scores) {
             *a += b;
         }
+        self.colours.absorb(&other.colours);
         self.score_area += other.score_area;
         self.area += other.area;
         self.vehicle_height = self.vehicle_height.max(other.vehicle_height);

@@ -4,6 +4,7 @@
 //! again (behind a truck, after a cut); then it goes out, and its plate is remembered so that a
 //! late reappearance does not become a second record.
 mod best;
+mod colour;
 mod config;
 mod evidence;
 mod lane;
@@ -25,7 +26,7 @@ mod tests;
 #[cfg(test)]
 mod uptime_tests;
 
-use kakou_contract::{Direction, VehicleClass};
+use kakou_contract::{Direction, VehicleClass, VehicleColour};
 use kakou_time::Moment;
 
 pub use config::{Lane, PassageConfig};
@@ -117,6 +118,8 @@ pub struct Passage<F> {
     pub wrong_way: bool,
     /// With its share of the detector's votes; `None` for a plate whose vehicle was never found.
     pub class: Option<(VehicleClass, f32)>,
+    /// Of the vehicle's body, and how sure.
+    pub colour: Option<(VehicleColour, f32)>,
     pub plate: Option<VotedPlate>,
     /// Set exactly when `plate` is not.
     pub no_plate: Option<NoPlate>,

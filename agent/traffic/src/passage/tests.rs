@@ -223,3 +223,22 @@ fn records_go_out_promptly() {
     }
     unreachable!("no passage");
 }
+
+#[test]
+fn the_colour_is_that_of_the_looks_and_a_motorcycle_has_none() {
+    use kakou_contract::VehicleColour;
+    let world = World::new(vec![Vehicle::approaching("皖A12345", 600.0, 0.5, 4.0)], 8.0);
+    let seen = |class: Option<VehicleClass>| {
+        let out = run_changed(&world, &PassageConfig::default(), |_, det| {
+            for v in &mut det.vehicles {
+                v.colour = Some((VehicleColour::Red, 0.8));
+                v.class = class.unwrap_or(v.class);
+            }
+        });
+        out[0].colour
+    };
+    let (colour, sure) = seen(None).unwrap();
+    assert_eq!(colour, VehicleColour::Red);
+    assert!((sure - 0.8).abs() < 1e-3, "{sure}");
+    assert_eq!(seen(Some(VehicleClass::Motorcycle)), None);
+}

@@ -219,6 +219,7 @@ impl World {
                     rect: r,
                     class: VehicleClass::Car,
                     score: score + rng.noise(0.05),
+                    colour: None,
                 });
             }
         }
@@ -269,12 +270,18 @@ impl World {
         } else {
             first
         };
-        det.vehicles.push(VehicleFind { rect, class, score });
+        det.vehicles.push(VehicleFind {
+            rect,
+            class,
+            score,
+            colour: None,
+        });
         if rng.chance(e.doubled) {
             det.vehicles.push(VehicleFind {
                 rect: second,
                 class: VehicleClass::Truck,
                 score: 0.8 * score,
+                colour: None,
             });
         }
     }

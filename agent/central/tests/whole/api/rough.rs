@@ -69,6 +69,7 @@ async fn rough_words_in_every_place_are_refused_or_find_nothing() {
         "state",
         "list",
         "class",
+        "vehicle_colour",
         "colour",
         "window",
         "least_sites",

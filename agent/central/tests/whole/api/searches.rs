@@ -148,6 +148,13 @@ async fn plates_are_found_whole_by_their_beginning_and_by_pattern() {
     assert_eq!(found("plate=?Z7K0T9").await, "京Z7K0T9 冀Z7K0T9");
     assert_eq!(found("site=site-a").await.split(' ').count(), 5);
     assert_eq!(found("site=site-b").await, "");
+    rig.sql(
+        "UPDATE passages SET vehicle_colour = 'red', vehicle_colour_confidence = 0.9
+         WHERE plate = '冀A00001'",
+    )
+    .await;
+    let red = "site=site-a&vehicle_colour=red";
+    assert_eq!(found(red).await, "冀A00001");
 
     let told = rig
         .get(&token, &format!("/api/v1/passages/search?{DAY}&{WHY}"))

@@ -172,6 +172,15 @@ async fn a_clone_is_one_plate_too_far_apart_for_the_time() {
     .await;
     seen(&rig, "s0", "冀C00005", 1).await;
 
+    // Two vehicles with one plate.
+    for (place, colour) in [("=", "white"), ("<>", "black")] {
+        rig.sql(&format!(
+            "UPDATE passages SET vehicle_colour = '{colour}', vehicle_colour_confidence = 0.9
+             WHERE plate = '冀C00001' AND id {place} '{first}'"
+        ))
+        .await;
+    }
+
     let ask = async |more: &str| {
         rig.get(&token, &format!("/api/v1/clones?{DAY}&{WHY}{more}"))
             .await
@@ -180,6 +189,8 @@ async fn a_clone_is_one_plate_too_far_apart_for_the_time() {
     let rows = ask("").await;
     assert_eq!(texts(&rows, "plate"), ["冀C00001", "冀C00004", "冀C00004"]);
     assert_eq!(rows[0]["before_id"], json!(first));
+    assert_eq!(rows[0]["before_vehicle_colour"], json!("white"));
+    assert_eq!(rows[0]["vehicle_colour"], json!("black"));
     let kmh = rows[0]["implied_kmh"].as_f64().unwrap();
     assert!((kmh - 259.6).abs() < 0.5, "{kmh}");
     assert_eq!(

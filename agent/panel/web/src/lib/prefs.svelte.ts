@@ -4,6 +4,7 @@
 import { en, type Dict } from "./i18n/en";
 import { zh } from "./i18n/zh";
 import type { Lang } from "./time";
+import type { Vehicle } from "./types";
 
 export type Theme = "light" | "dark" | "auto";
 
@@ -72,4 +73,15 @@ export const words = {
 /** A word of a list that may grow: what is not known here is shown as it came. */
 export function word(list: Record<string, string>, value: string): string {
   return Object.hasOwn(list, value) ? (list[value] ?? value) : value;
+}
+
+/** A colour that is less sure is not shown: an officer must not look for the wrong car. */
+const COLOUR_SURE = 0.7;
+
+/** What a vehicle is called: its colour, where that is sure, and its class. */
+export function vehicleName(vehicle: Vehicle | null): string {
+  if (!vehicle) return words.t.unknown;
+  const name = word(words.t.classes, vehicle.class);
+  const colour = vehicle.colour;
+  return colour && colour.confidence >= COLOUR_SURE ? words.t.painted(word(words.t.paints, colour.value), name) : name;
 }

@@ -44,6 +44,8 @@ export interface PlateRead {
 export interface Vehicle {
   class: string;
   class_confidence: number;
+  /** Missing: it could not be told. */
+  colour?: { value: string; confidence: number };
   box: { x: number; y: number; width: number; height: number };
 }
 

@@ -46,6 +46,19 @@ panel("a retraction is loud and says why", { user: "officer", lang: "zh" }, asyn
   await page.waitForSelector('[data-test=why] [data-plate="冀Z7K8T9"]');
 });
 
+panel("a vehicle has its colour where that is sure", { user: "officer", lang: "zh" }, async ({ page, box }) => {
+  const text = async (hit) => {
+    await shown(page, hit.hit.id);
+    return page.textContent(`article[data-hit="${hit.hit.id}"]`);
+  };
+  const sure = box.tell(makeHit(Date.now()));
+  assert.match(await text(sure), /白色小汽车/);
+  const vehicle = { ...sure.hit.vehicle, colour: { value: "white", confidence: 0.6 } };
+  const guessed = await text(box.tell(makeHit(Date.now(), { vehicle })));
+  assert.match(guessed, /小汽车/);
+  assert.doesNotMatch(guessed, /白色小汽车/);
+});
+
 panel("late and unlisted hits say so", { user: "officer" }, async ({ page, box }) => {
   told(box, makeHit(Date.now() - 300_000, { is_late: true, entry: { plate: "*" }, doubt: { match: "unlisted" } }));
   await page.waitForSelector("[data-test=late]");
