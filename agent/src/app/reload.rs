@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use kakou_contract::{AuditEvent, Sha256Hex};
-use kakou_sight::vision::ModelPool;
+use kakou_sight::vision::{ModelChoice, ModelPool};
 use kakou_uplink::UplinkConfig;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -237,7 +237,13 @@ fn prepare_all(
         std::fs::metadata(folder).with_context(|| format!("metrics: {}", folder.display()))?;
     }
     let (wanted, in_use) = (prepare::wanted_models(&config), sources.models.wanted());
-    let others = wanted.choice != in_use.choice;
+    // By itself, how many threads a run has follows from the number of cameras, and changes nothing of
+    // what it finds: those that stay need not begin anew for it.
+    let same_threads = ModelChoice {
+        threads: in_use.choice.threads,
+        ..wanted.choice.clone()
+    };
+    let others = same_threads != in_use.choice || config.threads != old.threads;
     // A camera more may need a set more; one less gives none back.
     let sets =
         wanted.sets > in_use.sets || (config.workers != old.workers && wanted.sets != in_use.sets);

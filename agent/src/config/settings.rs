@@ -35,6 +35,8 @@ pub struct Config {
     pub panel: Option<PanelConfig>,
     /// Cameras that may compute at the same time.
     pub workers: usize,
+    /// As it is written; `models.threads` is what holds.
+    pub threads: Option<usize>,
     pub models: ModelChoice,
     pub look: LookConfig,
     pub passage: PassageTimes,

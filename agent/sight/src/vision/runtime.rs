@@ -197,6 +197,8 @@ impl Runtime {
         let b = b
             .with_intra_threads(threads.max(1))
             .map_err(|e| e.to_string())?;
+        // A thread that spins while it waits takes the core that the decoder needs.
+        let b = b.with_intra_op_spinning(false).map_err(|e| e.to_string())?;
         b.with_inter_threads(1).map_err(|e| e.to_string())
     }
 

@@ -84,15 +84,18 @@ pub static PROVIDER: Setting<Choice<Provider>, Is<Provider>> = Setting {
     },
 };
 
-pub static THREADS: Setting<Integer<u16>, Is<u16>> = Setting {
+pub static THREADS: Setting<Integer<u16>, Absent> = Setting {
     name: "threads",
     kind: Integer {
         least: 1,
         most: 64,
         unit: "",
     },
-    fallback: Is(|| 1),
-    example: None,
+    fallback: Absent(Words {
+        en: "the cores that a camera has to itself, 4 at the most: with as many cameras as cores, 1",
+        zh: "每个摄像机可独占的处理器核数，最多 4；摄像机不少于核数时为 1",
+    }),
+    example: Some("1"),
     taken_up: TakenUp::Reload,
     doc: Words {
         en: "Threads that one run of a model may use.",

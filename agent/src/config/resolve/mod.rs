@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use kakou_sight::evidence::EvidenceConfig;
 use kakou_sight::models::locate;
+use kakou_sight::share;
 use kakou_sight::vision::{LookConfig, ModelChoice};
 
 use super::keys::{
@@ -48,6 +49,8 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     let hits = hits(&top.part(&hit_keys::HITS));
     let outbox = outbox::outbox(&top.part(&outbox_keys::OUTBOX), base);
     let cameras = camera::cameras(&top.parts(&camera_keys::CAMERA), base);
+    let workers = usize::from(looks.get(&vision::WORKERS));
+    let threads = looks.get(&vision::THREADS).map(usize::from);
     Config {
         site: top.get(&general::SITE),
         agent: top.get(&general::AGENT),
@@ -57,8 +60,15 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         outbox,
         metrics: self::metrics(&metrics, base),
         panel: self::panel(&top.part(&panel_keys::PANEL), base),
-        workers: looks.get(&vision::WORKERS).into(),
-        models: models(&looks, base),
+        models: ModelChoice {
+            threads: threads.unwrap_or_else(|| {
+                let live = cameras.iter().filter(|c| c.source.is_some()).count();
+                own_cores(share::cores(), live.min(workers))
+            }),
+            ..models(&looks, base)
+        },
+        workers,
+        threads,
         passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
         hits,
         signals: signals::signals(&top.part(&signal_keys::SIGNALS), &cameras),
@@ -124,8 +134,16 @@ fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {
         second_reader: Some(second).filter(|s| s != vision::NOBODY && *s != reader),
         reader,
         provider: looks.get(&vision::PROVIDER),
-        threads: looks.get(&vision::THREADS).into(),
+        threads: 1,
     }
+}
+
+/// More threads than this make a run hardly shorter.
+const THREADS_MOST: usize = 4;
+
+/// The cores that each of so many cameras which compute at the same time has to itself.
+fn own_cores(cores: usize, at_once: usize) -> usize {
+    (cores / at_once.max(1)).clamp(1, THREADS_MOST)
 }
 
 fn look(looks: &Part<'_>) -> LookConfig {
@@ -193,5 +211,26 @@ fn evidence(pictures: &Part<'_>) -> EvidenceConfig {
     EvidenceConfig {
         quality: pictures.get(&passage_keys::QUALITY),
         thumbnail_width: pictures.get(&passage_keys::THUMBNAIL_WIDTH),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_cores;
+
+    #[test]
+    fn a_camera_alone_has_the_cores_and_many_share_them() {
+        let all = [
+            ((2, 1), 2),
+            ((2, 0), 2),
+            ((2, 4), 1),
+            ((8, 3), 2),
+            ((16, 1), 4),
+            ((1, 1), 1),
+            ((0, 0), 1),
+        ];
+        for ((cores, at_once), threads) in all {
+            assert_eq!(own_cores(cores, at_once), threads, "{cores} {at_once}");
+        }
     }
 }
