@@ -109,6 +109,7 @@ impl<H: OnNew + Clone + 'static> Leader<H> {
                     }
                     None => {
                         turn += 1;
+                        life.listens_anew();
                         tokio::time::sleep(LOOK_EVERY).await;
                         watch = Watch::connect(&self.brokers, self.tls.clone(), turn);
                     }

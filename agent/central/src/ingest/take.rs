@@ -36,7 +36,7 @@ pub enum TakeError {
 impl TakeError {
     /// This batch, not the database, is what is wrong.
     fn is_of_the_batch(&self) -> bool {
-        matches!(self, Self::Store(error) if !error.is_passing())
+        matches!(self, Self::Store(error) if error.is_of_the_values())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use kakou_contract::{AgentState, ClockState, Health, Message as _, OfflineReason, StatusMessage};
+use kakou_time::Stopwatch;
 use serde::Deserialize;
 use tokio_postgres::{Client, Transaction};
 
@@ -41,6 +42,8 @@ struct Shown {
 pub struct Life {
     config: LifeConfig,
     shown: HashMap<i32, Shown>,
+    /// Since when agents can be heard. Of one that was quiet before, nobody knows.
+    listening: Stopwatch,
 }
 
 impl Life {
@@ -48,7 +51,13 @@ impl Life {
         Self {
             config,
             shown: HashMap::new(),
+            listening: Stopwatch::start(),
         }
+    }
+
+    /// The connection on which statuses come is new, or gone: silence counts from now on.
+    pub fn listens_anew(&mut self) {
+        self.listening = Stopwatch::start();
     }
 
     /// The last word of these agents, in this order.
@@ -65,7 +74,7 @@ impl Life {
             keep(&transaction, *agent, status).await?;
             let before = self.shown.get(agent);
             if before != Some(&shown) {
-                raised.extend(changed(&transaction, *agent, status, before, &shown).await?);
+                raised.extend(changed(&transaction, *agent, status, &shown).await?);
                 seen.push((*agent, shown.clone()));
                 self.shown.insert(*agent, shown);
             }
@@ -92,10 +101,11 @@ impl Life {
                  EXISTS (SELECT FROM alarms WHERE kind = 'silent' AND agent = s.agent AND subject = 'connected' AND ended_at IS NULL) \
              FROM agent_state s JOIN agents a ON a.id = s.agent WHERE s.state = 'online'";
         let mut raised = Vec::new();
+        let listens = self.listening.elapsed().as_secs_f64() >= seconds;
         for row in transaction.query(select, &[&seconds]).await? {
             let agent: i32 = row.get(0);
             match (row.get::<_, bool>(4), row.get::<_, bool>(5)) {
-                (true, false) => {
+                (true, false) if listens => {
                     let (site, name): (&str, &str) = (row.get(1), row.get(2));
                     let since: DateTime<Utc> = row.get(3);
                     let detail =
@@ -188,8 +198,8 @@ async fn keep(
             ],
         )
         .await?;
-    // A last will knows of no cameras.
-    if status.cameras.is_empty() {
+    // A last will knows of no cameras, nor does a goodbye.
+    if status.state == AgentState::Offline && status.cameras.is_empty() {
         return Ok(());
     }
     let delete = "DELETE FROM camera_state WHERE agent = $1";
@@ -220,7 +230,6 @@ async fn changed(
     transaction: &Transaction<'_>,
     agent: i32,
     status: &StatusMessage,
-    before: Option<&Shown>,
     shown: &Shown,
 ) -> Result<Vec<Alarm>, StoreError> {
     let mut raised = Vec::new();
@@ -265,13 +274,12 @@ async fn changed(
             _ => drop(alarms::end(transaction, alarms::CAMERA, agent, camera).await?),
         }
     }
-    for (camera, ..) in before
-        .map(|before| before.cameras.as_slice())
-        .unwrap_or_default()
-    {
-        if !shown.cameras.iter().any(|(now, ..)| now == camera) {
-            alarms::end(transaction, alarms::CAMERA, agent, camera).await?;
-        }
-    }
+    // Of cameras that were taken out, whoever knew of them before.
+    let here: Vec<&str> = shown.cameras.iter().map(|(name, ..)| &**name).collect();
+    let end = "UPDATE alarms SET ended_at = now() WHERE kind = $1 AND agent = $2 \
+         AND ended_at IS NULL AND subject <> ALL($3)";
+    transaction
+        .execute(end, &[&alarms::CAMERA, &agent, &here])
+        .await?;
     Ok(raised)
 }

@@ -326,6 +326,10 @@ impl Work {
         let index = self.lanes.iter().position(is_lane);
         let index = index.ok_or("the recipient is in no config")?;
         let hit = hit.ok_or("the row of the hit is gone")?;
+        // Each delivery is tried by pauses of its own, so the later word may have gone before.
+        if hit.is_taken_back {
+            return Err("it was taken back before it was told".to_owned());
+        }
         let recipient = self.recipients.list.iter();
         let recipient = recipient
             .clone()

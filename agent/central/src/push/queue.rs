@@ -245,6 +245,8 @@ pub(super) struct StoredHit {
     pub(super) level: String,
     pub(super) state: String,
     pub(super) category: String,
+    /// It says that a vehicle is in sight, and a later word says that it was none.
+    pub(super) is_taken_back: bool,
 }
 
 /// `None`: its row is gone.
@@ -254,7 +256,10 @@ pub(super) async fn fetch(
 ) -> Result<Option<StoredHit>, StoreError> {
     let statement = client
         .prepare_typed_cached(
-            "SELECT h.body, a.site, s.prefecture, h.level, h.state, h.category
+            "SELECT h.body, a.site, s.prefecture, h.level, h.state, h.category,
+                 h.state = 'provisional' AND EXISTS (SELECT FROM hits e
+                     WHERE e.hit = h.hit AND e.state = 'retracted'
+                       AND e.time BETWEEN h.time - interval '1 day' AND h.time + interval '1 day')
              FROM hits h JOIN agents a ON a.id = h.agent LEFT JOIN sites s ON s.site = a.site
              WHERE h.event_id = $1 AND h.time = $2",
             &[],
@@ -270,6 +275,7 @@ pub(super) async fn fetch(
         level: row.get(3),
         state: row.get(4),
         category: row.get(5),
+        is_taken_back: row.get(6),
     }))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
 use kakou_uplink::TlsFiles;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::ClientConfig;
 
@@ -21,6 +22,14 @@ mod migrations {
 const MIGRATING: i64 = 0x006b_616b_6f75;
 /// How long a caller waits for a connection before it hears that there is none.
 const WAIT: Duration = Duration::from_secs(10);
+/// A server that vanishes with its host says no goodbye: a connection that waits for its answer would
+/// wait for the two hours of the kernel. What the URL says goes before.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+const UNHEARD: Duration = Duration::from_secs(30);
+/// What `tokio_postgres` has where the URL says nothing.
+const IDLE_UNSAID: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -39,20 +48,35 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Trying again may help: the server is away, restarting, or another transaction was in the way.
+    /// Trying again may help: the server is away, restarting or only to be read, or another
+    /// transaction was in the way.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection(_) => true,
-            Self::Query(error) => match error.code() {
-                // Classes of SQLSTATE: connection, transaction rollback, resources, operator
-                // intervention, system.
-                Some(code) => ["08", "40", "53", "57", "58"]
-                    .iter()
-                    .any(|class| code.code().starts_with(class)),
-                None => true,
-            },
+            // Connection, transaction state, transaction rollback, resources, object not in the state
+            // that is needed, operator intervention, system.
+            Self::Query(error) => {
+                error.code().is_none()
+                    || self.is_of_class(&["08", "25", "40", "53", "55", "57", "58"])
+            }
             _ => false,
         }
+    }
+
+    /// What was written is at fault: it does not fit the columns or their rules. Whatever else goes
+    /// wrong is the database's, and would go wrong for every other row too.
+    pub fn is_of_the_values(&self) -> bool {
+        // Data, integrity, limits of the program, internal errors.
+        self.is_of_class(&["22", "23", "54", "XX"])
+    }
+
+    /// Whether its SQLSTATE is of one of these classes.
+    fn is_of_class(&self, classes: &[&str]) -> bool {
+        let Self::Query(error) = self else {
+            return false;
+        };
+        let code = error.code().map(SqlState::code);
+        code.is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
     }
 }
 
@@ -103,6 +127,14 @@ impl Store {
             .map_err(|e: tokio_postgres::Error| StoreError::Url(chain(&e)))?;
         config.application_name("kakou-central");
         config.connect_timeout(Duration::from_secs(5));
+        if config.get_keepalives_idle() == IDLE_UNSAID {
+            config.keepalives_idle(PROBE_AFTER);
+            config.keepalives_interval(PROBE_EVERY);
+            config.keepalives_retries(PROBES);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(UNHEARD);
+        }
         let recycle = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };

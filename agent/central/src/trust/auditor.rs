@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio_postgres::{Client, Transaction};
 
 use super::book::{Book, hash, number, stored};
+use super::keys::CHAINS;
 use crate::alarms::{self, Alarm};
 use crate::store::StoreError;
 
@@ -68,6 +69,7 @@ impl Auditor {
 
     async fn try_sweep(&mut self, client: &mut Client) -> Result<Swept, StoreError> {
         let transaction = client.transaction().await?;
+        transaction.execute(CHAINS, &[]).await?;
         self.forget_replaced(&transaction).await?;
         let (news, seals) = news(&transaction).await?;
         let mut raised = Vec::new();

@@ -73,6 +73,9 @@ pub async fn keys(client: &Client) -> Result<Vec<PinnedKey>, StoreError> {
         .collect())
 }
 
+/// Held until the end of a transaction by whoever follows chains or begins one anew.
+pub(super) const CHAINS: &str = "SELECT pg_advisory_xact_lock(hashtext('kakou chains'))";
+
 /// A key that somebody gives for an agent.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
@@ -105,6 +108,8 @@ pub async fn pin_by_hand(transaction: &Transaction<'_>, given: Given<'_>) -> Res
         fault,
     })?;
     let bytes: &[u8] = key.as_bytes();
+    // Not while the leader follows chains: it would go on with the old one.
+    transaction.execute(CHAINS, &[]).await?;
     let insert = "INSERT INTO agents (site, agent) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     transaction.execute(insert, &[&site, &agent]).await?;
     let select =
@@ -133,8 +138,7 @@ pub async fn pin_by_hand(transaction: &Transaction<'_>, given: Given<'_>) -> Res
         }
         None => {}
     }
-    let update =
-        "UPDATE agents SET public_key = $2, key_source = $3, key_since = now() WHERE id = $1";
+    let update = "UPDATE agents SET public_key = $2, key_source = $3, key_since = clock_timestamp() WHERE id = $1";
     transaction.execute(update, &[&id, &bytes, &source]).await?;
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use kakou_central::push::{self, Channel};
+use kakou_contract::HitState;
 
-use super::rig::{BLUE, KEY, RED, Rig, log, until};
+use super::rig::{BLUE, Hit, KEY, RED, Rig, log, until};
 use super::server::{Reply, Server};
 
 fn recipient(name: &str, url: &str) -> String {
@@ -38,6 +39,25 @@ async fn what_is_not_taken_is_tried_again_under_the_same_id() {
     let server = back_at(address).await;
     rig.until(DONE, "2").await;
     assert_eq!(server.got().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_a_vehicle_in_sight_that_was_taken_back() {
+    let rig = Rig::start().await;
+    let server = Server::start(|_, _| 200).await;
+    let config = recipient("duty", &server.url())
+        .replace("[\"confirmed\"]", "[\"provisional\", \"retracted\"]");
+    let recipients = rig.recipients(&config);
+    let of = |state| Hit { state, ..RED };
+    let life = [of(HitState::Provisional), of(HitState::Retracted)];
+    let ids = rig.hits(&recipients, &life).await;
+    rig.sql("UPDATE hits SET hit = (SELECT hit FROM hits WHERE state = 'provisional')")
+        .await;
+    let _pusher = rig.push(&recipients);
+    rig.until(DONE, "1").await;
+    let why = "SELECT error FROM deliveries WHERE failed_at IS NOT NULL";
+    rig.until(why, "it was taken back before it was told").await;
+    assert_eq!(server.ids(), [ids[1].clone()]);
 }
 
 /// The port is free again once the connections of the old one have ended.

@@ -8,6 +8,7 @@ use kakou_central::push::NewHit;
 use kakou_central::serve::Central;
 use kakou_central::store::{Days, Store, StoreError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const MISSING: &str = "SELECT coalesce(sum(last - first + 1), 0)::int8 FROM gaps";
 const OPEN: &str = "SELECT count(*) FROM alarms WHERE ended_at IS NULL AND kind NOT IN ('clock', 'camera', 'silent', 'offline')";
@@ -407,4 +408,67 @@ impl OnNew for Nobody {
     ) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_only_to_be_read_nothing_is_acknowledged() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-9", 21);
+    const ROWS: &str = "SELECT count(*) FROM passages";
+    publish(&broker, &[agent.status(), agent.passage("京A00001")]).await;
+    world.becomes(ROWS, 1).await;
+    let client = world.client().await;
+    // As a server does whose disk is full, or that is no longer the primary. The keys of agents are
+    // known for some seconds more, so the rows are the first that it refuses.
+    let read_only = async |on: &str| {
+        client
+            .batch_execute(&format!(
+                "ALTER SYSTEM SET default_transaction_read_only = {on}"
+            ))
+            .await
+            .unwrap();
+        client
+            .execute("SELECT pg_reload_conf()", &[])
+            .await
+            .unwrap();
+    };
+    read_only("on").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    publish(&broker, &[agent.passage("京A00002")]).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.number(ROWS).await, 1);
+    client
+        .batch_execute("SET default_transaction_read_only = off")
+        .await
+        .unwrap();
+    read_only("off").await;
+    world.becomes(ROWS, 2).await;
+    assert_eq!(world.number("SELECT count(*) FROM quarantine").await, 0);
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_is_taken_out_is_no_alarm_any_more() {
+    begin();
+    let world = World::start().await;
+    let central = Central::start(&world.config("a")).await.unwrap();
+    central.subscribed().await;
+    let broker = world.broker.address();
+    let mut agent = Agent::new("north-10", 22);
+    let alarms = "SELECT count(*) FROM alarms WHERE kind = 'camera' AND ended_at IS NULL";
+    // The golden status has a camera that has failed, and not as the first.
+    publish(&broker, &[agent.status()]).await;
+    world.becomes(alarms, 1).await;
+    publish(&broker, &[agent.goodbye()]).await;
+    let offline = "SELECT count(*) FROM agent_state WHERE state = 'offline'";
+    world.becomes(offline, 1).await;
+    assert_eq!(world.number(alarms).await, 1, "nobody looks at it");
+    publish(&broker, &[agent.status_with(|s| s.cameras.truncate(1))]).await;
+    world.becomes(alarms, 0).await;
+    world.becomes("SELECT count(*) FROM camera_state", 1).await;
+    central.stop().await;
 }

@@ -10,6 +10,7 @@ mod gaps;
 mod ingest;
 mod keys;
 mod metrics;
+mod partitions;
 #[path = "../../../tests/support/promtool.rs"]
 mod promtool;
 mod rights;

@@ -75,6 +75,10 @@ impl Agent {
     }
 
     pub fn status(&mut self) -> Received {
+        self.status_with(|_| {})
+    }
+
+    pub fn status_with(&mut self, change: impl FnOnce(&mut StatusMessage)) -> Received {
         let mut status: StatusMessage = golden("status-online");
         status.time = self.tick();
         status.id = live_id(status.time);
@@ -82,6 +86,7 @@ impl Agent {
         status.agent = self.agent.clone();
         status.public_key = Some(PublicKey::of(&self.key.verifying_key()));
         status.sequence = None;
+        change(&mut status);
         self.seal(Envelope::of(&status, Priority::Control, Keep::Control).unwrap())
     }
 
