@@ -39,6 +39,16 @@ struct Pending {
     tries: u8,
 }
 
+impl Pending {
+    /// By these a session is kept alive: every half minute or so, and ffmpeg waits for no answer.
+    fn is_ping(&self) -> bool {
+        matches!(
+            self.method.as_str(),
+            "GET_PARAMETER" | "SET_PARAMETER" | "OPTIONS"
+        )
+    }
+}
+
 pub(crate) struct Dialogue {
     /// What ffmpeg was told, and what the camera is called.
     local: String,
@@ -87,9 +97,11 @@ impl Dialogue {
         self.playing
     }
 
-    /// What the camera owes an answer to.
+    /// What the camera owes an answer to. What keeps a stream alive needs none, and some cameras give
+    /// none, or one with another number: whether the stream stands, its packets tell.
     pub(crate) fn owed(&self) -> Option<&str> {
-        self.pending.front().map(|p| p.method.as_str())
+        let owed = self.pending.iter().find(|p| !(self.playing && p.is_ping()));
+        owed.map(|p| p.method.as_str())
     }
 
     /// A request of ffmpeg, as the camera gets it.
@@ -99,6 +111,10 @@ impl Dialogue {
                 "ffmpeg asks the camera for nothing that is known",
             ));
         };
+        if self.playing {
+            // What was not answered by now will not be.
+            self.pending.retain(|p| !p.is_ping());
+        }
         if self.pending.len() >= PENDING {
             return Err(Fault::unreachable("the camera answers nothing any more"));
         }
@@ -176,6 +192,9 @@ impl Dialogue {
         let needed = matches!(pending.method.as_str(), "DESCRIBE" | "SETUP" | "PLAY");
         match status {
             401 if pending.method == "TEARDOWN" => Ok(Step::Nothing),
+            401 if self.playing && pending.is_ping() => Ok(self.ping_again(pending, head)),
+            // Packets tell whether the stream stands.
+            300.. if self.playing && pending.is_ping() => Ok(Step::Nothing),
             401 => {
                 pending.tries += 1;
                 if pending.tries > TRIES {
@@ -214,6 +233,21 @@ impl Dialogue {
                 Ok(Step::ToFfmpeg(head.bytes(&head.first, &instead, body)))
             }
         }
+    }
+
+    /// A keep-alive that was not proven as the camera wants it now. A stream that plays has proven user
+    /// and password, so it is the nonce that is old, whether the camera says so or not. Asked twice is
+    /// enough: no stream ends by it, and the next one is proven by what was learnt here.
+    fn ping_again(&mut self, mut pending: Pending, head: &Head) -> Step {
+        pending.tries += 1;
+        let challenges: Vec<&str> = head.all("WWW-Authenticate").collect();
+        let asked = self.proof.asked(self.login.as_ref(), &challenges, false);
+        if asked.is_err() || pending.tries > 1 {
+            return Step::Nothing;
+        }
+        let bytes = self.send(&mut pending);
+        self.pending.push_front(pending);
+        Step::ToCamera(bytes)
     }
 
     fn with_source(&self, head: &Head) -> Option<String> {
@@ -285,6 +319,10 @@ impl Dialogue {
 }
 
 #[cfg(test)]
+#[path = "keepalive_tests.rs"]
+mod keepalive_tests;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
@@ -299,7 +337,7 @@ mod tests {
         }
     }
 
-    fn dialogue() -> Dialogue {
+    pub(super) fn dialogue() -> Dialogue {
         let login = Login {
             user: Secret::new("kakou"),
             password: Secret::new("S3CRET"),
@@ -308,14 +346,14 @@ mod tests {
         Dialogue::new("rtsp://127.0.0.1:9/camera".to_owned(), camera, Some(login))
     }
 
-    fn ask(d: &mut Dialogue, method: &str, track: &str) -> String {
+    pub(super) fn ask(d: &mut Dialogue, method: &str, track: &str) -> String {
         let text = format!(
             "{method} rtsp://127.0.0.1:9/camera{track} RTSP/1.0\r\nCSeq: 41\r\nUser-Agent: Lavf\r\n\r\n"
         );
         String::from_utf8(d.asked(head(&text), b"").unwrap()).unwrap()
     }
 
-    fn answer(d: &mut Dialogue, text: &str) -> Result<Step, Fault> {
+    pub(super) fn answer(d: &mut Dialogue, text: &str) -> Result<Step, Fault> {
         d.told(&head(text), b"")
     }
 

@@ -156,11 +156,13 @@ impl Relay {
                     if read.unwrap_or(0) == 0 {
                         return Err(None);
                     }
-                    // What it asks starts the wait for an answer.
-                    if self.dialogue.owed().is_none() {
+                    let was_owed = self.dialogue.owed().is_some();
+                    self.ffmpeg_said(&mut ears.from_ffmpeg).await?;
+                    // What it asks starts the wait for an answer. What it says while the stream plays
+                    // asks nothing, and a silent camera is no less silent for it.
+                    if !was_owed && self.dialogue.owed().is_some() {
                         heard = Instant::now();
                     }
-                    self.ffmpeg_said(&mut ears.from_ffmpeg).await?;
                 }
                 () = sleep_until(until) => return Err(Some(self.silent())),
             }

@@ -22,6 +22,10 @@ use sha2::{Digest, Sha256};
 use tokio_rustls::rustls;
 
 const PASSWORD: &str = "S3CRET-pw";
+/// Of a stream.
+const PACKET: [u8; 7] = [b'$', 0, 0, 3, 1, 2, 3];
+/// What a usual camera is asked until it plays: OPTIONS, DESCRIBE twice, SETUP, PLAY.
+const UNTIL_PLAY: usize = 5;
 
 fn target(url: &str) -> Target {
     Target {
@@ -117,7 +121,7 @@ fn usual(head: &str, _: usize) -> Option<Vec<u8>> {
         }
         "PLAY" => {
             let mut bytes = ok("Session: 4711\r\n")?;
-            bytes.extend([b'$', 0, 0, 3, 1, 2, 3]);
+            bytes.extend(PACKET);
             Some(bytes)
         }
         _ => ok(""),
@@ -143,8 +147,27 @@ impl Ffmpeg {
     }
 
     fn ask(&mut self, method: &str) -> Option<String> {
-        write!(self.to, "{method} {} RTSP/1.0\r\nCSeq: 9\r\n\r\n", self.url).unwrap();
+        self.say(method);
         head(&mut self.from)
+    }
+
+    fn say(&mut self, method: &str) {
+        write!(self.to, "{method} {} RTSP/1.0\r\nCSeq: 9\r\n\r\n", self.url).unwrap();
+    }
+
+    /// Until the first packet has come.
+    fn play(&mut self) {
+        for method in ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"] {
+            let answer = self.ask(method).unwrap();
+            assert!(answer.starts_with("RTSP/1.0 200"), "{answer}");
+        }
+        self.packet();
+    }
+
+    fn packet(&mut self) {
+        let mut packet = [0; 7];
+        self.from.read_exact(&mut packet).unwrap();
+        assert_eq!(packet, PACKET);
     }
 }
 
@@ -463,6 +486,57 @@ fn an_answer_that_drips_is_waited_for_no_longer_than_one_that_does_not_come() {
     let fault = relay.opened().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Unreachable);
     assert!(fault.text.contains("no answer to GET"), "{fault}");
+}
+
+#[test]
+fn a_stream_goes_on_while_packets_come_whatever_becomes_of_its_keep_alive() {
+    // Once it plays, it sends a packet in the place of each answer.
+    let camera = camera(|head, number| {
+        if number > UNTIL_PLAY {
+            return Some(PACKET.to_vec());
+        }
+        usual(head, number)
+    });
+    let mut target = target(&format!("rtsp://127.0.0.1:{}/a", camera.port));
+    // A machine that stands still for a moment is no silent camera.
+    target.timeouts.silence = Duration::from_secs(60);
+    let answer = target.timeouts.answer;
+    let relay = Relay::start(target).unwrap();
+    let mut ffmpeg = Ffmpeg::connect(&relay);
+    ffmpeg.play();
+    // For longer than an answer is waited for.
+    let step = Duration::from_millis(100);
+    let mut waited = Duration::ZERO;
+    while waited < answer + Duration::from_secs(1) {
+        ffmpeg.say("OPTIONS");
+        ffmpeg.packet();
+        std::thread::sleep(step);
+        waited += step;
+    }
+    assert_eq!(relay.fault(), None);
+}
+
+#[test]
+fn a_camera_that_sends_nothing_more_is_silent_however_often_it_is_asked() {
+    let camera = camera(|head, number| {
+        if number > UNTIL_PLAY {
+            return None;
+        }
+        usual(head, number)
+    });
+    let relay = Relay::start(target(&format!("rtsp://127.0.0.1:{}/a", camera.port))).unwrap();
+    let mut ffmpeg = Ffmpeg::connect(&relay);
+    ffmpeg.play();
+    let mut to = ffmpeg.to.try_clone().unwrap();
+    let ping = format!("OPTIONS {} RTSP/1.0\r\nCSeq: 9\r\n\r\n", ffmpeg.url);
+    let asks = std::thread::spawn(move || {
+        while to.write_all(ping.as_bytes()).is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    assert_eq!(ended(&relay).kind, FaultKind::Silent);
+    drop(relay);
+    asks.join().unwrap();
 }
 
 #[test]

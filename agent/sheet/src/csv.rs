@@ -62,16 +62,30 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
         .from_reader(text.as_bytes())
 }
 
-/// Whether a row has more cells by this separator than any list.
+/// Whether a row has more cells by this separator than any list. What a comment is, a quote and the
+/// end of a row is told as the reader tells it.
 pub(crate) fn is_too_wide(text: &str, separator: u8) -> bool {
+    // The reader passes over one mark; it is not the first where the encoding had one too.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // A quote means something where a cell begins; doubled within quotes it is one.
     let (mut cells, mut begins, mut quoted, mut was_quoted) = (0, true, false, false);
+    // A comment goes on to the line feed, over quotes and carriage returns.
+    let (mut row_begins, mut comment) = (true, false);
     for byte in text.bytes() {
+        if comment {
+            comment = byte != b'\n';
+            continue;
+        }
         if quoted {
             quoted = byte != b'"';
             was_quoted = !quoted;
             continue;
         }
+        if row_begins && byte == b'#' {
+            comment = true;
+            continue;
+        }
+        row_begins = matches!(byte, b'\r' | b'\n');
         match byte {
             b'"' if begins || was_quoted => {
                 (quoted, begins, was_quoted) = (true, false, false);

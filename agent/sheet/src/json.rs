@@ -116,8 +116,8 @@ impl<'de> Deserialize<'de> for Top<'de> {
                 let mut top = Top::default();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     match &*key {
-                        "version" => top.version = text(&map.next_value::<Value>()?).ok(),
-                        "authority" => top.authority = text(&map.next_value::<Value>()?).ok(),
+                        "version" => top.version = short(map.next_value::<&'de RawValue>()?),
+                        "authority" => top.authority = short(map.next_value::<&'de RawValue>()?),
                         key if ENTRIES.contains(&key) && top.rows.is_none() => {
                             top.rows = Some(map.next_value_seed(Rows)?);
                         }
@@ -193,7 +193,16 @@ impl IntoIterator for Places<'_> {
     }
 }
 
+/// The most bytes of a row: taken apart, it takes up to fifty times as much.
+const ROW_MAX: usize = 1 << 20;
+
 fn object(row: &RawValue) -> Result<Map<String, Value>, String> {
+    let bytes = row.get().len();
+    if bytes > ROW_MAX {
+        return Err(format!(
+            "the row has {bytes} bytes; {ROW_MAX} are taken at most"
+        ));
+    }
     match serde_json::from_str(row.get()) {
         Ok(Value::Object(map)) => Ok(map),
         // A list of plates alone.
@@ -226,6 +235,13 @@ fn cells(row: &RawValue, columns: &[&str]) -> Result<Vec<String>, String> {
         None => Ok(String::new()),
     };
     columns.iter().map(cell).collect()
+}
+
+/// What the list says of itself, unless it is longer than any cell.
+fn short(value: &RawValue) -> Option<String> {
+    let raw = Some(value.get()).filter(|raw| raw.len() <= CELL_MAX)?;
+    let value: Value = serde_json::from_str(raw).ok()?;
+    text(&value).ok()
 }
 
 /// A value as a cell has it.

@@ -13,6 +13,8 @@ mod csv;
 mod encoding;
 mod json;
 mod xlsx;
+mod xml_check;
+mod xml_kept;
 mod zip_check;
 
 #[cfg(test)]

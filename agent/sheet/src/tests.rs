@@ -8,6 +8,8 @@ use zip::write::SimpleFileOptions;
 
 use super::*;
 
+mod hostile;
+
 /// Keeps what it gets.
 #[derive(Default)]
 struct Kept {
@@ -239,10 +241,23 @@ fn json_is_read_in_each_of_its_forms() {
 
 /// A workbook as Excel writes it, with these rows of `<c>` elements.
 fn workbook(sheet: &str, texts: &str) -> Vec<u8> {
+    packed(&parts(sheet, texts))
+}
+
+fn packed(parts: &[(&str, String)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in parts {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// What a workbook consists of.
+fn parts(sheet: &str, texts: &str) -> Vec<(&'static str, String)> {
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
-    for (name, text) in [
+    vec![
         (
             "[Content_Types].xml",
             "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>"
@@ -282,11 +297,7 @@ fn workbook(sheet: &str, texts: &str) -> Vec<u8> {
                 "<worksheet xmlns=\"{main}\"><dimension ref=\"A1:XFD1048576\"/><sheetData>{sheet}</sheetData></worksheet>"
             ),
         ),
-    ] {
-        zip.start_file(name, SimpleFileOptions::default()).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
+    ]
 }
 
 const SHEET: &str = "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>布控名单 2031</t></is></c></row>\

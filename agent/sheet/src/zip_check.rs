@@ -5,46 +5,39 @@ use std::io::{self, Cursor, Read, Write};
 use zip::ZipArchive;
 
 use crate::SheetError;
+use crate::xml_check::{Fault, Xml};
 
 /// The most files in a workbook.
 const FILES_MAX: u16 = 5_000;
 /// The most that all files unpack to.
 const ALL_MAX: u64 = 2 << 30;
 /// Texts of all cells: they are held in memory.
-const TEXTS_MAX: u64 = 64 << 20;
-/// Each is a text at the most, and each text takes memory of its own.
-const TAGS_MAX: u64 = 16_000_000;
+pub(crate) const TEXTS_MAX: u64 = 64 << 20;
 /// Styles, names of sheets and the like.
 const OTHER_MAX: u64 = 16 << 20;
 
-/// Between two tags: a cell's text. The reader holds it in memory.
-const BETWEEN_TAGS_MAX: u64 = 1 << 20;
+/// Here other programs keep what they like, Power Query its queries in UTF-16. No sheet and no book
+/// may lie here, so that the reader does not look at it either.
+pub(crate) const UNREAD: &str = "customxml/";
 
-/// Counts what goes in, and stops at a bound.
+/// Counts what goes in, looks at it where it is XML, and stops at a bound.
 struct Count {
     bytes: u64,
     most: u64,
-    tags: u64,
-    since_tag: u64,
-    /// Something without a tag was longer than [`BETWEEN_TAGS_MAX`].
-    is_long: bool,
-    /// Pictures have no tags.
-    is_xml: bool,
+    /// Pictures have none.
+    xml: Option<Xml>,
+    fault: Option<Fault>,
 }
 
 impl Write for Count {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         self.bytes += part.len() as u64;
-        let mut stretches = part.split(|b| *b == b'<');
-        self.since_tag += stretches.next().unwrap_or_default().len() as u64;
-        let mut longest = self.since_tag;
-        for stretch in stretches {
-            self.tags += 1;
-            self.since_tag = stretch.len() as u64;
-            longest = longest.max(self.since_tag);
-        }
-        self.is_long |= longest > BETWEEN_TAGS_MAX;
-        match self.bytes > self.most || (self.is_xml && self.is_long) {
+        let looked = match &mut self.xml {
+            Some(xml) => xml.take(part),
+            None => Ok(()),
+        };
+        self.fault = looked.err();
+        match self.bytes > self.most || self.fault.is_some() {
             true => Err(io::Error::other("too large")),
             false => Ok(part.len()),
         }
@@ -54,6 +47,11 @@ impl Write for Count {
     }
 }
 
+/// A part's name as the reader compares it.
+pub(crate) fn normal(name: &str) -> String {
+    name.replace('\\', "/").to_ascii_lowercase()
+}
+
 pub(crate) fn check(bytes: &[u8]) -> Result<(), SheetError> {
     check_directory(bytes)?;
     let unreadable = |e: &dyn std::fmt::Display| SheetError::Workbook(e.to_string());
@@ -61,33 +59,32 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), SheetError> {
     let mut all = 0;
     for at in 0..archive.len() {
         let file = archive.by_index(at).map_err(|e| unreadable(&e))?;
-        let name = file.name().map_err(|e| unreadable(&e))?.to_lowercase();
+        let name = normal(&file.name().map_err(|e| unreadable(&e))?);
         let sheet = name.contains("worksheets/");
         let texts = name.ends_with("sharedstrings.xml");
+        // The reader takes nothing else for XML: relations to sheets with another ending are refused.
         let read = name.ends_with(".xml") || name.ends_with(".rels");
+        // Texts are held wherever they lie.
         let most = match (sheet, texts, read) {
-            (false, true, _) => TEXTS_MAX,
+            (_, true, _) => TEXTS_MAX,
             (false, false, true) => OTHER_MAX,
             _ => ALL_MAX,
         };
         let mut count = Count {
             bytes: 0,
             most: most.min(ALL_MAX - all),
-            tags: 0,
-            since_tag: 0,
-            is_long: false,
-            is_xml: read,
+            xml: (read && !name.contains(UNREAD)).then(Xml::default),
+            fault: None,
         };
         let copied = io::copy(&mut file.take(ALL_MAX + 1), &mut count);
-        if count.bytes > count.most || (texts && count.tags > TAGS_MAX) {
+        if count.bytes > count.most {
             let most = count.most;
             return Err(SheetError::Bomb { part: name, most });
         }
-        if count.is_xml && count.is_long {
-            return Err(SheetError::Bomb {
-                part: name,
-                most: BETWEEN_TAGS_MAX,
-            });
+        match count.fault {
+            Some(Fault::TooMuch(most)) => return Err(SheetError::Bomb { part: name, most }),
+            Some(Fault::Other(why)) => return Err(SheetError::Workbook(format!("{name}: {why}"))),
+            None => {}
         }
         copied.map_err(|e| unreadable(&e))?;
         all += count.bytes;

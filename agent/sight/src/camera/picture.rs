@@ -4,13 +4,15 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use kakou_guard::file::{read_bounded, read_inside};
 
 /// The largest picture of a stream or video, in pixels: 4096 x 4096.
 pub(super) const LARGEST_FRAME: u32 = 4096 * 4096;
 /// The largest picture file, in pixels: the cameras of roads have 12 million. A pixel takes up to
-/// nine bytes (a progressive JPEG's coefficients and its colours), which must stay within 256 MiB.
+/// eleven bytes (16 bits a colour with transparency, and the RGB of it), which must stay within 256 MiB
+/// with the file.
 const LARGEST_PICTURE: u64 = 20_000_000;
 /// And in bytes. The decoder has a copy.
 pub(super) const LARGEST_FILE: u64 = 32 << 20;
@@ -63,12 +65,19 @@ pub(super) fn decode_up_to(bytes: &[u8], most: u64) -> Result<RgbImage, String> 
         return Err("its colours are CMYK, for printing; save it as RGB".to_owned());
     }
     let turned = decoder.orientation().map_err(said)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(said)?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(said)?;
     if ends == Some(false) && is_cut_short(&picture) {
         return Err("the JPEG is cut short: its end is missing".into());
     }
+    Ok(upright(picture, turned))
+}
+
+/// RGB, and turned as it is to be looked at. Turning takes a second picture: of three bytes a pixel
+/// this way round, where 16 bits a colour and transparency have eight.
+fn upright(picture: DynamicImage, turned: Orientation) -> RgbImage {
+    let mut picture = DynamicImage::ImageRgb8(picture.into_rgb8());
     picture.apply_orientation(turned);
-    Ok(picture.into_rgb8())
+    picture.into_rgb8()
 }
 
 /// How many colours or inks a JPEG has, as its frame header says (ITU-T T.81, B.2.2).
@@ -259,6 +268,20 @@ mod tests {
         assert_eq!(decode_bytes(&exif(6)).unwrap().dimensions(), (24, 40));
         let over = decode_bytes(&exif(3)).unwrap();
         assert_eq!(over.get_pixel(39, 23), plain.get_pixel(0, 0));
+    }
+
+    #[test]
+    fn a_picture_of_16_bits_a_colour_is_turned_like_any_other() {
+        let deep = image::ImageBuffer::from_fn(40, 24, |x, y| {
+            image::Rgba([x as u16 * 1_600, y as u16 * 2_700, 700, 40_000])
+        });
+        let deep = DynamicImage::ImageRgba16(deep);
+        for number in 1..=8 {
+            let turned = Orientation::from_exif(number).unwrap();
+            let mut known = deep.clone();
+            known.apply_orientation(turned);
+            assert_eq!(upright(deep.clone(), turned), known.to_rgb8(), "{number}");
+        }
     }
 
     #[test]

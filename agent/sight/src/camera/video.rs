@@ -225,9 +225,8 @@ impl Drop for VideoSource {
 fn watch(log: impl BufRead, frames: &SyncSender<Announced>, fps: &OnceLock<f64>) -> Complaints {
     let mut complaints = Complaints::default();
     let mut announcements = Announcements::default();
-    for line in log.split(b'\n') {
-        let Ok(line) = line else { break };
-        match announcements.take(ffmpeg::line(&String::from_utf8_lossy(&line))) {
+    for line in ffmpeg::lines(log) {
+        match announcements.take(ffmpeg::line(&line)) {
             Ok(Some(frame)) if frames.send(frame.clone()).is_err() => return complaints,
             Err(LogLine::Complaint { said, .. }) => complaints.add(presentable(&said)),
             Err(LogLine::Stream(info)) => {

@@ -196,16 +196,23 @@ pub(in crate::camera) fn ask_to_end(child: &Child) {
     }
 }
 
-/// Ends a child that was asked to, and waits for it.
-pub(in crate::camera) fn end(mut child: Child) {
+/// Waits for as long as a child is given that was asked to end. True: it was over by then.
+pub(in crate::camera) fn in_time(mut is_over: impl FnMut() -> bool) -> bool {
     let mut waited = Duration::ZERO;
     while waited < GRACE {
-        match child.try_wait() {
-            Ok(None) => {}
-            Ok(Some(_)) | Err(_) => return,
+        if is_over() {
+            return true;
         }
         std::thread::sleep(STEP);
         waited += STEP;
+    }
+    is_over()
+}
+
+/// Ends a child that was asked to, and waits for it.
+pub(in crate::camera) fn end(mut child: Child) {
+    if in_time(|| !matches!(child.try_wait(), Ok(None))) {
+        return;
     }
     // Both fail only if it has ended.
     let _ = child.kill();

@@ -53,7 +53,8 @@ pub(in crate::camera) enum ReadError {
     #[error("ffmpeg gave pixels of another kind than asked for")]
     Layout,
     #[error(
-        "a picture of {width} x {height} cannot be taken: more than {LARGEST_FRAME} pixels, or none"
+        "a picture of {width} x {height} cannot be taken: more than {LARGEST_FRAME} pixels, more \
+         than {LARGEST_SIDE} on a side, or none"
     )]
     Size { width: u32, height: u32 },
     /// The stream ended within the frame; ffmpeg's log says why.

@@ -2,18 +2,21 @@
 //! with it.
 //!
 //! It writes bare planes to its stdout, and to its stderr, by the filter `showinfo`, each frame's
-//! time, size and coding. [`log`] reads that log, [`frames`] puts both together.
+//! time, size and coding. [`log`] reads that log, in lines of bounded length, and [`frames`] puts
+//! both together.
 
 mod confine;
 mod frames;
+mod lines;
 mod log;
 mod version;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-pub(super) use confine::{Access, ask_to_end, bare_environment, confine, end, limit};
+pub(super) use confine::{Access, ask_to_end, bare_environment, confine, end, in_time, limit};
 pub(super) use frames::{Announced, Announcements, ReadError};
+pub(super) use lines::lines;
 #[cfg(test)]
 pub(super) use log::Info;
 pub use log::StreamInfo;

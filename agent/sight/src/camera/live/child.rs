@@ -120,7 +120,7 @@ fn spawn(config: &LiveConfig, input: &Input<'_>, passthrough: Passthrough) -> Re
 }
 
 /// Reads both pipes until the stream ends.
-fn follow(
+pub(super) fn follow(
     config: &LiveConfig,
     clock: &SharedClock,
     shared: &Shared,
@@ -133,8 +133,11 @@ fn follow(
     let said = std::thread::scope(|scope| {
         let log = scope.spawn(|| watch(log, &send_now(send, clock), shared));
         let ended = frames(&mut pixels, &arrived, stamper, has_stamps, shared);
-        drop(arrived);
+        // Who waits to write what nobody reads any more hears no signal.
+        drop((arrived, pixels));
         shared.end_child();
+        // The log is at its end only when the child is.
+        shared.insist(|| log.is_finished());
         let complaints = log.join().unwrap_or_default();
         match ended {
             // What ffmpeg says of its end is worth more.
@@ -182,9 +185,8 @@ pub(super) fn frames(
 fn watch(log: impl BufRead, send: &impl Fn(Announced) -> bool, shared: &Shared) -> Complaints {
     let mut complaints = Complaints::default();
     let mut announcements = Announcements::default();
-    for line in log.split(b'\n') {
-        let Ok(line) = line else { break };
-        match announcements.take(ffmpeg::line(&String::from_utf8_lossy(&line))) {
+    for line in ffmpeg::lines(log) {
+        match announcements.take(ffmpeg::line(&line)) {
             Ok(Some(frame)) if !send(frame.clone()) => return complaints,
             Err(LogLine::Stream(mut info)) => {
                 info.said = presentable(&info.said);

@@ -130,6 +130,8 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.shared.stop();
         if let Some(thread) = self.thread.take() {
+            // It waits for the child, and some children are deaf.
+            self.shared.insist(|| thread.is_finished());
             // It reports by the slot; a panic in it has been told by its message.
             let _ = thread.join();
         }

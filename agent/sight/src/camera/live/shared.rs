@@ -169,18 +169,31 @@ impl Shared {
         }
     }
 
+    /// Waits for what is over when the child is, which was asked to end. A child that hangs is ended by
+    /// force: nobody can wait for it.
+    pub(super) fn insist(&self, is_over: impl Fn() -> bool) {
+        if ffmpeg::in_time(is_over) {
+            return;
+        }
+        if let Some(child) = locked(&self.child).as_mut() {
+            // Fails only if it has ended. Whoever waits for it takes it from here first, so the number
+            // is still its own.
+            let _ = child.kill();
+        }
+    }
+
     /// Ends both and waits for them: the relay tears its session down, and no child is left behind
     /// as a zombie.
     pub(super) fn reap(&self) {
         let child = locked(&self.child).take();
-        if let Some(child) = &child {
-            ffmpeg::ask_to_end(child);
+        // Before the relay, which may be writing into the pipe of a child that does not read it: the
+        // child's end alone releases it.
+        if let Some(child) = child {
+            ffmpeg::ask_to_end(&child);
+            ffmpeg::end(child);
         }
         // Its thread is joined when the last one lets go of it.
         let relay = locked(&self.relay).take();
         drop(relay);
-        if let Some(child) = child {
-            ffmpeg::end(child);
-        }
     }
 }

@@ -10,6 +10,8 @@ use super::config::Input;
 use super::*;
 use kakou_relay::Picture;
 
+mod ends;
+
 fn clock() -> SharedClock {
     Arc::new(SystemClock::new())
 }
