@@ -145,7 +145,9 @@ impl Outbox {
             ..options
         };
         match Self::open(options) {
-            Err(e @ OutboxError::Damaged { .. }) => {
+            // A value of no form, too: SQLite reads it without an error, and no start gets past it.
+            // Where the repair finds all whole, nothing was changed, and the error stands.
+            Err(e) if e.is_damage() => {
                 tracing::error!("{e}; repairing it now");
                 let repaired = match rescue::repair_by(&folder, &repair_options, &*clock, |_| ())? {
                     Repair::Done(repaired) => repaired,

@@ -97,9 +97,25 @@ impl Outbox {
         .await
     }
 
-    /// Holds from now on, over restarts too.
+    /// Holds from now on, over restarts and whatever the config says: the platform set it.
     pub async fn set_retention(&self, wanted: Retention) -> Result<(), OutboxError> {
-        self.ask(|reply| Op::Retention { wanted, reply }).await
+        self.ask(|reply| Op::Retention {
+            wanted,
+            by_config: false,
+            reply,
+        })
+        .await
+    }
+
+    /// Holds from now on, and at the next start what the config says then: this is what a changed
+    /// config says, and what the platform set before holds no more.
+    pub async fn follow_config(&self, wanted: Retention) -> Result<(), OutboxError> {
+        self.ask(|reply| Op::Retention {
+            wanted,
+            by_config: true,
+            reply,
+        })
+        .await
     }
 
     /// Holds from now on, until the next start.

@@ -192,7 +192,7 @@ impl Reloader {
             taken.push("limits");
         }
         if new.retention != old.retention {
-            if let Err(e) = outbox.set_retention(new.retention).await {
+            if let Err(e) = outbox.follow_config(new.retention).await {
                 if new.limits != old.limits
                     && let Err(also) = outbox.set_limits(old.limits).await
                 {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, FixedOffset};
-use kakou_contract::Sha256Hex;
-use kakou_delivery::{SealingKey, Vault};
+use kakou_contract::{EditionError, Sha256Hex};
+use kakou_delivery::{SealingKey, Vault, VaultError};
 use kakou_sheet::{BYTES_MAX, SheetError, Take, Told};
 use kakou_time::Clock;
 use kakou_traffic::watchlist::{Builder, Column, List, ListOptions, Parsed};
@@ -34,6 +34,9 @@ pub enum ListError {
     Undelivered,
     #[error("{0}")]
     Vault(String),
+    /// No key of the config signed it: what was read before under such a key is used no more.
+    #[error("{0}")]
+    Untrusted(String),
 }
 
 /// What tells one version of a file from another.
@@ -187,7 +190,7 @@ pub fn decoded(config: &ListConfig) -> Result<Decoded, ListError> {
     };
     let stored = vault(path, delivered)?
         .load(&delivered.list, &delivered.trusted)
-        .map_err(|e| ListError::Vault(e.to_string()))?
+        .map_err(|e| unloadable(&e))?
         .ok_or(ListError::Undelivered)?;
     let mut decoded = decode(&config.options, &stored.text).map_err(|e| unusable(e.to_string()))?;
     let list = &mut decoded.parsed.list;
@@ -196,6 +199,16 @@ pub fn decoded(config: &ListConfig) -> Result<Decoded, ListError> {
         list.authority = stored.edition.authority.or(list.authority.take());
     }
     Ok(decoded)
+}
+
+fn unloadable(e: &VaultError) -> ListError {
+    match e {
+        VaultError::Edition {
+            source: EditionError::Foreign(_),
+            ..
+        } => ListError::Untrusted(e.to_string()),
+        _ => ListError::Vault(e.to_string()),
+    }
 }
 
 /// Where lists that the platform sends are kept; `path`: that of one of them.

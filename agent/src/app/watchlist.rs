@@ -263,7 +263,8 @@ impl Watchlist {
     }
 
     /// Takes what a reload has read into use; without files there are no lists. A list that the
-    /// platform sends may be unreadable: what is in use stays. Returns what to record of it.
+    /// platform sends may be unreadable: what is in use stays, unless no key of the config signed
+    /// it. Returns what to record of it.
     pub fn replace(
         &self,
         lists: Vec<(ListConfig, Result<ReadList, ListError>)>,
@@ -279,7 +280,12 @@ impl Watchlist {
             let read = match read {
                 Ok(read) => read,
                 Err(e) => {
-                    slot.source = before.and_then(|before| before.source);
+                    // Without a source every look reads it again, and says so as long as its key
+                    // is gone.
+                    let is_trusted = !matches!(e, ListError::Untrusted(_));
+                    slot.source = before
+                        .and_then(|before| before.source)
+                        .filter(|_| is_trusted);
                     slot.stays(&e);
                     inner.slots.push(slot);
                     continue;
@@ -356,10 +362,13 @@ mod tests {
     use std::path::Path;
 
     use chrono::TimeDelta;
+    use kakou_contract::{Id, Sequence, SigningKey};
+    use kakou_delivery::{Draft, Inbox, InboxOptions, Package, Vault, whole};
     use kakou_time::{Clock, SimulatedClock};
 
     use super::super::watchfile::tests::config;
     use super::*;
+    use crate::config::DeliveredConfig;
 
     fn write(path: &Path, plates: &[&str]) {
         let lines: String = plates
@@ -496,5 +505,66 @@ mod tests {
         assert_eq!(watchlist.status().unwrap().entries, 1);
         assert!(watchlist.replace(Vec::new()).is_empty());
         assert!(watchlist.current().is_empty() && watchlist.status().is_none());
+    }
+
+    #[test]
+    fn a_list_whose_key_is_gone_is_used_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = Id::new("list", "stolen").unwrap();
+        let (gone, new) = (
+            SigningKey::from_bytes(&[1; 32]),
+            SigningKey::from_bytes(&[2; 32]),
+        );
+        let vault = Vault::new(dir.path(), None);
+        let file = vault.path(&list);
+        let trusting = |keys: &[&SigningKey]| {
+            let mut config = config(&file);
+            config.delivered = Some(DeliveredConfig {
+                list: list.clone(),
+                trusted: keys.iter().map(|key| key.verifying_key()).collect(),
+                store_key_file: None,
+            });
+            config
+        };
+        let text = whole(
+            "plate,level,category,reason,valid_until",
+            ["鲁E6K829,red,stolen,x,"],
+        );
+        let at = DateTime::parse_from_rfc3339("2031-05-04T08:15:30.000+08:00").unwrap();
+        let draft = Draft::new(list.clone(), Sequence::new(1).unwrap(), at);
+        let package = Package::make(draft, &text, None, &gone).unwrap();
+        let inbox = InboxOptions {
+            list: list.clone(),
+            site: Id::new("site", "s").unwrap(),
+            trusted: vec![gone.verifying_key()],
+            vault: vault.clone(),
+        };
+        let mut inbox = Inbox::open(inbox, Duration::ZERO);
+        for chunk in package.chunks(&package.edition().unwrap()) {
+            inbox.hear(&serde_json::to_vec(&chunk).unwrap(), Duration::ZERO);
+        }
+
+        let both = trusting(&[&gone, &new]);
+        let watchlist = Watchlist::new(std::slice::from_ref(&both), clock_after(&file));
+        assert_eq!(watchlist.look().events.len(), 1);
+        assert_eq!(watchlist.current().len(), 1);
+
+        let one = trusting(&[&new]);
+        let withdrawn = vec![(one.clone(), read(&one))];
+        assert!(watchlist.replace(withdrawn).is_empty());
+        assert!(watchlist.current().is_empty());
+        // However often the file is looked at, which has not changed.
+        for _ in 0..2 {
+            assert!(watchlist.look().fault.is_some());
+            let status = watchlist.status().unwrap();
+            assert_eq!((status.health, status.entries), (Health::Degraded, 0));
+            assert!(status.detail.unwrap().contains("no list is in use"));
+            assert!(watchlist.current().is_empty());
+        }
+
+        // Its key is trusted again.
+        watchlist.replace(vec![(both.clone(), read(&both))]);
+        assert_eq!(watchlist.current().len(), 1);
+        assert_eq!(watchlist.status().unwrap().health, Health::Ok);
     }
 }

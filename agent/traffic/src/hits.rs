@@ -14,7 +14,8 @@
 //!
 //! A hit and what follows within `story` for the same entry, in another passage or on another
 //! camera of the box, are one story: the later passage is told as `again`, under the id of the first
-//! hit.
+//! hit. A vehicle that passes another camera while the first one still follows it has passed: that
+//! confirms the hit, and what the first camera sees of it in the end is the `again`.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -27,8 +28,8 @@ use crate::passage::Reject;
 
 /// Stories remembered; of more, the oldest are forgotten.
 const STORIES: usize = 10_000;
-/// Hits taken back that are remembered of one vehicle in sight.
-const RETRACTED: usize = 8;
+/// Hits with an end that are remembered of one vehicle in sight.
+const ENDED: usize = 8;
 
 /// What tells one entry of the lists from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +63,12 @@ struct Story {
 /// What was told of a vehicle that is still in sight.
 #[derive(Debug, Default)]
 struct Followed {
+    /// Of whom something was told.
+    camera: Option<Id>,
     open: Option<HitMessage>,
-    /// Taken back while it was in sight: the vote turned.
-    retracted: Vec<(Key, Uuid)>,
+    /// Hits that ended while it was in sight: the vote turned, or it passed another camera. What
+    /// comes of them in the end is told as `again`.
+    ended: Vec<(Key, Uuid)>,
 }
 
 /// What a vote says, and when.
@@ -131,7 +135,7 @@ impl Hits {
         let before = self
             .followed
             .get(&passage)
-            .is_some_and(|f| f.retracted.iter().any(|(k, _)| *k == key));
+            .is_some_and(|f| f.ended.iter().any(|(k, _)| *k == key));
         // What is known of this entry already is told when the vehicle has passed.
         if !enough || before || self.told(&key).is_some() {
             return out;
@@ -144,7 +148,9 @@ impl Hits {
             ..found
         };
         self.remember(key, hit.id, word.now);
-        self.followed.entry(passage).or_default().open = Some(hit.clone());
+        let followed = self.followed.entry(passage).or_default();
+        followed.camera = Some(hit.camera.clone());
+        followed.open = Some(hit.clone());
         out.push(hit);
         out
     }
@@ -163,7 +169,7 @@ impl Hits {
             let Some(followed) = self.followed.remove(id) else {
                 continue;
             };
-            for (k, hit) in followed.retracted {
+            for (k, hit) in followed.ended {
                 if key.as_ref() == Some(&k) {
                     turned_back.get_or_insert(hit);
                 }
@@ -180,7 +186,10 @@ impl Hits {
         };
         let (id, state) = match (kept, turned_back.or_else(|| self.told(&key))) {
             (Some(kept), _) => (kept, HitState::Confirmed),
-            (None, Some(first)) => (first, HitState::Again),
+            (None, Some(first)) => match self.end_elsewhere(first) {
+                true => (first, HitState::Confirmed),
+                false => (first, HitState::Again),
+            },
             (None, None) => (found.id, HitState::Confirmed),
         };
         match self.stories.iter().any(|s| s.hit == id) {
@@ -225,11 +234,10 @@ impl Hits {
 
     /// A camera's run ended without saying what became of what it followed.
     pub fn abandoned(&mut self, camera: &Id, decided: DateTime<FixedOffset>) -> Vec<HitMessage> {
-        let of_camera = |f: &Followed| f.open.as_ref().is_some_and(|hit| hit.camera == *camera);
         let mut ids: Vec<Uuid> = self
             .followed
             .iter()
-            .filter(|(_, f)| of_camera(f))
+            .filter(|(_, f)| f.camera.as_ref() == Some(camera))
             .map(|(id, _)| *id)
             .collect();
         ids.sort();
@@ -245,10 +253,25 @@ impl Hits {
     fn take_back(&mut self, passage: Uuid, word: Word<'_>) -> Option<HitMessage> {
         let followed = self.followed.get_mut(&passage)?;
         let open = followed.open.take()?;
-        if followed.retracted.len() < RETRACTED {
-            followed.retracted.push((Key::of(&open), open.id));
+        if followed.ended.len() < ENDED {
+            followed.ended.push((Key::of(&open), open.id));
         }
         Some(self.retract(open, RetractionReason::VoteChanged, word))
+    }
+
+    /// The vehicle of this hit has passed one camera. True if another one still follows it: the hit
+    /// has its end now, and that camera's own vote takes nothing back any more.
+    fn end_elsewhere(&mut self, hit: Uuid) -> bool {
+        let follows = |f: &Followed| f.open.as_ref().is_some_and(|open| open.id == hit);
+        let Some(followed) = self.followed.values_mut().find(|f| follows(f)) else {
+            return false;
+        };
+        if let Some(open) = followed.open.take()
+            && followed.ended.len() < ENDED
+        {
+            followed.ended.push((Key::of(&open), open.id));
+        }
+        true
     }
 
     fn retract(&mut self, hit: HitMessage, reason: RetractionReason, word: Word<'_>) -> HitMessage {

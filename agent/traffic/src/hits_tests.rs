@@ -166,6 +166,56 @@ fn the_same_vehicle_again_is_the_same_story() {
     assert_eq!(states(&told), [(HitState::Provisional, 11)]);
 }
 
+/// Two cameras see one vehicle, and the second one is done with it first.
+fn passed_elsewhere() -> Hits {
+    let mut hits = Hits::new(STORY);
+    hits.sure(id(1), word(TEXTS[0], seconds(1)), found(TEXTS[0], 7), true);
+    let told = hits.passed((id(2), &[]), word(TEXTS[0], seconds(2)), found(TEXTS[0], 8));
+    assert_eq!(states(&told), [(HitState::Confirmed, 7)]);
+    assert_eq!(told[0].passage_id, id(2));
+    assert_eq!(hits.open().count(), 0);
+    hits
+}
+
+#[test]
+fn a_hit_that_passed_another_camera_is_not_taken_back() {
+    // The first camera's vote turns: to another listed plate, to one that is not listed.
+    let mut hits = passed_elsewhere();
+    let told = hits.sure(id(1), word(TEXTS[1], seconds(3)), found(TEXTS[1], 9), true);
+    assert_eq!(states(&told), [(HitState::Provisional, 9)]);
+    let told = hits.passed((id(1), &[]), word(TEXTS[3], seconds(4)), None);
+    assert_eq!(states(&told), [(HitState::Retracted, 9)]);
+    let mut hits = passed_elsewhere();
+    assert!(
+        hits.sure(id(1), word(TEXTS[3], seconds(3)), None, false)
+            .is_empty()
+    );
+    // What it follows becomes no passage, or its run ends.
+    let mut hits = passed_elsewhere();
+    let told = hits.dropped(&[id(1)], Some(Reject::Repeated), wall(seconds(3)));
+    assert!(told.is_empty());
+    let mut hits = passed_elsewhere();
+    let camera = found(TEXTS[0], 1).unwrap().camera;
+    assert!(hits.abandoned(&camera, wall(seconds(3))).is_empty());
+    assert!(hits.followed.is_empty());
+    // It reads on what it read, for longer than a story lasts, and sees it pass as well.
+    let mut hits = passed_elsewhere();
+    let told = hits.sure(
+        id(1),
+        word(TEXTS[0], seconds(900)),
+        found(TEXTS[0], 9),
+        true,
+    );
+    assert!(told.is_empty());
+    let told = hits.passed(
+        (id(1), &[]),
+        word(TEXTS[0], seconds(901)),
+        found(TEXTS[0], 10),
+    );
+    assert_eq!(states(&told), [(HitState::Again, 7)]);
+    assert_eq!(told[0].passage_id, id(1));
+}
+
 #[test]
 fn a_camera_that_fails_ends_its_own_hits() {
     let mut hits = Hits::new(STORY);
@@ -243,6 +293,8 @@ proptest! {
         prop_assert!(ids.values().all(|ids| ids.len() == 1), "{ids:?}");
         let open: BTreeSet<Uuid> = hits.open().map(|hit| hit.id).collect();
         for (hit, states) in lives {
+            let early = states.windows(2).any(|two| two == [HitState::Provisional, HitState::Again]);
+            prop_assert!(!early, "{hit} was seen again before its end: {states:?}");
             let told: Vec<HitState> = states.into_iter().filter(|s| *s != HitState::Again).collect();
             let fits = match told.as_slice() {
                 [HitState::Confirmed] => true,

@@ -52,6 +52,11 @@ pub(crate) fn write_retention(tx: &Tx<'_>, r: &Retention) -> Result<(), OutboxEr
     write(tx, RETENTION, &text)
 }
 
+/// From the next start on the config's holds.
+pub(crate) fn forget_retention(tx: &Tx<'_>) -> Result<(), OutboxError> {
+    tx.run("DELETE FROM setting WHERE key = ?", [RETENTION])
+}
+
 pub(crate) fn age(conn: &Connection) -> rusqlite::Result<AgeNote> {
     let noted = read(conn, AGE)?;
     Ok(noted

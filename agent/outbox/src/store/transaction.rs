@@ -337,19 +337,22 @@ impl Tx<'_> {
     }
 }
 
-/// Keeps a provisional hit until the message that ends it is committed.
+/// Keeps a provisional hit until the message that ends it is committed. `again` ends none: it tells
+/// another passage.
 fn note_hit(tx: &Transaction<'_>, envelope: &Envelope) -> rusqlite::Result<()> {
     let Some((hit, state)) = envelope.hit() else {
         return Ok(());
     };
     let hit = hit.to_string();
-    if state == HitState::Provisional {
-        tx.prepare_cached("INSERT OR REPLACE INTO open_hit (id, payload) VALUES (?, ?)")?
-            .execute(params![hit, &envelope.payload[..]])?;
-    } else {
-        tx.prepare_cached("DELETE FROM open_hit WHERE id = ?")?
-            .execute([hit])?;
-    }
+    match state {
+        HitState::Provisional => tx
+            .prepare_cached("INSERT OR REPLACE INTO open_hit (id, payload) VALUES (?, ?)")?
+            .execute(params![hit, &envelope.payload[..]])?,
+        HitState::Confirmed | HitState::Retracted | HitState::Unresolved => tx
+            .prepare_cached("DELETE FROM open_hit WHERE id = ?")?
+            .execute([hit])?,
+        HitState::Again => 0,
+    };
     Ok(())
 }
 

@@ -41,6 +41,19 @@ fn a_provisional_hit_is_open_until_its_end_is_committed() {
 }
 
 #[test]
+fn seen_again_elsewhere_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path());
+    let again = told("again/01c2abf3-45ca-7f24-9866-babef5c81ab8");
+    outbox.append(vec![told("provisional")]).unwrap();
+    outbox.append(vec![again.clone()]).unwrap();
+    assert_eq!(outbox.open_hits().unwrap(), [payload("provisional")]);
+    outbox.append(vec![told("confirmed"), again]).unwrap();
+    assert_eq!(outbox.open_hits().unwrap().len(), 0);
+    outbox.close().unwrap();
+}
+
+#[test]
 fn both_in_one_transaction_leave_nothing_open() {
     let folder = tempfile::tempdir().unwrap();
     let outbox = open(folder.path());

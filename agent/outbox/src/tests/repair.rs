@@ -256,6 +256,44 @@ fn places_counters_and_what_was_deleted_stay_as_they_were() {
     ));
 }
 
+/// SQLite reads such a database without an error.
+#[test]
+fn values_of_no_form_are_repaired_at_the_start() {
+    for damage in [
+        "UPDATE head SET hash = x'00'",
+        "UPDATE lane SET waiting = -1 WHERE lane = 0",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let waiting = fill(dir.path());
+        let conn = rusqlite::Connection::open(dir.path().join("outbox.db")).unwrap();
+        assert_eq!(conn.execute(damage, []).unwrap(), 1, "{damage}");
+        drop(conn);
+        let told = Outbox::open(options(dir.path())).err().unwrap();
+        assert!(matches!(told, OutboxError::Form { .. }), "{told}");
+        let (outbox, repaired) = Outbox::open_or_repair(options(dir.path())).unwrap();
+        let repaired = repaired.unwrap();
+        assert_eq!(
+            (repaired.messages, repaired.lost),
+            (60, Vec::new()),
+            "{damage}"
+        );
+        assert!(repaired.aside.unwrap().is_file(), "{damage}");
+        let there: BTreeMap<u64, bytes::Bytes> = fetch(&outbox)
+            .into_iter()
+            .map(|p| (p.sequence, p.envelope.payload))
+            .collect();
+        for (n, payload) in &waiting {
+            assert_eq!(there.get(n), Some(payload), "{damage}: message {n}");
+        }
+        outbox.close().unwrap();
+        let verdict = Inspection::open(dir.path())
+            .unwrap()
+            .verify(|_| ())
+            .unwrap();
+        assert!(verdict.is_whole(), "{damage}: {verdict:?}");
+    }
+}
+
 #[test]
 fn a_lost_or_empty_database_is_told_and_a_new_one_begins_above_all_numbers() {
     for content in [None, Some("")] {

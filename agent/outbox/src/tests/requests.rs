@@ -131,6 +131,34 @@ fn what_is_set_is_answered_and_holds() {
 }
 
 #[test]
+fn what_a_reload_set_does_not_outlive_the_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let hit = |seconds: u64| Retention {
+        hit: std::time::Duration::from_secs(seconds),
+        ..Retention::default()
+    };
+    let start = |config: Retention| {
+        let mut options = super::options(dir.path());
+        options.retention = config;
+        Outbox::open(options).unwrap()
+    };
+    let outbox = start(hit(1800));
+    block(outbox.set_retention(hit(900))).unwrap();
+    block(outbox.follow_config(hit(7200))).unwrap();
+    assert_eq!(outbox.retention(), hit(7200));
+    outbox.close().unwrap();
+    // The config was changed once more while the agent was down.
+    let outbox = start(hit(3600));
+    wait_until(|| outbox.stats().retention == hit(3600));
+    // What the platform sets after a reload holds over the config.
+    block(outbox.set_retention(hit(900))).unwrap();
+    outbox.close().unwrap();
+    let outbox = start(hit(3600));
+    wait_until(|| outbox.stats().retention == hit(900));
+    outbox.close().unwrap();
+}
+
+#[test]
 fn a_setting_that_cannot_be_stored_changes_nothing_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open(dir.path());

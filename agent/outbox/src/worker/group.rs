@@ -107,8 +107,14 @@ fn apply(tx: &mut Tx<'_>, op: &Op, now: Now) -> Result<Outcome, OutboxError> {
             }
         }
         Op::Claim { request, .. } => Outcome::Claim(tx.claim(request, now.proven_ms)?),
-        Op::Retention { wanted, .. } => {
-            settings::write_retention(tx, wanted)?;
+        Op::Retention {
+            wanted, by_config, ..
+        } => {
+            match *by_config {
+                // Stored, it would hold over every config to come.
+                true => settings::forget_retention(tx)?,
+                false => settings::write_retention(tx, wanted)?,
+            }
             Outcome::Nothing
         }
         Op::Limits { .. } | Op::Settle(_) | Op::Close => Outcome::Nothing,

@@ -57,6 +57,8 @@ pub(crate) enum Op {
     },
     Retention {
         wanted: Retention,
+        /// It is the config's, which every start reads again, and not the platform's.
+        by_config: bool,
         reply: Reply<()>,
     },
     Limits {

@@ -107,7 +107,7 @@ impl Writer {
             }),
             (Op::Resend { reply, .. }, Outcome::Resent(resent)) => drop(reply.send(Ok(resent))),
             (Op::Claim { reply, .. }, Outcome::Claim(claim)) => drop(reply.send(Ok(claim))),
-            (Op::Retention { wanted, reply }, _) => {
+            (Op::Retention { wanted, reply, .. }, _) => {
                 self.retention = wanted;
                 // Who was told reads it back.
                 self.publish();
