@@ -82,6 +82,11 @@ pub struct Answered {
 /// A hit as it stands.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct HitRow {
+    /// Which run of the agent tells it: another one numbers anew, perhaps by a clock that was set
+    /// back meanwhile.
+    pub run: u64,
+    /// Counts up within a run, whatever the wall clock does: the larger is the newer.
+    pub number: u64,
     /// When it was told so.
     #[serde(serialize_with = "as_text")]
     pub told: DateTime<FixedOffset>,
@@ -115,12 +120,13 @@ pub(crate) struct News {
 
 struct Kept {
     id: Uuid,
-    number: u64,
     row: HitRow,
 }
 
 struct Memory {
     hits: VecDeque<Kept>,
+    /// The first number of this run.
+    run: u64,
     next: u64,
     pictures: VecDeque<(Uuid, String, Bytes)>,
     picture_bytes: usize,
@@ -146,9 +152,10 @@ pub(crate) const OF_HITS: &[Role] = &[Role::Officer, Role::Operator];
 pub(crate) const OF_PASSAGES: &[Role] = &[Role::Installer, Role::Operator];
 
 impl Hub {
-    /// `start`: numbers begin with its milliseconds, so that those of a later run are larger.
+    /// `start`: numbers begin with its milliseconds, so that those of a later run are larger, unless
+    /// the clock was set back between them.
     pub fn new(start: DateTime<FixedOffset>) -> Self {
-        let next = u64::try_from(start.timestamp_millis())
+        let run = u64::try_from(start.timestamp_millis())
             .unwrap_or(1)
             .saturating_mul(1000);
         Self(Arc::new(Inner {
@@ -157,7 +164,8 @@ impl Hub {
             news: broadcast::Sender::new(LAG),
             memory: Mutex::new(Memory {
                 hits: VecDeque::new(),
-                next,
+                run,
+                next: run,
                 pictures: VecDeque::new(),
                 picture_bytes: 0,
             }),
@@ -189,29 +197,51 @@ impl Hub {
     pub fn hit(&self, hit: &HitMessage, now: DateTime<FixedOffset>) {
         let id = hit.id;
         match serde_json::to_value(hit) {
-            Ok(hit) => self.told(id, hit, now, None),
+            Ok(hit) => self.told(&mut self.memory(), id, hit, now, None),
             Err(e) => tracing::error!(hit = %id, "not shown on the page: {e}"),
         }
     }
 
-    /// Hits that were told before anybody listened, the oldest first.
+    /// Hits that were told before anybody listened, the oldest first. One that came live since stays
+    /// in its state, which is newer than all that was written down; it takes only what it lacks.
     pub fn remember(&self, hits: impl IntoIterator<Item = Before>) {
+        let mut memory = self.memory();
+        let mut live = std::mem::take(&mut memory.hits);
         for Before { hit, near, answer } in hits {
-            let id = hit["id"].as_str().and_then(|id| id.parse().ok());
+            let id: Option<Uuid> = hit["id"].as_str().and_then(|id| id.parse().ok());
             let told = hit["decided_at"].as_str().or(hit["time"].as_str());
             let told = told.and_then(|t| DateTime::parse_from_rfc3339(t).ok());
-            if let Some((id, told)) = id.zip(told) {
-                self.told(id, hit, told, near);
-                if let Some(answer) = answer {
-                    self.answered(id, answer);
+            let Some((id, told)) = id.zip(told) else {
+                continue;
+            };
+            if let Some(kept) = live.iter_mut().find(|kept| kept.id == id) {
+                if kept.row.pictures == Pictures::default() {
+                    kept.row.pictures = Pictures::of(&hit["evidence"], near);
                 }
+                kept.row.answer = kept.row.answer.take().or(answer);
+                continue;
             }
+            self.told(&mut memory, id, hit, told, near);
+            if let Some(answer) = answer {
+                self.answer(&mut memory, id, answer);
+            }
+        }
+        // The live ones are the newest, and the last to be forgotten.
+        memory.hits.append(&mut live);
+        while memory.hits.len() > HITS {
+            memory.hits.pop_front();
         }
     }
 
-    fn told(&self, id: Uuid, hit: Value, told: DateTime<FixedOffset>, near: Option<u64>) {
+    fn told(
+        &self,
+        memory: &mut Memory,
+        id: Uuid,
+        hit: Value,
+        told: DateTime<FixedOffset>,
+        near: Option<u64>,
+    ) {
         let pictures = Pictures::of(&hit["evidence"], near);
-        let mut memory = self.memory();
         let before = memory.hits.iter().position(|kept| kept.id == id);
         let before = before.and_then(|at| memory.hits.remove(at));
         let (answer, was) = before.map_or((None, None), |kept| {
@@ -223,31 +253,38 @@ impl Hub {
             _ => pictures,
         };
         let row = HitRow {
+            run: memory.run,
+            number: memory.next,
             told,
             hit,
             pictures,
             answer,
         };
-        self.keep(&mut memory, "hit", id, row);
+        self.keep(memory, "hit", id, row);
     }
 
     /// An officer has answered. The hit as it stands now; `None`: it is not remembered.
     pub(crate) fn answered(&self, id: Uuid, answer: Answered) -> Option<HitRow> {
-        let mut memory = self.memory();
+        self.answer(&mut self.memory(), id, answer)
+    }
+
+    fn answer(&self, memory: &mut Memory, id: Uuid, answer: Answered) -> Option<HitRow> {
         let at = memory.hits.iter().position(|kept| kept.id == id)?;
-        let mut row = memory.hits.remove(at)?.row;
-        row.answer = Some(answer);
-        self.keep(&mut memory, "answer", id, row.clone());
+        let row = HitRow {
+            number: memory.next,
+            answer: Some(answer),
+            ..memory.hits.remove(at)?.row
+        };
+        self.keep(memory, "answer", id, row.clone());
         Some(row)
     }
 
     /// The number is given and the news sent under one lock, so that they come in the order of their
-    /// numbers.
+    /// numbers. `row` has the next one.
     fn keep(&self, memory: &mut Memory, kind: &'static str, id: Uuid, row: HitRow) {
-        let number = memory.next;
         memory.next += 1;
-        self.send(kind, Some(number), &row, OF_HITS);
-        memory.hits.push_back(Kept { id, number, row });
+        self.send(kind, Some(row.number), &row, OF_HITS);
+        memory.hits.push_back(Kept { id, row });
         if memory.hits.len() > HITS {
             memory.hits.pop_front();
         }
@@ -315,8 +352,8 @@ impl Hub {
         let missed = memory
             .hits
             .iter()
-            .filter(|k| seen.is_some_and(|seen| k.number > seen));
-        let missed = missed.filter_map(|k| news("hit", Some(k.number), &k.row, OF_HITS));
+            .filter(|k| seen.is_some_and(|seen| k.row.number > seen));
+        let missed = missed.filter_map(|k| news("hit", Some(k.row.number), &k.row, OF_HITS));
         (missed.map(Arc::new).collect(), receiver)
     }
 
@@ -438,6 +475,66 @@ mod tests {
         assert!(hub.answered(Uuid::from_u128(9), answer).is_none());
         hub.hit(&hit(1), now());
         assert!(hub.hits(1)[0].answer.is_some());
+    }
+
+    #[test]
+    fn rows_are_numbered_in_their_order_whatever_the_clock_does() {
+        let hub = Hub::new(now());
+        hub.hit(&hit(1), now());
+        let first = hub.hits(1)[0].clone();
+        let mut ended = hit(1);
+        ended.state = HitState::Retracted;
+        hub.hit(&ended, now() - chrono::TimeDelta::hours(8));
+        let second = hub.hits(1)[0].clone();
+        let answer = Answered {
+            verdict: Verdict::Released,
+            by: "li".into(),
+            note: None,
+            time: now(),
+        };
+        let third = hub.answered(Uuid::from_u128(1), answer).unwrap();
+        assert!(first.number < second.number && second.number < third.number);
+        assert_eq!(hub.hits(1)[0].number, third.number);
+        assert_eq!((first.run, second.run), (third.run, third.run));
+        // The next run may begin with smaller numbers, and says that it is another one.
+        let next = Hub::new(now() - chrono::TimeDelta::hours(8));
+        next.hit(&hit(1), now());
+        assert_ne!(next.hits(1)[0].run, first.run);
+    }
+
+    #[test]
+    fn what_was_told_before_takes_the_place_of_no_news() {
+        let before = |n: u128, answer: Option<Answered>| Before {
+            hit: serde_json::to_value(hit(n)).unwrap(),
+            near: Some(7),
+            answer,
+        };
+        let answer = Answered {
+            verdict: Verdict::Released,
+            by: "li".into(),
+            note: None,
+            time: now(),
+        };
+        let hub = Hub::new(now());
+        hub.begin();
+        // It ends while what was told before is still being read.
+        let mut ended = hit(1);
+        ended.state = HitState::Unresolved;
+        ended.evidence.clear();
+        hub.hit(&ended, now());
+        hub.remember([before(2, None), before(1, Some(answer))]);
+        let hits = hub.hits(10);
+        let states: Vec<&str> = hits
+            .iter()
+            .map(|row| row.hit["state"].as_str().unwrap())
+            .collect();
+        assert_eq!((hits.len(), states[0]), (2, "unresolved"));
+        assert_eq!(hits[0].answer.as_ref().unwrap().by, "li");
+        assert!(hits[0].pictures.plate.is_some(), "those it began with");
+        // Nor do many old ones push it out.
+        hub.remember((10..10 + 2 * HITS as u128).map(|n| before(n, None)));
+        assert_eq!(hub.hits(1)[0].hit["state"], "unresolved");
+        assert_eq!(hub.hits(5000).len(), HITS);
     }
 
     #[test]

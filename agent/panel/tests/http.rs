@@ -294,8 +294,14 @@ async fn an_answer_is_recorded_with_who_gave_it_and_shown_to_all() {
     let path = format!("/api/v1/hits/{}/answer", Uuid::from_u128(1));
     let said = json!({ "verdict": "wrong_plate", "note": " 皖 not 琼\n" });
     let told = officer.send("POST", &path, &said);
-    assert_eq!(told.json()["answer"]["by"], "officer");
+    let told = told.json();
+    assert_eq!(told["answer"]["by"], "officer");
     let shown = operator.get("/api/v1/hits").json();
+    // So that the page knows which of two rows is the newer one.
+    assert!(told["number"].as_u64() > told["run"].as_u64());
+    for key in ["run", "number"] {
+        assert_eq!(told[key], shown["hits"][0][key], "{key}");
+    }
     assert_eq!(shown["hits"][0]["answer"]["note"], "皖 not 琼");
     {
         let answers = rig.done.answers.lock().unwrap();

@@ -271,6 +271,33 @@ async fn an_installer_moves_a_lane_and_the_next_passages_follow_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_written_by_hand_and_not_in_use_yet_survives_a_save() {
+    let gate = Checkpoint::new("loop = true").await;
+    let address = with_panel(&gate, "");
+    let _agent = gate.start();
+    let installer = User::enter(address, "installer").await;
+    let path = "/api/v1/cameras/cam-1/config";
+    let in_use = installer.json(path)["lanes"].as_array().unwrap().len();
+    // An engineer writes a lane, and will reload later.
+    let config = gate.config();
+    let lane =
+        "\n[[camera.lane]]\nid = \"by-hand\"\npolygon = [[0.0, 0.9], [0.05, 0.9], [0.0, 1.0]]\n";
+    let (cameras, panel) = config.split_once("\n[panel]").unwrap();
+    gate.write_config(&format!("{cameras}{lane}\n[panel]{panel}"));
+    let mut geometry = installer.json(path);
+    let shown = geometry["lanes"].as_array().unwrap();
+    assert_eq!(shown.len(), in_use + 1, "{geometry}");
+    geometry["masks"] = json!([[[0.0, 0.0], [0.2, 0.0], [0.2, 0.05]]]);
+    let (code, saved) = installer.send("PUT", path, &geometry);
+    assert_eq!(code, 200, "{saved}");
+    let config = gate.config();
+    assert!(
+        config.contains("by-hand") && config.contains("masks"),
+        "{config}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_looks_a_plate_up_and_the_chain_says_so() {
     let mut gate = Checkpoint::new("").await;
     let address = with_panel(&gate, "");

@@ -53,6 +53,8 @@ export class Box {
     this.forgetful = false;
     /** What the next requests of a kind are refused with: { answer: Fault }. */
     this.refuse = {};
+    /** A promise: saves wait for it before they are taken. */
+    this.holdSave = null;
     this.audit = [];
     this.saves = [];
     this.cameras = new Map(
@@ -73,7 +75,8 @@ export class Box {
     const at = this.hits.findIndex((h) => h.hit.id === hit.hit.id);
     if (at >= 0) this.hits.splice(at, 1);
     this.hits.unshift(hit);
-    this.send("hit", hit, ++this.eventId);
+    hit.number = ++this.eventId;
+    this.send("hit", hit, hit.number);
     return hit;
   }
 
@@ -178,7 +181,8 @@ export class Box {
         throw new Fault(400, "invalid", "verdict or note");
       }
       hit.answer = { verdict: said.verdict, by: session.name, note: said.note ?? null, time: stamp(Date.now()) };
-      this.send("answer", hit);
+      hit.number = ++this.eventId;
+      this.send("answer", hit, hit.number);
       return json(response, hit);
     }
     // From its memory it gives the newest only, older ones by the number of their passage.
@@ -292,6 +296,7 @@ export class Box {
       });
     }
     const put = await body(request);
+    if (this.holdSave) await this.holdSave;
     refused("save");
     if (put.version !== camera.version) throw new Fault(409, "conflict", "the config has changed");
     this.saves.push({ id, ...put });

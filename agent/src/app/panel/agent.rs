@@ -283,22 +283,29 @@ impl Checkpoint for AgentCheckpoint {
     }
 
     fn geometry(&self, camera: &str) -> Result<Geometry, Refused> {
-        let (of_camera, config) = self.config_of(camera)?;
-        let (lanes, masks) = shapes(&of_camera);
+        let (in_use, config) = self.config_of(camera)?;
         let view = self.view(camera)?;
         let widths = view.widths();
         let longer = view
             .newest()
             .map(|(pixels, _)| pixels.size())
             .map(|(w, h)| w.max(h));
-        let (version, writable) = match self.file() {
-            Ok(file) => (file.version()?, file.is_writable()),
-            Err(_) => (String::new(), false),
+        let (version, of_file, writable) = match self.file() {
+            Ok(file) => {
+                let (version, of_file) = file.now()?;
+                (version, of_file, file.is_writable())
+            }
+            Err(_) => (String::new(), None, false),
         };
+        // What is saved takes the place of what the file says, so that is what is drawn on: else a
+        // lane that waits there for a reload would be taken away unseen.
+        let written = of_file.as_ref().unwrap_or(&config);
+        let of_camera = written.cameras.iter().find(|c| c.id == camera);
+        let (lanes, masks) = shapes(of_camera.unwrap_or(&in_use));
         Ok(Geometry {
             version,
             writable,
-            plate_side: Some(config.look.plate_side),
+            plate_side: Some(written.look.plate_side),
             plate_side_advice: longer.and_then(|longer| advice(&widths, longer)),
             widths: Widths {
                 median: median(&widths),
@@ -313,9 +320,11 @@ impl Checkpoint for AgentCheckpoint {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, config) = self.config_of(camera)?;
         let file = self.file()?;
-        let plate_side = wanted
-            .plate_side
-            .filter(|side| *side != config.look.plate_side);
+        // Compared with the file: the side in use may be another one. Where the file changes after
+        // this, its version does too.
+        let (_, of_file) = file.now()?;
+        let before = of_file.as_ref().unwrap_or(&config).look.plate_side;
+        let plate_side = wanted.plate_side.filter(|side| *side != before);
         let written = file.write(camera, &wanted, plate_side)?;
         let taken = self.reloaded();
         let what = match &taken {

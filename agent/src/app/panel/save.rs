@@ -51,6 +51,14 @@ impl ConfigFile {
         Ok(digest(&self.read()?).to_string())
     }
 
+    /// The version of the file, and what this very version says; `None`: the agent would not run
+    /// with it. It may say more than the config in use: somebody wrote it and has not reloaded yet.
+    pub fn now(&self) -> Result<(String, Option<Config>), Refused> {
+        let text = self.read()?;
+        let of_file = Config::parse(&text, &self.path).ok();
+        Ok((digest(&text).to_string(), of_file))
+    }
+
     fn folder(&self) -> &Path {
         let folder = self.path.parent().filter(|f| *f != Path::new(""));
         folder.unwrap_or(Path::new("."))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, FixedOffset};
 use image::RgbImage;
 use kakou_panel::{Exposure, Motion, PlateSight, Refused, Scene, VehicleSight};
 use kakou_sight::camera::Pixels;
@@ -59,7 +60,7 @@ impl Scenes {
         let mut stage = locked(&stage);
         let is_fresh = |shot: &Shot| now.saturating_sub(shot.made) < SHARED;
         if !stage.shots.back().is_some_and(is_fresh) {
-            stage.look(view, now)?;
+            stage.look(view, clock)?;
         }
         let shot = stage.shots.back().ok_or_else(no_picture)?;
         Ok(Scene {
@@ -104,17 +105,23 @@ fn no_picture() -> Refused {
 
 impl Stage {
     /// Takes the frame that was looked at last, or the newest one where nothing moved since.
-    fn look(&mut self, view: &CameraView, now: Duration) -> Result<(), Refused> {
-        let shown = self.shots.back().map(|shot| shot.scene.time);
-        let seen = view
-            .seen()
-            .filter(|seen| shown.is_none_or(|shown| seen.captured > shown));
+    fn look(&mut self, view: &CameraView, clock: &SharedClock) -> Result<(), Refused> {
+        let (last, seen) = (self.shots.back().map(|shot| shot.scene.time), view.seen());
+        // Asked after the frame was taken: a later time is one of before the clock was set back, and
+        // says nothing of what is new.
+        let now = clock.now();
+        let is_past = |time: &DateTime<FixedOffset>| *time <= now.wall;
+        let shown = last.filter(is_past);
+        let seen = seen.filter(|seen| {
+            is_past(&seen.captured) && shown.is_none_or(|shown| seen.captured > shown)
+        });
         let looked = seen.is_some();
         let seen = match seen {
             Some(seen) => seen,
             None => {
                 let (pixels, captured) = view.newest().ok_or_else(no_picture)?;
-                if shown.is_some_and(|shown| captured <= shown) {
+                // The very frame that is shown is not new, whatever its time.
+                if last == Some(captured) || shown.is_some_and(|shown| captured <= shown) {
                     return Ok(());
                 }
                 Seen {
@@ -141,7 +148,7 @@ impl Stage {
         self.next += 1;
         self.shots.push_back(Shot {
             scene,
-            made: now,
+            made: now.mono,
             pixels: seen.pixels,
             jpeg: None,
         });
@@ -267,7 +274,62 @@ fn measure(luma: &[u8], w: usize, h: usize) -> (f64, Exposure) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use chrono::TimeDelta;
+    use kakou_time::{Clock, SimulatedClock};
+
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stop_the_picture() {
+        let wall = DateTime::parse_from_rfc3339("2026-03-14T17:00:00+08:00").unwrap();
+        let simulated = Arc::new(SimulatedClock::new(wall, Duration::from_secs(5)));
+        let clock: SharedClock = simulated.clone();
+        let view = CameraView::new("cam-1".parse().unwrap(), wall);
+        let mut png = std::io::Cursor::new(Vec::new());
+        RgbImage::new(8, 8)
+            .write_to(&mut png, image::ImageFormat::Png)
+            .unwrap();
+        let pixels = Pixels::File {
+            bytes: Bytes::from(png.into_inner()),
+            size: (8, 8),
+        };
+        // What the camera's thread does with a frame. Half of the frames are looked at.
+        let frame = |is_looked_at: bool| {
+            simulated.advance(Duration::from_millis(200));
+            let captured = simulated.wall();
+            view.update(|status| status.last_frame = Some(captured));
+            view.show(pixels.clone());
+            if is_looked_at {
+                let seen = Seen {
+                    pixels: pixels.clone(),
+                    captured,
+                    detections: Default::default(),
+                    tracks: Vec::new(),
+                };
+                view.saw(simulated.mono(), || (seen, None));
+            }
+            captured
+        };
+        let scenes = Scenes::default();
+        let shown = || {
+            let scene = scenes.scene(&view, &clock, false).unwrap();
+            (scene.frame, scene.time, scene.looked)
+        };
+        let first = frame(false);
+        assert_eq!(shown(), (0, first, false));
+        let second = frame(true);
+        assert_eq!(shown(), (1, second, true));
+        simulated.step(TimeDelta::hours(-8));
+        simulated.advance(Duration::from_millis(200));
+        assert_eq!(shown(), (1, second, true), "no frame has come since");
+        let third = frame(false);
+        assert_eq!(shown(), (2, third, false));
+        let fourth = frame(true);
+        assert_eq!(shown(), (3, fourth, true));
+        simulated.advance(Duration::from_millis(200));
+        assert_eq!(shown(), (3, fourth, true));
+    }
 
     #[test]
     fn a_sharp_picture_has_more_focus_than_a_blurred_one_and_a_flat_one_none() {

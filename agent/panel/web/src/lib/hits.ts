@@ -23,8 +23,14 @@ function newestFirst(a: Shown, b: Shown): number {
   return by !== 0 && !Number.isNaN(by) ? by : b.hit.id.localeCompare(a.hit.id);
 }
 
+/** By the message: after a start the box tells the same states at other times. */
 function sameState(a: Hit, b: Hit): boolean {
-  return a.told === b.told && stateOf(a) === stateOf(b);
+  return seenAt(a) === seenAt(b) && stateOf(a) === stateOf(b);
+}
+
+/** Not by the time it was told: the site's clock may be set back. */
+function isOlder(hit: Hit, than: Hit): boolean {
+  return hit.run === than.run && hit.number < than.number;
 }
 
 /**
@@ -35,7 +41,7 @@ export function merge(known: Shown[], news: Hit[], missed: (hit: Hit) => boolean
   const byId = new Map(known.map((hit) => [hit.hit.id, hit]));
   for (const hit of news) {
     const before = byId.get(hit.hit.id);
-    if (before && Date.parse(before.told) > Date.parse(hit.told)) {
+    if (before && isOlder(hit, before)) {
       // An older state that comes late; the answer may be new all the same.
       byId.set(hit.hit.id, { ...before, answer: before.answer ?? hit.answer });
       continue;
@@ -51,6 +57,6 @@ export function merge(known: Shown[], news: Hit[], missed: (hit: Hit) => boolean
 export function changed(known: Shown[], news: Hit[]): Hit[] {
   return news.filter((hit) => {
     const before = known.find((k) => k.hit.id === hit.hit.id);
-    return !before || (!sameState(before, hit) && Date.parse(before.told) <= Date.parse(hit.told));
+    return !before || (!sameState(before, hit) && !isOlder(hit, before));
   });
 }

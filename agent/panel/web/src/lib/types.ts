@@ -114,6 +114,10 @@ export interface Answer {
 }
 
 export interface Hit {
+  /** Which run of the agent tells it; numbers of two runs say nothing of each other. */
+  run: number;
+  /** The larger is the newer, whatever the site's clock does. */
+  number: number;
   told: string;
   hit: HitMessage;
   pictures: Pictures;

@@ -75,6 +75,27 @@ panel("lanes are made, named and deleted; the advised plate_side is taken", { us
   assert.equal(saved.plate_side, 864);
 });
 
+panel("what is drawn while a save is under way stays to be saved", { user: "installer", page: at }, async ({ page, box }) => {
+  await edit(page);
+  await page.focus('[data-point="lane-0-0"]');
+  await page.keyboard.press("ArrowRight");
+  let release = () => {};
+  box.holdSave = new Promise((done) => (release = done));
+  await page.click("[data-test=save]");
+  await until("the save is under way", () => page.locator("[data-test=save]").isDisabled());
+  await page.focus('[data-point="lane-0-0"]');
+  await page.keyboard.press("ArrowDown");
+  release();
+  box.holdSave = null;
+  await page.waitForSelector("[data-test=saved]");
+  await page.waitForSelector("[data-test=unsaved]");
+  assert.deepEqual(box.saves[0].lanes[0].polygon[0], [0.302, 0.3]);
+  await page.click("[data-test=save]");
+  await until("the rest is saved too", async () => (await page.locator("[data-test=unsaved]").count()) === 0);
+  assert.equal(box.saves[1].version, "v2");
+  assert.deepEqual(box.saves[1].lanes[0].polygon[0], [0.302, 0.302]);
+});
+
 panel("a config that may not be written is offered for download", { user: "installer", page: at }, async ({ page, box }) => {
   await edit(page);
   await page.focus('[data-point="lane-0-0"]');

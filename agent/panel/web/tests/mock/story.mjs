@@ -54,7 +54,8 @@ export function makeHit(now, change = {}) {
   hit.entry = { ...base.entry, authority: "支队指挥中心", ...(change.entry ?? {}) };
   hit.doubt = { ...base.doubt, ...(change.doubt ?? {}) };
   hit.plate = { ...base.plate, ...(change.plate ?? {}) };
-  return { told: stamp(now), hit, pictures: pictures(hit.id), answer: null };
+  // The box numbers it when it is told.
+  return { run: 1, number: 0, told: stamp(now), hit, pictures: pictures(hit.id), answer: null };
 }
 
 export function nearHit(now, change = {}) {

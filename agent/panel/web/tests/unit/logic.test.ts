@@ -86,8 +86,10 @@ test("undo and redo", () => {
 });
 
 const at = (s: number): string => toStamp(Date.parse("2031-05-04T08:00:00+08:00") + s * 1000, 480);
-function hit(id: string, seen: number, told: number, state: string, answer: Hit["answer"] = null): Hit {
-  return { told: at(told), answer, pictures: {}, hit: { id, state, time: at(seen), level: "red" } } as unknown as Hit;
+/** Its number is that of the second it was told in, where nothing else is said. */
+function hit(id: string, seen: number, told: number, state: string, answer: Hit["answer"] = null, more: Partial<Hit> = {}): Hit {
+  const message = { id, state, time: at(seen), level: "red" };
+  return { run: 1, number: told, told: at(told), answer, pictures: {}, hit: message, ...more } as unknown as Hit;
 }
 const never = (): boolean => false;
 
@@ -97,6 +99,24 @@ test("hits stand newest first, each once, in its last state", () => {
   assert.deepEqual(hits.map((h) => [h.hit.id, h.hit.state]), [["b", "provisional"], ["a", "confirmed"]]);
   hits = merge(hits, [hit("a", 1, 2, "provisional")], never);
   assert.equal(hits[1]?.hit.state, "confirmed", "a state that comes late does not turn it back");
+});
+
+test("a hit's end counts although the site's clock was set back", () => {
+  const told = hit("a", 298, 300, "provisional", null, { number: 7 });
+  const end = hit("a", 28, 30, "retracted", null, { number: 8 });
+  const shown = merge([], [told], never);
+  assert.deepEqual(changed(shown, [end]), [end]);
+  const hits = merge(shown, [end], never);
+  assert.equal(hits[0]?.hit.state, "retracted");
+  assert.deepEqual(changed(hits, [told]), []);
+  assert.equal(merge(hits, [told], never)[0]?.hit.state, "retracted", "what comes late does not turn it back");
+});
+
+test("another run of the box numbers anew, and tells the same states without making news of them", () => {
+  const shown = merge([], [hit("a", 1, 300, "provisional"), hit("b", 2, 310, "retracted")], never);
+  const news = [hit("a", 1, 20, "confirmed", null, { run: 2, number: 2 }), hit("b", 2, 2, "retracted", null, { run: 2, number: 1 })];
+  assert.deepEqual(changed(shown, news).map((h) => h.hit.id), ["a"]);
+  assert.deepEqual(merge(shown, news, never).map((h) => [h.hit.id, h.hit.state, h.run]), [["b", "retracted", 2], ["a", "confirmed", 2]]);
 });
 
 test("what was told while nobody could hear is missed, until somebody answers", () => {
