@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kakou_contract::PerSecond;
+use kakou_contract::{ClockState, PerSecond};
 
 use super::camera::Run;
 use super::camera_view::Seen;
 use crate::pipeline::{Concern, Pipeline};
 use kakou_sight::camera::{
     CameraEvent, Condition, FailKind, Fault, FaultKind, Frame, Gate, Grid, Live, LiveConfig,
-    LiveEvent, LiveFrame, Moment, Pace, Pixels, Rate, Sight,
+    LiveEvent, LiveFrame, Moment, Pace, Pixels, Rate, Schedule, Sight,
 };
+use kakou_time::Clock;
 use kakou_uplink::Backoff;
 
 /// Between tries: a camera that is back is seen again within five seconds, connecting and a key
@@ -102,7 +103,7 @@ impl Run<'_> {
         let mut connections = before.restarts.map_or(0, |n| n + 1);
         let mut patience = FIRST_FRAME;
         while !self.stopping() {
-            if !w.schedule.is_on(self.clock.wall().naive_local()) {
+            if !is_on_duty(&w.schedule, &*self.clock) {
                 self.off_duty(&mut watched)?;
                 continue;
             }
@@ -174,7 +175,7 @@ impl Run<'_> {
             if self.stopping() {
                 return Ok(Over::Stopped);
             }
-            if !w.schedule.is_on(self.clock.wall().naive_local()) {
+            if !is_on_duty(&w.schedule, &*self.clock) {
                 return Ok(Over::OffDuty);
             }
             if live.broken() > broken {
@@ -387,6 +388,39 @@ impl Run<'_> {
         Moment {
             wall: self.wall(captured),
             mono: captured,
+        }
+    }
+}
+
+/// By a clock that may be wrong no camera is off duty: too much is recorded rather than nothing.
+fn is_on_duty(schedule: &Schedule, clock: &dyn Clock) -> bool {
+    clock.status().state == ClockState::Unsynchronised || schedule.is_on(clock.wall().naive_local())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use chrono::DateTime;
+    use kakou_contract::ClockStatus;
+    use kakou_time::SimulatedClock;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_may_be_wrong_sends_no_camera_home() {
+        let saturday = DateTime::parse_from_rfc3339("2026-03-14T23:30:00+08:00").unwrap();
+        let clock = SimulatedClock::new(saturday, Duration::ZERO);
+        let schedule = Schedule(vec!["mon-fri 06:00-22:00".parse().unwrap()]);
+        for (state, on) in [
+            (ClockState::Synchronised, false),
+            (ClockState::Unknown, false),
+            (ClockState::Unsynchronised, true),
+        ] {
+            clock.set_status(ClockStatus {
+                state,
+                offset_ms: None,
+            });
+            assert_eq!(is_on_duty(&schedule, &clock), on, "{state}");
         }
     }
 }

@@ -115,7 +115,7 @@ fn is_credential(file: &Path) -> bool {
 }
 
 fn can_be_read(file: &Path) -> anyhow::Result<()> {
-    std::fs::read(file)
-        .map(|_| ())
-        .with_context(|| file.display().to_string())
+    // A pipe or a device is refused before anything is read from it.
+    kakou_guard::Secret::from_file(file)?;
+    Ok(())
 }

@@ -413,7 +413,7 @@ mod tests {
         let of = |message: &PassageMessage| Table::new(false).passage(message).pop().unwrap();
         assert!(of(&message).contains(" white car "), "{}", of(&message));
         let colour = message.vehicle.as_mut().unwrap().colour.as_mut().unwrap();
-        colour.confidence = Confidence::new(0.6);
+        colour.confidence = kakou_contract::Confidence::new(0.6);
         assert!(!of(&message).contains("white"), "{}", of(&message));
     }
 

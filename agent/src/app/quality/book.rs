@@ -126,7 +126,11 @@ impl Book {
     /// Takes in what came until now. The report of a day that is over, if one is.
     pub fn add(&mut self, now: DateTime<FixedOffset>, counts: Counts) -> Option<QualityReport> {
         let date = now.date_naive();
-        let over = self.today.take_if(|day| day.date < date);
+        // A day further ahead than tomorrow was none of this time: the clock was wrong.
+        let tomorrow = date.succ_opt().unwrap_or(date);
+        let over = self
+            .today
+            .take_if(|day| day.date < date || day.date > tomorrow);
         let report = over.and_then(|day| self.close(day, now));
         // A clock that was set back goes on in the day that was begun.
         let today = self.today.get_or_insert_with(|| Day {

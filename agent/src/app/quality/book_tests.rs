@@ -129,3 +129,14 @@ fn it_is_kept_over_a_restart_and_damage_is_no_end() {
     std::fs::write(&path, "{\"today\":").unwrap();
     assert_eq!(Book::open(&path), Book::default());
 }
+
+#[test]
+fn a_day_that_never_came_does_not_end_the_reports() {
+    let mut book = Book::default();
+    book.add(at("2031-05-03T08:00:00+08:00"), passed(1, 1, 90.0));
+    book.add(at("2033-01-01T08:00:00+08:00"), passed(1, 1, 90.0));
+    book.add(at("2031-05-03T09:00:00+08:00"), passed(2, 2, 90.0));
+    let report = book.add(at("2031-05-04T00:00:01+08:00"), Counts::default());
+    let lanes = report.unwrap().lanes;
+    assert_eq!(lanes[0].passages, 2);
+}

@@ -272,8 +272,8 @@ pub static SCHEDULE: Setting<List<Parsed<Span>>, Absent> = Setting {
     taken_up: TakenUp::Reload,
     doc: Words {
         en: "When the camera is used, in local time. A time that ends before it starts ends on the \
-             next day.",
-        zh: "启用时段，按本地时间。结束早于开始的时段延续到次日。",
+             next day. While the kernel's clock is not synchronised, it is used at all times.",
+        zh: "启用时段，按本地时间。结束早于开始的时段延续到次日。内核时钟未同步期间始终启用。",
     },
 };
 
