@@ -182,10 +182,12 @@ impl MemoryStore {
     /// Puts messages back in line that the broker had acknowledged.
     pub(crate) fn resend(&self, first: u64, last: u64) -> Resent {
         let mut inner = self.inner();
+        let held = inner.held.iter().map(|(item, _)| item);
         let waiting: Ranges = inner
             .waiting
             .iter()
             .flat_map(BTreeMap::values)
+            .chain(held)
             .filter(|item| matches!(item.outgoing.what, What::True | What::Torn))
             .map(|item| item.outgoing.message.sequence)
             .collect();

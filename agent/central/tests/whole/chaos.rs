@@ -241,6 +241,55 @@ impl std::fmt::Debug for Told<'_> {
     }
 }
 
+/// What the centre has of a message that is no row: to find out where it went.
+async fn what_is_known(client: &tokio_postgres::Client, truth: &Truth, id: &str) -> String {
+    let is_it = |row: &&kakou_fleet::Row| format!("{} {}", row.kind, row.event_id) == id;
+    let Some(row) = truth.rows.iter().find(is_it) else {
+        return format!("{id}: not in the truth");
+    };
+    let number = i64::try_from(row.sequence).unwrap();
+    let mut told = format!(
+        "{} {} {number} of {}: {:?}",
+        row.site, row.agent, row.time, row.fate
+    );
+    for (what, select) in [
+        (
+            "unsealed row",
+            "SELECT count(*)::text FROM statuses WHERE $3::text LIKE '%' || id AND $1::text <> $2::text AND $4::int8 > 0",
+        ),
+        (
+            "in the chain",
+            "SELECT c.sequence::text FROM chain c JOIN agents a ON a.id = c.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND c.sequence = $4::int8 AND $3::text <> ''",
+        ),
+        (
+            "floor",
+            "SELECT floor::text FROM agents a WHERE (a.site, a.agent) = ($1::text, $2::text) AND $4::int8 > 0 AND $3::text <> ''",
+        ),
+        (
+            "gone",
+            "SELECT string_agg(g.first || '-' || g.last, ' ') FROM gone g JOIN agents a ON a.id = g.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND $4::int8 BETWEEN g.first AND g.last AND $3::text <> ''",
+        ),
+        (
+            "alarms",
+            "SELECT string_agg(l.kind || ' ' || l.detail || ' ' || l.raised_at, '; ') FROM alarms l JOIN agents a ON a.id = l.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND l.kind NOT IN ('silent', 'camera', 'clock') AND $4::int8 > 0 AND $3::text <> ''",
+        ),
+        (
+            "kept apart",
+            "SELECT string_agg(q.reason || ' ' || q.detail || ' ' || q.received_at, '; ') FROM quarantine q JOIN agents a ON a.id = q.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND $4::int8 > 0 AND $3::text <> ''",
+        ),
+    ] {
+        let known = client
+            .query_opt(select, &[&row.site, &row.agent, &id, &number])
+            .await;
+        let known = match known {
+            Ok(row) => row.and_then(|row| row.get::<_, Option<String>>(0)),
+            Err(error) => Some(format!("{error:?}")),
+        };
+        told += &format!("\n  {what}: {}", known.as_deref().unwrap_or("-"));
+    }
+    told
+}
+
 /// Every message that was acknowledged is one row, and no other is there; how many these are.
 async fn compare(world: &World, truth: &Truth) -> usize {
     let mut sent: BTreeMap<String, u64> = BTreeMap::new();
@@ -300,6 +349,9 @@ async fn compare(world: &World, truth: &Truth) -> usize {
     let gaps = "SELECT coalesce(string_agg(site || ' ' || first || '-' || last || ' asked ' || asked || coalesce(' ' || answer, ''), ', '), 'none') FROM gaps JOIN agents a ON a.id = gaps.agent";
     let gaps: String = client.query_one(gaps, &[]).await.unwrap().get(0);
     println!("gaps: {gaps}");
+    for id in missing.iter().take(5) {
+        println!("{}", what_is_known(&client, truth, id).await);
+    }
     assert!(
         missing.is_empty(),
         "{} of {} are missing, as {:?}",
