@@ -281,13 +281,13 @@ async fn a_lane_written_by_hand_and_not_in_use_yet_survives_a_save() {
     // An engineer writes a lane, and will reload later.
     let config = gate.config();
     let lane =
-        "\n[[camera.lane]]\nid = \"by-hand\"\npolygon = [[0.0, 0.9], [0.05, 0.9], [0.0, 1.0]]\n";
+        "\n[[camera.lane]]\nid = \"by-hand\"\npolygon = [[0.0, 0.0], [0.1, 0.0], [0.0, 0.3]]\n";
     let (cameras, panel) = config.split_once("\n[panel]").unwrap();
     gate.write_config(&format!("{cameras}{lane}\n[panel]{panel}"));
     let mut geometry = installer.json(path);
     let shown = geometry["lanes"].as_array().unwrap();
     assert_eq!(shown.len(), in_use + 1, "{geometry}");
-    geometry["masks"] = json!([[[0.0, 0.0], [0.2, 0.0], [0.2, 0.05]]]);
+    geometry["masks"] = json!([[[0.8, 0.0], [1.0, 0.0], [1.0, 0.05]]]);
     let (code, saved) = installer.send("PUT", path, &geometry);
     assert_eq!(code, 200, "{saved}");
     let config = gate.config();

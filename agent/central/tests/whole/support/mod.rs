@@ -136,7 +136,7 @@ impl World {
 /// A database alone, with the schema.
 pub(crate) async fn database() -> (ScratchPostgres, Store) {
     let database = ScratchPostgres::start().await.unwrap();
-    let store = Store::open(&database.url(), 2).unwrap();
+    let store = Store::open(&database.url(), 4).unwrap();
     store.migrate().await.unwrap();
     (database, store)
 }
