@@ -25,7 +25,7 @@ const HEADINGS: [&str; 8] = [
     "conf",
 ];
 /// Where most rows fit; a longer cell widens its column from then on.
-const WIDTHS: [usize; 8] = [12, 16, 8, 16, 6, 19, 10, 6];
+const WIDTHS: [usize; 8] = [12, 16, 8, 16, 6, 19, 11, 6];
 const PLATE: usize = 3;
 const NONE: &str = "—";
 
