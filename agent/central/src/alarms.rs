@@ -96,3 +96,15 @@ pub async fn end(
          WHERE kind = $1 AND agent = $2 AND subject = $3 AND ended_at IS NULL";
     Ok(client.execute(update, &[&kind, &agent, &subject]).await?)
 }
+
+/// Those of the same kind about anything but these.
+pub async fn end_others(
+    client: &impl GenericClient,
+    kind: &str,
+    agent: i32,
+    subjects: &[&str],
+) -> Result<u64, StoreError> {
+    let update = "UPDATE alarms SET ended_at = now() \
+         WHERE kind = $1 AND agent = $2 AND subject <> ALL($3) AND ended_at IS NULL";
+    Ok(client.execute(update, &[&kind, &agent, &subjects]).await?)
+}

@@ -71,6 +71,17 @@ struct Followed {
     ended: Vec<(Key, Uuid)>,
 }
 
+impl Followed {
+    /// Its hit ends while it is in sight, and is remembered.
+    fn end(&mut self) -> Option<HitMessage> {
+        let open = self.open.take()?;
+        if self.ended.len() < ENDED {
+            self.ended.push((Key::of(&open), open.id));
+        }
+        Some(open)
+    }
+}
+
 /// What a vote says, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Word<'a> {
@@ -252,10 +263,7 @@ impl Hits {
     /// Takes back what is open of a vehicle in sight.
     fn take_back(&mut self, passage: Uuid, word: Word<'_>) -> Option<HitMessage> {
         let followed = self.followed.get_mut(&passage)?;
-        let open = followed.open.take()?;
-        if followed.ended.len() < ENDED {
-            followed.ended.push((Key::of(&open), open.id));
-        }
+        let open = followed.end()?;
         Some(self.retract(open, RetractionReason::VoteChanged, word))
     }
 
@@ -263,15 +271,8 @@ impl Hits {
     /// has its end now, and that camera's own vote takes nothing back any more.
     fn end_elsewhere(&mut self, hit: Uuid) -> bool {
         let follows = |f: &Followed| f.open.as_ref().is_some_and(|open| open.id == hit);
-        let Some(followed) = self.followed.values_mut().find(|f| follows(f)) else {
-            return false;
-        };
-        if let Some(open) = followed.open.take()
-            && followed.ended.len() < ENDED
-        {
-            followed.ended.push((Key::of(&open), open.id));
-        }
-        true
+        let followed = self.followed.values_mut().find(|f| follows(f));
+        followed.and_then(Followed::end).is_some()
     }
 
     fn retract(&mut self, hit: HitMessage, reason: RetractionReason, word: Word<'_>) -> HitMessage {

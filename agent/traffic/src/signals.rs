@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use kakou_contract::{
     Confidence, Conflict, Id, Lane, NoPlateReason, OtherSighting, PassageMessage, Plate,
-    SchemaVersion, SignalKind, SignalMessage, VehicleClass,
+    SchemaVersion, SignalKind, SignalMessage,
 };
 use uuid::Uuid;
 
@@ -289,13 +289,12 @@ fn conflicts(passage: &PassageMessage) -> Vec<Conflict> {
 
 /// Only of vehicles that have a plate on either side, and that were seen for long enough to find it.
 fn has_no_plate(passage: &PassageMessage) -> bool {
-    use VehicleClass as C;
     let missing = matches!(
         passage.no_plate_reason,
         Some(NoPlateReason::NoneFound | NoPlateReason::NotReadable)
     );
     let has_class = passage.vehicle.as_ref().is_some_and(|vehicle| {
-        matches!(vehicle.class, C::Car | C::Bus | C::Truck)
+        !vehicle.class.has_two_wheels()
             && vehicle.class_confidence >= Confidence::new(NO_PLATE_CLASS)
     });
     missing && has_class && passage.frames_seen >= NO_PLATE_FRAMES

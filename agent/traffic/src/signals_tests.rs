@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use std::sync::LazyLock;
 
-use kakou_contract::{Message, PlateColour};
+use kakou_contract::{Message, PlateColour, VehicleClass};
 use proptest::prelude::*;
 
 use super::*;

@@ -276,10 +276,6 @@ async fn changed(
     }
     // Of cameras that were taken out, whoever knew of them before.
     let here: Vec<&str> = shown.cameras.iter().map(|(name, ..)| &**name).collect();
-    let end = "UPDATE alarms SET ended_at = now() WHERE kind = $1 AND agent = $2 \
-         AND ended_at IS NULL AND subject <> ALL($3)";
-    transaction
-        .execute(end, &[&alarms::CAMERA, &agent, &here])
-        .await?;
+    alarms::end_others(transaction, alarms::CAMERA, agent, &here).await?;
     Ok(raised)
 }

@@ -105,15 +105,13 @@ async fn make(client: &impl GenericClient, day: NaiveDate) -> Result<bool, Store
     for row in missing {
         let table: &str = row.get(0);
         let create = format!(
-            "BEGIN; SET LOCAL lock_timeout = '{LOCK_TO_MAKE}'; \
-             SELECT pg_advisory_xact_lock(hashtext('kakou partitions')); \
-             CREATE TABLE IF NOT EXISTS {table}_{name} PARTITION OF {table} \
-             FOR VALUES FROM ('{from}') TO ('{to}'); COMMIT;"
+            "CREATE TABLE IF NOT EXISTS {table}_{name} PARTITION OF {table} \
+             FOR VALUES FROM ('{from}') TO ('{to}')"
         );
-        let made = match run(client, &create).await {
+        let made = match run(client, LOCK_TO_MAKE, &create).await {
             // Rows of that day lie in the default partition, from when it was far away.
             Err(StoreError::Query(e)) if e.code() == Some(&SqlState::CHECK_VIOLATION) => {
-                run(client, &moved(table, &name, &from, &to)).await
+                run(client, LOCK_TO_MOVE, &moved(table, &name, &from, &to)).await
             }
             made => made,
         };
@@ -136,20 +134,22 @@ async fn make(client: &impl GenericClient, day: NaiveDate) -> Result<bool, Store
 /// writers take them.
 fn moved(table: &str, name: &str, from: &str, to: &str) -> String {
     format!(
-        "BEGIN; SET LOCAL lock_timeout = '{LOCK_TO_MOVE}'; \
-         SELECT pg_advisory_xact_lock(hashtext('kakou partitions')); \
-         LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE; \
+        "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE; \
          LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE; \
          CREATE TABLE {table}_{name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS); \
          WITH moved AS (DELETE FROM {table}_default WHERE time >= '{from}' AND time < '{to}' RETURNING *) \
              INSERT INTO {table}_{name} SELECT * FROM moved; \
-         ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ('{from}') TO ('{to}'); \
-         COMMIT;"
+         ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ('{from}') TO ('{to}')"
     )
 }
 
-async fn run(client: &impl GenericClient, sql: &str) -> Result<(), StoreError> {
-    let done = client.batch_execute(sql).await;
+/// One transaction, one process at a time, that waits for a lock for so long.
+async fn run(client: &impl GenericClient, lock: &str, sql: &str) -> Result<(), StoreError> {
+    let whole = format!(
+        "BEGIN; SET LOCAL lock_timeout = '{lock}'; \
+         SELECT pg_advisory_xact_lock(hashtext('kakou partitions')); {sql}; COMMIT;"
+    );
+    let done = client.batch_execute(&whole).await;
     if done.is_err() {
         // The failed transaction is still open.
         let _ = client.batch_execute("ROLLBACK").await;

@@ -252,34 +252,39 @@ async fn what_is_known(client: &tokio_postgres::Client, truth: &Truth, id: &str)
         "{} {} {number} of {}: {:?}",
         row.site, row.agent, row.time, row.fate
     );
+    let unsealed = format!(
+        "SELECT count(*)::text FROM statuses WHERE id::text = '{}'",
+        row.event_id
+    );
     for (what, select) in [
-        (
-            "unsealed row",
-            "SELECT count(*)::text FROM statuses WHERE $3::text LIKE '%' || id AND $1::text <> $2::text AND $4::int8 > 0",
-        ),
+        ("rows without a seal", unsealed.as_str()),
         (
             "in the chain",
-            "SELECT c.sequence::text FROM chain c JOIN agents a ON a.id = c.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND c.sequence = $4::int8 AND $3::text <> ''",
+            "SELECT sequence::text FROM chain c WHERE c.agent = asked.id AND sequence = number",
         ),
         (
             "floor",
-            "SELECT floor::text FROM agents a WHERE (a.site, a.agent) = ($1::text, $2::text) AND $4::int8 > 0 AND $3::text <> ''",
+            "SELECT floor::text FROM agents a WHERE a.id = asked.id",
         ),
         (
             "gone",
-            "SELECT string_agg(g.first || '-' || g.last, ' ') FROM gone g JOIN agents a ON a.id = g.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND $4::int8 BETWEEN g.first AND g.last AND $3::text <> ''",
+            "SELECT string_agg(first || '-' || last, ' ') FROM gone g WHERE g.agent = asked.id AND number BETWEEN first AND last",
         ),
         (
             "alarms",
-            "SELECT string_agg(l.kind || ' ' || l.detail || ' ' || l.raised_at, '; ') FROM alarms l JOIN agents a ON a.id = l.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND l.kind NOT IN ('silent', 'camera', 'clock') AND $4::int8 > 0 AND $3::text <> ''",
+            "SELECT string_agg(kind || ' ' || detail || ' ' || raised_at, '; ') FROM alarms l WHERE l.agent = asked.id AND kind NOT IN ('silent', 'camera', 'clock')",
         ),
         (
             "kept apart",
-            "SELECT string_agg(q.reason || ' ' || q.detail || ' ' || q.received_at, '; ') FROM quarantine q JOIN agents a ON a.id = q.agent WHERE (a.site, a.agent) = ($1::text, $2::text) AND $4::int8 > 0 AND $3::text <> ''",
+            "SELECT string_agg(reason || ' ' || detail || ' ' || received_at, '; ') FROM quarantine q WHERE q.agent = asked.id",
         ),
     ] {
+        let select = format!(
+            "WITH asked AS (SELECT id, $3::int8 AS number FROM agents WHERE (site, agent) = ($1::text, $2::text)) \
+             SELECT ({select}) FROM asked"
+        );
         let known = client
-            .query_opt(select, &[&row.site, &row.agent, &id, &number])
+            .query_opt(&select, &[&row.site, &row.agent, &number])
             .await;
         let known = match known {
             Ok(row) => row.and_then(|row| row.get::<_, Option<String>>(0)),

@@ -18,6 +18,13 @@ word_list! {
     }
 }
 
+impl VehicleClass {
+    /// Its box in a picture shows mostly the rider and the road.
+    pub const fn has_two_wheels(self) -> bool {
+        matches!(self, Self::Motorcycle | Self::Bicycle)
+    }
+}
+
 word_list! {
     /// The colour of most of a vehicle's body: the basic colours of GA 24.8 (机动车车身颜色基本色).
     /// Strong gold is yellow, dark gold brown; orange and reddish brown are red; silver and champagne

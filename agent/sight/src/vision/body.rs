@@ -105,27 +105,13 @@ fn lab([r, g, b]: [f32; 3]) -> Lab {
 
 /// Looks at each vehicle that is large enough and not behind another one.
 pub(super) fn paint(picture: &RgbImage, vehicles: &mut [VehicleFind]) {
-    for i in 0..vehicles.len() {
-        let Some(one) = vehicles.get(i) else { continue };
-        let hidden = vehicles
-            .iter()
-            .enumerate()
-            .any(|(j, other)| j != i && covers(&other.rect, &one.rect));
-        let colour = if hidden || !has_body(one) {
-            None
-        } else {
-            of(picture, one.rect)
-        };
-        if let Some(one) = vehicles.get_mut(i) {
-            one.colour = colour;
+    let all: Vec<Rect> = vehicles.iter().map(|v| v.rect).collect();
+    for one in vehicles {
+        let is_hidden = all.iter().any(|other| covers(other, &one.rect));
+        if !is_hidden && !one.class.has_two_wheels() {
+            one.colour = of(picture, one.rect);
         }
     }
-}
-
-/// Of what has two wheels the box shows mostly the rider and the road.
-fn has_body(find: &VehicleFind) -> bool {
-    use kakou_contract::VehicleClass::{Bus, Car, Truck};
-    matches!(find.class, Car | Bus | Truck)
 }
 
 /// What stands lower in the picture is nearer.

@@ -260,15 +260,12 @@ fn decode_yolox(
 /// Car, bus and truck are suppressed against each other: the model gives one vehicle several of
 /// them.
 fn suppress(mut found: Vec<VehicleFind>) -> Vec<VehicleFind> {
-    let two_wheels =
-        |c: VehicleClass| matches!(c, VehicleClass::Motorcycle | VehicleClass::Bicycle);
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<VehicleFind> = Vec::new();
     for f in found {
-        if !kept
-            .iter()
-            .any(|k| two_wheels(k.class) == two_wheels(f.class) && k.rect.iou(&f.rect) > NMS_IOU)
-        {
+        if !kept.iter().any(|k| {
+            k.class.has_two_wheels() == f.class.has_two_wheels() && k.rect.iou(&f.rect) > NMS_IOU
+        }) {
             kept.push(f);
         }
     }

@@ -51,6 +51,8 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
     let cameras = camera::cameras(&top.parts(&camera_keys::CAMERA), base);
     let workers = usize::from(looks.get(&vision::WORKERS));
     let threads = looks.get(&vision::THREADS).map(usize::from);
+    let live = cameras.iter().filter(|c| c.source.is_some()).count();
+    let own = threads.unwrap_or_else(|| own_cores(share::cores(), live.min(workers)));
     Config {
         site: top.get(&general::SITE),
         agent: top.get(&general::AGENT),
@@ -60,13 +62,7 @@ pub(super) fn config(top: &Part<'_>, base: &Path) -> Config {
         outbox,
         metrics: self::metrics(&metrics, base),
         panel: self::panel(&top.part(&panel_keys::PANEL), base),
-        models: ModelChoice {
-            threads: threads.unwrap_or_else(|| {
-                let live = cameras.iter().filter(|c| c.source.is_some()).count();
-                own_cores(share::cores(), live.min(workers))
-            }),
-            ..models(&looks, base)
-        },
+        models: models(&looks, base, own),
         workers,
         threads,
         passage: passage(&top.part(&passage_keys::PASSAGE), &looks, &hits),
@@ -122,7 +118,7 @@ fn panel(part: &Part<'_>, base: &Path) -> Option<PanelConfig> {
     })
 }
 
-fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {
+fn models(looks: &Part<'_>, base: &Path, threads: usize) -> ModelChoice {
     let manifest = looks.get(&vision::MANIFEST).map(|path| base.join(path));
     let reader = looks.get(&vision::READER);
     let second = looks.get(&vision::SECOND_READER);
@@ -134,7 +130,7 @@ fn models(looks: &Part<'_>, base: &Path) -> ModelChoice {
         second_reader: Some(second).filter(|s| s != vision::NOBODY && *s != reader),
         reader,
         provider: looks.get(&vision::PROVIDER),
-        threads: 1,
+        threads,
     }
 }
 

@@ -186,12 +186,8 @@ impl<F: Clone> Evidence<F> {
         self.vehicle_span = Some((self.vehicle_span.map_or(now, |span| span.0), now));
         let area = f64::from(find.rect.area());
         if let Some((colour, sure)) = find.colour {
-            let cut_off = if whole(&find.rect, s.upd.size) {
-                1.0
-            } else {
-                0.2
-            };
-            self.colours.add(colour, sure, cut_off * find.rect.area());
+            let weight = shown(&find.rect, s.upd.size) * find.rect.area();
+            self.colours.add(colour, sure, weight);
         }
         self.score_area += area * f64::from(find.score);
         self.area += area;
@@ -283,8 +279,8 @@ impl<F: Clone> Evidence<F> {
             }
             (_, Some(v)) => {
                 let share = v.rect.area() / (w * h).max(1.0);
-                let cut_off = if whole(&v.rect, s.upd.size) { 1.0 } else { 0.2 };
-                self.best.offer_plain(share * v.score * cut_off, best);
+                let shown = shown(&v.rect, s.upd.size);
+                self.best.offer_plain(share * v.score * shown, best);
             }
             // A plate alone, unread: better than no picture at all.
             (_, None) => self.best.offer_plain(0.0, best),
@@ -451,6 +447,11 @@ impl<F: Clone> Evidence<F> {
         self.vehicle_height = self.vehicle_height.max(other.vehicle_height);
         self.vehicle_travel.absorb(&other.vehicle_travel);
     }
+}
+
+/// What a vehicle's box is worth that the border may cut off.
+fn shown(r: &Rect, size: (u32, u32)) -> f32 {
+    if whole(r, size) { 1.0 } else { 0.2 }
 }
 
 /// Whether the picture shows all of a box.

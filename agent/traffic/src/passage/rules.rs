@@ -1,6 +1,6 @@
 //! Whether what was gathered is a passage, and what it says.
 
-use kakou_contract::{Direction, VehicleClass};
+use kakou_contract::Direction;
 use kakou_time::Moment;
 
 use crate::plate::{NotReadable, VotedPlate};
@@ -128,12 +128,6 @@ fn vehicle<F: Clone>(e: &Evidence<F>, c: &PassageConfig, finishing: bool) -> Res
     }
 }
 
-/// Its box shows mostly the rider and the road, whatever a look or two took it for.
-fn has_two_wheels<F: Clone>(e: &Evidence<F>) -> bool {
-    use VehicleClass::{Bicycle, Motorcycle};
-    matches!(e.class(), Some((Motorcycle | Bicycle, _)))
-}
-
 /// By the vehicle's own motion; where that is too little, by how it crossed the trigger line.
 fn direction<F>(e: &Evidence<F>, lane: Option<usize>, c: &PassageConfig) -> Direction {
     // Plates are found more steadily than boxes, which the border cuts off besides; but a plate may
@@ -190,7 +184,11 @@ pub(crate) fn passage<F: Clone>(e: &Evidence<F>, word: PlateWord, c: &PassageCon
                 .and_then(|l| l.expected)
                 .is_some_and(|d| d != direction),
         class: e.class(),
-        colour: e.colours.winner().filter(|_| !has_two_wheels(e)),
+        // Whatever a look or two took it for.
+        colour: e
+            .colours
+            .winner()
+            .filter(|_| !e.class().is_some_and(|(class, _)| class.has_two_wheels())),
         plate,
         no_plate,
         first_seen: e.first,
